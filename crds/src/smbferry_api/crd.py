@@ -1,0 +1,311 @@
+"""Generates the CustomResourceDefinitions from the models: `python -m smbferry_api.crd crds/`.
+
+pydantic gives JSON schema; Kubernetes wants a structural schema (no $ref, no anyOf around types, no titles). The
+difference is made up for here, once, so that the models stay the only place where a field is described.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import BaseModel
+
+from smbferry_api.fields import Spec, Status
+from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
+from smbferry_api.location import SmbLocationSpec, SmbLocationStatus
+from smbferry_api.names import CATEGORY, GROUP, VERSION
+from smbferry_api.run import RUN_RULES, TransferRunSpec
+from smbferry_api.run_status import TransferRunStatus
+from smbferry_api.task import TASK_RULES, TransferTaskSpec, TransferTaskStatus
+
+Schema = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of `kubectl get`; `wide` ones only with -o wide."""
+
+    name: str
+    json_path: str
+    type: str = "string"
+    wide: bool = False
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of the API."""
+
+    kind: str
+    plural: str
+    short_name: str
+    spec: type[Spec]
+    status: type[Status]
+    columns: tuple[Column, ...]
+    description: str
+
+    @property
+    def singular(self) -> str:
+        """The lower-case singular."""
+        return self.kind.lower()
+
+
+def _condition_column(name: str, type_: str, *, field: str = "status", wide: bool = False) -> Column:
+    return Column(name, f".status.conditions[?(@.type=='{type_}')].{field}", wide=wide)
+
+
+AGE: Final = Column("Age", ".metadata.creationTimestamp", "date")
+
+KERBEROS_IDENTITY: Final = Kind(
+    "KerberosIdentity",
+    "kerberosidentities",
+    "kid",
+    KerberosIdentitySpec,
+    KerberosIdentityStatus,
+    (
+        Column("Principal", ".spec.principal"),
+        _condition_column("Ready", "Ready"),
+        _condition_column("Reason", "Ready", field="reason"),
+        Column("Kvno", ".status.kdc.kvno", "integer"),
+        Column("Clock offset", ".status.kdc.clockOffset", wide=True),
+        Column("Ticket until", ".status.ticket.endTime", wide=True),
+        _condition_column("Message", "Ready", field="message", wide=True),
+        AGE,
+    ),
+    "A Kerberos principal with its keytab and krb5.conf, checked against the KDC.",
+)
+SMB_LOCATION: Final = Kind(
+    "SmbLocation",
+    "smblocations",
+    "smbloc",
+    SmbLocationSpec,
+    SmbLocationStatus,
+    (
+        Column("Server", ".spec.server"),
+        Column("Share", ".spec.share"),
+        _condition_column("Ready", "Ready"),
+        _condition_column("Reason", "Ready", field="reason"),
+        Column("Cipher", ".status.server.cipher"),
+        Column("Dialect", ".status.server.dialect", wide=True),
+        Column("Access", ".status.maximalAccess", wide=True),
+        _condition_column("Message", "Ready", field="message", wide=True),
+        AGE,
+    ),
+    "A folder on an SMB share, opened with a KerberosIdentity over encrypted SMB3.",
+)
+TRANSFER_TASK: Final = Kind(
+    "TransferTask",
+    "transfertasks",
+    "xfer",
+    TransferTaskSpec,
+    TransferTaskStatus,
+    (
+        Column("Source", ".spec.source.locationRef.name"),
+        Column("Destination", ".spec.destination.locationRef.name"),
+        _condition_column("Ready", "Ready"),
+        _condition_column("In sync", "InSync"),
+        Column("Last run", ".status.lastRun.state"),
+        Column("Active", ".status.activeRun"),
+        Column("Next", ".status.nextScheduleTime", wide=True),
+        _condition_column("Message", "Ready", field="message", wide=True),
+        AGE,
+    ),
+    "What is to be copied from one SmbLocation to another, when and how.",
+)
+TRANSFER_RUN: Final = Kind(
+    "TransferRun",
+    "transferruns",
+    "xrun",
+    TransferRunSpec,
+    TransferRunStatus,
+    (
+        Column("Task", ".spec.taskRef.name"),
+        Column("State", ".status.state"),
+        Column("Progress", ".status.progress.percent"),
+        Column("Files", ".status.progress.files"),
+        Column("Bytes", ".status.progress.bytes"),
+        Column("Rate", ".status.progress.rate"),
+        Column("Duration", ".status.duration"),
+        Column("Failed", ".status.counters.files.failed", "integer", wide=True),
+        _condition_column("Message", "Succeeded", field="message", wide=True),
+        AGE,
+    ),
+    "One execution of a TransferTask.",
+)
+KINDS: Final = (KERBEROS_IDENTITY, SMB_LOCATION, TRANSFER_TASK, TRANSFER_RUN)
+
+RULES: Final[Mapping[type[Spec], list[dict[str, Any]]]] = {**TASK_RULES, **RUN_RULES}
+
+_DROPPED: Final = frozenset({"title", "$defs", "additionalProperties"})
+_LIST_MAP_KEYS: Final = {"conditions": ["type"], "shards": ["index"]}
+
+
+class _Structural:
+    """Turns one model's JSON schema into a structural schema."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        self.root: Schema = model.model_json_schema(by_alias=True, mode="validation")
+        self.rules = {cls.__name__: rules for cls, rules in RULES.items()}
+
+    def schema(self) -> Schema:
+        return self._convert(self.root, self.root.get("title", ""))
+
+    def _resolve(self, node: Schema) -> tuple[Schema, str]:
+        """The node with its reference put in place; siblings of the reference win."""
+        if "$ref" not in node:
+            return node, ""
+        name = node["$ref"].rsplit("/", 1)[1]
+        siblings = {k: v for k, v in node.items() if k != "$ref"}
+        return {**self.root["$defs"][name], **siblings}, name
+
+    def _convert(self, node: Schema, name: str = "") -> Schema:
+        node, referenced = self._resolve(node)
+        name = referenced or name
+        if "anyOf" in node and not node.get("x-kubernetes-int-or-string"):
+            return self._convert_optional(node)
+        result = {k: v for k, v in node.items() if k not in _DROPPED}
+        if result.get("default", ...) is None:
+            del result["default"]
+        if isinstance(extra := node.get("additionalProperties"), dict):
+            result["additionalProperties"] = self._convert(extra)
+        if "properties" in node:
+            result["properties"] = {k: self._property(k, v) for k, v in node["properties"].items()}
+        if "items" in node:
+            result["items"] = self._convert(node["items"])
+        if rules := self.rules.get(name):
+            result["x-kubernetes-validations"] = rules
+        return result
+
+    def _convert_optional(self, node: Schema) -> Schema:
+        """`X | None` is X left out: the API server prunes a null of a field that is not nullable."""
+        choices = [c for c in node["anyOf"] if c.get("type") != "null"]
+        if len(choices) != 1:
+            raise ValueError(f"a structural schema can't hold the union {node['anyOf']}")
+        chosen = self._convert(choices[0])
+        chosen |= {k: v for k, v in node.items() if k not in _DROPPED | {"anyOf"} and v is not None}
+        return chosen
+
+    def _property(self, key: str, node: Schema) -> Schema:
+        result = self._convert(node)
+        if result.get("type") == "array":
+            if keys := _LIST_MAP_KEYS.get(key):
+                result |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": keys}
+            else:
+                result["x-kubernetes-list-type"] = "atomic"
+        if result.get("type") == "object" and "properties" in result and "default" in result:
+            result["default"] = {}  # each property brings its own default
+        return result
+
+
+def _without_defaults(schema: Schema, *, keep: frozenset[str] = frozenset()) -> Schema:
+    """A status reports what was found; the API server must not invent parts of it. No field in it is required."""
+    result = {k: v for k, v in schema.items() if k != "default"}
+    if "properties" in result:
+        result["properties"] = {k: (v if k in keep else _without_defaults(v)) for k, v in result["properties"].items()}
+    if isinstance(result.get("items"), dict):
+        result["items"] = _without_defaults(result["items"])
+    return result
+
+
+def structural_schema(model: type[BaseModel]) -> Schema:
+    """The structural schema of a spec or status model, as a CRD's openAPIV3Schema holds it."""
+    return _Structural(model).schema()
+
+
+def crd(kind: Kind) -> Schema:
+    """The CustomResourceDefinition of a kind."""
+    status = _without_defaults(structural_schema(kind.status), keep=frozenset({"observedGeneration"}))
+    status["properties"]["observedGeneration"]["default"] = -1
+    status["default"] = {"observedGeneration": -1}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": kind.kind,
+                "listKind": f"{kind.kind}List",
+                "plural": kind.plural,
+                "singular": kind.singular,
+                "shortNames": [kind.short_name],
+                "categories": [CATEGORY],
+            },
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": [
+                        {"name": c.name, "type": c.type, "jsonPath": c.json_path} | ({"priority": 1} if c.wide else {})
+                        for c in kind.columns
+                    ],
+                    "schema": {
+                        "openAPIV3Schema": {
+                            "type": "object",
+                            "description": kind.description,
+                            "required": ["spec"],
+                            "properties": {
+                                "apiVersion": {"type": "string"},
+                                "kind": {"type": "string"},
+                                "metadata": {"type": "object"},
+                                "spec": structural_schema(kind.spec),
+                                "status": status,
+                            },
+                        }
+                    },
+                }
+            ],
+        },
+    }
+
+
+class _Dumper(yaml.SafeDumper):
+    """Indents lists below their key and never writes anchors: a diff of the file then shows what changed."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: FBT001, FBT002 - PyYAML's signature
+        super().increase_indent(flow, indentless=False)
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def to_yaml(kind: Kind) -> str:
+    """The file's text for one kind."""
+    body = yaml.dump(crd(kind), Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+    return f"# Generated from the models by `make generate`; do not edit.\n{body}"
+
+
+def file_name(kind: Kind) -> str:
+    """The name of the kind's file in crds/."""
+    return f"{GROUP}_{kind.plural}.yaml"
+
+
+def main() -> int:
+    """Writes the CRDs, or with --check reports by exit code 1 those that differ."""
+    parser = argparse.ArgumentParser(description="Generate smbferry's CustomResourceDefinitions.")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file differs")
+    options = parser.parse_args()
+    stale = []
+    for kind in KINDS:
+        path = options.directory / file_name(kind)
+        text = to_yaml(kind)
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(path)
+        if not options.check:
+            path.write_text(text, encoding="utf-8")
+    for path in stale:
+        sys.stdout.write(f"{path}: {'differs from the models; run make generate' if options.check else 'written'}\n")
+    return 1 if options.check and stale else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,125 @@
+"""KerberosIdentity: who smbferry is towards a KDC, and what the last check found."""
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from smbferry_api.conditions import Condition
+from smbferry_api.fields import DataKey, DurationRange, Nameservers, ObjectName, Spec, Status, Time
+
+# name[/instance]@REALM; RFC 4120 section 6.2 allows more, but no account that a keytab is made for needs it.
+PRINCIPAL_PATTERN: Final = r"^[^@/\s\x00-\x1f]+(/[^@/\s\x00-\x1f]+)?@[^@/\s\x00-\x1f]+$"
+
+
+class Enctype(StrEnum):
+    """Encryption types that may be permitted (RFC 3962, RFC 8009); RC4 and DES can't be."""
+
+    AES256_SHA1 = "aes256-cts-hmac-sha1-96"
+    AES128_SHA1 = "aes128-cts-hmac-sha1-96"
+    AES256_SHA384 = "aes256-cts-hmac-sha384-192"
+    AES128_SHA256 = "aes128-cts-hmac-sha256-128"
+
+
+class SecretKeyRef(Spec):
+    """A key of a Secret in the same namespace."""
+
+    name: ObjectName
+    key: DataKey = "keytab"
+
+
+class ConfigMapKeyRef(Spec):
+    """A key of a ConfigMap in the same namespace."""
+
+    name: ObjectName
+    key: DataKey = "krb5.conf"
+
+
+class KerberosIdentitySpec(Spec):
+    """A principal, its keytab and the krb5.conf of its realm."""
+
+    principal: Annotated[
+        str,
+        Field(
+            min_length=3,
+            max_length=512,
+            pattern=PRINCIPAL_PATTERN,
+            description="The Kerberos principal, case-sensitive: svc-src@CORP.EXAMPLE.COM or svc/host@REALM.",
+        ),
+    ]
+    keytab_secret_ref: Annotated[
+        SecretKeyRef, Field(description="The Secret that holds the keytab. It is mounted into agents only.")
+    ]
+    krb5_config_map_ref: Annotated[
+        ConfigMapKeyRef, Field(alias="krb5ConfigMapRef", description="The ConfigMap that holds the krb5.conf.")
+    ]
+    permitted_enctypes: Annotated[
+        tuple[Enctype, ...],
+        Field(
+            min_length=1,
+            max_length=4,
+            description="Encryption types to ask for and to accept. RC4 and DES can't be permitted.",
+        ),
+    ] = (Enctype.AES256_SHA1, Enctype.AES128_SHA1, Enctype.AES256_SHA384, Enctype.AES128_SHA256)
+    clock_skew_tolerance: Annotated[
+        str,
+        DurationRange("1s", "1h"),
+        Field(description="The clock offset towards the KDC beyond which TimeInSync is False; domains tolerate 5m."),
+    ] = "5m"
+    check_interval: Annotated[
+        str, DurationRange("1m", "168h"), Field(description="How often the identity is checked when nothing changes.")
+    ] = "1h"
+    nameservers: Annotated[
+        Nameservers, Field(description="Up to 3 DNS servers for the agent's pod, in place of the cluster's.")
+    ] = ()
+
+
+class KeytabEntry(Status):
+    """A principal's key version in the keytab. Key material is never reported."""
+
+    principal: str
+    kvno: int
+    enctypes: tuple[str, ...] = ()
+    timestamp: Time | None = None
+
+
+class KeytabStatus(Status):
+    """What the keytab holds."""
+
+    secret_resource_version: Annotated[
+        str | None, Field(description="Known only where the operator may watch Secrets' metadata.")
+    ] = None
+    entries: Annotated[tuple[KeytabEntry, ...], Field(max_length=64)] = ()
+
+
+class KdcStatus(Status):
+    """What one AS exchange told of the KDC and the account."""
+
+    address: str | None = None
+    source: Annotated[str | None, Field(description="Where the address came from: krb5.conf or SRV.")] = None
+    clock_offset: Annotated[
+        str | None, Field(description="KDC's clock minus ours, signed, with its uncertainty: +0.012s ±0.004s.")
+    ] = None
+    enctypes: Annotated[tuple[str, ...], Field(description="Encryption types that the account has keys of.")] = ()
+    kvno: Annotated[int | None, Field(description="The key version that the KDC uses for the account.")] = None
+    round_trip: Annotated[str | None, Field(description="How long the KDC took to answer: 3ms.")] = None
+
+
+class TicketStatus(Status):
+    """The ticket-granting ticket of the last check."""
+
+    enctype: str | None = None
+    end_time: Time | None = None
+    renew_until: Time | None = None
+
+
+class KerberosIdentityStatus(Status):
+    """What the last check found."""
+
+    observed_generation: int = -1
+    conditions: tuple[Condition, ...] = ()
+    keytab: KeytabStatus | None = None
+    kdc: KdcStatus | None = None
+    ticket: TicketStatus | None = None
+    last_check_time: Time | None = None
+    next_check_time: Time | None = None

@@ -1,0 +1,131 @@
+"""SmbLocation: a folder on a share, with the identity that opens it."""
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field
+
+from smbferry_api.conditions import Condition
+from smbferry_api.fields import SHARE_PATTERN, DurationRange, Nameservers, ObjectName, SharePath, Spec, Status, Time
+
+# RFC 1123, with underscores, which Windows host names may hold.
+HOST_PATTERN: Final = r"^[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?)*\.?$"
+ADDRESS_RULE: Final = {
+    "rule": "!self.matches('^[0-9.]+$')",
+    "message": "an IP address can't be used: Kerberos tickets are for names. Give the server's DNS name",
+}
+SERVICE_PRINCIPAL_PATTERN: Final = r"^[A-Za-z][-A-Za-z0-9]*/[^@/\s\x00-\x1f]+(@[^@/\s\x00-\x1f]+)?$"
+
+
+class Cipher(StrEnum):
+    """SMB 3.1.1 ciphers (MS-SMB2 2.2.3.1.2)."""
+
+    AES_256_GCM = "AES-256-GCM"
+    AES_128_GCM = "AES-128-GCM"
+    AES_256_CCM = "AES-256-CCM"
+    AES_128_CCM = "AES-128-CCM"
+
+
+class Dialect(StrEnum):
+    """SMB dialects that can encrypt and that may be permitted."""
+
+    SMB_3_1_1 = "3.1.1"
+    SMB_3_0_2 = "3.0.2"
+
+
+def _not_an_address(value: str) -> str:
+    if all(c in "0123456789." for c in value):
+        raise ValueError(f"{value!r}: {ADDRESS_RULE['message']}")
+    return value
+
+
+class IdentityRef(Spec):
+    """A KerberosIdentity in the same namespace."""
+
+    name: ObjectName
+
+
+class SmbLocationSpec(Spec):
+    """Server, share and path, and how it may be spoken to."""
+
+    server: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=253,
+            pattern=HOST_PATTERN,
+            description="The file server's DNS name. An IP address is refused: Kerberos tickets are for names.",
+            json_schema_extra={"x-kubernetes-validations": [ADDRESS_RULE]},
+        ),
+        AfterValidator(_not_an_address),
+    ]
+    port: Annotated[int, Field(ge=1, le=65535, description="The TCP port of the SMB service.")] = 445
+    share: Annotated[
+        str, Field(min_length=1, max_length=80, pattern=SHARE_PATTERN, description="The share's name, no path.")
+    ]
+    path: Annotated[SharePath, Field(description="The folder inside the share that everything stays within.")] = "/"
+    identity_ref: Annotated[IdentityRef, Field(description="The KerberosIdentity that opens the share.")]
+    service_principal: Annotated[
+        str | None,
+        Field(
+            max_length=512,
+            pattern=SERVICE_PRINCIPAL_PATTERN,
+            description="The server's service principal; by default cifs/<server>.",
+        ),
+    ] = None
+    ciphers: Annotated[
+        tuple[Cipher, ...],
+        Field(min_length=1, max_length=4, description="Permitted ciphers, best first. CCM only when listed."),
+    ] = (Cipher.AES_256_GCM, Cipher.AES_128_GCM)
+    dialects: Annotated[
+        tuple[Dialect, ...],
+        Field(min_length=1, max_length=2, description="Permitted dialects. 3.0.2 only when listed."),
+    ] = (Dialect.SMB_3_1_1,)
+    nameservers: Annotated[
+        Nameservers, Field(description="Up to 3 DNS servers for the agent's pod, in place of the cluster's.")
+    ] = ()
+    check_interval: Annotated[
+        str, DurationRange("1m", "168h"), Field(description="How often the location is checked when nothing changes.")
+    ] = "1h"
+
+    @property
+    def target(self) -> str:
+        """The service principal that a ticket is asked for."""
+        return self.service_principal or f"cifs/{self.server.rstrip('.')}"
+
+
+class ServerStatus(Status):
+    """What the server negotiated."""
+
+    addresses: Annotated[tuple[str, ...], Field(max_length=16)] = ()
+    dialect: str | None = None
+    cipher: str | None = None
+    signing: str | None = None
+    encryption_required_by_share: bool | None = None
+    max_read_size: Annotated[int | None, Field(description="Bytes.")] = None
+    max_write_size: Annotated[int | None, Field(description="Bytes.")] = None
+    clock_offset: Annotated[str | None, Field(description="File server's clock minus ours, signed.")] = None
+
+
+class SpaceStatus(Status):
+    """Space on the share, as this identity may use it."""
+
+    free_bytes: int
+    total_bytes: int
+
+
+class SmbLocationStatus(Status):
+    """What the last check found."""
+
+    observed_generation: int = -1
+    conditions: tuple[Condition, ...] = ()
+    server: ServerStatus | None = None
+    space: SpaceStatus | None = None
+    maximal_access: Annotated[
+        str | None, Field(description="What the server grants the identity on the path: read, write, delete, …")
+    ] = None
+    identity_generation: Annotated[
+        int | None, Field(description="metadata.generation of the KerberosIdentity that the check used.")
+    ] = None
+    last_check_time: Time | None = None
+    next_check_time: Time | None = None

@@ -1,0 +1,27 @@
+"""Names that more than one part of smbferry must spell alike: group, labels, finalizer, field managers."""
+
+from typing import Final
+
+GROUP: Final = "smbferry.io"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+CATEGORY: Final = "smbferry"
+
+FINALIZER: Final = f"{GROUP}/finalizer"
+ANNOTATION_PREFIX: Final = GROUP
+
+# On objects that smbferry itself makes (Jobs, Roles, TransferRuns); never on the user's.
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+LABEL_NAME: Final = "app.kubernetes.io/name"
+LABEL_COMPONENT: Final = "app.kubernetes.io/component"
+LABEL_OWNER_KIND: Final = f"{GROUP}/owner-kind"
+LABEL_OWNER_UID: Final = f"{GROUP}/owner-uid"
+LABEL_TASK: Final = f"{GROUP}/task"
+LABEL_RUN: Final = f"{GROUP}/run"
+ANNOTATION_OWNER_GENERATION: Final = f"{GROUP}/owner-generation"
+ANNOTATION_TRIGGER: Final = f"{GROUP}/trigger"
+ANNOTATION_SCHEDULED_AT: Final = f"{GROUP}/scheduled-at"
+
+MANAGED_BY_OPERATOR: Final = "smbferry-operator"
+FIELD_MANAGER_OPERATOR: Final = "smbferry-operator"
+FIELD_MANAGER_AGENT: Final = "smbferry-agent"

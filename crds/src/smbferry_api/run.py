@@ -1,0 +1,92 @@
+"""TransferRun: one execution of a task, with the task as it stood when the run began."""
+
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+
+from smbferry_api.fields import ObjectName, SharePath, Spec
+from smbferry_api.identity import KerberosIdentitySpec
+from smbferry_api.location import SmbLocationSpec
+from smbferry_api.run_status import TransferRunStatus
+from smbferry_api.task import AgentSpec, Filters, Options, Report
+
+
+class TaskRef(Spec):
+    """A TransferTask in the same namespace."""
+
+    name: ObjectName
+
+
+class ResolvedIdentity(Spec):
+    """A KerberosIdentity as it stood when the run began."""
+
+    name: ObjectName
+    generation: int = 0
+    spec: KerberosIdentitySpec
+
+
+class ResolvedEnd(Spec):
+    """One end of the transfer, with everything that its references named."""
+
+    location: ObjectName
+    generation: int = 0
+    path: SharePath = "/"
+    spec: SmbLocationSpec
+    identity: ResolvedIdentity
+
+    @property
+    def full_path(self) -> str:
+        """The task's path below the location's, '/' separated, without a trailing '/' (but '/' alone)."""
+        parts = [p for p in f"{self.spec.path}/{self.path}".split("/") if p]
+        return "/" + "/".join(parts)
+
+
+class ResolvedTask(Spec):
+    """The snapshot that a run works by; later edits of the task do not touch it."""
+
+    name: ObjectName
+    uid: Annotated[str, Field(max_length=64)] = ""
+    generation: int = 0
+    source: ResolvedEnd
+    destination: ResolvedEnd
+    options: Options = Options()
+    filters: Filters = Filters()
+    agent: AgentSpec = AgentSpec()
+    report: Report = Report()
+
+
+class TransferRunSpec(Spec):
+    """Which task to run. Nothing in it may change afterwards but `cancel`, and that only to true."""
+
+    task_ref: TaskRef
+    dry_run: Annotated[bool, Field(description="Count what would be done, and write nothing.")] = False
+    cancel: Annotated[bool, Field(description="Set to true to end the run; it can't be set back.")] = False
+    task: Annotated[
+        ResolvedTask | None,
+        Field(description="The task as it stood. Leave it out: smbferry takes the snapshot when the run begins."),
+    ] = None
+
+
+RUN_RULES: Final[dict[type[Spec], list[dict[str, Any]]]] = {
+    TransferRunSpec: [
+        {
+            "rule": "self.taskRef == oldSelf.taskRef && self.dryRun == oldSelf.dryRun",
+            "message": "a run can't be changed but for cancel; create another",
+        },
+        {
+            "rule": "has(self.task) == has(oldSelf.task) && (!has(self.task) || self.task == oldSelf.task)",
+            "message": "the run's snapshot of the task can't be changed",
+        },
+        {"rule": "self.cancel || !oldSelf.cancel", "message": "a cancelled run can't be revived; create another"},
+    ]
+}
+
+__all__ = [
+    "RUN_RULES",
+    "ResolvedEnd",
+    "ResolvedIdentity",
+    "ResolvedTask",
+    "TaskRef",
+    "TransferRunSpec",
+    "TransferRunStatus",
+]
