@@ -1,0 +1,181 @@
+"""Finds a Docker daemon, or starts a private one on a bare Debian machine, and ends that one without a trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import firewall, host, shell
+from .docker import Docker, answering
+from .errors import LabError
+
+if TYPE_CHECKING:
+    from .progress import Progress
+    from .settings import Settings
+
+BRIDGE = "smbferry0"
+EXEC_ROOT = Path("/run/smbferry-docker")
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
+FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+COMMANDS = {"dockerd": "docker.io", "docker": "docker.io", "iptables": "iptables", "ip": "iproute2"}
+
+
+def find(settings: Settings) -> Docker | None:
+    """The daemon in use: the private one if it runs, else the machine's own."""
+    if shutil.which("docker") is None:
+        return None
+    if _socket(settings).exists() and (private := answering(_host(settings), ours=True)):
+        return private
+    address = os.environ.get("DOCKER_HOST") or _context_address()
+    if address == _host(settings):
+        return None
+    return answering(address, ours=False)
+
+
+def ensure(settings: Settings, progress: Progress) -> Docker:
+    """The daemon in use, started first where there is none.
+
+    Raises:
+        LabError: there is none and none can be started here.
+    """
+    if found := find(settings):
+        return found
+    if os.geteuid() != 0 or not host.is_debian():
+        raise LabError(
+            "no Docker daemon answers: start Docker (and see that `docker info` works for you); "
+            "on Debian, root may also run this command, which then installs and starts a daemon of its own"
+        )
+    log = settings.logs / "docker.log"
+    wanted = COMMANDS if host.can_raise_limits() else COMMANDS | {"jq": "jq"}
+    if any(shutil.which(command) is None for command in wanted):
+        with progress.step("docker-install", "installing Docker from Debian's packages"):
+            host.need_packages(wanted, log)
+        if found := find(settings):
+            return found
+    with progress.step("docker-start", "starting a private Docker daemon"):
+        try:
+            return _start(settings, log)
+        except BaseException:
+            stop(settings)
+            raise
+
+
+def stop(settings: Settings) -> None:
+    """End the private daemon and take away its bridge, mounts, firewall rules and sockets; harmless where it isn't there."""
+    pid = _pid(settings)
+    if pid is not None:
+        os.kill(pid, signal.SIGTERM)
+        _wait_for_end(pid)
+    if not _state(settings).exists():
+        return
+    before = json.loads(_state(settings).read_text())
+    if before["bridge_made"] and Path(f"/sys/class/net/{BRIDGE}").exists():
+        shell.output(["ip", "link", "delete", BRIDGE])
+    firewall.forget_docker(forward_policy=before["forward_policy"])
+    FORWARDING.write_text(before["ip_forward"])
+    _unmount_below(EXEC_ROOT)
+    shutil.rmtree(EXEC_ROOT, ignore_errors=True)
+    for left_over in (_socket(settings), _pid_file(settings), _state(settings)):
+        left_over.unlink(missing_ok=True)
+
+
+def _start(settings: Settings, log: Path) -> Docker:
+    used = host.collision(settings.bridge.network, host.networks_in_use())
+    if used and not Path(f"/sys/class/net/{BRIDGE}").exists():
+        raise LabError(f"{settings.bridge.network} is in use here ({used}): set SMBFERRY_LAB_BRIDGE to a free address")
+    if len(str(_socket(settings))) > 100:
+        raise LabError(f"{_socket(settings)} is too long for a Unix socket: set SMBFERRY_CACHE to a shorter path")
+    _root(settings).mkdir(parents=True, exist_ok=True)
+    made = not Path(f"/sys/class/net/{BRIDGE}").exists()
+    before = {"bridge_made": made, "forward_policy": firewall.forward_policy(), "ip_forward": FORWARDING.read_text()}
+    if not _state(settings).exists():
+        _state(settings).write_text(json.dumps(before))
+    if made:
+        shell.output(["ip", "link", "add", BRIDGE, "type", "bridge"])
+        shell.output(["ip", "address", "add", str(settings.bridge), "dev", BRIDGE])
+        shell.output(["ip", "link", "set", BRIDGE, "up"])
+    settings.logs.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as sink:
+        daemon = subprocess.Popen(
+            _command(settings), stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if daemon.poll() is not None:
+            break
+        if _socket(settings).exists() and (docker := answering(_host(settings), ours=True)):
+            return docker
+        time.sleep(0.3)
+    last = shell.tail(log.read_text(errors="replace"))
+    raise LabError(f"the private Docker daemon did not start (whole log: {log}):\n{last}")
+
+
+def _command(settings: Settings) -> list[str]:
+    command = ["dockerd", "--data-root", str(_root(settings) / "data"), "--exec-root", str(EXEC_ROOT)]
+    command += ["--pidfile", str(_pid_file(settings)), "--host", _host(settings), "--bridge", BRIDGE]
+    if not host.can_raise_limits():
+        wrapper = settings.repo / "lab" / "docker" / "runc-without-sys-resource"
+        command += ["--oom-score-adjust", "0", "--add-runtime", f"lab={wrapper}", "--default-runtime", "lab"]
+    return command
+
+
+def _wait_for_end(pid: int) -> None:
+    deadline = time.monotonic() + STOP_SECONDS
+    while time.monotonic() < deadline:
+        if not _is_dockerd(pid):
+            return
+        time.sleep(0.2)
+    raise LabError(f"the private Docker daemon (process {pid}) did not end within {STOP_SECONDS:.0f} s; end it by hand")
+
+
+def _pid(settings: Settings) -> int | None:
+    try:
+        pid = int(_pid_file(settings).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return pid if _is_dockerd(pid) else None
+
+
+def _is_dockerd(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return "(dockerd)" in state and ") Z" not in state
+
+
+def _unmount_below(root: Path) -> None:
+    mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for mount in sorted((m for m in mounts if m.startswith(f"{root}/")), reverse=True):
+        shell.output(["umount", mount])
+
+
+def _context_address() -> str:
+    return shell.text(["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"])
+
+
+def _root(settings: Settings) -> Path:
+    return settings.cache / "docker"
+
+
+def _socket(settings: Settings) -> Path:
+    return _root(settings) / "docker.sock"
+
+
+def _host(settings: Settings) -> str:
+    return f"unix://{_socket(settings)}"
+
+
+def _pid_file(settings: Settings) -> Path:
+    return _root(settings) / "dockerd.pid"
+
+
+def _state(settings: Settings) -> Path:
+    return _root(settings) / "before.json"

@@ -1,0 +1,143 @@
+"""The Active Directory domain: one Samba container with a fixed address, its users' keytabs and the clients' krb5.conf."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from . import images, keytab, network, shell
+from .errors import LabError
+from .settings import DC_CONTAINER, DC_HOST, DNS_DOMAIN, IMAGE_PREFIX, NETWORK, REALM, SERVICE_USERS, SRV_VOLUME
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .docker import Docker
+    from .progress import Progress
+    from .settings import Settings
+
+IMAGE = f"{IMAGE_PREFIX}-dc:latest"
+READY = "/usr/local/lib/smbferry-lab/ready"
+READY_SECONDS = 120.0
+PASSWORD_IN_CONTAINER = "/run/smbferry-lab/admin-password"
+
+
+def up(settings: Settings, docker: Docker, progress: Progress) -> None:
+    """Bring the domain up and leave its keytabs and krb5.conf in the cache; harmless where it runs.
+
+    Raises:
+        LabError: it did not become ready; its container is removed again.
+    """
+    build_image(settings, docker, progress)
+    network.ensure(settings, docker)
+    if not docker.running(DC_CONTAINER):
+        down(docker)
+        with progress.step("domain", f"starting the domain {REALM}"):
+            try:
+                _start(settings, docker)
+                _wait(docker)
+            except BaseException:
+                _keep_log(settings, docker)
+                down(docker)
+                raise
+    else:
+        _wait(docker)
+    _export(settings, docker)
+
+
+def down(docker: Docker) -> None:
+    """Remove the container and its files; harmless where they aren't there."""
+    if docker.inspect("container", DC_CONTAINER, "{{.Id}}") is not None:
+        docker.text("rm", "--force", "--volumes", DC_CONTAINER)
+    if docker.inspect("volume", SRV_VOLUME, "{{.Name}}") is not None:
+        docker.text("volume", "rm", SRV_VOLUME)
+
+
+def build_image(settings: Settings, docker: Docker, progress: Progress) -> None:
+    """Build the domain controller's image where its inputs changed."""
+    base = images.debian(settings, docker, progress)
+    source = settings.repo / "lab" / "domain"
+    images.build(settings, docker, progress, name="dc", tag=IMAGE, directory=source, arguments={"BASE": base})
+
+
+def ready(docker: Docker) -> str | None:
+    """None when a service user gets a ticket and lists a share; else what is still missing."""
+    try:
+        docker.text("exec", DC_CONTAINER, READY, timeout=30)
+    except LabError as error:
+        return str(error)
+    return None
+
+
+def krb5_conf(address: str) -> str:
+    """The clients' krb5.conf: one realm, one KDC by address, TCP only, nothing looked up in DNS."""
+    return f"""[libdefaults]
+    default_realm = {REALM}
+    dns_lookup_kdc = false
+    dns_lookup_realm = false
+    dns_canonicalize_hostname = false
+    rdns = false
+    udp_preference_limit = 1
+
+[realms]
+    {REALM} = {{
+        kdc = {address}
+    }}
+
+[domain_realm]
+    .{DNS_DOMAIN} = {REALM}
+    {DNS_DOMAIN} = {REALM}
+"""
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as sink:
+        sink.write(content)
+    partial.replace(path)
+
+
+def _start(settings: Settings, docker: Docker) -> None:
+    write_private(settings.admin_password, (secrets.token_urlsafe(24) + "aA1!").encode())
+    files = ["--tmpfs", "/srv:rw,exec,mode=0755"] if settings.tmpfs else ["--volume", f"{SRV_VOLUME}:/srv"]
+    docker.text(
+        "run", "--detach", "--name", DC_CONTAINER, "--hostname", DC_HOST, "--domainname", DNS_DOMAIN,
+        "--network", NETWORK, "--ip", str(settings.dc_address), "--cap-add", "SYS_ADMIN",
+        "--volume", f"{settings.admin_password}:{PASSWORD_IN_CONTAINER}:ro", *files, IMAGE,
+    )  # fmt: skip
+
+
+def _wait(docker: Docker) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while (missing := ready(docker)) is not None:
+        if not docker.running(DC_CONTAINER):
+            raise LabError(f"the domain controller ended by itself:\n{_last_words(docker)}")
+        if time.monotonic() > deadline:
+            raise LabError(f"the domain controller was not ready after {READY_SECONDS:.0f} s: {missing}\n{_last_words(docker)}")
+        time.sleep(0.5)
+
+
+def _export(settings: Settings, docker: Docker) -> None:
+    for user in SERVICE_USERS:
+        inside = f"/var/lib/smbferry-lab/keytabs/{user}.export"
+        docker.text("exec", DC_CONTAINER, "sh", "-c", f"rm -f {inside}; samba-tool domain exportkeytab {inside} --principal={user}")
+        entries = [entry for entry in keytab.parse(docker.output("exec", DC_CONTAINER, "cat", inside)) if entry.enctype in keytab.AES]
+        if not entries:
+            raise LabError(f"the domain gave no AES key for {user}; see `lab/lab logs domain`")
+        write_private(settings.keytabs / f"{user}.keytab", keytab.write(entries))
+    settings.krb5_conf.write_text(krb5_conf(str(settings.dc_address)))
+
+
+def _last_words(docker: Docker) -> str:
+    done = docker.text("logs", "--tail", str(shell.TAIL_LINES), DC_CONTAINER)
+    return shell.tail(done)
+
+
+def _keep_log(settings: Settings, docker: Docker) -> None:
+    if docker.inspect("container", DC_CONTAINER, "{{.Id}}") is not None:
+        docker.logged(settings.logs / "domain.log", "logs", DC_CONTAINER)
