@@ -1,10 +1,11 @@
-"""Generates the CustomResourceDefinitions from the models: `python -m smbferry_api.crd crds/`.
+"""Generates the CustomResourceDefinitions from the models: `python -m smbferry_api.crd DIRECTORY...`.
 
 pydantic gives JSON schema; Kubernetes wants a structural schema (no $ref, no anyOf around types, no titles). The
 difference is made up for here, once, so that the models stay the only place where a field is described.
 """
 
 import argparse
+import itertools
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -290,12 +291,12 @@ def file_name(kind: Kind) -> str:
 def main() -> int:
     """Writes the CRDs, or with --check reports by exit code 1 those that differ."""
     parser = argparse.ArgumentParser(description="Generate smbferry's CustomResourceDefinitions.")
-    parser.add_argument("directory", type=Path)
+    parser.add_argument("directories", type=Path, nargs="+")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a file differs")
     options = parser.parse_args()
     stale = []
-    for kind in KINDS:
-        path = options.directory / file_name(kind)
+    for kind, directory in itertools.product(KINDS, options.directories):
+        path = directory / file_name(kind)
         text = to_yaml(kind)
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue

@@ -129,3 +129,6 @@ class SmbLocationStatus(Status):
     ] = None
     last_check_time: Time | None = None
     next_check_time: Time | None = None
+    last_handled_request: Annotated[
+        str | None, Field(description="The value of the annotation smbferry.io/requested-at that was last acted on.")
+    ] = None

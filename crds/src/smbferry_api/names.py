@@ -22,6 +22,9 @@ ANNOTATION_OWNER_GENERATION: Final = f"{GROUP}/owner-generation"
 ANNOTATION_TRIGGER: Final = f"{GROUP}/trigger"
 ANNOTATION_SCHEDULED_AT: Final = f"{GROUP}/scheduled-at"
 
+# Set by a person on an identity, a location or a task to have it checked now: any new value does.
+ANNOTATION_REQUESTED_AT: Final = f"{GROUP}/requested-at"
+
 MANAGED_BY_OPERATOR: Final = "smbferry-operator"
 FIELD_MANAGER_OPERATOR: Final = "smbferry-operator"
 FIELD_MANAGER_AGENT: Final = "smbferry-agent"

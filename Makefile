@@ -1,0 +1,81 @@
+# `make help` lists the targets. Two are for everyone: `make demo` and `make test`; the rest is for working.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+PY := $(VENV)/bin/python
+LAB := lab/lab
+CRD_DIRS := crds charts/smbferry/files/crds
+CODE := crds operator agent_image cli lab tests
+PYTEST := $(PY) -m pytest
+LOCK := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+        --no-emit-index-url --no-annotate --no-header pyproject.toml
+
+.PHONY: help demo demo-down unit interop cluster bench verify test clean generate lock format images lab-up
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.done ## the main job, live: a domain, a cluster, a transfer, a stale keytab and its mending
+	@$(PY) -m lab.demo
+
+demo-down: ## take the demo away: no container, process, mount or network stays
+	@$(LAB) down
+
+test: $(VENV)/.done ## everything; what CI runs
+	@$(PY) -m lab.test_all
+
+unit: $(VENV)/.done ## pure tests, no network, under a minute
+	@$(PYTEST) -q tests/unit
+
+interop: lab-up ## engine and agent against the real domain
+	@$(LAB) tools -- python3 -m pytest -q tests/interop
+
+cluster: lab-up images ## operator and agents in the real cluster
+	@$(PYTEST) -q tests/cluster
+
+bench: lab-up ## speed, side by side with peers (see docs/performance.md)
+	@$(LAB) tools -- python3 -m tests.bench
+
+verify: $(VENV)/.done ## generated files, lint, types, layers
+	@PYTHONPATH=crds/src $(PY) -m smbferry_api.crd --check $(CRD_DIRS)
+	@$(VENV)/bin/ruff format --check -q $(CODE) || { echo 'run: make format'; exit 1; }
+	@$(VENV)/bin/ruff check -q $(CODE)
+	@$(VENV)/bin/mypy
+	@PYTHONPATH=crds/src:operator/src:agent_image/src:cli/src $(VENV)/bin/lint-imports --no-cache
+	@if command -v shellcheck >/dev/null; then git ls-files '*.sh' .ci/run | xargs shellcheck; else echo 'shellcheck is not installed: shell files not checked'; fi
+
+generate: $(VENV)/.done ## write the generated files again
+	@PYTHONPATH=crds/src $(PY) -m smbferry_api.crd $(CRD_DIRS)
+
+format: $(VENV)/.done ## format the code
+	@$(VENV)/bin/ruff format -q $(CODE)
+	@$(VENV)/bin/ruff check -q --fix $(CODE)
+
+lock: $(VENV)/.done ## resolve the dependencies again into requirements/*.lock
+	@$(PY) -m pip install -q uv
+	@$(LOCK) --extra operator -o requirements/operator.lock
+	@$(LOCK) --extra agent --extra kerberos --extra cli -o requirements/agent.lock
+	@$(LOCK) --extra operator --extra agent --extra cli --extra dev -o requirements/dev.lock
+
+images: $(VENV)/.done ## build the operator's and the agent's image and load them into the lab's cluster
+	@$(LAB) load operator agent
+
+lab-up: $(VENV)/.done
+	@$(LAB) up
+
+clean: ## drop the lab, its cache and everything built
+	@$(LAB) down
+	@$(LAB) clean
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/.done: requirements/dev.lock
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'smbferry needs Python 3.11 or newer'; exit 1; }
+	@python3 -m venv $(VENV) 2>/dev/null || { \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo 'python3 has no venv module: install python3-venv'; exit 1; }; \
+	  rm -rf $(VENV); apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null; python3 -m venv $(VENV); }
+	@echo 'installing the Python packages (about 30 s)'
+	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@touch $@
