@@ -193,8 +193,10 @@ class Options(Spec):
         return self
 
 
+# The guards are for the API server's check of the default `{}`, which it makes before it fills the fields' own.
 REMOVE_FORBIDS_ALL: Final = {
-    "rule": "!(self.deletedFiles == 'Remove' && self.transferMode == 'All')",
+    "rule": "!has(self.deletedFiles) || !has(self.transferMode)"
+    " || self.deletedFiles != 'Remove' || self.transferMode != 'All'",
     "message": "deletedFiles: Remove needs transferMode: Changed",
 }
 ENDS_DIFFER: Final = {
