@@ -1,0 +1,97 @@
+"""`make test`: everything, in the order that finds a fault soonest, with the lab coming up while pure tests run.
+
+The lab is stopped again at the end, however that comes, unless it was up before or SMBFERRY_KEEP_LAB is set.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LAB = str(ROOT / "lab" / "lab")
+REPORTS = ROOT / "build" / "reports"
+TOOK_EARLIER = {"verify": 40, "unit": 60, "lab": 120, "images": 60, "interop": 180, "cluster": 240}
+
+
+@dataclass
+class Suite:
+    """The counts of one pytest run."""
+
+    name: str
+    passed: int
+    failed: int
+    seconds: float
+
+
+def run(what: str, command: list[str]) -> float:
+    """Runs a step in the foreground; returns how long it took.
+
+    Raises:
+        subprocess.CalledProcessError: the step failed.
+    """
+    print(f"\n=== {what} (usually about {TOOK_EARLIER[what]} s)", flush=True)
+    began = time.monotonic()
+    subprocess.run(command, cwd=ROOT, check=True)
+    took = time.monotonic() - began
+    print(f"=== {what}: {took:.0f} s", flush=True)
+    return took
+
+
+def pytest(name: str, prefix: list[str]) -> Suite:
+    """Runs one folder of tests and counts from its report."""
+    report = REPORTS / f"{name}.xml"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.unlink(missing_ok=True)
+    took = run(name, [*prefix, "-m", "pytest", "-q", f"tests/{name}", f"--junitxml={report.relative_to(ROOT)}"])
+    suite = next(ET.parse(report).iter("testsuite"))
+    broken = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+    skipped = int(suite.get("skipped", 0))
+    if skipped:
+        raise SystemExit(f"{name}: {skipped} tests were skipped; a skip hides a missing part")
+    return Suite(name, int(suite.get("tests", 0)) - broken, broken, took)
+
+
+def everything(lab: subprocess.Popen[bytes]) -> list[Suite]:
+    """All suites; the lab starts while the pure ones run."""
+    run("verify", ["make", "--no-print-directory", "verify"])
+    suites = [pytest("unit", [sys.executable])]
+    print("\n=== lab: waiting until domain and cluster are up", flush=True)
+    if lab.wait():
+        raise SystemExit("lab: did not come up; see above")
+    suites.append(pytest("interop", [LAB, "tools", "--", "python3"]))
+    run("images", [LAB, "load", "operator", "agent"])
+    suites.append(pytest("cluster", [sys.executable]))
+    return suites
+
+
+def main() -> int:
+    """Runs everything; 0 when all passed."""
+    began = time.monotonic()
+    was_up = subprocess.run([LAB, "status", "--quiet"], cwd=ROOT, check=False).returncode == 0
+    lab = subprocess.Popen([LAB, "up"], cwd=ROOT)
+    try:
+        suites = everything(lab)
+    except subprocess.CalledProcessError as error:
+        print(f"\nFAILED: {' '.join(error.cmd)} ended with {error.returncode}", file=sys.stderr)
+        return 1
+    finally:
+        if lab.poll() is None:
+            lab.terminate()
+            lab.wait()
+        if not was_up and not os.environ.get("SMBFERRY_KEEP_LAB"):
+            subprocess.run([LAB, "down"], cwd=ROOT, check=False)
+    print(f"\nEverything in {(time.monotonic() - began) / 60:.1f} minutes:")
+    for suite in suites:
+        print(f"  {suite.name:8} {suite.passed:5} passed  {suite.seconds:5.0f} s")
+    print(f"{sum(s.passed for s in suites)} passed, {sum(s.failed for s in suites)} failed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

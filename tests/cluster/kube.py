@@ -1,0 +1,146 @@
+"""kubectl for the tests: objects in and out as dicts, and waiting for what should come true."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Object = dict[str, Any]
+POLL_SECONDS = 0.5
+
+
+class KubectlError(Exception):
+    """kubectl refused; the message is what it printed."""
+
+
+class Kube:
+    """One namespace of one cluster."""
+
+    def __init__(self, environment: dict[str, str], namespace: str) -> None:
+        self.environment = environment
+        self.namespace = namespace
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
+        """Runs kubectl in the namespace and returns what it printed.
+
+        Raises:
+            KubectlError: it ended with an error.
+        """
+        done = subprocess.run(
+            ["kubectl", "--namespace", self.namespace, *arguments],
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if done.returncode:
+            raise KubectlError(done.stderr.strip() or done.stdout.strip())
+        return done.stdout
+
+    def apply(self, *objects: Object) -> None:
+        """Applies objects as a person would."""
+        self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
+
+    def create(self, obj: Object) -> str:
+        """Creates an object and returns its name."""
+        return str(
+            json.loads(self.kubectl("create", "-o", "json", "-f", "-", stdin=json.dumps(obj)))["metadata"]["name"]
+        )
+
+    def patch(self, kind: str, name: str, change: Object) -> None:
+        """Merges a change into an object."""
+        self.kubectl("patch", kind, name, "--type=merge", "-p", json.dumps(change))
+
+    def delete(self, kind: str, name: str, *, wait: bool = True) -> None:
+        """Deletes an object."""
+        self.kubectl("delete", kind, name, f"--wait={str(wait).lower()}")
+
+    def get(self, kind: str, name: str) -> Object | None:
+        """The object, or None where there is none."""
+        found = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found")
+        return json.loads(found) if found.strip() else None
+
+    def list(self, kind: str, selector: str = "") -> list[Object]:
+        """All objects of a kind."""
+        selecting = ["--selector", selector] if selector else []
+        return list(json.loads(self.kubectl("get", kind, "-o", "json", *selecting))["items"])
+
+    def wait(
+        self, kind: str, name: str, what: str, holds: Callable[[Object], object], *, timeout: float = 60
+    ) -> Object:
+        """The object as soon as `holds` is true of it.
+
+        Raises:
+            AssertionError: not within `timeout` seconds; the message has the object's status and events.
+        """
+        until = time.monotonic() + timeout
+        while True:
+            obj = self.get(kind, name)
+            if obj is not None and holds(obj):
+                return obj
+            if time.monotonic() > until:
+                raise AssertionError(
+                    f"{kind}/{name}: not {what} within {timeout:.0f} s. Status:\n"
+                    f"{yaml.safe_dump((obj or {}).get('status'))}\n{self.describe_surroundings()}"
+                )
+            time.sleep(POLL_SECONDS)
+
+    def wait_gone(self, kind: str, name: str, *, timeout: float = 60) -> None:
+        """Waits until the object is no more.
+
+        Raises:
+            AssertionError: it is still there after `timeout` seconds.
+        """
+        until = time.monotonic() + timeout
+        while self.get(kind, name) is not None:
+            if time.monotonic() > until:
+                raise AssertionError(f"{kind}/{name} is still there after {timeout:.0f} s")
+            time.sleep(POLL_SECONDS)
+
+    def describe_surroundings(self) -> str:
+        """Jobs, pods and their logs, for a test that failed."""
+        said = [
+            self.kubectl("get", "jobs,pods", "-o", "wide"),
+            self.kubectl("get", "events", "--sort-by=.lastTimestamp"),
+        ]
+        for pod in self.list("pods")[-3:]:
+            name = pod["metadata"]["name"]
+            try:
+                said.append(f"--- {name}\n{self.kubectl('logs', name, '--tail=30')}")
+            except KubectlError as error:
+                said.append(f"--- {name}\n{error}")
+        return "\n".join(said)
+
+
+def condition(obj: Object, type_: str) -> Object:
+    """The condition of that type; empty where there is none yet."""
+    found = [c for c in obj.get("status", {}).get("conditions", []) if c["type"] == type_]
+    return dict(found[0]) if found else {}
+
+
+def is_(type_: str, status: str, reason: str | None = None) -> Callable[[Object], bool]:
+    """A predicate for `wait`: a condition of the newest generation has this status, and this reason if given."""
+
+    def holds(obj: Object) -> bool:
+        found = condition(obj, type_)
+        return (
+            found.get("status") == status
+            and (reason is None or found.get("reason") == reason)
+            and found.get("observedGeneration") == obj["metadata"]["generation"]
+        )
+
+    return holds
+
+
+def ended(run: Object) -> bool:
+    """A predicate for `wait`: the run is over."""
+    return run.get("status", {}).get("state") in {"Succeeded", "PartiallySucceeded", "Failed", "Cancelled"}
