@@ -1,0 +1,179 @@
+"""Reads manifests from files: smbferry's kinds, and the Secrets and ConfigMaps that they refer to.
+
+Everything that an API server would refuse is refused here too, with the file, the document and the field named.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from smbferry_api.fields import Spec
+from smbferry_api.identity import KerberosIdentitySpec
+from smbferry_api.location import SmbLocationSpec
+from smbferry_api.names import API_VERSION
+from smbferry_api.run import ResolvedEnd, ResolvedIdentity, ResolvedTask
+from smbferry_api.task import TaskEnd, TransferTaskSpec
+
+T = TypeVar("T")
+S = TypeVar("S", bound=Spec)
+
+MAX_FILE_BYTES: Final = 8 << 20
+
+
+class ManifestError(Exception):
+    """A manifest can't be used; the message says which, what is wrong and what was expected."""
+
+
+@dataclass
+class Manifests:
+    """What the files held, by name. Secrets and ConfigMaps as bytes by key."""
+
+    identities: dict[str, KerberosIdentitySpec] = field(default_factory=dict)
+    locations: dict[str, SmbLocationSpec] = field(default_factory=dict)
+    tasks: dict[str, TransferTaskSpec] = field(default_factory=dict)
+    secrets: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    config_maps: dict[str, dict[str, bytes]] = field(default_factory=dict)
+
+    def resolve(self, task_name: str) -> ResolvedTask:
+        """The task with everything that it refers to.
+
+        Raises:
+            ManifestError: the task, or something that it refers to, is not in the files.
+        """
+        task = _named(self.tasks, "TransferTask", task_name, "to run")
+        return ResolvedTask(
+            name=task_name,
+            source=self._end(task.source, task_name),
+            destination=self._end(task.destination, task_name),
+            options=task.options,
+            filters=task.filters,
+            agent=task.agent,
+            report=task.report,
+        )
+
+    def _end(self, end: TaskEnd, task_name: str) -> ResolvedEnd:
+        name = end.location_ref.name
+        location = _named(self.locations, "SmbLocation", name, f"named by TransferTask {task_name}")
+        identity_name = location.identity_ref.name
+        identity = _named(self.identities, "KerberosIdentity", identity_name, f"named by SmbLocation {name}")
+        return ResolvedEnd(
+            location=name,
+            path=end.path,
+            spec=location,
+            identity=ResolvedIdentity(name=identity_name, spec=identity),
+        )
+
+
+def load(paths: Iterable[Path]) -> Manifests:
+    """Reads files, and all *.yaml, *.yml and *.json of folders, in order.
+
+    Raises:
+        ManifestError: a file can't be read or holds what can't be used.
+    """
+    found = Manifests()
+    for path in _files(paths):
+        for number, document in enumerate(_documents(path), 1):
+            _take(found, document, f"{path}, document {number}")
+    return found
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(p for p in path.iterdir() if p.suffix in {".yaml", ".yml", ".json"})
+        elif path.is_file():
+            yield path
+        else:
+            raise ManifestError(f"{path}: there is no such file or folder")
+
+
+def _documents(path: Path) -> list[Any]:
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise ManifestError(f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB; expected Kubernetes manifests")
+    try:
+        text = path.read_text(encoding="utf-8")
+        return [d for d in yaml.safe_load_all(text) if d is not None]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ManifestError(f"{path}: not readable as YAML: {error}") from error
+
+
+def _take(found: Manifests, document: Any, where: str) -> None:
+    if not isinstance(document, dict) or not isinstance(document.get("kind"), str):
+        raise ManifestError(f"{where}: expected a Kubernetes object with apiVersion, kind and metadata")
+    if document["kind"] == "List":
+        for item in document.get("items") or []:
+            _take(found, item, where)
+        return
+    kind, name = document["kind"], (document.get("metadata") or {}).get("name")
+    where = f"{where}, {kind} {name or 'without a name'}"
+    if not isinstance(name, str) or not name:
+        raise ManifestError(f"{where}: metadata.name is missing")
+    if document.get("apiVersion") == API_VERSION:
+        _take_ours(found, kind, name, document, where)
+    elif document.get("apiVersion") == "v1" and kind == "Secret":
+        _put(found.secrets, name, _secret_data(document, where), where)
+    elif document.get("apiVersion") == "v1" and kind == "ConfigMap":
+        _put(found.config_maps, name, _config_map_data(document, where), where)
+    # Anything else (a Namespace, a Kustomization) belongs to others and is let be, as kubectl would let it be.
+
+
+def _take_ours(found: Manifests, kind: str, name: str, document: dict[str, Any], where: str) -> None:
+    if kind == "KerberosIdentity":
+        _put(found.identities, name, _parse(KerberosIdentitySpec, document, where), where)
+    elif kind == "SmbLocation":
+        _put(found.locations, name, _parse(SmbLocationSpec, document, where), where)
+    elif kind == "TransferTask":
+        _put(found.tasks, name, _parse(TransferTaskSpec, document, where), where)
+    else:
+        raise ManifestError(f"{where}: expected KerberosIdentity, SmbLocation or TransferTask")
+
+
+def _put(into: dict[str, T], name: str, value: T, where: str) -> None:
+    if name in into:
+        raise ManifestError(f"{where}: another object of this kind has the same name")
+    into[name] = value
+
+
+def _parse(model: type[S], document: dict[str, Any], where: str) -> S:
+    try:
+        return model.model_validate(document.get("spec"))
+    except ValidationError as error:
+        problems = "; ".join(
+            f"spec.{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" if e["loc"] else f"spec: {e['msg']}"
+            for e in error.errors(include_url=False, include_context=False)
+        )
+        raise ManifestError(f"{where}: {problems}") from error
+
+
+def _secret_data(document: dict[str, Any], where: str) -> dict[str, bytes]:
+    encoded = _decoded(document.get("data"), f"{where}: data")
+    return encoded | {k: str(v).encode() for k, v in (document.get("stringData") or {}).items()}
+
+
+def _config_map_data(document: dict[str, Any], where: str) -> dict[str, bytes]:
+    encoded = _decoded(document.get("binaryData"), f"{where}: binaryData")
+    return encoded | {k: str(v).encode() for k, v in (document.get("data") or {}).items()}
+
+
+def _decoded(data: dict[str, Any] | None, where: str) -> dict[str, bytes]:
+    result = {}
+    for key, value in (data or {}).items():
+        try:
+            result[key] = base64.b64decode("".join(str(value).split()), validate=True)
+        except binascii.Error:
+            # Neither the value nor the error's text is repeated: it may be a key.
+            raise ManifestError(f"{where}.{key} is not base64") from None
+    return result
+
+
+def _named(within: dict[str, T], kind: str, name: str, why: str) -> T:
+    if name not in within:
+        have = ", ".join(sorted(within)) or "none"
+        raise ManifestError(f"{kind} {name}, {why}, is not in the files; found: {have}")
+    return within[name]
