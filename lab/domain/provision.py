@@ -14,6 +14,7 @@ from pathlib import Path
 from samba.netcmd.main import cmd_sambatool  # type: ignore[import-not-found]  # Samba's own, only in the container
 
 REALM = "CORP.EXAMPLE.COM"
+DOMAIN = "CORP"
 HOST = "dc1"
 FQDN = f"{HOST}.{REALM.lower()}"
 ADMIN_PASSWORD = Path("/run/smbferry-lab/admin-password")
@@ -57,7 +58,7 @@ def make_domain(address: str) -> None:
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     with own_configuration():
         samba_tool(
-            "domain", "provision", f"--realm={REALM}", f"--domain={REALM.split('.', maxsplit=1)[0]}", "--server-role=dc",
+            "domain", "provision", f"--realm={REALM}", f"--domain={DOMAIN}", "--server-role=dc",
             "--dns-backend=SAMBA_INTERNAL", f"--host-name={HOST}", f"--host-ip={address}",
             f"--adminpass={ADMIN_PASSWORD.read_text().strip()}",
         )  # fmt: skip

@@ -71,7 +71,9 @@ def load(settings: Settings, docker: Docker, progress: Progress, names: Sequence
     for name in names:
         with progress.step("load", f"loading {name} into the cluster"):
             shell.logged(
-                [kind, "load", "docker-image", name, "--name", CLUSTER], settings.logs / "load.log", env=environment(docker)
+                [kind, "load", "docker-image", name, "--name", CLUSTER],
+                settings.logs / "load.log",
+                env=environment(docker),
             )
 
 
@@ -135,14 +137,17 @@ def _join(docker: Docker, progress: Progress, settings: Settings) -> None:
     """Routes from each node to the other's pods; the upstream image's own network does that by itself."""
     if images.from_upstream(settings, progress):
         return
-    addresses = [docker.inspect("container", name, f"{{{{.NetworkSettings.Networks.{NETWORK}.IPAddress}}}}") for name in NODES]
+    addresses = [
+        docker.inspect("container", name, f"{{{{.NetworkSettings.Networks.{NETWORK}.IPAddress}}}}") for name in NODES
+    ]
     for name, pods, via in ((NODES[0], POD_NETWORKS[1], addresses[1]), (NODES[1], POD_NETWORKS[0], addresses[0])):
         docker.text("exec", name, "ip", "route", "replace", pods, "via", str(via))
 
 
 def _wait(settings: Settings) -> None:
     shell.output(
-        kubectl(settings, "wait", "--for=condition=Ready", "nodes", "--all", f"--timeout={READY_SECONDS}s"), timeout=READY_SECONDS + 10
+        kubectl(settings, "wait", "--for=condition=Ready", "nodes", "--all", f"--timeout={READY_SECONDS}s"),
+        timeout=READY_SECONDS + 10,
     )
     deadline = time.monotonic() + READY_SECONDS
     # Pods need it, and it appears a moment after the API server does.
@@ -151,7 +156,14 @@ def _wait(settings: Settings) -> None:
             raise LabError("the cluster made no default ServiceAccount; see `lab/lab logs cluster`")
         time.sleep(0.5)
     shell.output(
-        kubectl(settings, "rollout", "status", "--namespace=kube-system", "deployment/coredns", f"--timeout={READY_SECONDS}s"),
+        kubectl(
+            settings,
+            "rollout",
+            "status",
+            "--namespace=kube-system",
+            "deployment/coredns",
+            f"--timeout={READY_SECONDS}s",
+        ),
         timeout=READY_SECONDS + 10,
     )
 
@@ -172,7 +184,9 @@ def _kubectl(settings: Settings, docker: Docker, image: str, progress: Progress)
 
 
 def _delete(settings: Settings, docker: Docker, kind: Path) -> None:
-    shell.output([kind, "delete", "cluster", "--name", CLUSTER, "--kubeconfig", settings.kubeconfig], env=environment(docker))
+    shell.output(
+        [kind, "delete", "cluster", "--name", CLUSTER, "--kubeconfig", settings.kubeconfig], env=environment(docker)
+    )
     down(settings, docker)
 
 

@@ -23,6 +23,8 @@ BRIDGE = "smbferry0"
 EXEC_ROOT = Path("/run/smbferry-docker")
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
+# sun_path of unix(7) has 108 bytes; Docker adds a little to some of its sockets.
+LONGEST_SOCKET_PATH = 100
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 COMMANDS = {"dockerd": "docker.io", "docker": "docker.io", "iptables": "iptables", "ip": "iproute2"}
 
@@ -68,7 +70,7 @@ def ensure(settings: Settings, progress: Progress) -> Docker:
 
 
 def stop(settings: Settings) -> None:
-    """End the private daemon and take away its bridge, mounts, firewall rules and sockets; harmless where it isn't there."""
+    """End the private daemon and take away its bridge, mounts, firewall rules, sockets; harmless where it isn't there."""
     pid = _pid(settings)
     if pid is not None:
         os.kill(pid, signal.SIGTERM)
@@ -90,7 +92,7 @@ def _start(settings: Settings, log: Path) -> Docker:
     used = host.collision(settings.bridge.network, host.networks_in_use())
     if used and not Path(f"/sys/class/net/{BRIDGE}").exists():
         raise LabError(f"{settings.bridge.network} is in use here ({used}): set SMBFERRY_LAB_BRIDGE to a free address")
-    if len(str(_socket(settings))) > 100:
+    if len(str(_socket(settings))) > LONGEST_SOCKET_PATH:
         raise LabError(f"{_socket(settings)} is too long for a Unix socket: set SMBFERRY_CACHE to a shorter path")
     _root(settings).mkdir(parents=True, exist_ok=True)
     made = not Path(f"/sys/class/net/{BRIDGE}").exists()

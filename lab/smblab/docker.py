@@ -71,5 +71,5 @@ def answering(host: str, *, ours: bool) -> Docker | None:
 
 def major(version: str) -> int:
     """The first number of a version, 0 where there is none."""
-    head = version.split(".")[0]
+    head = version.split(".", maxsplit=1)[0]
     return int(head) if head.isdigit() else 0

@@ -1,4 +1,4 @@
-"""The Active Directory domain: one Samba container with a fixed address, its users' keytabs and the clients' krb5.conf."""
+"""The Active Directory domain: one Samba container at a fixed address, its users' keytabs, the clients' krb5.conf."""
 
 from __future__ import annotations
 
@@ -118,15 +118,27 @@ def _wait(docker: Docker) -> None:
         if not docker.running(DC_CONTAINER):
             raise LabError(f"the domain controller ended by itself:\n{_last_words(docker)}")
         if time.monotonic() > deadline:
-            raise LabError(f"the domain controller was not ready after {READY_SECONDS:.0f} s: {missing}\n{_last_words(docker)}")
+            raise LabError(
+                f"the domain controller was not ready after {READY_SECONDS:.0f} s: {missing}\n{_last_words(docker)}"
+            )
         time.sleep(0.5)
 
 
 def _export(settings: Settings, docker: Docker) -> None:
     for user in SERVICE_USERS:
         inside = f"/var/lib/smbferry-lab/keytabs/{user}.export"
-        docker.text("exec", DC_CONTAINER, "sh", "-c", f"rm -f {inside}; samba-tool domain exportkeytab {inside} --principal={user}")
-        entries = [entry for entry in keytab.parse(docker.output("exec", DC_CONTAINER, "cat", inside)) if entry.enctype in keytab.AES]
+        docker.text(
+            "exec",
+            DC_CONTAINER,
+            "sh",
+            "-c",
+            f"rm -f {inside}; samba-tool domain exportkeytab {inside} --principal={user}",
+        )
+        entries = [
+            entry
+            for entry in keytab.parse(docker.output("exec", DC_CONTAINER, "cat", inside))
+            if entry.enctype in keytab.AES
+        ]
         if not entries:
             raise LabError(f"the domain gave no AES key for {user}; see `lab/lab logs domain`")
         write_private(settings.keytabs / f"{user}.keytab", keytab.write(entries))

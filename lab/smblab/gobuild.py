@@ -1,4 +1,4 @@
-"""Builds Go programs from pinned modules: by the machine's own go where it is new enough, else in a golang container."""
+"""Builds Go programs from pinned modules: by the machine's own go where it is new enough, else in a container."""
 
 from __future__ import annotations
 
@@ -40,8 +40,18 @@ TOOLS = {
     for tool in (
         Tool("kind", "sigs.k8s.io/kind", versions.KIND),
         Tool("coredns", "github.com/coredns/coredns", versions.COREDNS),
-        Tool("helm", "helm.sh/helm/v3/cmd/helm", versions.HELM, (f"helm.sh/helm/v3/internal/version.version={versions.HELM}",)),
-        Tool("rclone", "github.com/rclone/rclone", versions.RCLONE, (f"github.com/rclone/rclone/fs.Version={versions.RCLONE}",)),
+        Tool(
+            "helm",
+            "helm.sh/helm/v3/cmd/helm",
+            versions.HELM,
+            (f"helm.sh/helm/v3/internal/version.version={versions.HELM}",),
+        ),
+        Tool(
+            "rclone",
+            "github.com/rclone/rclone",
+            versions.RCLONE,
+            (f"github.com/rclone/rclone/fs.Version={versions.RCLONE}",),
+        ),
     )
 }
 KUBERNETES_COMMANDS = (
@@ -149,7 +159,9 @@ def kubernetes(settings: Settings, docker: Docker, progress: Progress) -> Path:
         return root / "bin"
     go = toolchain(settings, docker, progress)
     log = settings.logs / "kubernetes.log"
-    with progress.step("kubernetes", f"building Kubernetes {versions.KUBERNETES} and etcd {versions.ETCD} from their Go modules"):
+    with progress.step(
+        "kubernetes", f"building Kubernetes {versions.KUBERNETES} and etcd {versions.ETCD} from their Go modules"
+    ):
         (root / "bin").mkdir(parents=True, exist_ok=True)
         described = go.module("k8s.io/kubernetes", f"v{versions.KUBERNETES}", root)
         (root / "go.mod").write_text(go_mod(Path(described["GoMod"]).read_text()))
@@ -182,8 +194,10 @@ def kubernetes_flags() -> str:
 
 
 def go_mod(kubernetes_go_mod: str) -> str:
-    """A go.mod that builds Kubernetes as a dependency: its staging modules, which it replaces by paths, at their releases."""
-    staging = sorted(set(re.findall(r"^\s*(?:replace )?(k8s\.io/[a-z0-9-]+) => \./staging", kubernetes_go_mod, re.MULTILINE)))
+    """A go.mod that builds Kubernetes as a dependency, with releases for the staging modules that it replaces by paths."""
+    staging = sorted(
+        set(re.findall(r"^\s*(?:replace )?(k8s\.io/[a-z0-9-]+) => \./staging", kubernetes_go_mod, re.MULTILINE))
+    )
     if not staging:
         raise LabError(f"no staging modules in the go.mod of Kubernetes {versions.KUBERNETES}; its layout has changed")
     library = "v0." + versions.KUBERNETES.split(".", 1)[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 import ipaddress
 import os
 import shutil
@@ -40,7 +41,7 @@ def registry_answers() -> bool:
         with urllib.request.urlopen(REGISTRY, timeout=REGISTRY_SECONDS):
             return True
     except urllib.error.HTTPError as error:
-        return error.code == 401  # the registry's own answer to a client without a token
+        return error.code == http.HTTPStatus.UNAUTHORIZED  # the registry's own answer to a client without a token
     except (OSError, ValueError):
         return False
 

@@ -1,16 +1,215 @@
-"""first version"""
-import sys
-from . import daemon, domain, settings
-from .errors import LabError
-from .progress import Progress
+"""The command line of lab/lab."""
 
-def main() -> int:
-    s = settings.current()
-    p = Progress(s.cache / "durations.json")
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, NoReturn
+
+from . import cluster, daemon, domain, exports, lock, network, product, settings, status, tools
+from .errors import LabError
+from .progress import Progress, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import FrameType
+
+    from .docker import Docker
+    from .settings import Settings
+
+DOWN_STATUS = 3
+INTERRUPTED = 130
+DESCRIPTION = """\
+A real Active Directory domain (Samba) and a two-node Kubernetes cluster (kind) on one Docker network.
+
+  lab/lab up              everything; or parts: up docker domain cluster tools
+  eval "$(lab/lab env)"   then kubectl, helm, kinit, smbclient and rclone find it
+  lab/lab tools -- CMD    run CMD in a container on the lab's network, with the repository in its place
+  lab/lab down            stop it and leave nothing but the cache
+"""
+EPILOGUE = f"""\
+environment:
+  SMBFERRY_CACHE           where everything is kept, in lab/ below it (default ~/.cache/smbferry)
+  SMBFERRY_LAB_IMAGES      auto (default), upstream (pull images) or build (make them here)
+  SMBFERRY_LAB_SUBNET      the lab's network (default {settings.DEFAULT_SUBNET})
+  SMBFERRY_LAB_BRIDGE      the private daemon's own bridge (default {settings.DEFAULT_BRIDGE})
+  SMBFERRY_LAB_TMPFS       1: the shares lie in memory
+  SMBFERRY_LAB_NODE_IMAGE  another upstream node image
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code (0 done, 1 failed, 3 status: something is down, 130 interrupted)."""
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    chosen = _parser().parse_args(arguments)
     try:
-        d = daemon.ensure(s, p)
-        domain.up(s, d, p)
-    except LabError as e:
-        print("lab:", e, file=sys.stderr)
+        lab = settings.current()
+        handler: Callable[[Settings, Progress, argparse.Namespace], int] = chosen.handler
+        return handler(lab, Progress(lab.cache / "durations.json"), chosen)
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("lab: interrupted; what had been begun is cleaned up", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _up(lab: Settings, progress: Progress, chosen: argparse.Namespace) -> int:
+    wanted = chosen.part or list(status.PARTS)
+    began = time.monotonic()
+    with lock.held(lab, progress):
+        before = daemon.find(lab)
+        docker = before or daemon.ensure(lab, progress)
+        try:
+            if "domain" in wanted:
+                domain.up(lab, docker, progress)
+            if "cluster" in wanted:
+                cluster.up(lab, docker, progress)
+            if "tools" in wanted:
+                tools.up(lab, docker, progress)
+        except BaseException:
+            _abandon(lab, docker, started=before is None)
+            raise
+    progress.say(f'lab: {", ".join(wanted)} up after {seconds(time.monotonic() - began)}; next: eval "$(lab/lab env)"')
     return 0
+
+
+def _abandon(lab: Settings, docker: Docker, *, started: bool) -> None:
+    """After a failed start: end the daemon too, if this start began it and nothing runs in it."""
+    if started and docker.ours and not docker.text("ps", "--quiet"):
+        network.remove(docker)
+        daemon.stop(lab)
+
+
+def _down(lab: Settings, progress: Progress, _chosen: argparse.Namespace) -> int:
+    with lock.held(lab, progress):
+        _stop(lab)
+    progress.say("lab: down; images and programs stay in the cache (`lab/lab clean` drops them)")
+    return 0
+
+
+def _stop(lab: Settings) -> None:
+    docker = daemon.find(lab)
+    if docker is not None:
+        tools.down(docker)
+        cluster.down(lab, docker)
+        domain.down(docker)
+        network.remove(docker)
+    daemon.stop(lab)
+    for secret in (lab.keytabs, lab.admin_password.parent, lab.cache / "tmp", lab.cache / "cluster"):
+        shutil.rmtree(secret, ignore_errors=True)
+    lab.krb5_conf.unlink(missing_ok=True)
+
+
+def _clean(lab: Settings, progress: Progress, _chosen: argparse.Namespace) -> int:
+    with lock.held(lab, progress):
+        docker = daemon.find(lab)
+        _stop(lab)
+        if docker is not None and not docker.ours:
+            _remove_images(docker)
+    # Go marks its module cache read-only.
+    for directory, _, _ in os.walk(lab.cache / "go"):
+        os.chmod(directory, 0o755)  # noqa: PTH101 (os.walk gives strings)
+    shutil.rmtree(lab.cache)
+    progress.say(f"lab: {lab.cache} is gone; the next start builds everything anew")
+    return 0
+
+
+def _remove_images(docker: Docker) -> None:
+    names = docker.text("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split()
+    ours = [name for name in names if name.startswith(f"{settings.IMAGE_PREFIX}-")]
+    if ours:
+        docker.text("image", "rm", *ours)
+
+
+def _status(lab: Settings, _progress: Progress, _chosen: argparse.Namespace) -> int:
+    found = status.find(lab)
+    print(status.render(found))
+    return 0 if all(part.up for part in found) else DOWN_STATUS
+
+
+def _env(lab: Settings, _progress: Progress, _chosen: argparse.Namespace) -> int:
+    docker = _running(lab)
+    values = exports.variables(lab, docker.env, inside=False)
+    print(exports.render({**values, "PATH": exports.path(lab, os.environ.get("PATH", ""))}))
+    return 0
+
+
+def _logs(lab: Settings, _progress: Progress, chosen: argparse.Namespace) -> int:
+    print(status.logs(lab, daemon.find(lab), chosen.part))
+    return 0
+
+
+def _load(lab: Settings, progress: Progress, chosen: argparse.Namespace) -> int:
+    docker = _running(lab)
+    with lock.held(lab, progress):
+        cluster.load(lab, docker, progress, chosen.image)
+    return 0
+
+
+def _build(lab: Settings, progress: Progress, chosen: argparse.Namespace) -> int:
+    with lock.held(lab, progress):
+        docker = daemon.ensure(lab, progress)
+        for name in chosen.name:
+            if name == "tools":
+                tools.build_image(lab, docker, progress)
+                print(tools.IMAGE)
+            else:
+                print(product.build(lab, docker, progress, name))
+    return 0
+
+
+def _tools(lab: Settings, progress: Progress, chosen: argparse.Namespace) -> int:
+    docker = _running(lab)
+    with lock.held(lab, progress):
+        tools.build_image(lab, docker, progress)
+    return tools.run(lab, docker, chosen.command)
+
+
+def _running(lab: Settings) -> Docker:
+    docker = daemon.find(lab)
+    if docker is None:
+        raise LabError("no Docker daemon answers: run `lab/lab up` first")
+    return docker
+
+
+def _part(name: str) -> str:
+    if name not in status.PARTS:
+        raise argparse.ArgumentTypeError(f"{name!r} is no part of the lab; expected one of {', '.join(status.PARTS)}")
+    return name
+
+
+def _as_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lab/lab", description=DESCRIPTION, epilog=EPILOGUE, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(
+        name: str, handler: Callable[[Settings, Progress, argparse.Namespace], int], text: str
+    ) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(handler=handler)
+        return sub
+
+    up = command("up", _up, "start the lab, or parts of it")
+    up.add_argument("part", nargs="*", type=_part, help=f"{', '.join(status.PARTS)}; all of them where none is named")
+    command("down", _down, "stop the lab; only the cache stays")
+    command("clean", _clean, "stop the lab and drop the cache")
+    command("status", _status, "what runs; exit code 3 where something does not")
+    command("env", _env, "print exports for a shell")
+    command("logs", _logs, "what a part has said").add_argument("part", choices=status.PARTS[:3])
+    command("load", _load, "give images to the cluster's nodes").add_argument("image", nargs="+")
+    command("build", _build, "build images of the product").add_argument(
+        "name", nargs="+", choices=[*product.DOCKERFILES, "tools"]
+    )
+    command("tools", _tools, "run a command in the tools container").add_argument("command", nargs="+")
+    return parser

@@ -29,7 +29,9 @@ def ensure(settings: Settings, docker: Docker) -> None:
         return
     used = host.collision(settings.subnet, host.networks_in_use())
     if used:
-        raise LabError(f"{settings.subnet} is in use on this machine ({used}): set SMBFERRY_LAB_SUBNET to a free private network")
+        raise LabError(
+            f"{settings.subnet} is in use on this machine ({used}): set SMBFERRY_LAB_SUBNET to a free private network"
+        )
     docker.text(
         "network", "create", "--driver", "bridge", "--subnet", str(settings.subnet), "--gateway", str(settings.gateway),
         "--ip-range", str(settings.dynamic_range), "--opt", "com.docker.network.driver.mtu=1500", NETWORK,

@@ -1,4 +1,4 @@
-"""kind's node image: the upstream one, or one made from Go modules and Debian packages with the control plane's images inside."""
+"""kind's node image: the upstream one, or one made from Go modules and Debian packages, control-plane images inside."""
 
 from __future__ import annotations
 
@@ -111,8 +111,8 @@ def program_of(names: list[str]) -> dict[str, str]:
 def _import(docker: Docker, log: Path, archive: Path) -> None:
     """Put the images into the content store of a node, as kind itself does when it builds one."""
     docker.logged(
-        log, "run", "--detach", "--privileged", "--name", BUILDER, "--network", "none", "--volume", f"{archive}:/images.tar:ro",
-        "--entrypoint", "containerd", SYSTEM_IMAGE,
+        log, "run", "--detach", "--privileged", "--name", BUILDER, "--network", "none",
+        "--volume", f"{archive}:/images.tar:ro", "--entrypoint", "containerd", SYSTEM_IMAGE,
     )  # fmt: skip
     deadline = time.monotonic() + CONTAINERD_SECONDS
     while True:
@@ -124,6 +124,16 @@ def _import(docker: Docker, log: Path, archive: Path) -> None:
                 raise
             time.sleep(0.3)
     docker.logged(
-        log, "exec", BUILDER, "ctr", "--namespace", "k8s.io", "images", "import", "--all-platforms", "--no-unpack", "/images.tar"
+        log,
+        "exec",
+        BUILDER,
+        "ctr",
+        "--namespace",
+        "k8s.io",
+        "images",
+        "import",
+        "--all-platforms",
+        "--no-unpack",
+        "/images.tar",
     )
     docker.text("stop", BUILDER)

@@ -48,8 +48,8 @@ def left(expected: float | None, elapsed: float) -> str:
 
 def seconds(value: float) -> str:
     """A duration for people: `8 s`, `2 min 05 s`."""
-    whole = round(value)
-    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def learn(before: float | None, now: float) -> float:

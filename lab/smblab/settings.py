@@ -24,7 +24,8 @@ CLUSTER = "smbferry"
 SERVICE_USERS = ("svc-src", "svc-dst")
 IMAGE_PREFIX = "smbferry-lab"
 
-# Lies outside Docker's own address pools (172.16/12, 192.168/16) and kind's pod and service ranges (10.244/16, 10.96/16).
+# Lies outside Docker's own address pools (172.16/12, 192.168/16) and kind's ranges for pods and services (10.244/16, 10.96/16).
+LONGEST_PREFIX = 26
 DEFAULT_SUBNET = "10.79.4.0/24"
 DEFAULT_BRIDGE = "10.79.0.1/24"
 
@@ -123,9 +124,13 @@ def _subnet(text: str) -> ipaddress.IPv4Network:
     try:
         network = ipaddress.IPv4Network(text)
     except ValueError as error:
-        raise LabError(f"SMBFERRY_LAB_SUBNET is {text!r}: {error}; give a private IPv4 network such as {DEFAULT_SUBNET}") from error
-    if network.prefixlen > 26 or not network.is_private:
-        raise LabError(f"SMBFERRY_LAB_SUBNET is {text!r}; expected a private IPv4 network of /26 or wider")
+        raise LabError(
+            f"SMBFERRY_LAB_SUBNET is {text!r}: {error}; give a private IPv4 network such as {DEFAULT_SUBNET}"
+        ) from error
+    if network.prefixlen > LONGEST_PREFIX or not network.is_private:
+        raise LabError(
+            f"SMBFERRY_LAB_SUBNET is {text!r}; expected a private IPv4 network of /{LONGEST_PREFIX} or wider"
+        )
     return network
 
 

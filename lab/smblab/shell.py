@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import textwrap
 from typing import TYPE_CHECKING
 
 from .errors import LabError
@@ -14,10 +15,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TAIL_LINES = 15
+SHOWN_COLUMNS = 160
 
 
 def output(
-    command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, stdin: bytes | None = None, timeout: float = 120
+    command: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    timeout: float = 120,
 ) -> bytes:
     """Standard output of a command.
 
@@ -98,7 +104,7 @@ def tail(said: str, lines: int = TAIL_LINES) -> str:
 def shown(command: Sequence[str | Path]) -> str:
     """A command as a person would type it, cut to one readable line."""
     line = shlex.join(str(word) for word in command).replace("\n", " ")
-    return line if len(line) <= 160 else line[:157] + "..."
+    return textwrap.shorten(line, SHOWN_COLUMNS, placeholder=" ...")
 
 
 def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:

@@ -1,0 +1,26 @@
+"""One changing lab command at a time."""
+
+from __future__ import annotations
+
+import fcntl
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .progress import Progress
+    from .settings import Settings
+
+
+@contextmanager
+def held(settings: Settings, progress: Progress) -> Iterator[None]:
+    """Hold the lab's lock; waits, and says so, while another command has it. The kernel lets go of it when we end."""
+    settings.cache.mkdir(parents=True, exist_ok=True)
+    with (settings.cache / "lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress.say("  · another lab command is at work; waiting for it to end")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,51 @@
+"""Builds the product's own images with the base that is to be had here."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from . import images
+from .errors import LabError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .docker import Docker
+    from .progress import Progress
+    from .settings import Settings
+
+DOCKERFILES = {"agent": "agent_image/Dockerfile", "operator": "operator/Dockerfile"}
+# What a build may see: never the whole checkout with its virtual environment and caches.
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "requirements", "crds", "operator", "agent_image", "cli")
+IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", "*.egg-info", ".*")
+
+
+def tag(name: str) -> str:
+    """The image's name and tag in the lab."""
+    return f"smbferry-{name}:dev"
+
+
+def build(settings: Settings, docker: Docker, progress: Progress, name: str) -> str:
+    """Build one image where its inputs changed; returns its tag."""
+    dockerfile = settings.repo / DOCKERFILES[name]
+    if not dockerfile.is_file():
+        raise LabError(f"{dockerfile} is not there; is this a whole checkout?")
+    base = images.debian(settings, docker, progress)
+    with images.context(settings) as directory:
+        _fill(settings.repo, directory)
+        shutil.copyfile(dockerfile, directory / "Dockerfile")
+        images.add_ca_bundle(directory)
+        images.build(
+            settings, docker, progress, name=name, tag=tag(name), directory=directory, arguments={"BASE": base}
+        )
+    return tag(name)
+
+
+def _fill(repo: Path, directory: Path) -> None:
+    for name in SOURCES:
+        source = repo / name
+        if source.is_dir():
+            shutil.copytree(source, directory / name, ignore=IGNORED)
+        elif source.is_file():
+            shutil.copyfile(source, directory / name)

@@ -1,0 +1,104 @@
+"""What of the lab runs, and how it is reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from . import cluster, daemon, domain, gobuild, shell, tools
+from .settings import CLUSTER, DC_CONTAINER, DC_FQDN
+
+if TYPE_CHECKING:
+    from .docker import Docker
+    from .settings import Settings
+
+PARTS = ("docker", "domain", "cluster", "tools")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One line of the status."""
+
+    name: str
+    up: bool
+    detail: str
+
+
+def parts(settings: Settings, docker: Docker | None) -> list[Part]:
+    """The state of every part."""
+    if docker is None:
+        return [
+            Part("docker", up=False, detail="no daemon answers; `lab/lab up` starts one"),
+            *(Part(n, up=False, detail="-") for n in PARTS[1:]),
+        ]
+    whose = "private daemon of the lab" if docker.ours else "the machine's own daemon"
+    return [
+        Part("docker", up=True, detail=f"{docker.server_version} at {docker.host} ({whose})"),
+        _domain(settings, docker),
+        _cluster(settings, docker),
+        _tools(settings, docker),
+    ]
+
+
+def render(found: list[Part]) -> str:
+    """The status as a table."""
+    return "\n".join(f"{part.name:<8} {'up' if part.up else 'down':<5} {part.detail}" for part in found)
+
+
+def logs(settings: Settings, docker: Docker | None, part: str) -> str:
+    """What a part has said lately.
+
+    Raises:
+        LabError: it isn't there.
+    """
+    if part == "docker" or docker is None:
+        log = settings.logs / "docker.log"
+        return shell.tail(log.read_text(errors="replace"), 100) if log.exists() else "no log yet"
+    if part == "domain":
+        return docker.text("exec", DC_CONTAINER, "sh", "-c", "tail -n 100 /var/log/samba/log.*") + "\n" + _said(docker)
+    units = ("journalctl", "--no-pager", "--lines", "100", "--unit", "kubelet", "--unit", "containerd")
+    return "\n".join(f"== {name}\n{docker.text('exec', name, *units)}" for name in cluster.NODES)
+
+
+def _said(docker: Docker) -> str:
+    return docker.text("logs", "--tail", "100", DC_CONTAINER)
+
+
+def _domain(settings: Settings, docker: Docker) -> Part:
+    if not docker.running(DC_CONTAINER):
+        return Part("domain", up=False, detail=f"no container {DC_CONTAINER}")
+    missing = domain.ready(docker)
+    if missing:
+        return Part(
+            "domain", up=False, detail=f"{DC_CONTAINER} runs but is not ready: {missing.splitlines()[-1].strip()}"
+        )
+    return Part("domain", up=True, detail=f"{DC_FQDN} at {settings.dc_address}, container {DC_CONTAINER}")
+
+
+def _cluster(settings: Settings, docker: Docker) -> Part:
+    if not cluster.healthy(settings, docker):
+        running = [name for name in cluster.NODES if docker.running(name)]
+        return Part(
+            "cluster", up=False, detail=f"API server does not answer; running nodes: {', '.join(running) or 'none'}"
+        )
+    lines = shell.text(cluster.kubectl(settings, "get", "nodes", "--no-headers")).splitlines()
+    states = ", ".join(" ".join(line.split()[:2]) for line in lines)
+    return Part("cluster", up=all(line.split()[1] == "Ready" for line in lines), detail=f"{CLUSTER}: {states}")
+
+
+def _tools(settings: Settings, docker: Docker) -> Part:
+    missing = [name for name in ("helm", "rclone") if not (settings.bin / name).exists()]
+    if docker.inspect("image", tools.IMAGE, "{{.Id}}") is None:
+        missing.append(tools.IMAGE)
+    if missing:
+        return Part("tools", up=False, detail=f"not built yet: {', '.join(missing)}")
+    return Part(
+        "tools",
+        up=True,
+        detail=f"{tools.IMAGE}, helm {gobuild.TOOLS['helm'].version}, rclone {gobuild.TOOLS['rclone'].version}",
+    )
+
+
+def find(settings: Settings) -> list[Part]:
+    """The state of every part of this machine's lab."""
+    return parts(settings, daemon.find(settings))
