@@ -70,7 +70,7 @@ def ensure(settings: Settings, progress: Progress) -> Docker:
 
 
 def stop(settings: Settings) -> None:
-    """End the private daemon and take away its bridge, mounts, firewall rules, sockets; harmless where it isn't there."""
+    """End the private daemon and take away its bridge, mounts, firewall rules, sockets; harmless where none runs."""
     pid = _pid(settings)
     if pid is not None:
         os.kill(pid, signal.SIGTERM)

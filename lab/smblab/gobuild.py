@@ -194,7 +194,7 @@ def kubernetes_flags() -> str:
 
 
 def go_mod(kubernetes_go_mod: str) -> str:
-    """A go.mod that builds Kubernetes as a dependency, with releases for the staging modules that it replaces by paths."""
+    """A go.mod with Kubernetes as a dependency, with releases for the staging modules that it replaces by paths."""
     staging = sorted(
         set(re.findall(r"^\s*(?:replace )?(k8s\.io/[a-z0-9-]+) => \./staging", kubernetes_go_mod, re.MULTILINE))
     )

@@ -1,4 +1,4 @@
-"""Images: the base they start from, pulled or made from Debian's packages, and builds that happen when inputs changed."""
+"""Images: their base, pulled or made from Debian's packages, and builds that happen only when inputs changed."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def context(settings: Settings) -> Iterator[Path]:
 
 
 def add_ca_bundle(directory: Path) -> None:
-    """Put the machine's CA bundle into a build context, for builder stages that copy it (`COPY a.lock ca-bundle.cr[t] …`)."""
+    """Put the machine's CA bundle into a build context; a builder stage copies it: `COPY some.lock ca-bundle.cr[t] …`."""
     named = [Path(os.environ[name]) for name in CA_VARIABLES if os.environ.get(name)]
     for bundle in (*named, MACHINE_CA):
         if bundle.is_file():

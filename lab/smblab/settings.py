@@ -24,7 +24,7 @@ CLUSTER = "smbferry"
 SERVICE_USERS = ("svc-src", "svc-dst")
 IMAGE_PREFIX = "smbferry-lab"
 
-# Lies outside Docker's own address pools (172.16/12, 192.168/16) and kind's ranges for pods and services (10.244/16, 10.96/16).
+# Lies outside Docker's address pools (172.16/12, 192.168/16) and kind's for pods and services (10.244/16, 10.96/16).
 LONGEST_PREFIX = 26
 DEFAULT_SUBNET = "10.79.4.0/24"
 DEFAULT_BRIDGE = "10.79.0.1/24"
