@@ -67,7 +67,7 @@ spec: {source: {locationRef: {name: a}}, destination: {locationRef: {name: b}}}
 )
 def test_what_cannot_be_used_is_refused_with_its_place(tmp_path: Path, text: str, said: str) -> None:
     path = write(tmp_path, text)
-    with pytest.raises(ManifestError, match="manifest.yaml") as raised:
+    with pytest.raises(ManifestError, match=r"manifest\.yaml") as raised:
         load([path])
     assert said in str(raised.value)
 
