@@ -97,7 +97,7 @@ def context(settings: Settings) -> Iterator[Path]:
 
 
 def add_ca_bundle(directory: Path) -> None:
-    """Put the machine's CA bundle into a build context; a builder stage copies it: `COPY some.lock ca-bundle.cr[t] …`."""
+    """Put the machine's CA bundle into a build context; builder stages `COPY some.lock ca-bundle.cr[t] …`."""
     named = [Path(os.environ[name]) for name in CA_VARIABLES if os.environ.get(name)]
     for bundle in (*named, MACHINE_CA):
         if bundle.is_file():

@@ -13,6 +13,7 @@ from .errors import LabError
 VERSION = b"\x05\x02"
 # RFC 3962 and RFC 8009 numbers of the encryption types that smbferry permits.
 AES128_SHA1, AES256_SHA1, AES128_SHA256, AES256_SHA384 = 17, 18, 19, 20
+RC4 = 23
 AES = frozenset({AES128_SHA1, AES256_SHA1, AES128_SHA256, AES256_SHA384})
 
 

@@ -1,0 +1,306 @@
+"""The lab's Active Directory domain as tests drive it: users, passwords, keytabs, and the files behind the shares.
+
+Works wherever the lab's environment is set (`eval "$(lab/lab env)"`, or inside `lab/lab tools`): everything goes
+through the Docker API to the domain controller's container.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import secrets
+import shlex
+import tarfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import docker  # type: ignore[import-untyped]  # it publishes no types
+from lab.smblab import keytab
+from tests.support.trees import Entry, Tree, Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+SCRIPT = Path(__file__).with_name("files.py")
+SHARES = "/srv"
+DATABASE = "/var/lib/samba/private/sam.ldb"
+ENCTYPE_NAMES = {
+    keytab.AES128_SHA1: "aes128-cts-hmac-sha1-96",
+    keytab.AES256_SHA1: "aes256-cts-hmac-sha1-96",
+    keytab.AES128_SHA256: "aes128-cts-hmac-sha256-128",
+    keytab.AES256_SHA384: "aes256-cts-hmac-sha384-192",
+    keytab.RC4: "arcfour-hmac",
+}
+# What Active Directory keeps for an account today.
+DOMAIN_AES = (keytab.AES256_SHA1, keytab.AES128_SHA1)
+
+
+class DomainError(Exception):
+    """The domain isn't there, or refused what a test asked of it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a command in the container said and how it ended."""
+
+    code: int
+    output: bytes
+    errors: bytes
+
+    @property
+    def text(self) -> str:
+        """Standard output, then standard error."""
+        return (self.output + self.errors).decode(errors="replace")
+
+
+class Domain:
+    """The domain controller. `realm` is the Kerberos realm, `server` its DNS name, `address` its IPv4 address."""
+
+    def __init__(self, container: Any, *, realm: str, server: str, address: str) -> None:
+        self._container = container
+        self.realm = realm
+        self.server = server
+        self.address = address
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """The domain that the lab's variables name.
+
+        Raises:
+            DomainError: they aren't set, or nothing answers there.
+        """
+        try:
+            realm, server = environ["SMBFERRY_LAB_REALM"], environ["SMBFERRY_LAB_SERVER"]
+            address, name = environ["SMBFERRY_LAB_DC_ADDRESS"], environ["SMBFERRY_LAB_DC_CONTAINER"]
+        except KeyError as missing:
+            raise DomainError(f'{missing} is not set: run lab/lab up, then eval "$(lab/lab env)"') from missing
+        try:
+            container = docker.from_env(environment=dict(environ)).containers.get(name)
+        except docker.errors.DockerException as error:
+            raise DomainError(f"no domain controller {name}: run lab/lab up ({error})") from error
+        return cls(container, realm=realm, server=server, address=address)
+
+    def run(self, *command: str, env: Mapping[str, str] | None = None, check: bool = True) -> Result:
+        """Run a command in the container.
+
+        Raises:
+            DomainError: it failed and `check` is set.
+        """
+        code, (output, errors) = self._container.exec_run(list(command), environment=dict(env or {}), demux=True)
+        result = Result(code, output or b"", errors or b"")
+        if check and code:
+            raise DomainError(f"`{shlex.join(command)[:200]}` ended with {code}: {result.text.strip()}")
+        return result
+
+    # --- accounts -----------------------------------------------------------------------------------------------
+
+    def samba_tool(self, *arguments: str) -> str:
+        """Run samba-tool on the domain's database; returns what it said."""
+        return self.run("samba-tool", *arguments).text
+
+    def add_user(self, name: str, *, groups: Collection[str] = (), password: str | None = None) -> str:
+        """Add a user to the domain and its groups (src-readers, dst-writers); returns the password."""
+        chosen = password or new_password()
+        self.samba_tool("user", "create", name, chosen)
+        for group in groups:
+            self.samba_tool("group", "addmembers", group, name)
+        return chosen
+
+    def delete_user(self, name: str) -> None:
+        """Delete a user."""
+        self.samba_tool("user", "delete", name)
+
+    @contextmanager
+    def user(self, *groups: str, prefix: str = "t") -> Iterator[User]:
+        """A user of this test's own, deleted afterwards."""
+        name = f"{prefix}-{secrets.token_hex(4)}"
+        added = User(self, name, self.add_user(name, groups=groups))
+        try:
+            yield added
+        finally:
+            self.delete_user(name)
+
+    def set_password(self, name: str, password: str | None = None) -> str:
+        """Change a user's password, which raises the kvno and makes older keytabs stale; returns the password."""
+        chosen = password or new_password()
+        self.samba_tool("user", "setpassword", name, f"--newpassword={chosen}")
+        return chosen
+
+    def kvno(self, name: str) -> int:
+        """The key version number that the domain has now for an account."""
+        found = self.run("ldbsearch", "-H", DATABASE, f"(sAMAccountName={name})", "msDS-KeyVersionNumber").text
+        for line in found.splitlines():
+            if line.startswith("msDS-KeyVersionNumber: "):
+                return int(line.split()[1])
+        raise DomainError(f"no account {name} in the domain")
+
+    # --- keytabs ------------------------------------------------------------------------------------------------
+
+    def export_keytab(self, principal: str, *, enctypes: Collection[int] = DOMAIN_AES) -> bytes:
+        """The domain's own keys of an account, those of the enctypes (numbers as in RFC 3962 and 8009) asked for.
+
+        Raises:
+            DomainError: the domain has none of them.
+        """
+        with self._temporary("keytab") as path:
+            self.samba_tool("domain", "exportkeytab", path, f"--principal={principal}")
+            entries = keytab.parse(self.run("cat", path).output)
+        chosen = [entry for entry in entries if entry.enctype in enctypes]
+        if not chosen:
+            have = sorted({entry.enctype for entry in entries})
+            raise DomainError(f"{principal} has keys of the enctypes {have}, none of {sorted(enctypes)}")
+        return keytab.write(chosen)
+
+    def make_keytab(
+        self,
+        principal: str,
+        password: str,
+        *,
+        kvno: int,
+        enctypes: Collection[int] = DOMAIN_AES,
+        salt: str | None = None,
+    ) -> bytes:
+        """A keytab made from a password by MIT's ktutil: any kvno, any salt (by default Kerberos' own)."""
+        lines = []
+        with self._temporary("keytab") as path:
+            for enctype in enctypes:
+                words = ["addent", "-password", "-p", principal, "-k", str(kvno), "-e", ENCTYPE_NAMES[enctype]]
+                lines += [" ".join([*words, "-s", salt or default_salt(principal)]), password]
+            script = "\n".join([*lines, f"wkt {path}", "quit", ""])
+            self.run("sh", "-c", 'printf %s "$SCRIPT" | ktutil', env={"SCRIPT": script})
+            return self.run("cat", path).output
+
+    # --- files --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def directory(self, share: str, name: str | None = None) -> Iterator[Directory]:
+        """An empty directory of this test's own in a share, removed afterwards."""
+        chosen = Directory(self, share, name or f"t-{secrets.token_hex(6)}")
+        self.run("mkdir", "--mode=0777", chosen.inside)
+        try:
+            yield chosen
+        finally:
+            self.run("rm", "-rf", "--", chosen.inside)
+
+    def smbclient(
+        self, user: str, share: str, *commands: str, port: int = 445, protection: str = "encrypt", check: bool = True
+    ) -> Result:
+        """Run smbclient's commands in a share, as a user by Kerberos, with the domain's own keys.
+
+        `protection` is smbclient's --client-protection: encrypt or sign.
+        """
+        with self._temporary("keytab") as path, self._temporary("ccache") as ccache:
+            self.samba_tool("domain", "exportkeytab", path, f"--principal={user}")
+            env = {"KRB5CCNAME": ccache}
+            self.run("kinit", "-k", "-t", path, f"{user}@{self.realm}", env=env)
+            return self.run(
+                "smbclient", f"//{self.server}/{share}", f"--port={port}", "--use-kerberos=required",
+                f"--use-krb5-ccache={ccache}", f"--client-protection={protection}", "-c", ";".join(commands),
+                env=env, check=check,
+            )  # fmt: skip
+
+    def put(self, content: bytes, path: str) -> None:
+        """Write a file in the container."""
+        directory, name = path.rsplit("/", 1)
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o666
+            tar.addfile(member, io.BytesIO(content))
+        if not self._container.put_archive(directory, archive.getvalue()):
+            raise DomainError(f"{path} could not be written")
+
+    @contextmanager
+    def _temporary(self, suffix: str) -> Iterator[str]:
+        path = f"/tmp/{secrets.token_hex(8)}.{suffix}"
+        try:
+            yield path
+        finally:
+            self.run("rm", "-f", path)
+
+
+@dataclasses.dataclass(frozen=True)
+class User:
+    """A user of the domain."""
+
+    domain: Domain
+    name: str
+    password: str
+
+    @property
+    def principal(self) -> str:
+        """The Kerberos principal."""
+        return f"{self.name}@{self.domain.realm}"
+
+    def keytab(self, *, enctypes: Collection[int] = DOMAIN_AES) -> bytes:
+        """The keys that the domain has for it now."""
+        return self.domain.export_keytab(self.name, enctypes=enctypes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Directory:
+    """A directory in a share; `path` is what a SmbLocation says, `inside` where it lies in the container."""
+
+    domain: Domain
+    share: str
+    name: str
+
+    @property
+    def path(self) -> str:
+        """Path inside the share."""
+        return f"/{self.name}"
+
+    @property
+    def inside(self) -> str:
+        """Path inside the container."""
+        return f"{SHARES}/{self.share}/{self.name}"
+
+    def seed(self, entries: Iterable[Wanted]) -> None:
+        """Make files and folders; everyone may change them."""
+        wanted = [[entry.path, entry.kind, entry.size, entry.text] for entry in entries]
+        # /tmp of the container, not the share: the share may be a tmpfs, which Docker's copy can't reach.
+        path = f"/tmp/{secrets.token_hex(8)}.json"
+        self.domain.put(json.dumps(wanted).encode(), path)
+        try:
+            self._script("seed", self.inside, path)
+        finally:
+            self.domain.run("rm", "-f", path)
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write one file; everyone may change it."""
+        staged = f"/tmp/{secrets.token_hex(8)}"
+        target = f"{self.inside}/{path}"
+        self.domain.put(content, staged)
+        self.domain.run("mkdir", "--parents", "--mode=0777", target.rsplit("/", 1)[0])
+        # cp, not mv: a file that exists keeps its inode and its descriptor.
+        self.domain.run("sh", "-c", 'cp "$1" "$2" && chmod 0666 "$2" && rm "$1"', "sh", staged, target)
+
+    def read(self, path: str) -> bytes:
+        """A file's content."""
+        return self.domain.run("cat", f"{self.inside}/{path}").output
+
+    def remove(self, path: str) -> None:
+        """Remove a file or a folder with everything in it."""
+        self.domain.run("rm", "-r", "--", f"{self.inside}/{path}")
+
+    def tree(self) -> Tree:
+        """Everything below, files with their SHA-256."""
+        found = json.loads(self._script("list", self.inside).output)
+        return {path: Entry(kind, size, digest, mtime) for path, (kind, size, digest, mtime) in found.items()}
+
+    def _script(self, *arguments: str) -> Result:
+        return self.domain.run("python3", "-c", SCRIPT.read_text(), *arguments)
+
+
+def new_password() -> str:
+    """A password that passes any policy."""
+    return secrets.token_urlsafe(18) + "aA1!"
+
+
+def default_salt(principal: str) -> str:
+    """The salt that Kerberos takes by default: the realm, then the name's components (RFC 4120, 4)."""
+    name, realm = principal.rsplit("@", 1)
+    return realm + name.replace("/", "")

@@ -1,0 +1,72 @@
+"""Runs inside the domain controller (python3 -c): makes and lists trees where the shares lie. Standard library only.
+
+`seed` reads a JSON list of [path, kind, size, text] and makes each entry; `list` prints every entry below a directory.
+Names travel as JSON with lone surrogates for bytes that are not UTF-8.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+BLOCK = 1 << 20
+
+
+def blocks(path: str, size: int) -> Iterator[bytes]:
+    """The content of a file of `size` bytes: the same for the same path, different for another."""
+    state = hashlib.sha256(os.fsencode(path)).digest()
+    while size > 0:
+        part = hashlib.shake_128(state).digest(min(BLOCK, size))
+        state = part[:32]
+        size -= len(part)
+        yield part
+
+
+def seed(root: str, entries: Iterable[tuple[str, str, int, str | None]]) -> None:
+    """Make the entries below `root`; everyone may change them."""
+    for path, kind, size, text in entries:
+        target = Path(root, path)
+        if kind == "directory":
+            target.mkdir(parents=True, exist_ok=True)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as sink:
+                if text is None:
+                    sink.writelines(blocks(path, size))
+                else:
+                    sink.write(text.encode("utf-8", "surrogateescape"))
+    for directory, _, files in os.walk(root):
+        Path(directory).chmod(0o777)
+        for name in files:
+            Path(directory, name).chmod(0o666)
+
+
+def listing(root: str) -> dict[str, tuple[str, int, str | None, int]]:
+    """Path below `root` → kind, size in bytes, SHA-256, time of last write in nanoseconds."""
+    found = {}
+    for directory, folders, files in os.walk(root):
+        for name in folders + files:
+            path = Path(directory, name)
+            state = path.lstat()
+            kind = "link" if path.is_symlink() else "directory" if path.is_dir() else "file"
+            digest = None
+            if kind == "file":
+                with path.open("rb") as source:
+                    digest = hashlib.file_digest(source, "sha256").hexdigest()
+            size = state.st_size if kind == "file" else 0
+            found[str(path.relative_to(root))] = (kind, size, digest, state.st_mtime_ns)
+    return found
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "seed":
+        seed(sys.argv[2], json.loads(Path(sys.argv[3]).read_text()))
+    else:
+        json.dump(listing(sys.argv[2]), sys.stdout)
