@@ -61,7 +61,8 @@ lock: $(VENV)/.done ## resolve the dependencies again into requirements/*.lock
 	@$(LOCK) --extra operator --extra agent --extra cli --extra dev -o requirements/dev.lock
 
 images: $(VENV)/.done ## build the operator's and the agent's image and load them into the lab's cluster
-	@$(LAB) load operator agent
+	@$(LAB) build operator agent
+	@$(LAB) load smbferry-operator:dev smbferry-agent:dev
 
 lab-up: $(VENV)/.done
 	@$(LAB) up

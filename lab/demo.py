@@ -1,0 +1,326 @@
+"""`make demo`: smbferry's main job on real parts, from nothing to two equal trees, and a stale keytab mended live.
+
+Every step says what it does and how long it took. It can be run again: what is there is used again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lab.smblab.progress import Progress, seconds
+from lab.smblab.settings import current
+from tests.support.domain import Directory, Domain
+from tests.support.trees import Tree, Wanted, differences, odd, small
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).resolve().parents[1]
+LAB = str(ROOT / "lab" / "lab")
+SYSTEM, NAMESPACE = "smbferry-system", "smbferry-demo"
+BIG_FILE_BYTES = 512 << 20
+USERS = ("svc-src", "svc-dst")
+
+
+class DemoError(Exception):
+    """The demo can't go on; the message says what was expected and what was found."""
+
+
+class Demo:
+    """The steps and what they share. Durations of the steps are kept for the end."""
+
+    def __init__(self) -> None:
+        self.progress = Progress(current().cache / "durations.json")
+        self.times: list[tuple[str, float]] = []
+        self.environment: dict[str, str] = {}
+
+    @contextmanager
+    def step(self, key: str, what: str) -> Iterator[None]:
+        """Announces and times one step."""
+        print(f"\n\033[1m{len(self.times) + 1}. {what}\033[0m", flush=True)
+        began = time.monotonic()
+        with self.progress.step(f"demo-{key}", what):
+            yield
+        self.times.append((what, time.monotonic() - began))
+
+    def run(self, *command: str, stdin: str | None = None, quiet: bool = True) -> str:
+        """Runs a command in the lab's environment; with `quiet=False` shows command and output as a person would see.
+
+        Raises:
+            DemoError: it ended with an error.
+        """
+        if not quiet:
+            print(f"\n$ {' '.join(command)}", flush=True)
+        done = subprocess.run(
+            command, env=self.environment, cwd=ROOT, input=stdin, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise DemoError(f"{' '.join(command)[:120]}: {done.stderr.strip() or done.stdout.strip()}")
+        if not quiet:
+            print(done.stdout, end="", flush=True)
+        return done.stdout
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, quiet: bool = True) -> str:
+        """kubectl in the demo's namespace."""
+        return self.run("kubectl", "-n", NAMESPACE, *arguments, stdin=stdin, quiet=quiet)
+
+    def get(self, kind: str, name: str) -> dict[str, Any]:
+        """One object."""
+        return dict(json.loads(self.kubectl("get", kind, name, "-o", "json")))
+
+    def wait(self, kind: str, name: str, holds: Callable[[dict[str, Any]], bool], *, timeout: float) -> dict[str, Any]:
+        """The object once `holds` is true of it.
+
+        Raises:
+            DemoError: not in time; the message has its conditions.
+        """
+        until = time.monotonic() + timeout
+        while not holds(obj := self.get(kind, name)):
+            if time.monotonic() > until:
+                found = json.dumps(obj.get("status", {}).get("conditions", []), indent=1)
+                raise DemoError(f"{kind}/{name} is not where it should be after {timeout:.0f} s: {found}")
+            time.sleep(0.5)
+        return obj
+
+
+def condition(obj: dict[str, Any], type_: str) -> dict[str, Any]:
+    """The condition of that type, or an empty one."""
+    return next((c for c in obj.get("status", {}).get("conditions", []) if c["type"] == type_), {})
+
+
+def is_true(type_: str) -> Callable[[dict[str, Any]], bool]:
+    """Whether a condition of the newest generation is True."""
+    return lambda obj: (
+        condition(obj, type_).get("status") == "True"
+        and condition(obj, type_).get("observedGeneration") == obj["metadata"]["generation"]
+    )
+
+
+def start_lab(demo: Demo) -> Domain:
+    """Domain and cluster, and the environment to reach them."""
+    if subprocess.run([LAB, "up", "domain", "cluster"], cwd=ROOT, check=False).returncode:
+        raise DemoError("the lab did not come up; see above")
+    lines = subprocess.run([LAB, "env"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    shown = subprocess.run(["sh", "-c", f"{lines}\nenv -0"], check=True, capture_output=True, text=True).stdout
+    demo.environment = dict(pair.split("=", 1) for pair in shown.split("\0") if "=" in pair)
+    os.environ.update(demo.environment)
+    return Domain.from_environment(demo.environment)
+
+
+def install(demo: Demo) -> None:
+    """Images into the cluster, and the chart. A changed image restarts the operator."""
+    digests = {}
+    for name in ("operator", "agent"):
+        digests[name] = demo.run("docker", "image", "inspect", "--format", "{{.Id}}", f"smbferry-{name}:dev").strip()
+    values = [f"image.{n}.repository=smbferry-{n},image.{n}.tag=dev" for n in digests]
+    values.append(f"podAnnotations.image={digests['operator'][7:19]}")
+    demo.run(
+        "helm", "upgrade", "--install", "smbferry", "charts/smbferry", "--namespace", SYSTEM, "--create-namespace",
+        "--set", ",".join(values), "--wait", "--timeout", "3m", quiet=False,
+    )  # fmt: skip
+
+
+def teach_dns(demo: Demo, domain: Domain) -> None:
+    """The cluster's DNS asks the domain's for the domain's names, as a cluster beside a domain usually does."""
+    config = json.loads(demo.run("kubectl", "-n", "kube-system", "get", "configmap", "coredns", "-o", "json"))
+    zone = domain.realm.lower()
+    block = f"{zone}:53 {{\n    errors\n    cache 5\n    forward . {domain.address}\n}}\n"
+    rest = config["data"]["Corefile"].split(f"{zone}:53 {{")[0]
+    if config["data"]["Corefile"] == rest + block:
+        return
+    patch = json.dumps({"data": {"Corefile": rest + block}})
+    demo.run("kubectl", "-n", "kube-system", "patch", "configmap", "coredns", "--type=merge", "-p", patch)
+    demo.run("kubectl", "-n", "kube-system", "rollout", "restart", "deployment/coredns")
+    demo.run("kubectl", "-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=90s")
+
+
+def seed(domain: Domain) -> tuple[Directory, Directory]:
+    """A tree with 2,000 small files in nested folders, odd names and one big file; an empty destination."""
+    source, destination = Directory(domain, "src", "demo"), Directory(domain, "dst", "demo")
+    domain.run("rm", "-rf", "--", destination.inside)
+    for directory in (source, destination):
+        domain.run("mkdir", "--parents", "--mode=0777", directory.inside)
+    wanted = [*odd(), *small(2000), Wanted("big/one file.bin", size=BIG_FILE_BYTES)]
+    present = domain.run("sh", "-c", f"find '{source.inside}' -type f | wc -l").text.strip()
+    if int(present) != sum(w.kind == "file" for w in wanted):
+        source.seed(wanted)
+    return source, destination
+
+
+def store_keytab(demo: Demo, user: str, keytab: bytes) -> None:
+    """The user's keytab into its Secret, as `kubectl create secret --from-file` would."""
+    path = Path(current().cache / "tmp" / f"{secrets.token_hex(4)}.keytab")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_bytes(keytab)
+    try:
+        made = demo.kubectl(
+            "create",
+            "secret",
+            "generic",
+            f"{user}-keytab",
+            f"--from-file=keytab={path}",
+            "--dry-run=client",
+            "-o",
+            "yaml",
+        )
+        demo.kubectl("apply", "-f", "-", stdin=made)
+    finally:
+        path.unlink()
+
+
+def apply_examples(demo: Demo, domain: Domain) -> None:
+    """A fresh namespace under Pod Security restricted, two keytabs, and examples/ as they stand."""
+    demo.run("kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=true")
+    demo.run("kubectl", "create", "namespace", NAMESPACE)
+    demo.run("kubectl", "label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+    for user in USERS:
+        store_keytab(demo, user, domain.export_keytab(user))
+    demo.kubectl("apply", "-f", "examples/basic", quiet=False)
+    for kind, names in (("kerberosidentity", USERS), ("smblocation", ("source", "destination"))):
+        for name in names:
+            demo.wait(kind, name, is_true("Ready"), timeout=90)
+    demo.kubectl("get", "smbferry", quiet=False)
+
+
+def newest_run(demo: Demo) -> str | None:
+    """The name of the task's newest run."""
+    runs = json.loads(demo.kubectl("get", "transferrun", "-o", "json"))["items"]
+    runs.sort(key=lambda r: r["metadata"]["creationTimestamp"])
+    return str(runs[-1]["metadata"]["name"]) if runs else None
+
+
+def watch_run(demo: Demo, *, other_than: str | None = None) -> str:
+    """Shows a run's progress until it ends; returns its name.
+
+    Raises:
+        DemoError: no run came, or it did not succeed.
+    """
+    until = time.monotonic() + 90
+    while (name := newest_run(demo)) in {None, other_than}:
+        if time.monotonic() > until:
+            raise DemoError("no run was started within 90 s")
+        time.sleep(0.3)
+    shown = ""
+    until = time.monotonic() + 300
+    while True:
+        status = demo.get("transferrun", str(name)).get("status", {})
+        at = status.get("progress", {})
+        line = f"   {status.get('state', '…'):13} {at.get('percent', ''):>5}  files {at.get('files', ''):13}"
+        line += f" bytes {at.get('bytes', ''):25} {at.get('rate', '')}"
+        if line != shown:
+            print(line, flush=True)
+            shown = line
+        if status.get("state") in {"Succeeded", "PartiallySucceeded", "Failed", "Cancelled"}:
+            break
+        if time.monotonic() > until:
+            raise DemoError(f"{name} is still {status.get('state')} after 5 minutes")
+        time.sleep(0.5)
+    demo.kubectl("get", "transferrun", str(name), quiet=False)
+    if status["state"] != "Succeeded":
+        raise DemoError(
+            f"{name} ended {status['state']}: {json.dumps(status.get('failure') or status.get('failures'))}"
+        )
+    return str(name)
+
+
+def compare(source: Tree, destination: Tree) -> None:
+    """Both trees by SHA-256, from both sides.
+
+    Raises:
+        DemoError: they differ.
+    """
+    found = differences(source, destination, times=True)
+    if found:
+        raise DemoError(f"{len(found)} differences between the trees, the first: {found[:5]}")
+    size = sum(e.size for e in source.values())
+    print(f"   {len(source)} entries, {size / 1e6:.0f} MB: equal by SHA-256, size and time of last write, both ways")
+
+
+def show_condition(demo: Demo, name: str, *types: str) -> None:
+    """Prints conditions of an identity as they stand."""
+    obj = demo.get("kerberosidentity", name)
+    for type_ in types:
+        found = condition(obj, type_)
+        print(f"   {type_}={found.get('status')}  {found.get('reason')}\n     {found.get('message')}", flush=True)
+
+
+def kvno_story(demo: Demo, domain: Domain, last_run: str) -> None:
+    """A password change makes the keytab stale; smbferry says so; a new keytab mends it and the task runs."""
+    identity = "svc-src"
+    print(f"\n   the password of {identity} is changed in the domain …")
+    domain.set_password(identity)
+    demo.kubectl(
+        "annotate", "--overwrite", "kid", identity, f"smbferry.io/requested-at={time.time():.0f}", quiet=False
+    )  # fmt: skip
+    demo.wait("kerberosidentity", identity, is_true("KvnoMismatch"), timeout=60)
+    demo.wait("kerberosidentity", identity, lambda o: condition(o, "Ready").get("status") == "False", timeout=30)
+    show_condition(demo, identity, "KvnoMismatch", "Ready")
+    demo.kubectl("get", "kid", quiet=False)
+    print("\n   a new keytab into the Secret; nothing else is touched …", flush=True)
+    store_keytab(demo, identity, domain.export_keytab(identity))
+    demo.wait("kerberosidentity", identity, is_true("Ready"), timeout=150)
+    show_condition(demo, identity, "KvnoMismatch", "Ready")
+    change = json.dumps({"spec": {"trigger": f"after the rotation {time.time():.0f}"}})
+    demo.kubectl("patch", "xfer", "nightly", "--type=merge", "-p", change, quiet=False)
+    watch_run(demo, other_than=last_run)
+
+
+def show(demo: Demo, domain: Domain) -> None:
+    """All steps."""
+    with demo.step("images", "Operator and agent images"):
+        if subprocess.run(
+            [LAB, "build", "operator", "agent"], cwd=ROOT, check=False, stdout=subprocess.DEVNULL
+        ).returncode:
+            raise DemoError("the images could not be built; see above")
+        subprocess.run([LAB, "load", "smbferry-operator:dev", "smbferry-agent:dev"], cwd=ROOT, check=True)
+    with demo.step("seed", "2,000 small files, odd names and one file of 512 MiB on the source share"):
+        source, destination = seed(domain)
+        teach_dns(demo, domain)
+    with demo.step("install", "The chart, by Helm"):
+        install(demo)
+    with demo.step("apply", "Identities, locations and a task, by kubectl apply -f examples/basic"):
+        apply_examples(demo, domain)
+    with demo.step("transfer", "The transfer"):
+        last_run = watch_run(demo)
+    with demo.step("compare", "Both trees, by hash, both ways"):
+        compare(source.tree(), destination.tree())
+    with demo.step("kvno", "A password change in the domain: the keytab is stale, and mended"):
+        kvno_story(demo, domain, last_run)
+    print("\n\033[1mWhat there is now\033[0m", flush=True)
+    demo.kubectl("get", "smbferry", quiet=False)
+
+
+def main() -> int:
+    """The demo; 0 when every step did what it should."""
+    demo = Demo()
+    began = time.monotonic()
+    try:
+        with demo.step("lab", "A domain and a cluster"):
+            domain = start_lab(demo)
+        show(demo, domain)
+    except (DemoError, subprocess.CalledProcessError) as error:
+        print(f"\ndemo: {error}\nThe lab stays up to be looked at; `make demo-down` takes it away.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ndemo: interrupted; `make demo-down` takes the lab away", file=sys.stderr)
+        return 130
+    print("\n\033[1mTimes\033[0m")
+    for what, took in demo.times:
+        print(f"  {seconds(took):>12}  {what}")
+    print(f"  {seconds(time.monotonic() - began):>12}  in all")
+    print(f'\nLook around: eval "$(lab/lab env)"; kubectl -n {NAMESPACE} describe smbferry')
+    print("Take it away: make demo-down")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
