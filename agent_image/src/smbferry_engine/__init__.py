@@ -1,0 +1,72 @@
+"""The transfer engine: trees from one SMB share to another, Kerberos only, encrypted SMB3 only.
+
+It knows nothing of Kubernetes. A caller acquires tickets, describes two endpoints and what is wanted, and is told what
+happens by way of an :class:`Observer`.
+"""
+
+from smbferry_engine.compare import compare
+from smbferry_engine.errors import EngineError, FailureClass, FileReason, Reason
+from smbferry_engine.filters import Filters
+from smbferry_engine.model import (
+    ByteCounters,
+    CompareBy,
+    Comparison,
+    Counters,
+    DeletedFiles,
+    Endpoint,
+    Evidence,
+    FileFailure,
+    FileRecord,
+    ItemCounters,
+    Observer,
+    Options,
+    Outcome,
+    OverwriteMode,
+    Phase,
+    PhaseState,
+    Preservation,
+    Result,
+    SecurityDescriptors,
+    ShareFacts,
+    SideName,
+    Symlinks,
+    TransferMode,
+    VerifyMode,
+)
+from smbferry_engine.probe import probe_share
+from smbferry_engine.transfer import transfer
+
+__all__ = [
+    "ByteCounters",
+    "CompareBy",
+    "Comparison",
+    "Counters",
+    "DeletedFiles",
+    "Endpoint",
+    "EngineError",
+    "Evidence",
+    "FailureClass",
+    "FileFailure",
+    "FileReason",
+    "FileRecord",
+    "Filters",
+    "ItemCounters",
+    "Observer",
+    "Options",
+    "Outcome",
+    "OverwriteMode",
+    "Phase",
+    "PhaseState",
+    "Preservation",
+    "Reason",
+    "Result",
+    "SecurityDescriptors",
+    "ShareFacts",
+    "SideName",
+    "Symlinks",
+    "TransferMode",
+    "VerifyMode",
+    "compare",
+    "probe_share",
+    "transfer",
+]

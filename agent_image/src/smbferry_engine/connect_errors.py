@@ -1,0 +1,113 @@
+"""Errors of smbprotocol, pyspnego and libkrb5 as the engine's own: each is converted here, once."""
+
+import struct
+
+from smbprotocol.exceptions import SMBException, SMBResponseException
+from spnego.exceptions import SpnegoError
+
+from smbferry_engine.errors import (
+    ACCESS_DENIED,
+    CLOCK_SKEW,
+    CONNECTION_LOST,
+    DEADLINE_EXCEEDED,
+    DIALECT_REFUSED,
+    ENCTYPE_REFUSED,
+    GUEST_REFUSED,
+    INTERNAL_ERROR,
+    KDC_UNREACHABLE,
+    LOGON_REFUSED,
+    MUTUAL_AUTHENTICATION_FAILED,
+    PROTOCOL_VIOLATION,
+    SERVER_KEY_MISMATCH,
+    SERVICE_PRINCIPAL_UNKNOWN,
+    SHARE_NOT_FOUND,
+    TICKET_EXPIRED,
+    TICKET_MISSING,
+    EngineError,
+    Reason,
+)
+from smbferry_engine.model import Endpoint
+from smbferry_engine.wire.status import NtStatus, status_name
+
+_UNSIGNED = 2**32
+
+# Minor codes of libkrb5 (krb5.h), as the mechanism reports them.
+_BY_MINOR: dict[int, Reason] = {
+    -1765328377: SERVICE_PRINCIPAL_UNKNOWN,  # KRB5KDC_ERR_S_PRINCIPAL_UNKNOWN
+    -1765328370: ENCTYPE_REFUSED,  # KRB5KDC_ERR_ETYPE_NOSUPP
+    -1765328353: MUTUAL_AUTHENTICATION_FAILED,  # KRB5KRB_AP_ERR_BAD_INTEGRITY
+    -1765328352: TICKET_EXPIRED,  # KRB5KRB_AP_ERR_TKT_EXPIRED
+    -1765328347: CLOCK_SKEW,  # KRB5KRB_AP_ERR_SKEW
+    -1765328343: SERVER_KEY_MISMATCH,  # KRB5KRB_AP_ERR_MODIFIED
+    -1765328340: SERVER_KEY_MISMATCH,  # KRB5KRB_AP_ERR_BADKEYVER
+    -1765328226: MUTUAL_AUTHENTICATION_FAILED,  # KRB5_MUTUAL_FAILED
+    -1765328230: KDC_UNREACHABLE,  # KRB5_REALM_UNKNOWN: no KDC could be found for the realm
+    -1765328228: KDC_UNREACHABLE,  # KRB5_KDC_UNREACH
+    -1765328243: TICKET_MISSING,  # KRB5_CC_NOTFOUND
+    -1765328189: TICKET_MISSING,  # KRB5_FCC_NOFILE
+    -1765328190: TICKET_MISSING,  # KRB5_FCC_PERM
+    -1765328185: TICKET_MISSING,  # KRB5_CC_FORMAT
+}
+_BY_STATUS: dict[int, tuple[Reason, str]] = {
+    NtStatus.NOT_SUPPORTED: (DIALECT_REFUSED, "the server speaks none of the dialects offered"),
+    NtStatus.BAD_NETWORK_NAME: (SHARE_NOT_FOUND, "the server has no such share"),
+    NtStatus.ACCESS_DENIED: (ACCESS_DENIED, "the server denied access to the share"),
+    NtStatus.NETWORK_ACCESS_DENIED: (ACCESS_DENIED, "the server denied access from the network"),
+    NtStatus.LOGON_FAILURE: (LOGON_REFUSED, "the server refused the ticket or the account behind it"),
+    NtStatus.ACCOUNT_RESTRICTION: (LOGON_REFUSED, "the account is restricted"),
+}
+
+# What the handshake's own parsing raises for bytes that it can't read.
+_BY_TYPE: tuple[tuple[type[Exception], Reason], ...] = (
+    (TimeoutError, DEADLINE_EXCEEDED),
+    (OSError, CONNECTION_LOST),
+    (ValueError, PROTOCOL_VIOLATION),
+    (LookupError, PROTOCOL_VIOLATION),
+    (struct.error, PROTOCOL_VIOLATION),
+)
+
+
+def convert(error: Exception, endpoint: Endpoint) -> EngineError:
+    r"""The engine's error for whatever the handshake raised; names ``\\server\share`` and principal, no secrets."""
+    where = rf"\\{endpoint.server}\{endpoint.share} as {endpoint.principal}"
+    kerberos = _kerberos_cause(error)
+    if kerberos is not None:
+        reason, words = kerberos
+        return EngineError(reason, f"a ticket for {endpoint.service_principal} expected, for {where}: {words}")
+    if isinstance(error, SMBResponseException):
+        status = int(error.status)
+        reason, words = _BY_STATUS.get(status, (LOGON_REFUSED, "the server refused"))
+        return EngineError(reason, f"{where}: {words} ({status_name(status)})")
+    if isinstance(error, SMBException):
+        return _library_error(error, where)
+    for kind, reason in _BY_TYPE:
+        if isinstance(error, kind):
+            return EngineError(reason, f"{where}: {error!r}")
+    return EngineError(INTERNAL_ERROR, f"{where}: {error!r}")
+
+
+def _library_error(error: SMBException, where: str) -> EngineError:
+    text = str(error)
+    if "guest" in text:
+        return EngineError(GUEST_REFUSED, f"{where}: the server mapped the session to guest or anonymous")
+    if "timeout" in text.lower():
+        return EngineError(DEADLINE_EXCEEDED, f"{where}: {text}")
+    if "closed" in text.lower():
+        return EngineError(CONNECTION_LOST, f"{where}: the server closed the connection during the handshake")
+    return EngineError(PROTOCOL_VIOLATION, f"{where}: {text}")
+
+
+def _kerberos_cause(error: BaseException | None) -> tuple[Reason, str] | None:
+    """The libkrb5 error behind an exception chain, if there is one."""
+    while error is not None:
+        base = getattr(error, "base_error", None) if isinstance(error, SpnegoError) else None
+        for candidate in (base, error):
+            minor = getattr(candidate, "min_code", None) or getattr(candidate, "err_code", None)
+            if isinstance(minor, int):
+                signed = minor - _UNSIGNED if minor >= _UNSIGNED // 2 else minor
+                if signed in _BY_MINOR:
+                    return _BY_MINOR[signed], str(candidate)
+                if signed:
+                    return TICKET_MISSING, str(candidate)
+        error = error.__cause__ or error.__context__
+    return None

@@ -1,0 +1,192 @@
+"""Reading a file: whole in one compound when it is small, in ranges with several requests in flight when it is not."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+
+from blake3 import blake3
+
+from smbferry_engine.core.calls import Request, close_request, open_request, query_security_request, read_request
+from smbferry_engine.core.errors import ProtocolError
+from smbferry_engine.core.group import run_all
+from smbferry_engine.core.sync import Turnstile
+from smbferry_engine.core.tasks import Scheduler
+from smbferry_engine.errors import FileError, FileReason
+from smbferry_engine.share import READ_ACCESS, Share, check
+from smbferry_engine.wire.create import CloseReply, CreateOption, CreateReply, Disposition, decode_close, decode_create
+from smbferry_engine.wire.data import READ_DATA_OFFSET, WRITE_DATA_OFFSET, decode_read
+from smbferry_engine.wire.info import SecurityPart, decode_query
+from smbferry_engine.wire.status import NtStatus
+
+SINGLE_FRAME = 512 * 1024
+DESCRIPTOR_LIMIT = 64 * 1024
+DEPTH = 8
+
+Sink = Callable[[bytearray, int, int], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class SmallFile:
+    """A file read in one compound: its content, what it was like, and its raw descriptor where that was asked for."""
+
+    data: bytes
+    opened: CreateReply
+    descriptor: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """A file open for reading, and its raw descriptor where that was asked for."""
+
+    opened: CreateReply
+    descriptor: bytes | None
+
+
+def single_frame_limit(share: Share) -> int:
+    """The largest file that travels in one compound on this side just now."""
+    return min(SINGLE_FRAME, share.lane.read_limit(), share.lane.write_limit())
+
+
+def changed(opened: CreateReply, closed: CloseReply) -> bool:
+    """Whether a file was written to between CREATE and CLOSE, by its size and write time."""
+    return (opened.size, opened.write_time) != (closed.size, closed.write_time)
+
+
+async def read_small(share: Share, path: str, size: int, *, access: int = 0, parts: int = 0) -> SmallFile | None:
+    """Read a file of about ``size`` bytes whole; None when it has outgrown one frame.
+
+    ``access`` and ``parts`` ask for its security descriptor too. :class:`FileError` SourceChanged when it was written
+    to meanwhile.
+    """
+    limit = single_frame_limit(share)
+    doing = "reading the file"
+    for _ in range(3):
+        requests = [_open_for_reading(share, path, access)]
+        if parts:
+            requests.append(query_security_request(parts | SecurityPart.OWNER | SecurityPart.GROUP, DESCRIPTOR_LIMIT))
+        if size:
+            requests.append(read_request(0, size))
+        replies = iter(await share.lane.call(*requests, close_request(query_attributes=True)))
+        opened = decode_create(check(next(replies), doing).message)
+        descriptor = (
+            bytes(decode_query(check(next(replies), "reading the security descriptor").message)) if parts else None
+        )
+        data = b""
+        if size:
+            reply = next(replies)
+            if reply.status != NtStatus.END_OF_FILE:
+                start, length = decode_read(check(reply, doing).message, 0, len(reply.message))
+                data = bytes(reply.message[start : start + length])
+        closed = decode_close(check(next(replies), doing).message)
+        if len(data) == opened.size and not changed(opened, closed):
+            return SmallFile(data, opened, descriptor)
+        size = closed.size
+        if size > limit:
+            return None
+    raise FileError(FileReason.SOURCE_CHANGED, "the file was written to while it was read, three times in a row")
+
+
+def _open_for_reading(share: Share, path: str, access: int) -> Request:
+    return open_request(
+        share.wire_path(path),
+        access=READ_ACCESS | access,
+        disposition=Disposition.OPEN,
+        options=CreateOption.NON_DIRECTORY_FILE | CreateOption.SEQUENTIAL_ONLY,
+    )
+
+
+async def open_file(share: Share, path: str, *, access: int = 0, parts: int = 0) -> OpenFile:
+    """Open a file for reading, and read its security descriptor where ``parts`` asks for it."""
+    requests = [_open_for_reading(share, path, access)]
+    if parts:
+        requests.append(query_security_request(parts | SecurityPart.OWNER | SecurityPart.GROUP, DESCRIPTOR_LIMIT))
+    replies = await share.lane.call(*requests)
+    opened = decode_create(check(replies[0], "opening the file").message)
+    if not parts:
+        return OpenFile(opened, None)
+    try:
+        return OpenFile(opened, bytes(decode_query(check(replies[1], "reading the security descriptor").message)))
+    except FileError:
+        share.lane.call(close_request(opened.file_id))
+        raise
+
+
+async def close_unchanged(share: Share, opened: CreateReply) -> None:
+    """Close a file that was read; SourceChanged when it was written to since it was opened."""
+    (reply,) = await share.lane.call(close_request(opened.file_id, query_attributes=True))
+    closed = decode_close(check(reply, "closing the file").message)
+    if changed(opened, closed):
+        raise FileError(FileReason.SOURCE_CHANGED, "its size or write time changed while it was read")
+
+
+async def stream(
+    scheduler: Scheduler,
+    share: Share,
+    file: CreateReply,
+    *,
+    sink: Sink | None = None,
+    before: Callable[[int], Awaitable[None]] | None = None,
+    depth: int = DEPTH,
+) -> bytes:
+    """Read an open file to its end with ``depth`` ranges in flight; returns its BLAKE3 digest (32 bytes).
+
+    Each range's data lies at 112 of a buffer that ``sink(buffer, offset, length)`` may write elsewhere in place.
+    ``before(length)`` is awaited before each range is asked for: the place to keep to a rate.
+    """
+    mover = _Mover(share, file.file_id, sink)
+    ranges = _ranges(share, file.size)
+
+    async def strand() -> None:
+        for offset, length in ranges:
+            if before is not None:
+                await before(length)
+            await _move(mover, offset, length)
+
+    await run_all(
+        scheduler, (strand() for _ in range(min(depth, -(-file.size // max(1, share.lane.read_limit())) or 1)))
+    )
+    return mover.hasher.digest()
+
+
+def _ranges(share: Share, size: int) -> Iterator[tuple[int, int]]:
+    """The ranges of a file, shared by the strands: each takes the next when it is free."""
+    offset = 0
+    while offset < size:
+        length = min(share.lane.read_limit(), size - offset)
+        yield offset, length
+        offset += length
+
+
+@dataclass(frozen=True, slots=True)
+class _Mover:
+    """What the strands of one file share."""
+
+    share: Share
+    file_id: bytes
+    sink: Sink | None
+    order: Turnstile = field(default_factory=Turnstile)
+    hasher: blake3 = field(default_factory=blake3)
+
+
+async def _move(mover: _Mover, offset: int, length: int) -> None:
+    """Read one range, hash it when its turn comes, hand it on; a short read is followed by another for the rest."""
+    lane = mover.share.lane
+    end = offset + length
+    while offset < end:
+        (reply,) = await lane.read(mover.file_id, offset, end - offset)
+        if reply.status == NtStatus.END_OF_FILE:
+            raise FileError(FileReason.SOURCE_CHANGED, "the file ended earlier than its size said")
+        message = check(reply, "reading the file").message
+        start, got = decode_read(message, 0, len(message))
+        if not 0 < got <= end - offset or reply.buffer is None:
+            raise ProtocolError(f"1 to {end - offset} bytes from a read expected, found {got}")
+        data = memoryview(message)[start : start + got]
+        await mover.order.reach(offset)
+        mover.hasher.update(data)
+        mover.order.passed(offset + got)
+        if mover.sink is not None:
+            view = memoryview(reply.buffer)
+            if start != READ_DATA_OFFSET:
+                view[WRITE_DATA_OFFSET : WRITE_DATA_OFFSET + got] = bytes(data)
+            await mover.sink(reply.buffer, offset, got)
+        lane.pool.give_back(reply.buffer)
+        offset += got

@@ -1,0 +1,135 @@
+"""Copying one file's content: read, hash, land, verify. Any failure leaves the final name as it was."""
+
+from dataclasses import dataclass
+
+from blake3 import blake3
+
+from smbferry_engine.content import (
+    OpenFile,
+    SmallFile,
+    close_unchanged,
+    open_file,
+    read_small,
+    single_frame_limit,
+    stream,
+)
+from smbferry_engine.core.calls import close_request
+from smbferry_engine.errors import EngineError, FileError
+from smbferry_engine.landing import Temporary, land_in_one_frame, metadata_of, verify_small
+from smbferry_engine.plan import READONLY
+from smbferry_engine.run import Run
+from smbferry_engine.wire.directory import DirectoryEntry
+from smbferry_engine.wire.status import NtStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A file that has its final name: size in bytes, BLAKE3, and what could not be set beside the content."""
+
+    size: int
+    digest: bytes
+    incomplete: FileError | None
+
+
+class FileCopy:
+    """One attempt at one file. ``moved`` is how many bytes of it have been counted as transferred and written."""
+
+    def __init__(self, run: Run, path: str, source: DirectoryEntry, destination: DirectoryEntry | None) -> None:
+        self._run = run
+        self._path = path
+        self._source = source
+        self._destination = destination
+        self._read = 0
+
+    async def run(self) -> Copied:
+        """Copy; :class:`FileError` when this file can't be, with the counters of bytes as if it had not been tried."""
+        try:
+            limit = min(single_frame_limit(self._run.source), single_frame_limit(self._run.destination))
+            if self._source.size <= limit:
+                copied = await self._copy_small()
+                if copied is not None:
+                    return copied
+            return await self._copy_large()
+        except FileError:
+            self._run.counters.bytes.transferred -= self._read
+            raise
+
+    def _count_read(self, length: int) -> None:
+        self._read += length
+        self._run.counters.bytes.transferred += length
+
+    async def _copy_small(self) -> Copied | None:
+        """None when the file has outgrown one frame since it was listed."""
+        run = self._run
+        await run.limiter.take(self._source.size)
+        file = await read_small(
+            run.source, self._path, self._source.size, access=run.read_security_access, parts=run.security_parts
+        )
+        if file is None:
+            return None
+        self._count_read(len(file.data))
+        incomplete = await self._land_small(file)
+        return Copied(len(file.data), blake3(file.data).digest(), incomplete)
+
+    async def _land_small(self, file: SmallFile) -> FileError | None:
+        run = self._run
+        if self._destination is None:
+            try:
+                incomplete = await land_in_one_frame(run, self._path, file)
+            except FileError as error:
+                if error.status != NtStatus.OBJECT_NAME_COLLISION:
+                    raise
+            else:
+                run.counters.bytes.written += len(file.data)
+                if run.verifies_each:
+                    await verify_small(run, self._path, file)
+                return incomplete
+        temporary = await Temporary.create(run, self._path)
+        try:
+            await temporary.write(file.data)
+            run.counters.bytes.written += len(file.data)
+            if run.verifies_each:
+                await temporary.verify(blake3(file.data).digest(), len(file.data))
+            return await temporary.land(
+                metadata_of(run, file.opened, file.descriptor), len(file.data), over_readonly=self._over_readonly
+            )
+        except (FileError, EngineError):
+            await temporary.discard()
+            raise
+
+    async def _copy_large(self) -> Copied:
+        run = self._run
+        await run.large.enter()
+        try:
+            file = await open_file(run.source, self._path, access=run.read_security_access, parts=run.security_parts)
+            try:
+                return await self._gather(file)
+            except (FileError, EngineError):
+                run.source.lane.call(close_request(file.opened.file_id))
+                raise
+        finally:
+            run.large.leave()
+
+    async def _gather(self, file: OpenFile) -> Copied:
+        run = self._run
+        temporary = await Temporary.create(run, self._path)
+
+        async def sink(buffer: bytearray, offset: int, length: int) -> None:
+            self._count_read(length)
+            await temporary.write_in_place(buffer, offset, length)
+
+        try:
+            digest = await stream(run.scheduler, run.source, file.opened, sink=sink, before=run.limiter.take)
+            await close_unchanged(run.source, file.opened)
+            if run.verifies_each:
+                await temporary.verify(digest, file.opened.size)
+            metadata = metadata_of(run, file.opened, file.descriptor)
+            incomplete = await temporary.land(metadata, file.opened.size, over_readonly=self._over_readonly)
+        except (FileError, EngineError):
+            await temporary.discard()
+            raise
+        return Copied(file.opened.size, digest, incomplete)
+
+    @property
+    def _over_readonly(self) -> bool:
+        return self._destination is not None and bool(self._destination.attributes & READONLY)

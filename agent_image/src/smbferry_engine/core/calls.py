@@ -1,0 +1,146 @@
+"""Requests, compounds and replies: what travels between the coroutines of a transfer and a lane."""
+
+from typing import NamedTuple
+
+from smbferry_engine.core.credits import charge_for
+from smbferry_engine.core.tasks import Signal
+from smbferry_engine.wire import create, data, directory, info, tree
+from smbferry_engine.wire.header import RELATED_FILE_ID, Command
+
+
+class Request(NamedTuple):
+    """One message without its header; ``charge`` in credits."""
+
+    command: Command
+    body: bytes
+    charge: int = 1
+
+
+class Reply(NamedTuple):
+    """One final reply: ``message`` from its header on. ``buffer`` is set only for a read that keeps its buffer."""
+
+    status: int
+    message: bytes | memoryview
+    buffer: bytearray | None = None
+
+
+class Call(Signal[list[Reply]]):
+    """A compound (or a single request) on its way: awaiting it gives one reply per request, in their order."""
+
+    __slots__ = ("charge", "keep_buffer", "missing", "payload", "payload_size", "replies", "requests")
+
+    def __init__(
+        self,
+        requests: tuple[Request, ...],
+        *,
+        keep_buffer: bool = False,
+        payload: bytearray | None = None,
+        payload_size: int = 0,
+    ) -> None:
+        super().__init__()
+        self.requests = requests
+        self.charge = sum(request.charge for request in requests)
+        self.keep_buffer = keep_buffer
+        self.payload = payload
+        self.payload_size = payload_size
+        self.replies: list[Reply | None] = [None] * len(requests)
+        self.missing = len(requests)
+
+    def answer(self, index: int, reply: Reply) -> None:
+        """Reply ``index`` has come; the last one resolves the call."""
+        self.replies[index] = reply
+        self.missing -= 1
+        if not self.missing:
+            self.resolve([reply for reply in self.replies if reply is not None])
+
+
+def open_request(
+    name: str,
+    *,
+    access: int,
+    disposition: int = create.Disposition.OPEN,
+    options: int = 0,
+    share: int = create.Share.READ | create.Share.WRITE | create.Share.DELETE,
+    attributes: int = 0,
+    query_maximal_access: bool = False,
+) -> Request:
+    """CREATE that never follows a reparse point: what it opens is the name itself."""
+    body = create.encode_create(
+        name,
+        access=access,
+        disposition=disposition,
+        options=options | create.CreateOption.OPEN_REPARSE_POINT,
+        share=share,
+        attributes=attributes,
+        query_maximal_access=query_maximal_access,
+    )
+    return Request(Command.CREATE, body)
+
+
+def close_request(file_id: bytes = RELATED_FILE_ID, *, query_attributes: bool = False) -> Request:
+    """CLOSE."""
+    return Request(Command.CLOSE, create.encode_close(file_id, query_attributes=query_attributes))
+
+
+def read_request(offset: int, length: int, file_id: bytes = RELATED_FILE_ID) -> Request:
+    """READ."""
+    return Request(Command.READ, data.encode_read(file_id, offset, length), charge_for(length))
+
+
+def write_request(offset: int, content: bytes | memoryview, file_id: bytes = RELATED_FILE_ID) -> Request:
+    """WRITE whose data is copied into the request: for small content within a compound."""
+    return Request(Command.WRITE, data.encode_write(file_id, offset, content), charge_for(len(content)))
+
+
+def flush_request(file_id: bytes = RELATED_FILE_ID) -> Request:
+    """FLUSH."""
+    return Request(Command.FLUSH, data.encode_flush(file_id))
+
+
+def list_request(limit: int, file_id: bytes = RELATED_FILE_ID) -> Request:
+    """QUERY_DIRECTORY, up to ``limit`` bytes of entries."""
+    return Request(Command.QUERY_DIRECTORY, directory.encode_query_directory(file_id, limit), charge_for(limit))
+
+
+def query_security_request(parts: int, limit: int, file_id: bytes = RELATED_FILE_ID) -> Request:
+    """QUERY_INFO for a security descriptor."""
+    return Request(Command.QUERY_INFO, info.encode_query_security(file_id, parts, limit), charge_for(limit))
+
+
+def query_size_request(file_id: bytes = RELATED_FILE_ID) -> Request:
+    """QUERY_INFO for the size of the file system."""
+    return Request(Command.QUERY_INFO, info.encode_query_size(file_id))
+
+
+def set_basic_request(
+    *, creation: int = 0, access: int = 0, write: int = 0, attributes: int = 0, file_id: bytes = RELATED_FILE_ID
+) -> Request:
+    """SET_INFO for times and attributes; zero leaves a field alone."""
+    body = info.encode_set_basic(file_id, creation=creation, access=access, write=write, attributes=attributes)
+    return Request(Command.SET_INFO, body)
+
+
+def set_security_request(parts: int, descriptor: bytes, file_id: bytes = RELATED_FILE_ID) -> Request:
+    """SET_INFO for parts of a security descriptor."""
+    body = info.encode_set_security(file_id, parts, descriptor)
+    return Request(Command.SET_INFO, body, charge_for(len(body)))
+
+
+def rename_request(name: str, *, replace: bool, file_id: bytes = RELATED_FILE_ID) -> Request:
+    """SET_INFO that renames."""
+    return Request(Command.SET_INFO, info.encode_rename(file_id, name, replace=replace))
+
+
+def set_size_request(size: int, file_id: bytes = RELATED_FILE_ID) -> Request:
+    """SET_INFO for the end of the file."""
+    return Request(Command.SET_INFO, info.encode_end_of_file(file_id, size))
+
+
+def delete_request(file_id: bytes = RELATED_FILE_ID) -> Request:
+    """SET_INFO that deletes the file when it is closed."""
+    return Request(Command.SET_INFO, info.encode_disposition(file_id, delete=True))
+
+
+def empty_request(command: Command) -> Request:
+    """ECHO, LOGOFF or TREE_DISCONNECT."""
+    return Request(command, tree.encode_empty())

@@ -1,0 +1,13 @@
+"""What the core raises; converted to an :class:`~smbferry_engine.errors.EngineError` once, where the lane is driven."""
+
+
+class ProtocolError(Exception):
+    """The peer broke the protocol or the session's protection. The connection can't be used any more."""
+
+
+class PlaintextReplyError(ProtocolError):
+    """A frame came unencrypted on a session where everything is encrypted."""
+
+
+class ForgedFrameError(ProtocolError):
+    """A frame that the session's key does not open: altered on the way, or never the server's."""

@@ -1,0 +1,229 @@
+"""One session on one connection: calls in, frames out; frames in, replies out (3.2.4.1, 3.2.5.1).
+
+The lane decides what goes into the next frame when credits and the writer allow it, and matches every message of every
+frame that comes back. Whatever a server may not say ends the lane with a :class:`ProtocolError`; the socket is not its
+business.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from smbferry_engine.core.calls import Call, Reply, Request
+from smbferry_engine.core.credits import CREDIT_BYTES, CreditWindow, charge_for
+from smbferry_engine.core.crypto import CipherSuite, Opener, Sealer
+from smbferry_engine.core.errors import ProtocolError
+from smbferry_engine.core.frames import LANDING, BufferPool, Frame, FrameReader, FrameWriter
+from smbferry_engine.wire.data import WRITE_DATA_OFFSET, encode_read, encode_write_into
+from smbferry_engine.wire.header import (
+    FLAG_ASYNC,
+    FLAG_RELATED,
+    HEADER_SIZE,
+    UNSOLICITED_MESSAGE_ID,
+    Command,
+    Header,
+    decode_header,
+    encode_header_into,
+)
+from smbferry_engine.wire.status import NtStatus
+
+_FRAME_OVERHEAD = 64 * 1024
+_MAX_BREAKS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """What the handshake agreed on. Sizes in bytes; the message id is the next that may be used."""
+
+    session_id: int
+    tree_id: int
+    suite: CipherSuite
+    encryption_key: bytes
+    decryption_key: bytes
+    max_read_size: int
+    max_write_size: int
+    max_transact_size: int
+    next_message_id: int
+    credits: int
+
+    def __repr__(self) -> str:
+        return f"SessionFacts(session_id=0x{self.session_id:x}, tree_id={self.tree_id}, cipher={self.suite.name})"
+
+
+class Lane:
+    """Calls on one session. ``chunk`` bounds what one READ, WRITE or listing carries, and with it every buffer."""
+
+    def __init__(self, facts: SessionFacts, *, chunk: int, salt: bytes = b"", pool: BufferPool | None = None) -> None:
+        self.facts = facts
+        payload = chunk + _FRAME_OVERHEAD
+        self.pool = pool or BufferPool(payload)
+        self.credits = CreditWindow(facts.next_message_id, facts.credits)
+        self.reader = FrameReader(
+            Opener(facts.suite, facts.decryption_key), facts.session_id, self.pool, self.pool.size - LANDING
+        )
+        self.writer = FrameWriter(Sealer(facts.suite, facts.encryption_key, salt=salt), facts.session_id, payload)
+        self.failure: BaseException | None = None
+        self.breaks = 0
+        self._chunk = chunk
+        self._backlog: deque[Call] = deque()
+        self._outstanding: dict[int, tuple[Call, int]] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether the server owes an answer or something waits to be sent."""
+        return bool(self._outstanding or self._backlog or not self.writer.idle)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the server owes an answer."""
+        return bool(self._outstanding)
+
+    def read_limit(self) -> int:
+        """The most bytes that one READ may ask for just now; few credits make it small, never zero."""
+        return min(self._chunk, self.facts.max_read_size, max(1, self.credits.total // 2) * CREDIT_BYTES)
+
+    def write_limit(self) -> int:
+        """The most bytes that one WRITE may carry just now."""
+        return min(self._chunk, self.facts.max_write_size, max(1, self.credits.total // 2) * CREDIT_BYTES)
+
+    def list_limit(self, wanted: int) -> int:
+        """``wanted`` bytes of a listing or descriptor, or as many as server and credits allow."""
+        return min(wanted, self._chunk, self.facts.max_transact_size, max(1, self.credits.total // 4) * CREDIT_BYTES)
+
+    def call(self, *requests: Request) -> Call:
+        """Send requests as one related compound; all but the first name the file that the first opened."""
+        return self._submit(Call(requests))
+
+    def read(self, file_id: bytes, offset: int, length: int) -> Call:
+        """READ that keeps its buffer: the reply's data lies at 112 of ``reply.buffer``, ready for a write in place."""
+        request = Request(Command.READ, encode_read(file_id, offset, length), charge_for(length))
+        return self._submit(Call((request,), keep_buffer=True))
+
+    def write_in_place(self, buffer: bytearray, file_id: bytes, offset: int, length: int) -> Call:
+        """WRITE of ``length`` bytes that lie at 112 of ``buffer``; nobody may touch it until the reply is there."""
+        encode_write_into(buffer, file_id, offset, length)
+        request = Request(Command.WRITE, b"", charge_for(length))
+        return self._submit(Call((request,), payload=buffer, payload_size=WRITE_DATA_OFFSET + length))
+
+    def _submit(self, call: Call) -> Call:
+        if self.failure is not None:
+            call.fail(self.failure)
+        else:
+            self._backlog.append(call)
+        return call
+
+    def fill_writer(self) -> bool:
+        """Seal the next frame if there is one, the last has been taken and credits allow; tells whether it did."""
+        if not self._backlog or not self.writer.idle or self.failure is not None:
+            return False
+        call = self._backlog[0]
+        if call.charge > self.credits.available:
+            if not self._outstanding:
+                raise ProtocolError(f"{call.charge} credits needed, the server left us {self.credits.available}")
+            return False
+        self._backlog.popleft()
+        self.writer.seal(self._encode_in_place(call) if call.payload is not None else self._encode(call))
+        return True
+
+    def _encode_in_place(self, call: Call) -> memoryview:
+        message = memoryview(call.payload or b"")[: call.payload_size]
+        self._encode_header(message, 0, call, 0, flags=0, following=0)
+        return message
+
+    def _encode(self, call: Call) -> bytearray:
+        message = bytearray()
+        last = len(call.requests) - 1
+        for index, request in enumerate(call.requests):
+            start = len(message)
+            message += bytes(HEADER_SIZE)
+            message += request.body
+            following = 0
+            if index < last:
+                message += bytes(-len(message) % 8)
+                following = len(message) - start
+            self._encode_header(message, start, call, index, flags=FLAG_RELATED if index else 0, following=following)
+        return message
+
+    def _encode_header(
+        self, message: bytearray | memoryview, start: int, call: Call, index: int, *, flags: int, following: int
+    ) -> None:
+        request = call.requests[index]
+        message_id = self.credits.take(request.charge)
+        self._outstanding[message_id] = (call, index)
+        encode_header_into(
+            message,
+            start,
+            command=request.command,
+            charge=request.charge,
+            credit_request=request.charge if index else self.credits.request(request.charge),
+            flags=flags,
+            next_command=following,
+            message_id=message_id,
+            tree_id=self.facts.tree_id,
+            session_id=self.facts.session_id,
+        )
+
+    def deliver(self, frame: Frame) -> int:
+        """Hand a frame's messages to the calls that wait for them; returns how many final replies it held."""
+        start, finals = LANDING, 0
+        kept = False
+        while True:
+            header = decode_header(frame.buffer, start, frame.end)
+            end = start + header.next_command if header.next_command else frame.end
+            single = start == LANDING and not header.next_command
+            final, keeps = self._deliver_message(header, frame, start, end, single=single)
+            finals += final
+            kept = kept or keeps
+            if not header.next_command:
+                break
+            start = end
+        if not kept:
+            self.pool.give_back(frame.buffer)
+        return finals
+
+    def _deliver_message(
+        self, header: Header, frame: Frame, start: int, end: int, *, single: bool
+    ) -> tuple[bool, bool]:
+        """Returns whether this was a final reply, and whether its call now owns the frame's buffer."""
+        self.credits.granted(header.credits)
+        if header.message_id == UNSOLICITED_MESSAGE_ID:
+            self._note_break(header)
+            return False, False
+        if header.session_id != self.facts.session_id:
+            raise ProtocolError("a reply for our session expected, found one for another")
+        if header.message_id not in self._outstanding:
+            raise ProtocolError(f"a reply to a request of ours expected, found message id {header.message_id}")
+        call, index = self._outstanding[header.message_id]
+        request = call.requests[index]
+        if header.command != request.command:
+            raise ProtocolError(f"a reply to {request.command.name} expected, found command {header.command}")
+        if header.status == NtStatus.PENDING:
+            if not header.flags & FLAG_ASYNC:
+                raise ProtocolError("an interim reply that is asynchronous expected")
+            return False, False
+        del self._outstanding[header.message_id]
+        self.credits.answered(request.charge)
+        if single and call.keep_buffer and header.status == NtStatus.SUCCESS:
+            call.answer(index, Reply(header.status, memoryview(frame.buffer)[start:end], frame.buffer))
+            return True, True
+        call.answer(index, Reply(header.status, bytes(memoryview(frame.buffer)[start:end])))
+        return True, False
+
+    def _note_break(self, header: Header) -> None:
+        """We ask for no oplocks, so a break (2.2.23) concerns nothing of ours and wants no answer."""
+        if header.command != Command.OPLOCK_BREAK:
+            raise ProtocolError(f"an oplock break expected, found unsolicited command {header.command}")
+        self.breaks += 1
+        if self.breaks > _MAX_BREAKS:
+            raise ProtocolError(f"at most {_MAX_BREAKS} unsolicited messages expected, found more")
+
+    def fail(self, error: BaseException) -> None:
+        """The connection is gone: every call, now and later, ends with ``error``."""
+        if self.failure is not None:
+            return
+        self.failure = error
+        calls = {id(call): call for call, _ in self._outstanding.values()}
+        calls.update((id(call), call) for call in self._backlog)
+        self._outstanding.clear()
+        self._backlog.clear()
+        for call in calls.values():
+            call.fail(error)

@@ -1,0 +1,120 @@
+"""Folders of the destination: made before what goes into them, given their own times when all of it is there."""
+
+from dataclasses import dataclass
+
+from smbferry_engine.content import DESCRIPTOR_LIMIT
+from smbferry_engine.core.calls import close_request, open_request, query_security_request
+from smbferry_engine.errors import FileError
+from smbferry_engine.landing import basic_requests, judge_security, metadata_of, security_requests
+from smbferry_engine.plan import directory_needs_metadata
+from smbferry_engine.run import Run
+from smbferry_engine.share import LIST_ACCESS, SET_ACCESS, check
+from smbferry_engine.wire.create import CreateOption
+from smbferry_engine.wire.directory import DirectoryEntry
+from smbferry_engine.wire.info import SecurityPart, decode_query
+
+
+@dataclass(slots=True)
+class Folder:
+    """A folder on its way through the run.
+
+    ``source`` is None where only the destination has it, ``destination`` where only the source does (or both for the
+    root). ``pending`` counts what must be done before the folder's own metadata: its listing and each thing in it.
+    ``dirty`` is set when something in it was written, which moved its times. ``selected`` is False for a folder that
+    only leads to something included: it is made, and keeps its own metadata.
+    """
+
+    path: str
+    parent: "Folder | None"
+    source: DirectoryEntry | None
+    destination: DirectoryEntry | None
+    ancestors: frozenset[int]
+    depth: int
+    selected: bool = True
+    pending: int = 1
+    dirty: bool = False
+    broken: bool = False
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the destination does not have it yet."""
+        return self.parent is not None and self.destination is None
+
+    @property
+    def only_destination(self) -> bool:
+        """Whether the source does not have it."""
+        return self.parent is not None and self.source is None
+
+
+async def child_done(run: Run, folder: Folder | None) -> None:
+    """One thing in ``folder`` is done; the last one gives the folder its own metadata, and then its parent's count."""
+    while folder is not None:
+        folder.pending -= 1
+        if folder.pending:
+            return
+        await _finish(run, folder)
+        folder = folder.parent
+
+
+async def _finish(run: Run, folder: Folder) -> None:
+    if folder.source is None or folder.parent is None or folder.broken or not folder.selected:
+        return
+    differs = folder.destination is None or directory_needs_metadata(folder.source, folder.destination, run.options)
+    if not differs and not folder.dirty:
+        run.counters.directories.skipped += 1
+        return
+    if differs:
+        run.counters.directories.to_transfer += 1
+    if run.options.dry_run:
+        return
+    try:
+        await set_folder_metadata(run, folder.path, folder.source)
+    except FileError as error:
+        run.fail(folder.path, "Directory", "Transfer", error)
+        return
+    folder.parent.dirty = folder.parent.dirty or folder.is_new
+    if differs:
+        run.counters.directories.transferred += 1
+        run.record(folder.path, "Directory", "Transferred", 0)
+    else:
+        run.counters.directories.skipped += 1
+
+
+async def set_folder_metadata(run: Run, path: str, source: DirectoryEntry) -> None:
+    """Copy a folder's descriptor, attributes and times; :class:`FileError` for what could not be set."""
+    descriptor = await _read_descriptor(run, path) if run.security_parts else None
+    metadata = metadata_of(run, source, descriptor)
+    security = security_requests(run, metadata)
+    basic = basic_requests(metadata)
+    if not security and not basic:
+        return
+    replies = await run.destination.lane.call(
+        open_request(
+            run.destination.wire_path(path),
+            access=SET_ACCESS | run.write_security_access,
+            options=CreateOption.DIRECTORY_FILE,
+        ),
+        *security,
+        *basic,
+        close_request(),
+    )
+    check(replies[0], "opening the folder to set its times")
+    incomplete = judge_security(replies[1 : 1 + len(security)])
+    for reply in replies[1 + len(security) :]:
+        check(reply, "setting the folder's times and attributes")
+    if incomplete is not None:
+        raise incomplete
+
+
+async def _read_descriptor(run: Run, path: str) -> bytes:
+    replies = await run.source.lane.call(
+        open_request(
+            run.source.wire_path(path),
+            access=LIST_ACCESS | run.read_security_access,
+            options=CreateOption.DIRECTORY_FILE,
+        ),
+        query_security_request(run.security_parts | SecurityPart.OWNER | SecurityPart.GROUP, DESCRIPTOR_LIMIT),
+        close_request(),
+    )
+    check(replies[0], "opening the folder to read its security descriptor")
+    return bytes(decode_query(check(replies[1], "reading the folder's security descriptor").message))

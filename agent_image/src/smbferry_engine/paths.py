@@ -1,0 +1,101 @@
+r"""Names and paths: what may be copied, how two names are the same, what a person is shown.
+
+Inside the engine a path is ``\`` separated and relative to the transfer's root, as the wire wants it; its characters
+are UTF-16 code units kept exactly. Only :func:`display` makes it fit for a log or a status.
+"""
+
+import re
+from typing import Final
+
+from blake3 import blake3
+
+SEPARATOR: Final = "\\"
+TEMPORARY_PREFIX: Final = ".smbferry-"
+MAX_PATH_UNITS: Final = 32_000
+MAX_DEPTH: Final = 1_000
+
+_ILLEGAL = re.compile(r'[\x00-\x1f"*/:<>?\\|]')
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9¹²³])(?:\..*)?", re.IGNORECASE | re.DOTALL)
+_TEMPORARY = re.compile(r"\.smbferry-[0-9a-f]{8}-[0-9a-f]{16}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_RUN_PART = 8
+_NAME_PART = 8
+
+
+def join(parent: str, name: str) -> str:
+    """``name`` within ``parent``; the root is the empty path."""
+    return f"{parent}{SEPARATOR}{name}" if parent else name
+
+
+def split(path: str) -> tuple[str, str]:
+    """Parent and name."""
+    parent, _, name = path.rpartition(SEPARATOR)
+    return parent, name
+
+
+def from_user(path: str) -> str:
+    """An endpoint's ``/a/b`` as an engine path; ValueError says which part can't be used."""
+    parts = [part for part in path.split("/") if part]
+    for part in parts:
+        problem = name_problem(part)
+        if problem:
+            raise ValueError(f"path {path!r}: {problem}")
+    return SEPARATOR.join(parts)
+
+
+def display(path: str) -> str:
+    r"""For a person: ``/`` separated from the root, lone surrogates and control characters written as ``\uXXXX``."""
+    text = "/" + path.replace(SEPARATOR, "/")
+    if text.isascii() and text.isprintable():
+        return text
+    return _CONTROL.sub(_escape, _SURROGATE.sub(_escape, text))
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match.group()):04x}"
+
+
+def name_problem(name: str) -> str | None:
+    """Why a name from a listing may not be copied, or None. Such a name is never sent back to any server."""
+    if name in ("", ".", ".."):
+        return f"a name expected, found {name!r}"
+    illegal = _ILLEGAL.search(name)
+    if illegal:
+        return f"the character {illegal.group()!r} is not allowed in names on SMB shares"
+    if name[-1] in ". ":
+        return "names that end in a dot or a space can't be opened by Windows clients"
+    if _RESERVED.fullmatch(name):
+        return "the name is reserved for a device on Windows"
+    return None
+
+
+def is_link_to_self_or_parent(name: str) -> bool:
+    """Whether it is one of the two entries that every folder has."""
+    return name in (".", "..")
+
+
+def case_key(name: str) -> str:
+    """Equal for names that SMB takes for the same: each character's own upper case, never one that changes length."""
+    if name.isascii():
+        return name.upper()
+    return "".join(upper if len(upper := char.upper()) == 1 else char for char in name)
+
+
+def temporary_name(run_id: str, name: str) -> str:
+    """Where the content of ``name`` is gathered: the same for one run and name, so that a next attempt finds it."""
+    run = blake3(run_id.encode()).hexdigest(_RUN_PART // 2)
+    target = blake3(case_key(name).encode("utf-16-le", "surrogatepass")).hexdigest(_NAME_PART)
+    return f"{TEMPORARY_PREFIX}{run}-{target}"
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a name is one that :func:`temporary_name` gives."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def overlaps(first: str, second: str) -> bool:
+    """Whether two engine paths are equal or one lies within the other, as SMB compares names."""
+    one, two = (case_key(path).split(SEPARATOR) if path else [] for path in (first, second))
+    shorter = min(len(one), len(two))
+    return one[:shorter] == two[:shorter]

@@ -1,0 +1,61 @@
+"""Rates: how fast the transfer is, how long the rest may take, and the limit it must keep to."""
+
+from collections import deque
+from collections.abc import Callable
+
+from smbferry_engine.core.tasks import Scheduler
+from smbferry_engine.model import Counters
+
+_WINDOW = 10.0
+_INTERVAL = 1.0
+_BURST_SECONDS = 0.25
+
+
+class Meter:
+    """Writes rate and remaining time into counters from the bytes of the last seconds."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._samples: deque[tuple[float, int]] = deque()
+        self._next = 0.0
+
+    def due(self, now: float) -> bool:
+        """Whether a second has passed since the last time; updates the counters if so. ``now`` is monotonic."""
+        if now < self._next:
+            return False
+        self._next = now + _INTERVAL
+        self.update(now)
+        return True
+
+    def update(self, now: float) -> None:
+        """Take a sample and compute the rate over the window."""
+        done = self._counters.bytes.transferred
+        self._samples.append((now, done))
+        while now - self._samples[0][0] > _WINDOW:
+            self._samples.popleft()
+        started, before = self._samples[0]
+        if now > started:
+            rate = (done - before) / (now - started)
+            self._counters.bytes_per_second = int(rate)
+            left = max(0, self._counters.bytes.to_transfer - done)
+            self._counters.eta_seconds = left / rate if rate > 0 else None
+
+
+class Limiter:
+    """A token bucket over bytes; ``limit`` is asked each time, so that it may change during a run."""
+
+    def __init__(self, scheduler: Scheduler, limit: Callable[[], int | None]) -> None:
+        self._scheduler = scheduler
+        self._limit = limit
+        self._ready_at = 0.0
+
+    async def take(self, count: int) -> None:
+        """Wait until ``count`` bytes may be moved."""
+        rate = self._limit()
+        if rate is None:
+            return
+        now = self._scheduler.now
+        start = max(self._ready_at, now - _BURST_SECONDS)
+        self._ready_at = start + count / rate
+        if start > now:
+            await self._scheduler.sleep(start - now)

@@ -1,0 +1,120 @@
+"""What all coroutines of one run share: both sides, the options, the counts and what is still to be cleaned up."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal
+
+from smbferry_engine.core.sync import Gate
+from smbferry_engine.core.tasks import Scheduler
+from smbferry_engine.errors import FileError
+from smbferry_engine.filters import Filters
+from smbferry_engine.model import (
+    Counters,
+    FileFailure,
+    FileRecord,
+    ItemCounters,
+    Observer,
+    Options,
+    Preservation,
+    SecurityDescriptors,
+    VerifyMode,
+)
+from smbferry_engine.paths import display
+from smbferry_engine.progress import Limiter
+from smbferry_engine.share import Share
+from smbferry_engine.wire.create import Access
+from smbferry_engine.wire.directory import DirectoryEntry
+from smbferry_engine.wire.info import SecurityPart
+
+PhaseWord = Literal["Prepare", "Transfer", "Verify", "Delete"]
+ActionWord = Literal["Transferred", "Skipped", "Verified", "Deleted"]
+
+LARGE_FILES_AT_ONCE = 2
+
+
+@dataclass(slots=True)
+class Extras:
+    """What a folder of the destination holds and the source does not; ``retained`` when something in it must stay."""
+
+    path: str
+    entries: list[DirectoryEntry]
+    parent: DirectoryEntry | None
+
+
+@dataclass(slots=True)
+class Run:
+    """The state of one transfer. Only the engine's one thread touches it."""
+
+    source: Share
+    destination: Share
+    options: Options
+    filters: Filters
+    observer: Observer
+    scheduler: Scheduler
+    limiter: Limiter
+    run_id: str
+    counters: Counters = field(default_factory=Counters)
+    failures: Counter[str] = field(default_factory=Counter)
+    temporaries: dict[str, None] = field(default_factory=dict)
+    extras: list[Extras] = field(default_factory=list)
+    retained: set[str] = field(default_factory=set)
+    source_incomplete: bool = False
+    large: Gate = field(default_factory=lambda: Gate(LARGE_FILES_AT_ONCE))
+
+    @property
+    def security_parts(self) -> int:
+        """The parts of a descriptor that are copied beside owner and group, 0 for none."""
+        if self.options.security_descriptors is SecurityDescriptors.NONE:
+            return 0
+        if self.options.security_descriptors is SecurityDescriptors.OWNER_DACL:
+            return SecurityPart.DACL
+        return SecurityPart.DACL | SecurityPart.SACL
+
+    @property
+    def read_security_access(self) -> int:
+        """Access needed at the source to read a descriptor."""
+        if not self.security_parts:
+            return 0
+        return Access.READ_CONTROL | self._sacl_access
+
+    @property
+    def write_security_access(self) -> int:
+        """Access needed at the destination to set a descriptor."""
+        if not self.security_parts:
+            return 0
+        return Access.WRITE_DAC | Access.WRITE_OWNER | self._sacl_access
+
+    @property
+    def _sacl_access(self) -> int:
+        return Access.ACCESS_SYSTEM_SECURITY if self.security_parts & SecurityPart.SACL else 0
+
+    @property
+    def verifies_each(self) -> bool:
+        """Whether what was written is read back file by file."""
+        return self.options.verify_mode is VerifyMode.ONLY_FILES_TRANSFERRED
+
+    @property
+    def keeps_times(self) -> bool:
+        """Whether times are copied."""
+        return self.options.timestamps is Preservation.PRESERVE
+
+    @property
+    def keeps_attributes(self) -> bool:
+        """Whether attributes are copied."""
+        return self.options.attributes is Preservation.PRESERVE
+
+    def count(self, kind: Literal["File", "Directory"]) -> ItemCounters:
+        """The counters of files, or of folders."""
+        return self.counters.files if kind == "File" else self.counters.directories
+
+    def fail(self, path: str, kind: Literal["File", "Directory"], phase: PhaseWord, error: FileError) -> None:
+        """Record that one file or folder failed; the run goes on."""
+        self.count(kind).failed += 1
+        self.failures[error.reason] += 1
+        self.observer.failure(FileFailure(display(path), phase, error.reason, error.message))
+
+    def record(
+        self, path: str, kind: Literal["File", "Directory"], action: ActionWord, size: int, digest: str | None = None
+    ) -> None:
+        """Tell the observer that one file or folder is done."""
+        self.observer.record(FileRecord(display(path), kind, action, size, digest))

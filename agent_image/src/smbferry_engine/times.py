@@ -1,0 +1,21 @@
+"""FILETIME (MS-DTYP 2.3.3): 100 ns since 1601-01-01 UTC. The engine copies these exactly and converts only to tell."""
+
+from datetime import UTC, datetime, timedelta
+
+UNITS_PER_SECOND = 10_000_000
+_EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
+_LARGEST = 2**63 - 1
+_UNITS_PER_MICROSECOND = 10
+
+
+def to_datetime(filetime: int) -> datetime:
+    """As a date in UTC, to the microsecond; what no calendar holds becomes the last moment of year 9999."""
+    try:
+        return _EPOCH + timedelta(microseconds=filetime // _UNITS_PER_MICROSECOND)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
+
+
+def settable(filetime: int) -> int:
+    """The value for a SET_INFO: what a server can't mean by a time (negative as signed) becomes 0, "leave it"."""
+    return filetime if 0 < filetime <= _LARGEST else 0

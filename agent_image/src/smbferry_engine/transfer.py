@@ -1,0 +1,211 @@
+"""One run from end to end: both sides up, walk and copy at once, verify, prune; nothing half-done stays."""
+
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from smbferry_engine.connect import connect
+from smbferry_engine.core.group import run_all
+from smbferry_engine.core.sync import Queue
+from smbferry_engine.errors import (
+    ACCESS_DENIED,
+    CANCELLED,
+    OPTIONS_INVALID,
+    SAME_DESTINATION,
+    EngineError,
+    FileError,
+    FileReason,
+)
+from smbferry_engine.filters import Filters
+from smbferry_engine.folders import Folder
+from smbferry_engine.model import (
+    DeletedFiles,
+    Endpoint,
+    Observer,
+    Options,
+    Outcome,
+    Phase,
+    PhaseState,
+    Result,
+    TransferMode,
+    VerifyMode,
+)
+from smbferry_engine.paths import overlaps
+from smbferry_engine.plan import DeleteLimit, removes
+from smbferry_engine.progress import Limiter, Meter
+from smbferry_engine.prune import judge, prune
+from smbferry_engine.roots import check_root, root_of, share_of
+from smbferry_engine.run import Run
+from smbferry_engine.transport import Driver
+from smbferry_engine.trees import compare_trees
+from smbferry_engine.walk import Walker
+from smbferry_engine.work import FileItem, process
+
+FILES_IN_FLIGHT = 24
+FOLDERS_IN_FLIGHT = 8
+QUEUED_FILES = 5_000
+CLEAN_UP_SECONDS = 15.0
+
+
+def transfer(
+    source: Endpoint,
+    destination: Endpoint,
+    options: Options,
+    observer: Observer,
+    *,
+    cancelled: Callable[[], bool],
+    run_id: str,
+    clock: Callable[[], float] = time.monotonic,
+    bytes_per_second: Callable[[], int | None] | None = None,
+) -> Result:
+    """Bring ``destination`` to the state of ``source`` as ``options`` say.
+
+    ``cancelled`` is asked a few times a second. ``bytes_per_second``, where given, is asked for the current limit and
+    overrides the option. Raises :class:`EngineError` when the run as a whole fails; single files only make the outcome
+    ``PartiallySucceeded``.
+    """
+    filters = check_options(source, destination, options)
+    ours = connect(source)
+    try:
+        observer.security("source", ours.evidence)
+        theirs = connect(destination)
+        try:
+            observer.security("destination", theirs.evidence)
+            driver = Driver([ours.channel, theirs.channel], clock=clock)
+            limiter = Limiter(driver.scheduler, bytes_per_second or (lambda: options.bytes_per_second))
+            run = Run(
+                source=share_of(ours, source),
+                destination=share_of(theirs, destination),
+                options=options,
+                filters=filters,
+                observer=observer,
+                scheduler=driver.scheduler,
+                limiter=limiter,
+                run_id=run_id,
+            )
+            return _drive(run, driver, cancelled)
+        finally:
+            theirs.channel.close()
+    finally:
+        ours.channel.close()
+
+
+def check_options(source: Endpoint, destination: Endpoint, options: Options) -> Filters:
+    """Everything about a run that can be judged before anything is reached."""
+    if (source.server.lower(), source.port, source.share.lower()) == (
+        destination.server.lower(),
+        destination.port,
+        destination.share.lower(),
+    ) and overlaps(root_of(source), root_of(destination)):
+        raise EngineError(
+            SAME_DESTINATION, f"two folders apart expected, found {source.path!r} and {destination.path!r} of one share"
+        )
+    if options.deleted_files is DeletedFiles.REMOVE and options.transfer_mode is TransferMode.ALL:
+        raise EngineError(OPTIONS_INVALID, "deletedFiles Remove needs transferMode Changed")
+    try:
+        DeleteLimit.parse(options.max_deletes)
+        return Filters(options.include, options.exclude)
+    except ValueError as error:
+        raise EngineError(OPTIONS_INVALID, str(error)) from error
+
+
+def _drive(run: Run, driver: Driver, cancelled: Callable[[], bool]) -> Result:
+    meter = Meter(run.counters)
+
+    def tick(now: float) -> None:
+        if cancelled():
+            raise EngineError(CANCELLED, "the run was cancelled")
+        if meter.due(now):
+            run.observer.progress(run.counters)
+
+    try:
+        driver.run(_main(run), tick)
+    except BaseException:
+        _clean_up(run, driver)
+        raise
+    finally:
+        run.observer.progress(run.counters)
+    outcome = Outcome.PARTIALLY_SUCCEEDED if run.failures else Outcome.SUCCEEDED
+    return Result(run.counters, outcome, dict(run.failures))
+
+
+def _clean_up(run: Run, driver: Driver) -> None:
+    """Remove what a stopped run has begun, if the connection still allows it; else the next run's walk does."""
+    if run.destination.lane.failure is not None or not run.temporaries:
+        return
+    until = time.monotonic() + CLEAN_UP_SECONDS
+
+    def tick(_now: float) -> None:
+        if time.monotonic() > until:
+            raise EngineError(CANCELLED, "the clean-up took too long")
+
+    async def remove() -> None:
+        for path in list(run.temporaries):
+            try:
+                await run.destination.delete(path, directory=False, readonly=True)
+            except FileError:
+                continue  # still held open by the request that was cut off; the next run removes it
+
+    try:
+        driver.run(remove(), tick)
+    except EngineError:
+        return  # the error that stopped the run is the one to tell
+
+
+async def _main(run: Run) -> None:
+    phase = run.observer.phase
+    phase(Phase.PREPARE, PhaseState.RUNNING)
+    await check_root(run.source, "source")
+    await check_root(run.destination, "destination")
+    await _walk_and_copy(run)
+    if run.options.verify_mode is VerifyMode.POINT_IN_TIME_CONSISTENT and not run.options.dry_run:
+        await _verify_trees(run)
+    if removes(run.options):
+        phase(Phase.DELETE, PhaseState.RUNNING)
+        judge(run)
+        if not run.options.dry_run:
+            await prune(run)
+        phase(Phase.DELETE, PhaseState.SUCCEEDED)
+    else:
+        phase(Phase.DELETE, PhaseState.SKIPPED)
+
+
+async def _walk_and_copy(run: Run) -> None:
+    """Walkers fill the queue while workers empty it."""
+    phase = run.observer.phase
+    queue: Queue[FileItem] = Queue(QUEUED_FILES)
+    root = Folder("", None, None, None, frozenset(), 0)
+    walker = Walker(run, root, queue)
+
+    async def walk() -> None:
+        await run_all(run.scheduler, [walker.run() for _ in range(FOLDERS_IN_FLIGHT)])
+        queue.close()
+        phase(Phase.PREPARE, PhaseState.SUCCEEDED)
+
+    async def work() -> None:
+        while (item := await queue.get()) is not None:
+            await process(run, item)
+
+    phase(Phase.TRANSFER, PhaseState.RUNNING)
+    phase(Phase.VERIFY, PhaseState.RUNNING if run.verifies_each else PhaseState.SKIPPED)
+    tasks: list[Coroutine[Any, None, None]] = [walk(), *(work() for _ in range(FILES_IN_FLIGHT))]
+    try:
+        await run_all(run.scheduler, tasks)
+    except FileError as error:
+        raise EngineError(ACCESS_DENIED, f"the transfer's root folder: {error.message}") from error
+    phase(Phase.TRANSFER, PhaseState.SUCCEEDED)
+    if run.verifies_each:
+        phase(Phase.VERIFY, PhaseState.SUCCEEDED)
+
+
+async def _verify_trees(run: Run) -> None:
+    """Read both whole trees and compare them, after everything has been copied."""
+    run.observer.phase(Phase.VERIFY, PhaseState.RUNNING)
+
+    def differs(path: str, message: str) -> None:
+        run.fail(path, "File", "Verify", FileError(FileReason.HASH_MISMATCH, message))
+
+    totals = await compare_trees(run.scheduler, run.source, run.destination, run.filters, differs)
+    run.counters.files.verified += totals.files
+    run.counters.directories.verified += totals.directories
+    run.observer.phase(Phase.VERIFY, PhaseState.SUCCEEDED)

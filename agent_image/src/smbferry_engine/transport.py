@@ -1,0 +1,181 @@
+"""Sockets around lanes: one thread, one poll, a deadline on every wait."""
+
+import contextlib
+import select
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from smbferry_engine.core.calls import empty_request
+from smbferry_engine.core.errors import PlaintextReplyError, ProtocolError
+from smbferry_engine.core.lane import Lane
+from smbferry_engine.core.tasks import Scheduler
+from smbferry_engine.errors import (
+    CONNECTION_LOST,
+    DEADLINE_EXCEEDED,
+    INTERNAL_ERROR,
+    PLAINTEXT_REPLY,
+    PROTOCOL_VIOLATION,
+    EngineError,
+)
+from smbferry_engine.wire.errors import WireError
+from smbferry_engine.wire.header import Command
+
+T = TypeVar("T")
+
+ANSWER_DEADLINE = 45.0
+IDLE_ECHO = 60.0
+TICK = 0.25
+_FRAMES_PER_TURN = 32
+_SOCKET_BUFFER = 4 << 20
+_USER_TIMEOUT_MS = int(ANSWER_DEADLINE * 1000)
+
+
+def tune_socket(sock: socket.socket) -> None:
+    """No Nagle, keep-alive, big buffers, and an end to unacknowledged data (TCP_USER_TIMEOUT)."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MS)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
+
+
+class Channel:
+    """A lane and its socket. Errors of either end the lane; they are converted here, once."""
+
+    def __init__(self, sock: socket.socket, lane: Lane, peer: str, *, deadline: float = ANSWER_DEADLINE) -> None:
+        sock.settimeout(0)
+        self.socket = sock
+        self.lane = lane
+        self.peer = peer
+        self._deadline = deadline
+        self._last_heard = 0.0
+        self._was_waiting = False
+
+    def send(self) -> None:
+        """Seal and send until the socket is full, credits are spent or nothing is left."""
+        try:
+            while not self.lane.writer.idle or self.lane.fill_writer():
+                self.lane.writer.taken(self.socket.sendmsg(self.lane.writer.pending()))
+        except BlockingIOError:
+            return
+        except (OSError, ProtocolError, WireError) as error:
+            self.fail(error)
+
+    def receive(self, now: float) -> None:
+        """Take what has arrived and hand whole frames to the lane."""
+        frames = 0
+        try:
+            while frames < _FRAMES_PER_TURN:
+                count = self.socket.recv_into(self.lane.reader.want())
+                if count == 0:
+                    raise ConnectionResetError("the server closed the connection")
+                self._last_heard = now
+                frame = self.lane.reader.received(count)
+                if frame is not None:
+                    self.lane.deliver(frame)
+                    frames += 1
+        except BlockingIOError:
+            return
+        except (OSError, ProtocolError, WireError) as error:
+            self.fail(error)
+
+    def check_deadline(self, now: float) -> None:
+        """Cut the connection when the server owes an answer and has been silent too long; keep idle ones alive."""
+        waiting = self.lane.waiting
+        if waiting and not self._was_waiting:
+            self._last_heard = now
+        self._was_waiting = waiting
+        silent = now - self._last_heard
+        if waiting and silent > self._deadline:
+            self.fail(
+                EngineError(
+                    DEADLINE_EXCEEDED, f"an answer from {self.peer} within {self._deadline:.0f} s expected, none came"
+                )
+            )
+        elif not waiting and not self.lane.busy and self._last_heard and silent > IDLE_ECHO:
+            self.lane.call(empty_request(Command.ECHO))
+
+    def fail(self, error: Exception) -> None:
+        """End the lane: every call on it fails with the converted error."""
+        self.lane.fail(self._convert(error))
+        self.close()
+
+    def _convert(self, error: Exception) -> EngineError:
+        if isinstance(error, EngineError):
+            return error
+        if isinstance(error, PlaintextReplyError):
+            return EngineError(PLAINTEXT_REPLY, f"{self.peer}: {error}")
+        if isinstance(error, (ProtocolError, WireError)):
+            return EngineError(PROTOCOL_VIOLATION, f"{self.peer}: {error}")
+        return EngineError(CONNECTION_LOST, f"the connection to {self.peer} was lost: {error}")
+
+    def close(self) -> None:
+        """Cut the socket, now."""
+        if self.socket.fileno() < 0:
+            return
+        with contextlib.suppress(OSError):  # the peer was faster; closing is all that is left either way
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+class Driver:
+    """Runs coroutines against channels until the main one ends. ``clock`` is monotonic seconds."""
+
+    def __init__(self, channels: list[Channel], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.channels = channels
+        self.scheduler = Scheduler()
+        self._clock = clock
+        self.scheduler.advance(clock())
+
+    def run(self, main: Coroutine[Any, None, T], tick: Callable[[float], None] | None = None) -> T:
+        """Run ``main`` to its end; ``tick(now)`` is called a few times a second and may raise to stop everything."""
+        task = self.scheduler.spawn(main)
+        poller = select.poll()
+        try:
+            next_tick = self._clock()
+            while True:
+                self.scheduler.run_ready()
+                if task.done:
+                    return task.result()
+                for channel in self.channels:
+                    channel.send()
+                now = self._clock()
+                if now >= next_tick:
+                    next_tick = now + TICK
+                    self._tick(now, tick)
+                self._wait(poller, now, next_tick)
+                self.scheduler.advance(self._clock())
+        except (ProtocolError, WireError) as error:
+            # A codec met what no honest server sends, in a coroutine that was reading a reply.
+            raise EngineError(PROTOCOL_VIOLATION, str(error)) from error
+        finally:
+            self.scheduler.close_all()
+
+    def _tick(self, now: float, tick: Callable[[float], None] | None) -> None:
+        for channel in self.channels:
+            channel.check_deadline(now)
+        if tick is not None:
+            tick(now)
+
+    def _wait(self, poller: select.poll, now: float, next_tick: float) -> None:
+        """Poll for as long as nothing else can go on, then receive."""
+        by_descriptor: dict[int, Channel] = {}
+        for channel in self.channels:
+            descriptor = channel.socket.fileno()
+            if descriptor >= 0:
+                by_descriptor[descriptor] = channel
+                poller.register(descriptor, select.POLLIN | (0 if channel.lane.writer.idle else select.POLLOUT))
+        timer = self.scheduler.next_timer()
+        if self.scheduler.idle and timer is None and not any(channel.lane.busy for channel in self.channels):
+            raise EngineError(INTERNAL_ERROR, "every task waits and nothing is under way")
+        until = 0.0 if not self.scheduler.idle else min(next_tick, timer if timer is not None else next_tick) - now
+        for descriptor, events in poller.poll(max(0.0, until) * 1000):
+            if events & ~select.POLLOUT:
+                by_descriptor[descriptor].receive(self._clock())
+        for descriptor in by_descriptor:
+            poller.unregister(descriptor)

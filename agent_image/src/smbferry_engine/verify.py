@@ -1,0 +1,22 @@
+"""Hashes of what is on a share, always read through an open of their own."""
+
+from blake3 import blake3
+
+from smbferry_engine.content import open_file, read_small, single_frame_limit, stream
+from smbferry_engine.core.calls import close_request
+from smbferry_engine.core.tasks import Scheduler
+from smbferry_engine.share import Share
+from smbferry_engine.wire.directory import DirectoryEntry
+
+
+async def digest_of(scheduler: Scheduler, share: Share, path: str, entry: DirectoryEntry) -> bytes:
+    """BLAKE3 (32 bytes) of the file at ``path``, listed as ``entry``."""
+    if entry.size <= single_frame_limit(share):
+        small = await read_small(share, path, entry.size)
+        if small is not None:
+            return blake3(small.data).digest()
+    file = await open_file(share, path)
+    try:
+        return await stream(scheduler, share, file.opened)
+    finally:
+        share.lane.call(close_request(file.opened.file_id))

@@ -1,0 +1,257 @@
+"""The walk: folder by folder, both sides at once, several folders in flight; only what is under way is in memory.
+
+Folders are taken last in, first out, so that what waits is bounded by depth times breadth and not by the tree. Each one
+is listed on both sides (or made at the destination), paired and planned; files go into a bounded queue.
+"""
+
+from typing import Literal
+
+from smbferry_engine.core.sync import Queue
+from smbferry_engine.core.tasks import Signal
+from smbferry_engine.errors import FileError, FileReason
+from smbferry_engine.filters import Descent
+from smbferry_engine.folders import Folder, child_done
+from smbferry_engine.paths import MAX_DEPTH, MAX_PATH_UNITS, join
+from smbferry_engine.plan import (
+    DIRECTORY,
+    REPARSE_POINT,
+    Action,
+    Pairing,
+    decide_directory,
+    decide_file,
+    decide_reparse_point,
+    pair,
+    removes,
+)
+from smbferry_engine.run import Extras, Run
+from smbferry_engine.wire.directory import DirectoryEntry
+from smbferry_engine.work import FileItem, count_planned, skip
+
+
+class Frontier:
+    """Folders that are still to be walked; tells walkers when none is left and none is under way."""
+
+    def __init__(self, root: Folder) -> None:
+        self._stack = [root]
+        self._active = 0
+        self._waiting: list[Signal[None]] = []
+
+    def push(self, folder: Folder) -> None:
+        """Add a folder."""
+        self._stack.append(folder)
+        self._wake()
+
+    async def take(self) -> Folder | None:
+        """The newest folder; None when the walk is over. Each one taken must be told :meth:`walked`."""
+        while not self._stack:
+            if not self._active:
+                return None
+            change: Signal[None] = Signal()
+            self._waiting.append(change)
+            await change
+        self._active += 1
+        return self._stack.pop()
+
+    def walked(self) -> None:
+        """A folder that was taken is done."""
+        self._active -= 1
+        if not self._active:
+            self._wake()
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for change in waiting:
+            change.resolve(None)
+
+
+class Walker:
+    """Walks both trees of a run into a queue of files. Any number of :meth:`run` coroutines share the work."""
+
+    def __init__(self, run: Run, root: Folder, queue: Queue[FileItem]) -> None:
+        self._run = run
+        self._frontier = Frontier(root)
+        self._queue = queue
+
+    async def run(self) -> None:
+        """Take folders until there are none."""
+        while (folder := await self._frontier.take()) is not None:
+            await self._walk(folder)
+            self._frontier.walked()
+
+    async def _walk(self, folder: Folder) -> None:
+        try:
+            listings = await self._list(folder)
+        except FileError as error:
+            self._give_up(folder, error)
+        else:
+            pairing = pair(*listings)
+            await self._clean_up(folder, pairing)
+            await self._plan(folder, pairing, listings[0])
+        await child_done(self._run, folder)
+
+    async def _list(self, folder: Folder) -> tuple[list[DirectoryEntry], list[DirectoryEntry]]:
+        """Both sides' entries; the two round trips overlap."""
+        run = self._run
+        theirs = None
+        if not folder.is_new:
+            theirs = run.scheduler.spawn(run.destination.list_directory(folder.path, "listing the destination folder"))
+        made = None
+        if folder.is_new and not run.options.dry_run:
+            made = run.scheduler.spawn(run.destination.make_directory(folder.path))
+        try:
+            ours: list[DirectoryEntry] = []
+            if not folder.only_destination:
+                ours = await run.source.list_directory(folder.path, "listing the source folder")
+        except FileError:
+            run.source_incomplete = True
+            raise
+        if made is not None:
+            await made
+            if folder.parent is not None:
+                folder.parent.dirty = True
+        return ours, await theirs if theirs is not None else []
+
+    def _give_up(self, folder: Folder, error: FileError) -> None:
+        folder.broken = True
+        if folder.parent is None:
+            raise error
+        self._run.fail(folder.path, "Directory", "Prepare", error)
+
+    async def _clean_up(self, folder: Folder, pairing: Pairing) -> None:
+        """Temporary files of an earlier attempt: whoever wrote them is gone, for a destination has one writer."""
+        if self._run.options.dry_run:
+            return
+        for entry in pairing.leftovers:
+            path = join(folder.path, entry.name)
+            if path not in self._run.temporaries:
+                try:
+                    await self._run.destination.delete(
+                        path, directory=bool(entry.attributes & DIRECTORY), readonly=True
+                    )
+                    folder.dirty = True
+                except FileError as error:
+                    self._run.fail(path, "File", "Prepare", error)
+
+    async def _plan(self, folder: Folder, pairing: Pairing, listed: list[DirectoryEntry]) -> None:
+        run = self._run
+        here = next((entry.file_id for entry in listed if entry.name == "."), 0)
+        ancestors = folder.ancestors | {here} if here else folder.ancestors
+        for entry, reason, message in pairing.refused:
+            self._refuse(folder, entry, FileError(reason, message))
+        for source, destination in pairing.both:
+            path = join(folder.path, source.name)
+            if destination is not None and self._is_wanted(path, destination):
+                run.count(_kind(destination)).listed_destination += 1
+            if source.attributes & REPARSE_POINT:
+                self._meet_reparse_point(path, source)
+            elif source.attributes & DIRECTORY:
+                self._meet_folder(folder, path, source, destination, ancestors)
+            else:
+                await self._meet_file(folder, path, source, destination)
+        self._meet_extras(folder, pairing.only_destination)
+
+    def _is_wanted(self, path: str, entry: DirectoryEntry) -> bool:
+        if entry.attributes & DIRECTORY:
+            return self._run.filters.descent(path) is Descent.WHOLE
+        return self._run.filters.wants_file(path)
+
+    def _refuse(self, folder: Folder, entry: DirectoryEntry, error: FileError) -> None:
+        path = join(folder.path, entry.name)
+        if self._is_wanted(path, entry):
+            run = self._run
+            run.count(_kind(entry)).listed += 1
+            run.fail(path, _kind(entry), "Prepare", error)
+
+    def _meet_reparse_point(self, path: str, source: DirectoryEntry) -> None:
+        if not self._is_wanted(path, source):
+            return
+        run, kind = self._run, _kind(source)
+        run.count(kind).listed += 1
+        decision = decide_reparse_point(run.options)
+        if decision.reason is not None:
+            run.fail(path, kind, "Prepare", FileError(decision.reason, decision.message))
+        else:
+            run.count(kind).skipped += 1
+            run.record(path, kind, "Skipped", 0)
+
+    def _meet_folder(
+        self,
+        parent: Folder,
+        path: str,
+        source: DirectoryEntry,
+        destination: DirectoryEntry | None,
+        ancestors: frozenset[int],
+    ) -> None:
+        run = self._run
+        descent = run.filters.descent(path)
+        if descent is Descent.NONE:
+            return
+        run.counters.directories.listed += 1
+        error = self._folder_problem(path, parent.depth + 1, source, ancestors)
+        decision = decide_directory(destination)
+        if error is None and decision.reason is not None:
+            error = FileError(decision.reason, decision.message)
+        if error is not None:
+            run.source_incomplete = True
+            run.fail(path, "Directory", "Prepare", error)
+            return
+        parent.pending += 1
+        selected = descent is Descent.WHOLE
+        self._frontier.push(Folder(path, parent, source, destination, ancestors, parent.depth + 1, selected))
+
+    @staticmethod
+    def _folder_problem(path: str, depth: int, source: DirectoryEntry, ancestors: frozenset[int]) -> FileError | None:
+        if source.file_id and source.file_id in ancestors:
+            return FileError(FileReason.DIRECTORY_LOOP, "the folder is one of those that it lies in (a link to them?)")
+        if depth > MAX_DEPTH or len(path) > MAX_PATH_UNITS:
+            return FileError(FileReason.NAME_NOT_REPRESENTABLE, "the folder lies deeper than a path can name")
+        return None
+
+    async def _meet_file(
+        self, folder: Folder, path: str, source: DirectoryEntry, destination: DirectoryEntry | None
+    ) -> None:
+        run = self._run
+        if not run.filters.wants_file(path):
+            return
+        run.counters.files.listed += 1
+        decision = decide_file(source, destination, run.options)
+        if decision.reason is not None:
+            run.fail(path, "File", "Prepare", FileError(decision.reason, decision.message))
+        elif decision.action is Action.SKIP:
+            skip(run, path, source)
+        else:
+            if decision.action is not Action.COMPARE:
+                count_planned(run, decision.action, source)
+            folder.pending += 1
+            await self._queue.put(FileItem(folder, path, source, destination, decision.action))
+
+    def _meet_extras(self, folder: Folder, entries: list[DirectoryEntry]) -> None:
+        """What only the destination has: counted, and kept for the prune where the options remove it."""
+        run = self._run
+        removed = []
+        for entry in entries:
+            path = join(folder.path, entry.name)
+            if not self._is_wanted(path, entry):
+                self._retain(folder)
+                continue
+            run.count(_kind(entry)).listed_destination += 1
+            if not removes(run.options):
+                continue
+            removed.append(entry)
+            run.count(_kind(entry)).to_delete += 1
+            if entry.attributes & DIRECTORY and not entry.attributes & REPARSE_POINT:
+                folder.pending += 1
+                child = Folder(path, folder, None, entry, folder.ancestors, folder.depth + 1)
+                self._frontier.push(child)
+        if removed:
+            run.extras.append(Extras(folder.path, removed, folder.source if folder.parent is not None else None))
+
+    def _retain(self, folder: Folder | None) -> None:
+        """Something in a folder that only the destination has is filtered out, so it and those above it stay."""
+        while folder is not None and folder.only_destination:
+            self._run.retained.add(folder.path)
+            folder = folder.parent
+
+
+def _kind(entry: DirectoryEntry) -> Literal["File", "Directory"]:
+    return "Directory" if entry.attributes & DIRECTORY else "File"

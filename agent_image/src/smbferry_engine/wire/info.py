@@ -1,0 +1,115 @@
+"""QUERY_INFO (2.2.37, 2.2.38), SET_INFO (2.2.39) and the classes of MS-FSCC that they carry."""
+
+import struct
+from enum import IntEnum, IntFlag
+from typing import NamedTuple
+
+from smbferry_engine.wire.buffers import check_structure_size, slice_of, unpack
+from smbferry_engine.wire.errors import WireError
+from smbferry_engine.wire.header import HEADER_SIZE
+from smbferry_engine.wire.names import encode_name
+
+_QUERY_REQUEST = struct.Struct("<HBBIHHIII16s")
+_QUERY_RESPONSE = struct.Struct("<HHI")
+_SET_REQUEST = struct.Struct("<HBBIHHI16s")
+_BASIC = struct.Struct("<QQQQII")
+_RENAME = struct.Struct("<B7xQI")
+_FULL_SIZE = struct.Struct("<QQQII")
+_QUERY_REQUEST_SIZE = 41
+_QUERY_RESPONSE_SIZE = 9
+_SET_REQUEST_SIZE = 33
+_SET_BUFFER_OFFSET = HEADER_SIZE + _SET_REQUEST.size
+_FILE_BASIC = 4
+_FILE_RENAME = 10
+_FILE_DISPOSITION = 13
+_FILE_END_OF_FILE = 20
+_FS_FULL_SIZE = 7
+
+
+class InfoType(IntEnum):
+    """InfoType (2.2.37)."""
+
+    FILE = 1
+    FILESYSTEM = 2
+    SECURITY = 3
+
+
+class SecurityPart(IntFlag):
+    """Parts of a security descriptor (2.2.37, AdditionalInformation)."""
+
+    OWNER = 0x1
+    GROUP = 0x2
+    DACL = 0x4
+    SACL = 0x8
+
+
+class FileSystemSize(NamedTuple):
+    """Space for the caller, quotas counted, in bytes."""
+
+    total: int
+    free: int
+
+
+def _query(info_type: int, info_class: int, file_id: bytes, limit: int, additional: int = 0) -> bytes:
+    return _QUERY_REQUEST.pack(_QUERY_REQUEST_SIZE, info_type, info_class, limit, 0, 0, 0, additional, 0, file_id)
+
+
+def _set(info_type: int, info_class: int, file_id: bytes, data: bytes, additional: int = 0) -> bytes:
+    fixed = _SET_REQUEST.pack(
+        _SET_REQUEST_SIZE, info_type, info_class, len(data), _SET_BUFFER_OFFSET, 0, additional, file_id
+    )
+    return fixed + data
+
+
+def encode_query_size(file_id: bytes) -> bytes:
+    """FileFsFullSizeInformation (MS-FSCC 2.5.4)."""
+    return _query(InfoType.FILESYSTEM, _FS_FULL_SIZE, file_id, _FULL_SIZE.size)
+
+
+def encode_query_security(file_id: bytes, parts: int, limit: int) -> bytes:
+    """The file's security descriptor (MS-DTYP 2.4.6), self-relative, up to ``limit`` bytes."""
+    return _query(InfoType.SECURITY, 0, file_id, limit, parts)
+
+
+def decode_query(message: bytes | memoryview) -> memoryview:
+    """The output buffer of a successful QUERY_INFO reply."""
+    size, offset, length = unpack(_QUERY_RESPONSE, message, HEADER_SIZE, "query info")
+    check_structure_size(size, _QUERY_RESPONSE_SIZE, "query info")
+    return slice_of(message, offset, length, HEADER_SIZE + _QUERY_RESPONSE.size, "query info")
+
+
+def decode_size(message: bytes | memoryview) -> FileSystemSize:
+    """Total and free bytes from a FileFsFullSizeInformation reply."""
+    total, caller_free, _, sectors, sector_bytes = unpack(_FULL_SIZE, decode_query(message), 0, "file system size")
+    unit = sectors * sector_bytes
+    return FileSystemSize(total * unit, caller_free * unit)
+
+
+def encode_set_basic(
+    file_id: bytes, *, creation: int = 0, access: int = 0, write: int = 0, attributes: int = 0
+) -> bytes:
+    """FileBasicInformation (MS-FSCC 2.4.7); zero leaves a field as it is, the change time is the server's own."""
+    return _set(InfoType.FILE, _FILE_BASIC, file_id, _BASIC.pack(creation, access, write, 0, attributes, 0))
+
+
+def encode_rename(file_id: bytes, name: str, *, replace: bool) -> bytes:
+    """FileRenameInformation (MS-FSCC 2.4.42.2) to ``name``, given from the share's root."""
+    path = encode_name(name)
+    if not path:
+        raise WireError("rename: a name expected, found none")
+    return _set(InfoType.FILE, _FILE_RENAME, file_id, _RENAME.pack(replace, 0, len(path)) + path)
+
+
+def encode_disposition(file_id: bytes, *, delete: bool) -> bytes:
+    """FileDispositionInformation (MS-FSCC 2.4.11): whether the file goes when it is closed."""
+    return _set(InfoType.FILE, _FILE_DISPOSITION, file_id, struct.pack("<B", delete))
+
+
+def encode_end_of_file(file_id: bytes, size: int) -> bytes:
+    """FileEndOfFileInformation (MS-FSCC 2.4.14)."""
+    return _set(InfoType.FILE, _FILE_END_OF_FILE, file_id, struct.pack("<Q", size))
+
+
+def encode_set_security(file_id: bytes, parts: int, descriptor: bytes) -> bytes:
+    """Set the named parts of a security descriptor from a raw self-relative one."""
+    return _set(InfoType.SECURITY, 0, file_id, descriptor, parts)

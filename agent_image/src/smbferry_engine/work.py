@@ -1,0 +1,105 @@
+"""What happens to one file of the plan: compared where the plan could not tell, then copied or recorded."""
+
+from dataclasses import dataclass
+
+from smbferry_engine.copy import Copied, FileCopy
+from smbferry_engine.errors import FileError, FileReason
+from smbferry_engine.folders import Folder, child_done
+from smbferry_engine.landing import basic_requests, metadata_of
+from smbferry_engine.plan import Action, decide_metadata
+from smbferry_engine.run import PhaseWord, Run
+from smbferry_engine.share import SET_ACCESS
+from smbferry_engine.verify import digest_of
+from smbferry_engine.wire.directory import DirectoryEntry
+
+_PAUSES = (0.2, 0.6, 1.5)
+_WORTH_ANOTHER_TRY = frozenset({FileReason.SHARING_VIOLATION, FileReason.SOURCE_CHANGED})
+
+
+@dataclass(frozen=True, slots=True)
+class FileItem:
+    """A file that the walk found and the plan did not settle."""
+
+    folder: Folder
+    path: str
+    source: DirectoryEntry
+    destination: DirectoryEntry | None
+    action: Action
+
+
+async def process(run: Run, item: FileItem) -> None:
+    """Do what is to be done with one file; its failure is recorded, the run's failure is raised."""
+    try:
+        await _process(run, item)
+    except FileError as error:
+        phase: PhaseWord = "Verify" if error.reason == FileReason.HASH_MISMATCH else "Transfer"
+        run.fail(item.path, "File", phase, error)
+    await child_done(run, item.folder)
+
+
+async def _process(run: Run, item: FileItem) -> None:
+    action = item.action
+    if action is Action.COMPARE:
+        action = await _compare(run, item)
+        if action is Action.SKIP:
+            skip(run, item.path, item.source)
+            return
+        count_planned(run, action, item.source)
+    if run.options.dry_run:
+        return
+    if action is Action.METADATA:
+        await _set_metadata(run, item)
+    else:
+        await _copy(run, item)
+
+
+def skip(run: Run, path: str, source: DirectoryEntry) -> None:
+    """Count a file that stays as it is."""
+    run.counters.files.skipped += 1
+    run.record(path, "File", "Skipped", source.size)
+
+
+def count_planned(run: Run, action: Action, source: DirectoryEntry) -> None:
+    """Count a file that will be copied, or whose metadata will be set."""
+    run.counters.files.to_transfer += 1
+    if action is not Action.METADATA:
+        run.counters.bytes.to_transfer += source.size
+
+
+async def _compare(run: Run, item: FileItem) -> Action:
+    """Same size: does the content agree?"""
+    if item.destination is None:
+        return Action.CREATE
+    ours = await digest_of(run.scheduler, run.source, item.path, item.source)
+    theirs = await digest_of(run.scheduler, run.destination, item.path, item.destination)
+    return decide_metadata(item.source, item.destination, run.options).action if ours == theirs else Action.REPLACE
+
+
+async def _set_metadata(run: Run, item: FileItem) -> None:
+    requests = tuple(basic_requests(metadata_of(run, item.source)))
+    await run.destination.change(item.path, SET_ACCESS, requests, "setting times and attributes")
+    run.counters.files.transferred += 1
+    run.record(item.path, "File", "Transferred", 0)
+
+
+async def _copy(run: Run, item: FileItem) -> None:
+    item.folder.dirty = True
+    copied = await _copy_with_pauses(run, item)
+    run.counters.files.transferred += 1
+    if run.verifies_each:
+        run.counters.files.verified += 1
+    run.record(item.path, "File", "Transferred", copied.size, copied.digest.hex())
+    if copied.incomplete is not None:
+        run.fail(item.path, "File", "Transfer", copied.incomplete)
+
+
+async def _copy_with_pauses(run: Run, item: FileItem) -> Copied:
+    """A file that is held open, or changes while it is read, gets a few more chances."""
+    for pause in _PAUSES:
+        try:
+            return await FileCopy(run, item.path, item.source, item.destination).run()
+        except FileError as error:
+            if error.reason not in _WORTH_ANOTHER_TRY:
+                raise
+            await run.scheduler.sleep(pause)
+    return await FileCopy(run, item.path, item.source, item.destination).run()
