@@ -76,6 +76,7 @@ IN_SYNC = _reason("InSync", "The last run left the destination as the source was
 NEVER_RAN = _reason("NeverRan", "No run has ended yet.")
 RUN_IN_PROGRESS = _reason("RunInProgress", "A run is under way.")
 RUN_QUEUED = _reason("RunQueued", "The run waits for another that writes to the same destination.")
+RUN_STARTED = _reason("RunStarted", "The run's agent was launched.")
 RUN_SUCCEEDED = _reason("RunSucceeded", "Every file was transferred and verified as asked.")
 RUN_PARTIALLY_SUCCEEDED = _reason(
     "RunPartiallySucceeded",
@@ -183,6 +184,12 @@ DNS_TIMEOUT = _reason(
     "DnsTimeout",
     "No DNS server answered in time.",
     "Check that pods may reach the DNS servers on port 53, or set spec.nameservers.",
+    _DNS,
+)
+DNS_FAILED = _reason(
+    "DnsFailed",
+    "The DNS servers answered with an error of their own, neither yes nor no.",
+    "Look at the DNS servers that the message names, or set spec.nameservers to others.",
     _DNS,
 )
 REVERSE_RECORD_WRONG = _reason(
@@ -460,11 +467,35 @@ AGENT_LOST = _reason(
     "Look at the pod's events: kubectl describe pod; eviction and node loss are retried.",
     _NETWORK,
 )
+RUN_TIMED_OUT = _reason(
+    "RunTimedOut",
+    "The run took longer than agent.activeDeadline allows, and was ended.",
+    "Raise agent.activeDeadline; what was complete stays, and the next run goes on.",
+    _GUARD,
+)
 AGENT_NOT_SCHEDULED = _reason(
     "AgentNotScheduled",
     "The agent's pod can't be started.",
     "Look at the pod's events: image, quota, node selector and tolerations.",
     _CONFIGURATION,
+)
+API_SERVER_UNREACHABLE = _reason(
+    "ApiServerUnreachable",
+    "The agent could not reach the Kubernetes API server.",
+    "Check that pods may reach the API server (NetworkPolicy), and that it is up.",
+    _NETWORK,
+)
+API_SERVER_REFUSED = _reason(
+    "ApiServerRefused",
+    "The Kubernetes API server refused what the agent asked.",
+    "Check the agent's Role and the versions of CRDs and agent; smbferry makes the Role itself.",
+    _CONFIGURATION,
+)
+OBJECT_GONE = _reason(
+    "ObjectGone",
+    "The object that the agent worked for was deleted.",
+    "Nothing is to be done, unless the deletion was not meant.",
+    FailureClass.CANCELLED,
 )
 INTERNAL_ERROR = _reason(
     "InternalError",

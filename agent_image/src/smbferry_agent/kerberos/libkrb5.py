@@ -1,0 +1,147 @@
+"""The only importer of libkrb5's bindings: three calls, foreign errors converted here.
+
+libkrb5 finds its configuration by the environment of the process, so calls are serialised by a lock.
+"""
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import gssapi
+import gssapi.raw
+import krb5
+
+from smbferry_agent.kerberos.facts import Ticket
+from smbferry_agent.kerberos.messages import read_ticket
+
+_ENVIRONMENT = threading.RLock()
+_PROTOCOL_ERRORS: Final = -1765328384  # krb5_err.et: ERROR_TABLE_BASE_krb5; RFC 4120 codes follow it
+_LAST_PROTOCOL_ERROR: Final = 127
+_SIGN: Final = 1 << 31
+
+
+class KerberosError(Exception):
+    """libkrb5 said no. ``code`` is RFC 4120's where there is one (also for what libkrb5 itself found), else None."""
+
+    def __init__(self, minor: int, text: str) -> None:
+        super().__init__(text)
+        offset = minor - _PROTOCOL_ERRORS
+        self.minor = minor
+        self.code = offset if 0 < offset <= _LAST_PROTOCOL_ERROR else None
+
+
+@contextmanager
+def environment(config: Path) -> Iterator[None]:
+    """Within, this process's libkrb5 reads the rendered file and nothing else."""
+    names = ("KRB5_CONFIG", "KRB5CCNAME", "KRB5_KTNAME", "KRB5_CLIENT_KTNAME")
+    with _ENVIRONMENT:
+        before = {name: os.environ.pop(name, None) for name in names}
+        os.environ["KRB5_CONFIG"] = str(config)
+        try:
+            yield
+        finally:
+            del os.environ["KRB5_CONFIG"]
+            os.environ.update({name: value for name, value in before.items() if value is not None})
+
+
+def account_info(config: Path, principal: str, etypes: Sequence[int]) -> tuple[int, str | None]:
+    """An AS-REQ that proves no key: the account's best enctype of those asked, and its salt.
+
+    Raises:
+        KerberosError: no such account, none of these enctypes, account disabled, KDC unreachable, …
+    """
+    with environment(config), _converted():
+        context = krb5.init_context()
+        options = krb5.get_init_creds_opt_alloc(context)
+        krb5.get_init_creds_opt_set_etype_list(options, list(etypes))
+        info = krb5.get_etype_info(context, krb5.parse_name_flags(context, principal.encode()), options)
+    return int(info.etype), None if info.salt is None else info.salt.decode(errors="backslashreplace")
+
+
+def initial_ticket(config: Path, principal: str, keytab: Path, etypes: Sequence[int], ccache: Path) -> Ticket:
+    """A ticket-granting ticket by the keytab's key, left alone in a new credential cache (0600).
+
+    Raises:
+        KerberosError: the KDC refused the key or the account, or could not be reached.
+    """
+    with environment(config), _converted():
+        context = krb5.init_context()
+        client = krb5.parse_name_flags(context, principal.encode())
+        options = krb5.get_init_creds_opt_alloc(context)
+        krb5.get_init_creds_opt_set_etype_list(options, list(etypes))
+        table = krb5.kt_resolve(context, b"FILE:" + os.fsencode(keytab))
+        credentials = krb5.get_init_creds_keytab(context, client, options, table)
+        cache = krb5.cc_resolve(context, b"FILE:" + os.fsencode(ccache))
+        krb5.cc_initialize(context, cache, client)
+        krb5.cc_store_cred(context, cache, credentials)
+        return _ticket(context, credentials)
+
+
+def service_ticket(config: Path, ccache: Path, target: str) -> Ticket:
+    """A ticket for the service, added to the credential cache.
+
+    Args:
+        target: service/host, or service/host@REALM; without the realm it comes from [domain_realm] or a referral.
+
+    Raises:
+        KerberosError: the KDC knows no such service, or could not be reached.
+    """
+    with environment(config), _converted():
+        credentials = gssapi.Credentials(usage="initiate", store={"ccache": f"FILE:{ccache}"})
+        name = _service_name(target)
+        context = gssapi.SecurityContext(
+            name=name, creds=credentials, usage="initiate", mech=gssapi.MechType.kerberos,
+            flags=gssapi.RequirementFlag.mutual_authentication,
+        )  # fmt: skip
+        context.step()
+        return _find(ccache, target)
+
+
+def _service_name(target: str) -> Any:
+    if "@" in target:
+        return gssapi.Name(target, gssapi.NameType.kerberos_principal)
+    service, _, host = target.partition("/")
+    return gssapi.Name(f"{service}@{host}", gssapi.NameType.hostbased_service)
+
+
+def _find(ccache: Path, target: str) -> Ticket:
+    context = krb5.init_context()
+    wanted = target.partition("@")[0].lower()
+    for credentials in krb5.cc_resolve(context, b"FILE:" + os.fsencode(ccache)):
+        server = _unparse(context, credentials.server)
+        if server.partition("@")[0].lower() == wanted:
+            return _ticket(context, credentials)
+    raise KerberosError(0, f"libkrb5 kept no ticket for {target}")
+
+
+def _ticket(context: Any, credentials: Any) -> Ticket:
+    etype, kvno = read_ticket(credentials.ticket)
+    times = credentials.times
+    return Ticket(
+        server=_unparse(context, credentials.server),
+        enctype=etype,
+        kvno=kvno,
+        start_time=datetime.fromtimestamp(times.starttime or times.authtime, UTC),
+        end_time=datetime.fromtimestamp(times.endtime, UTC),
+        renew_until=datetime.fromtimestamp(times.renew_till, UTC) if times.renew_till else None,
+    )
+
+
+def _unparse(context: Any, principal: Any) -> str:
+    return str(krb5.unparse_name_flags(context, principal).decode(errors="backslashreplace"))
+
+
+@contextmanager
+def _converted() -> Iterator[None]:
+    try:
+        yield
+    except krb5.Krb5Error as error:
+        raise KerberosError(error.err_code, str(error)) from None
+    except gssapi.raw.GSSError as error:
+        # gssapi gives libkrb5's signed codes as unsigned.
+        minor = error.min_code - 2 * _SIGN if error.min_code >= _SIGN else error.min_code
+        raise KerberosError(minor, error.gen_message()) from None

@@ -1,0 +1,333 @@
+"""The clear fields of KDC messages (RFC 4120 section 5, RFC 6113): DER in, plain values out, hostile bytes refused."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import IntEnum
+from typing import Any, Final
+
+from pyasn1.codec.der import decoder
+from pyasn1.error import PyAsn1Error
+from pyasn1.type import char, namedtype, tag, univ, useful
+
+
+class MessageError(Exception):
+    """The bytes are not the Kerberos message that was expected."""
+
+
+class ErrorCode(IntEnum):
+    """Error codes that are told apart (RFC 4120 section 7.5.9)."""
+
+    CLIENT_EXPIRED = 1
+    CLIENT_UNKNOWN = 6
+    SERVICE_UNKNOWN = 7
+    PRINCIPAL_NOT_UNIQUE = 8
+    POLICY = 12
+    ENCTYPE_UNSUPPORTED = 14
+    CLIENT_REVOKED = 18
+    CLIENT_NOT_YET_VALID = 21
+    KEY_EXPIRED = 23
+    PREAUTH_FAILED = 24
+    PREAUTH_REQUIRED = 25
+    SERVER_NO_MATCH = 26
+    SERVICE_UNAVAILABLE = 29
+    CLOCK_SKEW = 37
+    GENERIC = 60
+    WRONG_REALM = 68
+
+    @staticmethod
+    def describe(code: int) -> str:
+        """For a message: the name that RFC 4120 gives, and the number."""
+        return f"{_RFC_NAMES.get(code, 'error')} ({code})"
+
+
+_RFC_NAMES: Final = {
+    1: "KDC_ERR_NAME_EXP",
+    6: "KDC_ERR_C_PRINCIPAL_UNKNOWN",
+    7: "KDC_ERR_S_PRINCIPAL_UNKNOWN",
+    8: "KDC_ERR_PRINCIPAL_NOT_UNIQUE",
+    12: "KDC_ERR_POLICY",
+    14: "KDC_ERR_ETYPE_NOSUPP",
+    18: "KDC_ERR_CLIENT_REVOKED",
+    21: "KDC_ERR_CLIENT_NOTYET",
+    23: "KDC_ERR_KEY_EXPIRED",
+    24: "KDC_ERR_PREAUTH_FAILED",
+    25: "KDC_ERR_PREAUTH_REQUIRED",
+    26: "KDC_ERR_SERVER_NOMATCH",
+    29: "KDC_ERR_SVC_UNAVAILABLE",
+    37: "KRB_AP_ERR_SKEW",
+    60: "KRB_ERR_GENERIC",
+    68: "KDC_ERR_WRONG_REALM",
+}
+
+_AS_REQ, _AS_REP, _TGS_REQ, _TGS_REP, _KRB_ERROR = 10, 11, 12, 13, 30
+_PA_ENC_TIMESTAMP, _PA_ETYPE_INFO2, _PA_ENCRYPTED_CHALLENGE, _PA_SPAKE = 2, 19, 138, 151
+_WITH_KEY: Final = frozenset({_PA_ENC_TIMESTAMP, _PA_ENCRYPTED_CHALLENGE, _PA_SPAKE})
+_APPLICATION_TAG: Final = 0x60
+_TAG_NUMBER: Final = 0x1F
+
+
+@dataclass(frozen=True, slots=True)
+class EtypeInfo:
+    """One line of ETYPE-INFO2: an enctype that the account has a key of, and the salt it is derived with."""
+
+    etype: int
+    salt: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KdcError:
+    """A KRB-ERROR. ``server_time`` is whole seconds where the KDC sends no microseconds."""
+
+    code: int
+    server_time: datetime
+    has_microseconds: bool
+    realm: str
+    etype_info: tuple[EtypeInfo, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KdcReply:
+    """An AS-REP or TGS-REP: enctype and key version of the part that the client's key opens."""
+
+    initial: bool
+    etype: int
+    kvno: int | None
+    ticket_etype: int
+    ticket_kvno: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class KdcRequest:
+    """An AS-REQ or TGS-REQ: whether it carries proof of a key, and so counts against a lockout policy."""
+
+    initial: bool
+    proves_key: bool
+
+
+def read_request(data: bytes) -> KdcRequest:
+    """What libkrb5 is about to ask.
+
+    Raises:
+        MessageError: it is no AS-REQ or TGS-REQ.
+    """
+    number = _application(data)
+    if number not in {_AS_REQ, _TGS_REQ}:
+        raise MessageError(f"AS-REQ or TGS-REQ expected, found application tag {number}")
+    request = _decode(data, _tagged(_KdcReq, number))
+    types = {int(pa["padata-type"]) for pa in request["padata"]} if request["padata"].isValue else set()
+    return KdcRequest(initial=number == _AS_REQ, proves_key=number == _AS_REQ and bool(types & _WITH_KEY))
+
+
+def read_answer(data: bytes) -> KdcError | KdcReply:
+    """What the KDC answered.
+
+    Raises:
+        MessageError: it is no KRB-ERROR, AS-REP or TGS-REP, or breaks their rules.
+    """
+    number = _application(data)
+    if number == _KRB_ERROR:
+        return _read_error(_decode(data, _tagged(_KrbError, _KRB_ERROR)))
+    if number not in {_AS_REP, _TGS_REP}:
+        raise MessageError(f"KRB-ERROR, AS-REP or TGS-REP expected, found application tag {number}")
+    reply = _decode(data, _tagged(_KdcRep, number))
+    etype, kvno = _encrypted(reply["enc-part"])
+    ticket_etype, ticket_kvno = _encrypted(reply["ticket"]["enc-part"])
+    return KdcReply(number == _AS_REP, etype, kvno, ticket_etype, ticket_kvno)
+
+
+def read_ticket(data: bytes) -> tuple[int, int | None]:
+    """Enctype and key version of a ticket, as a credential cache holds it.
+
+    Raises:
+        MessageError: it is no Ticket.
+    """
+    return _encrypted(_decode(data, _Ticket())["enc-part"])
+
+
+def _read_error(error: Any) -> KdcError:
+    try:
+        moment = datetime.strptime(str(error["stime"]), "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+        micros = int(error["susec"])
+        moment = moment.replace(microsecond=micros)
+    except ValueError as wrong:
+        raise MessageError(f"KRB-ERROR with an impossible time: {wrong}") from None
+    code = int(error["error-code"])
+    info: tuple[EtypeInfo, ...] = ()
+    if error["e-data"].isValue and code in {ErrorCode.PREAUTH_REQUIRED, ErrorCode.PREAUTH_FAILED}:
+        info = _etype_info(bytes(error["e-data"]))
+    return KdcError(code, moment, bool(micros), str(error["realm"]), info)
+
+
+def _etype_info(edata: bytes) -> tuple[EtypeInfo, ...]:
+    """ETYPE-INFO2 from the METHOD-DATA of a KRB-ERROR; empty when a KDC puts something else there."""
+    try:
+        for pa in _decode(edata, _MethodData()):
+            if int(pa["padata-type"]) == _PA_ETYPE_INFO2:
+                lines = _decode(bytes(pa["padata-value"]), _EtypeInfo2())
+                return tuple(EtypeInfo(int(i["etype"]), str(i["salt"]) if i["salt"].isValue else None) for i in lines)
+    except MessageError:
+        return ()  # a KDC may write its own into e-data; it then says nothing of enctypes
+    return ()
+
+
+def _encrypted(part: Any) -> tuple[int, int | None]:
+    return int(part["etype"]), int(part["kvno"]) if part["kvno"].isValue else None
+
+
+def _application(data: bytes) -> int:
+    if not data or data[0] & 0xE0 != _APPLICATION_TAG:
+        raise MessageError("a Kerberos message expected")
+    return data[0] & _TAG_NUMBER
+
+
+def _decode(data: bytes, spec: Any) -> Any:
+    """The message by its schema; anything behind it is refused."""
+    try:
+        value, rest = decoder.decode(data, asn1Spec=spec)
+        if rest:
+            raise MessageError(f"{len(rest)} bytes after the message")
+        # Deep nesting exhausts the decoder's recursion; odd lengths surface as any of the rest.
+    except (PyAsn1Error, RecursionError, ValueError, IndexError, OverflowError, UnicodeError) as error:
+        raise MessageError(f"not valid DER: {type(error).__name__}") from None
+    return value
+
+
+# --- Schemas: RFC 4120 section 5.2 to 5.9, as far as they are read --------------------------------------------------
+
+
+def _explicit(number: int) -> tag.Tag:
+    return tag.Tag(tag.tagClassContext, tag.tagFormatConstructed, number)
+
+
+def _field(name: str, number: int, kind: Any) -> namedtype.NamedType:
+    return namedtype.NamedType(name, kind.subtype(explicitTag=_explicit(number)))
+
+
+def _optional(name: str, number: int, kind: Any) -> namedtype.OptionalNamedType:
+    return namedtype.OptionalNamedType(name, kind.subtype(explicitTag=_explicit(number)))
+
+
+def _tagged(kind: Any, number: int) -> Any:
+    return kind().subtype(explicitTag=tag.Tag(tag.tagClassApplication, tag.tagFormatConstructed, number))
+
+
+class _Names(univ.SequenceOf):  # type: ignore[misc]  # pyasn1 publishes no types; the same below
+    componentType = char.GeneralString()  # noqa: N815 (pyasn1's own name; the same below)
+
+
+class _PrincipalName(univ.Sequence):  # type: ignore[misc]
+    componentType = namedtype.NamedTypes(_field("name-type", 0, univ.Integer()), _field("name-string", 1, _Names()))  # noqa: N815
+
+
+class _PaData(univ.Sequence):  # type: ignore[misc]
+    componentType = namedtype.NamedTypes(  # noqa: N815
+        _field("padata-type", 1, univ.Integer()), _field("padata-value", 2, univ.OctetString())
+    )
+
+
+class _MethodData(univ.SequenceOf):  # type: ignore[misc]
+    componentType = _PaData()  # noqa: N815
+
+
+class _EtypeInfo2Entry(univ.Sequence):  # type: ignore[misc]
+    componentType = namedtype.NamedTypes(  # noqa: N815
+        _field("etype", 0, univ.Integer()),
+        _optional("salt", 1, char.GeneralString()),
+        _optional("s2kparams", 2, univ.OctetString()),
+    )
+
+
+class _EtypeInfo2(univ.SequenceOf):  # type: ignore[misc]
+    componentType = _EtypeInfo2Entry()  # noqa: N815
+
+
+class _EncryptedData(univ.Sequence):  # type: ignore[misc]
+    componentType = namedtype.NamedTypes(  # noqa: N815
+        _field("etype", 0, univ.Integer()),
+        _optional("kvno", 1, univ.Integer()),
+        _field("cipher", 2, univ.OctetString()),
+    )
+
+
+class _Ticket(univ.Sequence):  # type: ignore[misc]
+    tagSet = univ.Sequence.tagSet.tagExplicitly(tag.Tag(tag.tagClassApplication, tag.tagFormatConstructed, 1))  # noqa: N815
+    componentType = namedtype.NamedTypes(  # noqa: N815
+        _field("tkt-vno", 0, univ.Integer()),
+        _field("realm", 1, char.GeneralString()),
+        _field("sname", 2, _PrincipalName()),
+        _field("enc-part", 3, _EncryptedData()),
+    )
+
+
+class _KdcRep(univ.Sequence):  # type: ignore[misc]
+    componentType = namedtype.NamedTypes(  # noqa: N815
+        _field("pvno", 0, univ.Integer()),
+        _field("msg-type", 1, univ.Integer()),
+        _optional("padata", 2, _MethodData()),
+        _field("crealm", 3, char.GeneralString()),
+        _field("cname", 4, _PrincipalName()),
+        _field("ticket", 5, _Ticket()),
+        _field("enc-part", 6, _EncryptedData()),
+    )
+
+
+class _Integers(univ.SequenceOf):  # type: ignore[misc]
+    componentType = univ.Integer()  # noqa: N815
+
+
+class _TypedData(univ.Sequence):  # type: ignore[misc]
+    componentType = namedtype.NamedTypes(  # noqa: N815 (HostAddress and AuthorizationData have this one shape)
+        _field("type", 0, univ.Integer()), _field("data", 1, univ.OctetString())
+    )
+
+
+class _TypedDatas(univ.SequenceOf):  # type: ignore[misc]
+    componentType = _TypedData()  # noqa: N815
+
+
+class _Tickets(univ.SequenceOf):  # type: ignore[misc]
+    componentType = _Ticket()  # noqa: N815
+
+
+class _KdcReqBody(univ.Sequence):  # type: ignore[misc]
+    componentType = namedtype.NamedTypes(  # noqa: N815
+        _field("kdc-options", 0, univ.BitString()),
+        _optional("cname", 1, _PrincipalName()),
+        _field("realm", 2, char.GeneralString()),
+        _optional("sname", 3, _PrincipalName()),
+        _optional("from", 4, useful.GeneralizedTime()),
+        _field("till", 5, useful.GeneralizedTime()),
+        _optional("rtime", 6, useful.GeneralizedTime()),
+        _field("nonce", 7, univ.Integer()),
+        _field("etype", 8, _Integers()),
+        _optional("addresses", 9, _TypedDatas()),
+        _optional("enc-authorization-data", 10, _EncryptedData()),
+        _optional("additional-tickets", 11, _Tickets()),
+    )
+
+
+class _KdcReq(univ.Sequence):  # type: ignore[misc]
+    componentType = namedtype.NamedTypes(  # noqa: N815
+        _field("pvno", 1, univ.Integer()),
+        _field("msg-type", 2, univ.Integer()),
+        _optional("padata", 3, _MethodData()),
+        _field("req-body", 4, _KdcReqBody()),
+    )
+
+
+class _KrbError(univ.Sequence):  # type: ignore[misc]
+    componentType = namedtype.NamedTypes(  # noqa: N815
+        _field("pvno", 0, univ.Integer()),
+        _field("msg-type", 1, univ.Integer()),
+        _optional("ctime", 2, useful.GeneralizedTime()),
+        _optional("cusec", 3, univ.Integer()),
+        _field("stime", 4, useful.GeneralizedTime()),
+        _field("susec", 5, univ.Integer()),
+        _field("error-code", 6, univ.Integer()),
+        _optional("crealm", 7, char.GeneralString()),
+        _optional("cname", 8, _PrincipalName()),
+        _field("realm", 9, char.GeneralString()),
+        _field("sname", 10, _PrincipalName()),
+        _optional("e-text", 11, char.GeneralString()),
+        _optional("e-data", 12, univ.OctetString()),
+    )

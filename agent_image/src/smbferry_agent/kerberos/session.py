@@ -1,0 +1,195 @@
+"""One identity's dealings with its KDCs, all through the observing relay."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from smbferry_agent.kerberos import libkrb5
+from smbferry_agent.kerberos.addresses import AddressRule, forbidden
+from smbferry_agent.kerberos.discovery import discover
+from smbferry_agent.kerberos.enctypes import numbers_of
+from smbferry_agent.kerberos.facts import (
+    AccountFacts,
+    ClockSample,
+    Discovery,
+    Exchange,
+    Kdc,
+    KeyTry,
+    Ticket,
+    clock_sample,
+)
+from smbferry_agent.kerberos.keytab import Keytab
+from smbferry_agent.kerberos.krb5_config import Krb5Config
+from smbferry_agent.kerberos.krb5_render import render
+from smbferry_agent.kerberos.messages import ErrorCode, KdcError, KdcReply
+from smbferry_agent.kerberos.relay import MAX_REFUSED_KEYS, Relay
+from smbferry_agent.kerberos.scratch import Scratch, wipe
+from smbferry_agent.resolve import Resolver
+from smbferry_api.identity import KerberosIdentitySpec
+
+_AUTHTIME_GRAIN: Final = timedelta(seconds=0.5)
+
+
+class KerberosSession:
+    """Asks for tickets and remembers what the KDCs said. A context manager; leaving it wipes every ticket."""
+
+    def __init__(
+        self,
+        spec: KerberosIdentitySpec,
+        config: Krb5Config,
+        resolver: Resolver,
+        scratch: Scratch,
+        address_rule: AddressRule = forbidden,
+    ) -> None:
+        self._spec = spec
+        self._config = config
+        self._scratch = scratch
+        self._etypes = numbers_of(spec.permitted_enctypes)
+        self._stack = ExitStack()
+        self._discoveries: dict[str, Discovery] = {}
+        self._find = partial(discover, config, resolver=resolver, address_rule=address_rule)
+        named = {realm for servers in config.capaths.values() for realm in servers}
+        realms = {self.realm, *config.realms, *config.domain_realm.values(), *config.capaths, *named}
+        self._relay = Relay({realm: partial(self._kdcs, realm) for realm in sorted(realms)})
+
+    @property
+    def realm(self) -> str:
+        """The identity's realm."""
+        return self._spec.principal.rpartition("@")[2]
+
+    @property
+    def ccache(self) -> str:
+        """The credential cache as libkrb5 names it."""
+        return f"FILE:{self._scratch.ccache}"
+
+    @property
+    def krb5_config(self) -> Path:
+        """A rendered krb5.conf that names the real KDCs, for whoever asks without the relay."""
+        return self._scratch.krb5_config
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(self._scratch)
+            stack.enter_context(self._relay)
+            self._write_config(self._scratch.relay_config, self._relay.addresses())
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def discovery(self) -> Discovery:
+        """The KDCs of the identity's realm; asks DNS at the first call."""
+        return self._discover(self.realm)
+
+    def ask_account(self) -> AccountFacts:
+        """What the KDC says of the account to one who proves no key: this can't lock it out."""
+        code, detail, salt = None, "", None
+        enctypes: list[int] = []
+        for etypes in (self._etypes, *((e,) for e in self._etypes)):
+            if set(etypes) <= set(enctypes):
+                continue  # known from the answer before
+            try:
+                found, salt = libkrb5.account_info(self._scratch.relay_config, self._spec.principal, etypes)
+                enctypes.append(found)
+            except libkrb5.KerberosError as error:
+                if not enctypes:
+                    code, detail = self._last_code(error), str(error)
+                    break
+        return self._with_exchanges(
+            AccountFacts(ping_code=code, ping_detail=detail, enctypes=tuple(enctypes), salt=salt)
+        )
+
+    def try_keys(self, keytab: Keytab, facts: AccountFacts) -> AccountFacts:
+        """Gets a ticket-granting ticket by the keytab's newest key, then by older ones, within the limit."""
+        tries: list[KeyTry] = []
+        for kvno in keytab.versions(self._spec.principal, self._etypes)[:MAX_REFUSED_KEYS]:
+            tries.append(self._try_key(keytab, kvno))
+            if tries[-1].code != ErrorCode.PREAUTH_FAILED:
+                break
+        if facts.answered:
+            kdcs = [(k.address, k.port) for k in self._in_order(facts.answered)]
+            self._write_config(self._scratch.krb5_config, {self.realm: kdcs})
+        return self._with_exchanges(facts, tuple(tries))
+
+    def service_ticket(self, target: str) -> Ticket:
+        """A ticket for the service, kept beside the ticket-granting one.
+
+        Raises:
+            libkrb5.KerberosError: with the KDC's own code where it gave one.
+        """
+        try:
+            return libkrb5.service_ticket(self._scratch.relay_config, self._scratch.ccache, target)
+        except libkrb5.KerberosError as error:
+            error.code = self._last_code(error)
+            raise
+
+    def _try_key(self, keytab: Keytab, kvno: int) -> KeyTry:
+        principal = self._spec.principal
+        enctypes = tuple(e for e in self._etypes if e in keytab.enctypes(principal, kvno))
+        one = self._scratch.file("keytab")
+        self._scratch.write(one, keytab.only(principal, kvno, enctypes))
+        try:
+            ticket = libkrb5.initial_ticket(self._scratch.relay_config, principal, one, enctypes, self._scratch.ccache)
+        except libkrb5.KerberosError as error:
+            return KeyTry(kvno, enctypes, code=self._last_code(error), detail=str(error))
+        finally:
+            wipe(one)
+        reply = self._relay.exchanges[-1].answer
+        if not isinstance(reply, KdcReply):
+            return KeyTry(kvno, enctypes, ticket)
+        return KeyTry(kvno, enctypes, ticket, reply.etype, reply.kvno)
+
+    def _last_code(self, error: libkrb5.KerberosError) -> int | None:
+        """The KDC's own last word; libkrb5 at times reports what it did next instead."""
+        if self._relay.exchanges and isinstance(answer := self._relay.exchanges[-1].answer, KdcError):
+            return answer.code if answer.code != ErrorCode.PREAUTH_REQUIRED else error.code
+        return error.code
+
+    def _with_exchanges(self, facts: AccountFacts, tries: tuple[KeyTry, ...] = ()) -> AccountFacts:
+        exchanges = self._relay.exchanges
+        first = exchanges[0] if exchanges else None
+        return AccountFacts(
+            attempts=self._relay.attempts,
+            answered=first.kdc if first else None,
+            round_trip=first.received - first.sent if first else None,
+            clock=_best_clock(exchanges, tries[-1].ticket if tries else None),
+            ping_code=facts.ping_code,
+            ping_detail=facts.ping_detail,
+            enctypes=facts.enctypes,
+            salt=facts.salt,
+            tries=tries,
+        )
+
+    def _kdcs(self, realm: str) -> tuple[Kdc, ...]:
+        return self._discover(realm).kdcs
+
+    def _discover(self, realm: str) -> Discovery:
+        if realm not in self._discoveries:
+            self._discoveries[realm] = self._find(realm)
+        return self._discoveries[realm]
+
+    def _in_order(self, answered: Kdc) -> list[Kdc]:
+        return [answered, *(k for k in self.discovery().kdcs if k != answered)]
+
+    def _write_config(self, path: Path, kdcs: dict[str, list[tuple[str, int]]]) -> None:
+        text = render(self._config, realm=self.realm, enctypes=self._spec.permitted_enctypes, kdcs=kdcs)
+        self._scratch.write(path, text.encode())
+
+
+def _best_clock(exchanges: Sequence[Exchange], ticket: Ticket | None) -> ClockSample | None:
+    """The sample that can be least wrong; a KDC that never sent an error tells the time by its ticket alone."""
+    samples = [s for s in map(clock_sample, exchanges) if s]
+    if samples:
+        return min(samples, key=lambda s: s.uncertainty)
+    if ticket is None:
+        return None
+    last = exchanges[-1]
+    half = abs(last.received - last.sent) / 2
+    return ClockSample(ticket.start_time + _AUTHTIME_GRAIN - (last.sent + half), half + _AUTHTIME_GRAIN)

@@ -1,0 +1,91 @@
+"""The container's command: which check or transfer, how it ends, and the last word that it leaves behind."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from smbferry_agent import logs
+from smbferry_agent.checks import check_identity, identity_subject
+from smbferry_agent.errors import AgentError
+from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError
+from smbferry_agent.report.sinks import ClusterSink
+from smbferry_api.agent_contract import TERMINATION_MESSAGE_PATH, AgentCommand, Side, TerminationMessage
+from smbferry_api.exit_codes import ExitCode
+from smbferry_api.reasons import CHECKS_PASSED, INTERNAL_ERROR, OBJECT_GONE, RUN_CANCELLED, Reason
+
+_log = logging.getLogger(__name__)
+
+
+class _Terminated(BaseException):
+    """SIGTERM during a check: not an Exception, so that nothing on the way takes it for a failure of its own."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command to its end and returns the process's exit code."""
+    arguments = _parse(argv)
+    logs.set_up()
+    message_path = Path(os.environ.get("SMBFERRY_TERMINATION_LOG", TERMINATION_MESSAGE_PATH))
+    try:
+        code, message = _run(arguments)
+    except AgentError as error:
+        code, message = error.exit_code, _last_word(error.reason, error.message)
+    except ObjectNotFoundError as error:
+        code, message = ExitCode.CANCELLED, _last_word(OBJECT_GONE, str(error))
+    except _Terminated:
+        code, message = ExitCode.CANCELLED, _last_word(RUN_CANCELLED, "SIGTERM ended the check.")
+    except Exception as error:  # noqa: BLE001 (the boundary: whatever else happens is a bug, and is reported as one)
+        _log.exception("unexpected error")
+        code, message = ExitCode.BUG, _last_word(INTERNAL_ERROR, f"{type(error).__name__} in smbferry-agent.")
+    level = logging.INFO if code in {ExitCode.DONE, ExitCode.DONE_WITH_FAILURES} else logging.ERROR
+    _log.log(level, message.message, extra=logs.fields(reason=message.reason, exit_code=int(code)))
+    _leave(message, message_path)
+    return int(code)
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="smbferry-agent", description="Checks and transfers, run by smbferry.")
+    parser.add_argument("command", type=AgentCommand, choices=list(AgentCommand))
+    parser.add_argument("--namespace", required=True)
+    parser.add_argument("--name", required=True)
+    return parser.parse_args(argv)
+
+
+def _run(arguments: argparse.Namespace) -> tuple[ExitCode, TerminationMessage]:
+    client = ApiClient.in_cluster()
+    signal.signal(signal.SIGTERM, _terminate)
+    key = ObjectKey("KerberosIdentity", arguments.namespace, arguments.name)
+    failure = check_identity(identity_subject(client.get(key), Side.SELF), ClusterSink(client, key))
+    if failure:
+        raise failure
+    return ExitCode.DONE, _last_word(CHECKS_PASSED, CHECKS_PASSED.when)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise _Terminated
+
+
+def _last_word(reason: Reason, message: str) -> TerminationMessage:
+    return TerminationMessage(
+        reason=reason.name,
+        message=message[:2048],
+        remedy=reason.remedy[:1024],
+        failure_class=reason.failure.value if reason.failure else "",
+    )
+
+
+def _leave(message: TerminationMessage, path: Path) -> None:
+    """Writes the termination message. Outside a pod its file is not there, and nobody would read it."""
+    try:
+        with path.open("w") as file:
+            file.write(message.model_dump_json(by_alias=True))
+    except OSError as error:
+        _log.warning("the termination message could not be written: %s", error.strerror)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,216 @@
+"""Judges the facts of an identity: one finding per condition. Pure."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+from smbferry_agent.errors import AgentError
+from smbferry_agent.kerberos.discovery import srv_name
+from smbferry_agent.kerberos.enctypes import name_of, names_of, numbers_of
+from smbferry_agent.kerberos.facts import AccountFacts, AttemptOutcome, Discovery, KdcSource
+from smbferry_agent.kerberos.keytab import Keytab
+from smbferry_agent.kerberos.messages import ErrorCode
+from smbferry_agent.kerberos.verdict import judge_kvno
+from smbferry_agent.preflight.findings import Finding, bad, good, ordered, unknown
+from smbferry_agent.preflight.identity_facts import IdentityFacts
+from smbferry_agent.resolve import Lookup, Outcome
+from smbferry_api.conditions import IDENTITY_CHECKS, ConditionType
+from smbferry_api.fields import format_time, parse_duration
+from smbferry_api.identity import KerberosIdentitySpec
+from smbferry_api.reasons import (
+    ACCOUNT_LOCKED_OR_DISABLED,
+    CLOCK_IN_SYNC,
+    CLOCK_SKEW,
+    DNS_FAILED,
+    DNS_TIMEOUT,
+    ENCTYPE_REFUSED,
+    KDC_ERROR,
+    KDC_REFUSED,
+    KDC_UNREACHABLE,
+    KEYTAB_USABLE,
+    KRB5_CONFIG_INVALID,
+    KRB5_CONFIG_REFUSED,
+    KVNO_MATCHES,
+    NAME_NOT_FOUND,
+    PASSWORD_EXPIRED,
+    PRINCIPAL_CASE_MISMATCH,
+    PRINCIPAL_NOT_IN_KEYTAB,
+    PRINCIPAL_UNKNOWN,
+    REACHABLE,
+    RESOLVED,
+    SRV_RECORD_MISSING,
+    TICKET_ISSUED,
+    WRONG_REALM,
+    Reason,
+    by_name,
+)
+
+_REASON_OF_CODE: Final[dict[int, Reason]] = {
+    ErrorCode.CLIENT_EXPIRED: ACCOUNT_LOCKED_OR_DISABLED,
+    ErrorCode.CLIENT_UNKNOWN: PRINCIPAL_UNKNOWN,
+    ErrorCode.PRINCIPAL_NOT_UNIQUE: PRINCIPAL_UNKNOWN,
+    ErrorCode.POLICY: ACCOUNT_LOCKED_OR_DISABLED,
+    ErrorCode.ENCTYPE_UNSUPPORTED: ENCTYPE_REFUSED,
+    ErrorCode.CLIENT_REVOKED: ACCOUNT_LOCKED_OR_DISABLED,
+    ErrorCode.CLIENT_NOT_YET_VALID: ACCOUNT_LOCKED_OR_DISABLED,
+    ErrorCode.KEY_EXPIRED: PASSWORD_EXPIRED,
+    ErrorCode.CLOCK_SKEW: CLOCK_SKEW,
+}
+_OF_REALM: Final = frozenset({ErrorCode.WRONG_REALM, ErrorCode.SERVICE_UNKNOWN})
+
+
+def judge_identity(spec: KerberosIdentitySpec, facts: IdentityFacts) -> tuple[Finding, ...]:
+    """A finding for each of IDENTITY_CHECKS, in their order."""
+    return ordered(_findings(spec, facts), IDENTITY_CHECKS)
+
+
+def _findings(spec: KerberosIdentitySpec, facts: IdentityFacts) -> Iterator[Finding]:
+    realm = spec.principal.rpartition("@")[2]
+    yield _keytab(spec, facts.keytab)
+    if isinstance(facts.config, AgentError):
+        # Which names and KDCs there are to ask stands in that file alone.
+        yield bad(ConditionType.KDC_REACHABLE, facts.config.reason, facts.config.message)
+        return
+    if facts.discovery is None:
+        return
+    dns = _dns(realm, facts.discovery)
+    if dns:
+        yield dns
+    if dns is None or dns.healthy:
+        yield _kdc(realm, facts.discovery, facts.account)
+    if facts.account is not None:
+        yield from _clock(spec, facts.account)
+        yield from _keys(spec, facts, facts.account)
+
+
+def _dns(realm: str, discovery: Discovery) -> Finding | None:
+    """None where there was nothing to ask, because no KDC is known at all."""
+    type_ = ConditionType.DNS_READY
+    found = [lookup for lookup in discovery.lookups if lookup.found]
+    missing = [lookup for lookup in discovery.lookups if not lookup.found]
+    if not discovery.lookups:
+        return (
+            good(type_, RESOLVED, "krb5.conf gives KDCs by address; no name had to be looked up.")
+            if discovery.kdcs
+            else None
+        )
+    # Some name of a KDC that resolves is enough; with SRV records the record itself must be there, too.
+    if discovery.kdcs or discovery.refused:
+        also = f" Without an answer: {'; '.join(m.describe() for m in missing)}." if missing else ""
+        return good(type_, RESOLVED, f"{'; '.join(f.describe() for f in found)}.{also}")
+    first = missing[0]
+    what = f"Expected KDCs of {realm} in DNS, found none: {'; '.join(m.describe() for m in missing)}."
+    if first.kind == "SRV" and first.outcome in {Outcome.NO_NAME, Outcome.NO_RECORD}:
+        return bad(type_, SRV_RECORD_MISSING, what)
+    return bad(type_, reason_of_lookup(first), what)
+
+
+def reason_of_lookup(lookup: Lookup) -> Reason:
+    """The reason for a look-up that found nothing."""
+    return {Outcome.TIMEOUT: DNS_TIMEOUT, Outcome.FAILED: DNS_FAILED}.get(lookup.outcome, NAME_NOT_FOUND)
+
+
+def _kdc(realm: str, discovery: Discovery, account: AccountFacts | None) -> Finding:
+    type_ = ConditionType.KDC_REACHABLE
+    if discovery.refused and not discovery.kdcs:
+        return bad(
+            type_, KRB5_CONFIG_REFUSED, f"Every KDC of {realm} is at a refused address: {'; '.join(discovery.refused)}."
+        )
+    if account is None:
+        return bad(type_, KRB5_CONFIG_INVALID, f"krb5.conf has no kdc for {realm}, and dns_lookup_kdc is false.")
+    failed = [a for a in account.attempts if a.outcome is not AttemptOutcome.ANSWERED]
+    tries = "; ".join(dict.fromkeys(f"{a.kdc}: {a.outcome}" for a in failed))
+    if account.answered is None or account.round_trip is None:
+        refused = failed and all(a.outcome is AttemptOutcome.REFUSED for a in failed)
+        return bad(type_, KDC_REFUSED if refused else KDC_UNREACHABLE, f"No KDC of {realm} answered. {tries}.")
+    if account.ping_code in _OF_REALM:
+        code = ErrorCode.describe(account.ping_code or 0)
+        return bad(type_, WRONG_REALM, f"{account.answered} answered that it does not serve {realm}: {code}.")
+    from_ = "krb5.conf" if account.answered.source is KdcSource.CONFIG else f"SRV {srv_name(realm)}"
+    before = f" Before it: {tries}." if tries else ""
+    took = account.round_trip.total_seconds() * 1000
+    return good(type_, REACHABLE, f"{account.answered}, from {from_}, answered in {took:.0f}ms.{before}")
+
+
+def _clock(spec: KerberosIdentitySpec, account: AccountFacts) -> Iterator[Finding]:
+    if account.answered is None:
+        return
+    type_, clock = ConditionType.TIME_IN_SYNC, account.clock
+    if clock is None:
+        yield unknown(type_, "The KDC's answers did not tell its time.")
+        return
+    tolerance = parse_duration(spec.clock_skew_tolerance)
+    tolerated = f"tolerated are {spec.clock_skew_tolerance}"
+    if abs(clock.offset) - clock.uncertainty > tolerance:
+        way = "behind" if clock.offset > timedelta(0) else "ahead of"
+        yield bad(
+            type_, CLOCK_SKEW, f"This node's clock is {way} the KDC's: the KDC's is {clock} from it; {tolerated}."
+        )
+    else:
+        yield good(type_, CLOCK_IN_SYNC, f"The KDC's clock is {clock} from this node's; {tolerated}.")
+
+
+def _keytab(spec: KerberosIdentitySpec, keytab: Keytab | AgentError) -> Finding:
+    type_ = ConditionType.KEYTAB_VALID
+    if isinstance(keytab, AgentError):
+        return bad(type_, keytab.reason, keytab.message)
+    if spec.principal not in keytab.principals:
+        listed = ", ".join(keytab.principals[:10])
+        other_case = [p for p in keytab.principals if p.lower() == spec.principal.lower()]
+        if other_case:
+            return bad(
+                type_, PRINCIPAL_CASE_MISMATCH, f"spec.principal is {spec.principal}; the keytab has {other_case[0]}."
+            )
+        return bad(
+            type_, PRINCIPAL_NOT_IN_KEYTAB, f"Expected keys of {spec.principal}; the keytab has those of {listed}."
+        )
+    versions = keytab.versions(spec.principal, numbers_of(spec.permitted_enctypes))
+    if not versions:
+        has = names_of(keytab.enctypes(spec.principal))
+        wants = ", ".join(spec.permitted_enctypes)
+        return bad(type_, ENCTYPE_REFUSED, f"The keytab's keys of {spec.principal} are {has}; permitted are {wants}.")
+    return good(
+        type_,
+        KEYTAB_USABLE,
+        f"Key version {versions[0]} of {spec.principal}: {names_of(keytab.enctypes(spec.principal, versions[0]))}.",
+    )
+
+
+def _keys(spec: KerberosIdentitySpec, facts: IdentityFacts, account: AccountFacts) -> Iterator[Finding]:
+    """Key version and ticket: of this check, or kept from an earlier one."""
+    mismatch, ticket = ConditionType.KVNO_MISMATCH, ConditionType.TICKET_ACQUIRED
+    if account.answered is None or account.ping_code in _OF_REALM:
+        return
+    if account.ping_code is not None:
+        yield bad(ticket, *_of_code(spec, account.ping_code, account.ping_detail))
+        return
+    if facts.kept and (reason := by_name(facts.kept.reason)):
+        yield bad(mismatch, reason, facts.kept.message)
+        yield bad(ticket, reason, facts.kept.message)
+        return
+    if not account.tries or isinstance(facts.keytab, AgentError):
+        return
+    versions = facts.keytab.versions(spec.principal, numbers_of(spec.permitted_enctypes))
+    verdict = judge_kvno(spec.principal, versions, account.tries, clock_known=account.clock is not None)
+    if verdict:
+        yield (good if verdict[0] is KVNO_MATCHES else bad)(mismatch, *verdict)
+    yield _ticket(spec, account, verdict)
+
+
+def _ticket(spec: KerberosIdentitySpec, account: AccountFacts, verdict: tuple[Reason, str] | None) -> Finding:
+    type_, last = ConditionType.TICKET_ACQUIRED, account.tries[-1]
+    if last.ticket:
+        until = format_time(last.ticket.end_time)
+        return good(type_, TICKET_ISSUED, f"A ticket-granting ticket ({name_of(last.ticket.enctype)}) until {until}.")
+    if last.code == ErrorCode.PREAUTH_FAILED and verdict:
+        return bad(type_, *verdict)
+    return bad(type_, *_of_code(spec, last.code, last.detail))
+
+
+def _of_code(spec: KerberosIdentitySpec, code: int | None, detail: str) -> tuple[Reason, str]:
+    """Reason and message for a KDC's error code, or for what ended the exchange without one."""
+    if code is None:
+        return KDC_UNREACHABLE, f"The exchange with the KDC ended early: {detail}."
+    reason = _REASON_OF_CODE.get(code, KDC_ERROR)
+    asked = f" for {', '.join(spec.permitted_enctypes)}" if reason is ENCTYPE_REFUSED else ""
+    return reason, f"The KDC refused {spec.principal}{asked}: {ErrorCode.describe(code)}."

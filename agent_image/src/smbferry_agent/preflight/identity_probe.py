@@ -1,0 +1,94 @@
+"""Gathers the facts of an identity: files, names, KDCs, account, keys. All IO of the check is here."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from smbferry_agent.errors import AgentError
+from smbferry_agent.kerberos.addresses import AddressRule, forbidden
+from smbferry_agent.kerberos.keytab import Keytab, KeytabError, parse
+from smbferry_agent.kerberos.krb5_config import Krb5Config
+from smbferry_agent.kerberos.krb5_config import parse as parse_config
+from smbferry_agent.kerberos.scratch import Scratch
+from smbferry_agent.kerberos.session import KerberosSession
+from smbferry_agent.mounts import IdentityMount
+from smbferry_agent.preflight.findings import Finding
+from smbferry_agent.preflight.identity_facts import IdentityFacts
+from smbferry_agent.preflight.identity_judge import judge_identity
+from smbferry_agent.preflight.lockout import kept_refusal
+from smbferry_agent.resolve import Resolver
+from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
+from smbferry_api.reasons import KEYTAB_UNREADABLE
+
+
+@dataclass(frozen=True, slots=True)
+class IdentitySubject:
+    """An identity to check, and where its files lie.
+
+    Attributes:
+        previous: its status as it stood, for the guard against lockouts; None where there is none.
+        scratch: a memory-backed folder that tickets may lie in; each subject needs its own.
+    """
+
+    spec: KerberosIdentitySpec
+    generation: int
+    mount: IdentityMount
+    scratch: Path
+    previous: KerberosIdentityStatus | None = None
+    address_rule: AddressRule = forbidden
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedIdentity:
+    """Facts and findings of an identity. ``session`` holds its tickets; None where the krb5.conf can't be used."""
+
+    facts: IdentityFacts
+    findings: tuple[Finding, ...]
+    session: KerberosSession | None
+
+
+@contextmanager
+def checked_identity(subject: IdentitySubject, now: datetime) -> Iterator[CheckedIdentity]:
+    """Checks the identity; its tickets live until the context is left."""
+    config = _read_config(subject)
+    if isinstance(config, AgentError):
+        facts = IdentityFacts(config, _read_keytab(subject))
+        yield CheckedIdentity(facts, judge_identity(subject.spec, facts), None)
+        return
+    resolver = Resolver(subject.spec.nameservers)
+    scratch = Scratch(subject.scratch)
+    with KerberosSession(subject.spec, config, resolver, scratch, subject.address_rule) as session:
+        facts = _probe(subject, config, session, now)
+        yield CheckedIdentity(facts, judge_identity(subject.spec, facts), session)
+
+
+def _probe(subject: IdentitySubject, config: Krb5Config, session: KerberosSession, now: datetime) -> IdentityFacts:
+    keytab = _read_keytab(subject)
+    discovery = session.discovery()
+    if not discovery.kdcs:
+        return IdentityFacts(config, keytab, discovery)
+    account = session.ask_account()
+    if isinstance(keytab, AgentError) or account.answered is None or account.ping_code is not None:
+        return IdentityFacts(config, keytab, discovery, account)
+    if kept := kept_refusal(subject.spec, subject.generation, keytab, subject.previous, now):
+        return IdentityFacts(config, keytab, discovery, account, kept)
+    return IdentityFacts(config, keytab, discovery, session.try_keys(keytab, account))
+
+
+def _read_config(subject: IdentitySubject) -> Krb5Config | AgentError:
+    try:
+        return parse_config(subject.mount.read_krb5_config(subject.spec), subject.address_rule)
+    except AgentError as error:
+        return error
+
+
+def _read_keytab(subject: IdentitySubject) -> Keytab | AgentError:
+    try:
+        return parse(subject.mount.read_keytab(subject.spec))
+    except AgentError as error:
+        return error
+    except KeytabError as error:
+        ref = subject.spec.keytab_secret_ref
+        return AgentError(KEYTAB_UNREADABLE, f"Key {ref.key!r} of Secret {ref.name!r}: {error}")

@@ -1,0 +1,56 @@
+"""When a KDC may be asked again with a key that it refused. Pure.
+
+A failing identity is looked at every minute, but each wrong key counts towards the domain's lockout policy. So a
+refused key is tried again only when the keytab or the spec changed, or when checkInterval has passed. Asking without
+a key is harmless, and goes on: an account that was unknown or disabled is seen as soon as it is mended.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from smbferry_agent.kerberos.keytab import Keytab
+from smbferry_agent.preflight.identity_facts import Refusal
+from smbferry_api.conditions import ConditionType, find
+from smbferry_api.fields import format_time, parse_duration
+from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus, KeytabEntry
+from smbferry_api.reasons import KEYTAB_AHEAD, KEYTAB_STALE, PREAUTH_FAILED, SALT_MISMATCH, by_name
+
+_KEY_REFUSED: Final = frozenset(r.name for r in (KEYTAB_STALE, KEYTAB_AHEAD, PREAUTH_FAILED, SALT_MISMATCH))
+_NOTE: Final = " The keytab is still the same, so"
+
+
+def kept_refusal(
+    spec: KerberosIdentitySpec,
+    generation: int,
+    keytab: Keytab,
+    previous: KerberosIdentityStatus | None,
+    now: datetime,
+) -> Refusal | None:
+    """The earlier verdict, where the key must not be tried again yet."""
+    verdict = find(previous.conditions, ConditionType.KVNO_MISMATCH) if previous else None
+    if previous is None or verdict is None or verdict.reason not in _KEY_REFUSED or previous.last_check_time is None:
+        return None
+    again = previous.last_check_time + parse_duration(spec.check_interval)
+    entries = previous.keytab.entries if previous.keytab else ()
+    changed = verdict.observed_generation != generation or not same_entries(entries, keytab.entries())
+    if changed or now >= again:
+        return None
+    return Refusal(
+        verdict.reason,
+        f"{_base(verdict.message, verdict.reason)}{_NOTE} it is not tried again before {format_time(again)}.",
+    )
+
+
+def same_entries(before: tuple[KeytabEntry, ...], after: tuple[KeytabEntry, ...]) -> bool:
+    """Whether two lists of entries tell of the same keytab; times compare by the second, as they are stored."""
+
+    def seen(entries: tuple[KeytabEntry, ...]) -> set[tuple[object, ...]]:
+        return {(e.principal, e.kvno, e.enctypes, format_time(e.timestamp) if e.timestamp else None) for e in entries}
+
+    return seen(before) == seen(after)
+
+
+def _base(message: str, reason: str) -> str:
+    """The verdict's own words, without the remedy and the note of an earlier check."""
+    known = by_name(reason)
+    return message.removesuffix(known.remedy if known else "").partition(_NOTE)[0].rstrip()

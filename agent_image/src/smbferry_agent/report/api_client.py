@@ -1,0 +1,131 @@
+"""The API server as an agent may use it: read one object, apply one object's status. Nothing else.
+
+The pod's token is read again for each request, because the kubelet rotates it.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import urllib3
+
+from smbferry_agent.errors import AgentError
+from smbferry_api.names import API_VERSION, FIELD_MANAGER_AGENT
+from smbferry_api.reasons import API_SERVER_REFUSED, API_SERVER_UNREACHABLE
+
+SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_TIMEOUT: Final = urllib3.Timeout(connect=5.0, read=15.0)
+_OK: Final = 200
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _SERVER_ERROR = 401, 403, 404, 429, 500
+_PLURAL: Final = {
+    "KerberosIdentity": "kerberosidentities",
+    "SmbLocation": "smblocations",
+    "TransferRun": "transferruns",
+}
+
+
+class ObjectNotFoundError(Exception):
+    """The object is not there (any more)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectKey:
+    """Which object."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    @property
+    def path(self) -> str:
+        """Its path at the API server."""
+        return f"/apis/{API_VERSION}/namespaces/{self.namespace}/{_PLURAL[self.kind]}/{self.name}"
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+class ApiClient:
+    """Speaks to one API server. Safe to share between threads."""
+
+    def __init__(self, server: str, token_file: Path, ca_file: Path) -> None:
+        self._server = server
+        self._token_file = token_file
+        self._pool = urllib3.PoolManager(
+            cert_reqs="CERT_REQUIRED", ca_certs=str(ca_file), timeout=_TIMEOUT, retries=False
+        )
+
+    @classmethod
+    def in_cluster(cls) -> "ApiClient":
+        """By the pod's own service account.
+
+        Raises:
+            AgentError: this is no pod.
+        """
+        host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+        if not host:
+            raise AgentError(API_SERVER_UNREACHABLE, "Expected to run in a pod; KUBERNETES_SERVICE_HOST is not set.")
+        shown = f"[{host}]" if ":" in host else host
+        return cls(f"https://{shown}:{port}", SERVICE_ACCOUNT / "token", SERVICE_ACCOUNT / "ca.crt")
+
+    def get(self, key: ObjectKey) -> dict[str, Any]:
+        """The object.
+
+        Raises:
+            ObjectNotFoundError: it does not exist.
+            AgentError: the API server can't be reached, or refuses.
+        """
+        return self._request("GET", key.path, key)
+
+    def apply_status(self, key: ObjectKey, status: dict[str, Any]) -> dict[str, Any]:
+        """Server-side apply of the status as this field manager has it; what it leaves out it gives up.
+
+        Raises:
+            ObjectNotFoundError: the object does not exist any more.
+            AgentError: the API server can't be reached, or refuses.
+        """
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": key.kind,
+            "metadata": {"name": key.name, "namespace": key.namespace},
+            "status": status,
+        }
+        query = f"?fieldManager={FIELD_MANAGER_AGENT}&force=true"
+        return self._request("PATCH", f"{key.path}/status{query}", key, json.dumps(body).encode())
+
+    def _request(self, method: str, path: str, key: ObjectKey, body: bytes | None = None) -> dict[str, Any]:
+        try:
+            token = self._token_file.read_text().strip()
+            response = self._pool.request(
+                method,
+                self._server + path,
+                body=body,
+                headers={
+                    "Authorization": f"Bearer {token}",
+                    "Accept": "application/json",
+                    "Content-Type": "application/apply-patch+yaml",
+                    "User-Agent": FIELD_MANAGER_AGENT,
+                },
+            )
+            answer = _parse(response.data)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise AgentError(API_SERVER_UNREACHABLE, f"{method} of {key}: {type(error).__name__}.") from error
+        if response.status == _OK:
+            return answer
+        said = str(answer.get("message", ""))[:500]
+        if response.status == _NOT_FOUND:
+            raise ObjectNotFoundError(f"{key} was not found: {said}")
+        passing = response.status in {_UNAUTHORIZED, _TOO_MANY} or response.status >= _SERVER_ERROR
+        reason = API_SERVER_UNREACHABLE if passing else API_SERVER_REFUSED
+        raise AgentError(reason, f"{method} of {key} ended with HTTP {response.status}: {said}")
+
+
+def _parse(data: bytes) -> dict[str, Any]:
+    """The answer's JSON object; a proxy on the way may answer with something else."""
+    try:
+        answer = json.loads(data)
+    except ValueError:
+        return {"message": "the answer is not JSON"}
+    return answer if isinstance(answer, dict) else {"message": "the answer is not a JSON object"}
