@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from lab.smblab.progress import Progress, seconds
 from lab.smblab.settings import current
 from tests.support.domain import Directory, Domain
+from tests.support.environment import lab_environment
 from tests.support.trees import Tree, Wanted, differences, odd, small
 
 if TYPE_CHECKING:
@@ -104,14 +105,16 @@ def is_true(type_: str) -> Callable[[dict[str, Any]], bool]:
     )
 
 
+def lab_is_up() -> bool:
+    """Whether all of the lab runs already."""
+    return subprocess.run([LAB, "status"], cwd=ROOT, check=False, stdout=subprocess.DEVNULL).returncode == 0
+
+
 def start_lab(demo: Demo) -> Domain:
     """Domain and cluster, and the environment to reach them."""
     if subprocess.run([LAB, "up", "domain", "cluster"], cwd=ROOT, check=False).returncode:
         raise DemoError("the lab did not come up; see above")
-    lines = subprocess.run([LAB, "env"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    shown = subprocess.run(["sh", "-c", f"{lines}\nenv -0"], check=True, capture_output=True, text=True).stdout
-    demo.environment = dict(pair.split("=", 1) for pair in shown.split("\0") if "=" in pair)
-    os.environ.update(demo.environment)
+    demo.environment = lab_environment()
     return Domain.from_environment(demo.environment)
 
 
@@ -303,16 +306,19 @@ def main() -> int:
     """The demo; 0 when every step did what it should."""
     demo = Demo()
     began = time.monotonic()
+    keep = bool(os.environ.get("SMBFERRY_KEEP_LAB")) or lab_is_up()
     try:
         with demo.step("lab", "A domain and a cluster"):
             domain = start_lab(demo)
         show(demo, domain)
-    except (DemoError, subprocess.CalledProcessError) as error:
-        print(f"\ndemo: {error}\nThe lab stays up to be looked at; `make demo-down` takes it away.", file=sys.stderr)
+    except (DemoError, subprocess.CalledProcessError, KeyboardInterrupt) as error:
+        print(f"\ndemo: {str(error) or 'interrupted'}", file=sys.stderr)
+        if keep:
+            print("demo: the lab was there before and stays; `make demo-down` takes it away", file=sys.stderr)
+        else:
+            print("demo: cleaning up (SMBFERRY_KEEP_LAB=1 keeps the lab to be looked at)", file=sys.stderr)
+            subprocess.run([LAB, "down"], cwd=ROOT, check=False)
         return 1
-    except KeyboardInterrupt:
-        print("\ndemo: interrupted; `make demo-down` takes the lab away", file=sys.stderr)
-        return 130
     print("\n\033[1mTimes\033[0m")
     for what, took in demo.times:
         print(f"  {seconds(took):>12}  {what}")

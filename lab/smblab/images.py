@@ -123,8 +123,11 @@ def build(
     inputs = digest(directory, {**arguments, "BASE": base})
     if docker.inspect("image", tag, f'{{{{index .Config.Labels "{INPUTS_LABEL}"}}}}') == inputs:
         return
+    before = docker.inspect("image", tag, "{{.Id}}")
     command: list[str | Path] = ["build", "--tag", tag, "--label", f"{INPUTS_LABEL}={inputs}"]
     for key, value in arguments.items():
         command += ["--build-arg", f"{key}={value}"]
     with progress.step(f"image-{name}", f"building the image {tag}"):
         docker.logged(settings.logs / f"image-{name}.log", *command, directory)
+    if before is not None and not docker.text("ps", "--all", "--quiet", "--filter", f"ancestor={before}"):
+        docker.text("image", "rm", before)
