@@ -1,0 +1,108 @@
+"""The chart in the lab's cluster, once for all tests; a namespace, users and folders of its own for each module."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.cluster.kube import Kube
+from tests.cluster.scene import Scene
+from tests.support.domain import Domain
+from tests.support.environment import lab_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+SYSTEM = "smbferry-system"
+
+
+def install_chart(environment: dict[str, str], *settings: str) -> None:
+    """Installs or upgrades the chart with the images that the lab built."""
+    values = []
+    for name in ("operator", "agent"):
+        values += [f"image.{name}.repository=smbferry-{name}", f"image.{name}.tag=dev"]
+        digest = subprocess.run(
+            ["docker", "image", "inspect", "--format", "{{.Id}}", f"smbferry-{name}:dev"],
+            env=environment,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+        # A rebuilt image has the same tag: the annotation makes the Deployment roll.
+        values.append(f"podAnnotations.{name}={digest[7:19]}")
+    subprocess.run(
+        [
+            *("helm", "upgrade", "--install", "smbferry", str(ROOT / "charts" / "smbferry"), "--namespace", SYSTEM),
+            *("--create-namespace", "--wait", "--timeout", "3m", "--set", ",".join([*values, *settings])),
+        ],
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
+
+
+def uninstall_chart(environment: dict[str, str]) -> None:
+    """Uninstalls the chart."""
+    subprocess.run(
+        ["helm", "uninstall", "smbferry", "--namespace", SYSTEM, "--wait"],
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
+
+
+@pytest.fixture(scope="session")
+def environment() -> dict[str, str]:
+    """The lab's environment."""
+    return lab_environment()
+
+
+@pytest.fixture(scope="session")
+def domain(environment: dict[str, str]) -> Domain:
+    """The lab's domain."""
+    return Domain.from_environment(environment)
+
+
+@pytest.fixture(scope="session")
+def chart(environment: dict[str, str]) -> Iterator[None]:
+    """smbferry, installed by Helm."""
+    install_chart(environment)
+    yield
+    uninstall_chart(environment)
+
+
+def new_namespace(environment: dict[str, str]) -> Kube:
+    """A namespace in which only pods that pass Pod Security `restricted` may run."""
+    kube = Kube(environment, f"t-{secrets.token_hex(4)}")
+    kube.kubectl("create", "namespace", kube.namespace)
+    kube.kubectl("label", "namespace", kube.namespace, "pod-security.kubernetes.io/enforce=restricted")
+    return kube
+
+
+@pytest.fixture(scope="module")
+def kube(environment: dict[str, str], chart: None) -> Iterator[Kube]:
+    """A namespace of the module's own."""
+    made = new_namespace(environment)
+    yield made
+    made.kubectl("delete", "namespace", made.namespace, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def scene(kube: Kube, domain: Domain) -> Iterator[Scene]:
+    """Two users, two folders, two identities and two locations, applied and ready to be used."""
+    with ExitStack() as stack:
+        made = Scene(
+            kube=kube,
+            domain=domain,
+            reader=stack.enter_context(domain.user("src-readers")),
+            writer=stack.enter_context(domain.user("dst-writers")),
+            source=stack.enter_context(domain.directory("src")),
+            destination=stack.enter_context(domain.directory("dst")),
+        )
+        made.apply()
+        yield made

@@ -1,0 +1,81 @@
+"""What most cluster tests need: two identities and two locations in a namespace, on users and folders of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tests.cluster import objects
+from tests.cluster.kube import Kube, Object, ended, is_
+
+if TYPE_CHECKING:
+    from tests.support.domain import Directory, Domain, User
+
+READER, WRITER, SOURCE, DESTINATION = "reader", "writer", "source", "destination"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The parts, and the few things that tests do with them again and again."""
+
+    kube: Kube
+    domain: Domain
+    reader: User
+    writer: User
+    source: Directory
+    destination: Directory
+
+    @property
+    def nameservers(self) -> list[str]:
+        """The domain's DNS server, for pods whose cluster does not know the domain."""
+        return [self.domain.address]
+
+    def identity(self, name: str, user: User, **spec: Any) -> Object:
+        """An identity of a user, with this scene's krb5.conf."""
+        names = {"keytab": f"{name}-keytab", "config": "krb5", "nameservers": self.nameservers}
+        return objects.identity(name, spec.pop("principal", user.principal), **{**names, **spec})
+
+    def location(self, name: str, share: str, identity: str, **spec: Any) -> Object:
+        """A location on the domain's server."""
+        return objects.location(name, self.domain.server, share, identity, **{"nameservers": self.nameservers, **spec})
+
+    def keytab(self, name: str, user: User) -> Object:
+        """The Secret with the keys that the domain has for the user now."""
+        return objects.secret(f"{name}-keytab", {"keytab": user.keytab()})
+
+    def apply(self) -> None:
+        """Applies everything but a task."""
+        self.kube.apply(
+            objects.krb5("krb5", self.domain.realm, self.domain.address),
+            self.keytab(READER, self.reader),
+            self.keytab(WRITER, self.writer),
+            self.identity(READER, self.reader),
+            self.identity(WRITER, self.writer),
+            self.location(SOURCE, "src", READER, path=self.source.path),
+            self.location(DESTINATION, "dst", WRITER, path=self.destination.path),
+        )
+
+    def ready(self) -> None:
+        """Waits until both locations, and with them both identities, are ready."""
+        for name in (SOURCE, DESTINATION):
+            self.kube.wait("smblocation", name, "ready", is_("Ready", "True"), timeout=120)
+
+    def run_of(self, task: str, *, not_among: frozenset[str] = frozenset(), timeout: float = 60) -> str:
+        """The name of the run that the task has now, other than those known before."""
+        found = self.kube.wait(
+            "transfertask",
+            task,
+            "running",
+            lambda o: _current(o) not in {None, *not_among},
+            timeout=timeout,
+        )
+        return str(_current(found))
+
+    def end_of(self, run: str, *, timeout: float = 120) -> Object:
+        """The run once it is over."""
+        return self.kube.wait("transferrun", run, "over", ended, timeout=timeout)
+
+
+def _current(task: Object) -> str | None:
+    status = task.get("status", {})
+    return status.get("activeRun") or status.get("lastRun", {}).get("name")

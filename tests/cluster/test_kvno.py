@@ -1,0 +1,36 @@
+"""A password change in the domain is noticed, named and forgotten again once the Secret is new."""
+
+from __future__ import annotations
+
+import time
+
+from tests.cluster import objects
+from tests.cluster.kube import condition, is_
+from tests.cluster.scene import DESTINATION, READER, SOURCE, Scene
+
+
+def test_a_stale_keytab_is_named_blocks_runs_and_clears_by_itself(scene: Scene) -> None:
+    scene.source.write("a.txt", b"a")
+    scene.ready()
+    old = scene.domain.kvno(scene.reader.name)
+    scene.domain.set_password(scene.reader.name)
+    scene.kube.kubectl("annotate", "kid", READER, f"smbferry.io/requested-at={time.time_ns()}")
+
+    stale = scene.kube.wait("kid", READER, "stale", is_("KvnoMismatch", "True", "KeytabStale"), timeout=60)
+    message = condition(stale, "KvnoMismatch")["message"]
+    assert f"kvno {old}" in message, message
+    assert "Export a new keytab" in message
+    scene.kube.wait("kid", READER, "not ready", is_("Ready", "False", "KeytabStale"), timeout=30)
+    scene.kube.wait("smbloc", SOURCE, "not ready", is_("Ready", "False", "IdentityNotReady"), timeout=30)
+
+    scene.kube.apply(objects.task("waits", SOURCE, DESTINATION))
+    scene.kube.wait("xfer", "waits", "not ready", is_("Ready", "False", "LocationNotReady"), timeout=30)
+    assert scene.kube.list("transferruns") == []
+
+    scene.kube.apply(scene.keytab(READER, scene.reader))
+    mended = scene.kube.wait("kid", READER, "ready", is_("Ready", "True"), timeout=150)
+    assert condition(mended, "KvnoMismatch")["status"] == "False"
+    assert mended["status"]["kdc"]["kvno"] > old
+    run = scene.end_of(scene.run_of("waits", timeout=120))
+    assert run["status"]["state"] == "Succeeded", run["status"]
+    assert scene.destination.read("a.txt") == b"a"

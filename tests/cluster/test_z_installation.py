@@ -1,0 +1,120 @@
+"""What the chart installs, what it may do, and that nothing of it stays."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.cluster import objects
+from tests.cluster.conftest import SYSTEM, install_chart, new_namespace, uninstall_chart
+from tests.cluster.kube import Kube, is_
+from tests.cluster.scene import DESTINATION, SOURCE, Scene
+
+if TYPE_CHECKING:
+    from tests.support.domain import Domain
+
+OPERATOR = f"system:serviceaccount:{SYSTEM}:smbferry-operator"
+
+
+@pytest.mark.parametrize("verb", ["get", "list", "watch", "create", "update", "patch", "delete"])
+@pytest.mark.parametrize("resource", ["secrets", "configmaps"])
+def test_the_operator_has_no_permission_on_secrets_and_config_maps(kube: Kube, verb: str, resource: str) -> None:
+    assert not allowed(kube, verb, resource, OPERATOR)
+
+
+def test_the_operator_can_do_what_it_must(kube: Kube) -> None:
+    assert allowed(kube, "create", "jobs.batch", OPERATOR)
+    assert allowed(kube, "patch", "transferruns.smbferry.io/status", OPERATOR)
+
+
+def allowed(kube: Kube, verb: str, resource: str, account: str) -> bool:
+    """What the API server says that an account may do."""
+    resource, _, subresource = resource.partition("/")
+    name, _, group = resource.partition(".")
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": account,
+            "groups": ["system:serviceaccounts", "system:authenticated"],
+            "resourceAttributes": {
+                "namespace": kube.namespace,
+                "verb": verb,
+                "resource": name,
+                "group": group,
+                "subresource": subresource,
+            },
+        },
+    }
+    said = kube.kubectl("create", "-o", "json", "-f", "-", stdin=json.dumps(review))
+    return bool(json.loads(said)["status"]["allowed"])
+
+
+def test_an_agent_may_read_and_report_its_own_object_and_nothing_else(scene: Scene) -> None:
+    scene.ready()
+    scene.kube.apply(objects.task("roles", SOURCE, DESTINATION))
+    run = scene.run_of("roles")
+    scene.end_of(run)
+    for role in scene.kube.list("roles"):
+        for rule in role["rules"]:
+            assert rule["apiGroups"] == ["smbferry.io"], role
+            assert rule["resourceNames"], role
+            assert set(rule["verbs"]) <= {"get", "patch"}, role
+            assert "patch" not in rule["verbs"] or all(r.endswith("/status") for r in rule["resources"]), role
+
+
+def test_agents_run_under_pod_security_restricted(scene: Scene) -> None:
+    namespace = json.loads(scene.kube.kubectl("get", "namespace", scene.kube.namespace, "-o", "json"))
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    jobs = scene.kube.list("jobs")
+    assert jobs
+    for job in jobs:
+        pod = job["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        (container,) = pod["containers"]
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_the_operator_passes_restricted_too(kube: Kube) -> None:
+    said = kube.kubectl(
+        "label", "--dry-run=server", "--overwrite", "namespace", SYSTEM, "pod-security.kubernetes.io/enforce=restricted"
+    )
+    assert "Warning" not in said
+
+
+def left_in_cluster(kube: Kube) -> list[str]:
+    """Objects of ours anywhere in the cluster, once what is being deleted has gone. The lab's own nodes are not ours."""
+    kinds = "crd,clusterrole,clusterrolebinding,deployment,serviceaccount,role,rolebinding,job,pod,secret,configmap"
+    until = time.monotonic() + 90
+    while True:
+        names = kube.kubectl("get", kinds, "--all-namespaces", "-o", "name").split()
+        left = [name for name in names if "smbferry" in name and "control-plane" not in name]
+        if not left or time.monotonic() > until:
+            return left
+        time.sleep(1)
+
+
+def test_nothing_is_left_after_uninstalling_and_deleting_the_namespace(
+    environment: dict[str, str], chart: None, domain: Domain
+) -> None:
+    del chart
+    kube = new_namespace(environment)
+    with domain.user("src-readers") as user, domain.directory("src") as folder:
+        scene = Scene(kube, domain, user, user, folder, folder)
+        kube.apply(
+            objects.krb5("krb5", domain.realm, domain.address),
+            scene.keytab("reader", user),
+            scene.identity("reader", user),
+            scene.location("place", "src", "reader", path=folder.path),
+        )
+        kube.wait("smblocation", "place", "ready", is_("Ready", "True"), timeout=120)
+        install_chart(environment, "crds.keep=false")
+        uninstall_chart(environment)
+        try:
+            kube.kubectl("delete", "namespace", kube.namespace, "--wait=true", "--timeout=90s", timeout=100)
+            assert left_in_cluster(kube) == []
+        finally:
+            install_chart(environment)
