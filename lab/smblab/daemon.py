@@ -69,6 +69,11 @@ def ensure(settings: Settings, progress: Progress) -> Docker:
             raise
 
 
+def left_behind(settings: Settings) -> bool:
+    """Whether the private daemon ended without an orderly stop: containers or mounts of its may still be there."""
+    return _state(settings).exists() and _pid(settings) is None
+
+
 def stop(settings: Settings) -> None:
     """End the private daemon and take away its bridge, mounts, firewall rules, sockets; harmless where none runs."""
     pid = _pid(settings)
@@ -83,7 +88,8 @@ def stop(settings: Settings) -> None:
     firewall.forget_docker(forward_policy=before["forward_policy"])
     FORWARDING.write_text(before["ip_forward"])
     _unmount_below(EXEC_ROOT)
-    shutil.rmtree(EXEC_ROOT, ignore_errors=True)
+    if EXEC_ROOT.exists():
+        shutil.rmtree(EXEC_ROOT)
     for left_over in (_socket(settings), _pid_file(settings), _state(settings)):
         left_over.unlink(missing_ok=True)
 

@@ -108,6 +108,7 @@ def _start(settings: Settings, docker: Docker) -> None:
     docker.text(
         "run", "--detach", "--name", DC_CONTAINER, "--hostname", DC_HOST, "--domainname", DNS_DOMAIN,
         "--network", NETWORK, "--ip", str(settings.dc_address), "--cap-add", "SYS_ADMIN",
+        "--security-opt", "label=disable",
         "--volume", f"{settings.admin_password}:{PASSWORD_IN_CONTAINER}:ro", *files, IMAGE,
     )  # fmt: skip
 

@@ -45,6 +45,9 @@ environment:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (0 done, 1 failed, 3 status: something is down, 130 interrupted)."""
     signal.signal(signal.SIGTERM, _as_interrupt)
+    if sys.platform != "linux":
+        print(f"lab: Linux is needed (WSL 2 is fine), this is {sys.platform}", file=sys.stderr)
+        return 1
     chosen = _parser().parse_args(arguments)
     try:
         lab = settings.current()
@@ -87,17 +90,22 @@ def _abandon(lab: Settings, docker: Docker, *, started: bool) -> None:
 
 def _down(lab: Settings, progress: Progress, _chosen: argparse.Namespace) -> int:
     with lock.held(lab, progress):
-        _stop(lab)
+        _stop(lab, progress)
     progress.say("lab: down; images and programs stay in the cache (`lab/lab clean` drops them)")
     return 0
 
 
-def _stop(lab: Settings) -> None:
+def _stop(lab: Settings, progress: Progress) -> None:
+    if daemon.left_behind(lab):
+        # Only a daemon can take its containers down in order: the one that died is started once more for that.
+        daemon.ensure(lab, progress)
     docker = daemon.find(lab)
     if docker is not None:
         tools.down(docker)
         cluster.down(lab, docker)
         domain.down(docker)
+        if docker.ours:
+            _empty(docker)
         network.remove(docker)
     daemon.stop(lab)
     for secret in (lab.keytabs, lab.admin_password.parent, lab.cache / "tmp", lab.cache / "cluster"):
@@ -105,10 +113,20 @@ def _stop(lab: Settings) -> None:
     lab.krb5_conf.unlink(missing_ok=True)
 
 
+def _empty(docker: Docker) -> None:
+    """Remove what others put into the private daemon: it ends, and nothing may stay."""
+    for container in docker.text("container", "ls", "--all", "--quiet").split():
+        docker.text("container", "rm", "--force", "--volumes", container)
+    for volume in docker.text("volume", "ls", "--quiet").split():
+        docker.text("volume", "rm", volume)
+    for custom in docker.text("network", "ls", "--filter", "type=custom", "--quiet").split():
+        docker.text("network", "rm", custom)
+
+
 def _clean(lab: Settings, progress: Progress, _chosen: argparse.Namespace) -> int:
     with lock.held(lab, progress):
         docker = daemon.find(lab)
-        _stop(lab)
+        _stop(lab, progress)
         if docker is not None and not docker.ours:
             _remove_images(docker)
     # Go marks its module cache read-only.

@@ -76,6 +76,8 @@ def _arguments(settings: Settings, docker: Docker) -> list[str]:
     resolver.write_text(f"search {DNS_DOMAIN}\nnameserver {settings.dc_address}\n")
     words += ["--volume", f"{resolver}:/etc/resolv.conf:ro", *_hosts(docker)]
     words += ["--user", f"{os.getuid()}:{os.getgid()}", "--group-add", str(Path(socket).stat().st_gid)]
+    # Files of the caller are mounted as they are, not relabelled, where SELinux is on.
+    words += ["--security-opt", "label=disable"]
     words += ["--volume", f"{socket}:{SOCKET_INSIDE}", "--volume", f"{settings.repo}:{settings.repo}"]
     words += ["--volume", f"{settings.cache}:{settings.cache}:ro", "--workdir", _directory(settings)]
     if sys.stdin.isatty() and sys.stdout.isatty():

@@ -11,6 +11,7 @@ PAUSE = "3.10"
 DEBIAN_SUITE = "bookworm"
 UPSTREAM_DEBIAN = f"debian:{DEBIAN_SUITE}-slim"
 UPSTREAM_GOLANG = f"golang:1.25-{DEBIAN_SUITE}"
-UPSTREAM_NODE = f"kindest/node:v{KUBERNETES}"
+# The image of this minor version that was built for this kind (its release notes); not every patch has one.
+UPSTREAM_NODE = "kindest/node:v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d"
 
 MINIMUM_GO = (1, 24)
