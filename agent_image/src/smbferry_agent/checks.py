@@ -13,9 +13,13 @@ from smbferry_agent.mounts import IdentityMount
 from smbferry_agent.preflight.findings import Finding, error_of, first_failure
 from smbferry_agent.preflight.identity_probe import IdentitySubject, checked_identity
 from smbferry_agent.preflight.identity_status import identity_status
+from smbferry_agent.preflight.location_judge import judge_location
+from smbferry_agent.preflight.location_probe import LocationSubject, probe_location
+from smbferry_agent.preflight.location_status import location_status
 from smbferry_agent.report.sinks import StatusSink, status_fields
 from smbferry_api.agent_contract import SCRATCH_DIR, Side
 from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
+from smbferry_api.location import SmbLocationSpec, SmbLocationStatus
 from smbferry_api.reasons import SPEC_INVALID
 
 _log = logging.getLogger(__name__)
@@ -63,6 +67,34 @@ def check_identity(subject: IdentitySubject, sink: StatusSink, now: datetime | N
     log_findings(checked.findings)
     sink.write(status_fields(status))
     return failure_of(checked.findings)
+
+
+def location_subject(manifest: dict[str, Any], identity: IdentitySubject | AgentError) -> LocationSubject:
+    """An SmbLocation as the API server gives it.
+
+    Raises:
+        AgentError: SpecInvalid.
+    """
+    return LocationSubject(
+        spec=parse_spec(SmbLocationSpec, manifest.get("spec"), f"SmbLocation {manifest['metadata']['name']}"),
+        generation=int(manifest["metadata"].get("generation", 0)),
+        identity=identity,
+        previous=_previous(SmbLocationStatus, manifest),
+    )
+
+
+def check_location(subject: LocationSubject, sink: StatusSink, now: datetime | None = None) -> AgentError | None:
+    """Checks a location with its identity and writes what was found; returns the first failure.
+
+    Raises:
+        AgentError, ObjectNotFoundError: the status could not be written.
+    """
+    moment = now or datetime.now(UTC)
+    facts = probe_location(subject, moment)
+    findings = judge_location(subject.spec, facts)
+    log_findings(findings)
+    sink.write(status_fields(location_status(subject, facts, findings, moment)))
+    return failure_of(findings)
 
 
 def log_findings(findings: tuple[Finding, ...]) -> None:

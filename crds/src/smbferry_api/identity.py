@@ -122,6 +122,10 @@ class KerberosIdentityStatus(Status):
     kdc: KdcStatus | None = None
     ticket: TicketStatus | None = None
     last_check_time: Time | None = None
+    last_key_use_time: Annotated[
+        Time | None,
+        Field(description="When a key was last tried. One that was refused is tried again after checkInterval only."),
+    ] = None
     next_check_time: Time | None = None
     last_handled_request: Annotated[
         str | None, Field(description="The value of the annotation smbferry.io/requested-at that was last acted on.")

@@ -226,6 +226,19 @@ CLOCK_SKEW = _reason(
     FailureClass.CLOCK,
 )
 
+TICKET_MISSING = _reason(
+    "TicketMissing",
+    "The credential cache holds no usable ticket.",
+    "Look at the KerberosIdentity's conditions; if they are healthy, look at the agent's log.",
+    _IDENTITY,
+)
+TICKET_EXPIRED = _reason(
+    "TicketExpired",
+    "The ticket ended before the work did.",
+    "Nothing, if it happens once: the next attempt gets a fresh ticket.",
+    _NETWORK,
+)
+
 # --- The identity --------------------------------------------------------------------------------------------------
 
 KEYTAB_UNREADABLE = _reason(
@@ -344,6 +357,12 @@ DEADLINE_EXCEEDED = _reason(
     "Look at the server and the network between; the next attempt goes on where this one ended.",
     _NETWORK,
 )
+SESSION_ENDED = _reason(
+    "SessionEnded",
+    "The server ended the session: its ticket ended, or an administrator closed it.",
+    "Nothing, if it happens once: the next attempt opens a new session.",
+    _NETWORK,
+)
 PROTOCOL_VIOLATION = _reason(
     "ProtocolViolation",
     "The server sent what MS-SMB2 does not allow; nothing of it was used.",
@@ -413,6 +432,18 @@ SHARE_NOT_FOUND = _reason(
 PATH_NOT_FOUND = _reason(
     "PathNotFound", "The share has no such folder.", "Create the folder, or correct the path.", _ACCESS
 )
+PATH_IS_REPARSE_POINT = _reason(
+    "PathIsReparsePoint",
+    "The path is a link, and links are never followed.",
+    "Name the folder itself, not a link to it.",
+    _ACCESS,
+)
+ENDPOINT_INVALID = _reason(
+    "EndpointInvalid",
+    "The location can't be used as it stands.",
+    "Correct the field of the SmbLocation that the message names.",
+    _CONFIGURATION,
+)
 ACCESS_DENIED = _reason(
     "AccessDenied",
     "The server denied access to the identity.",
@@ -440,6 +471,12 @@ SOURCE_LISTING_INCOMPLETE = _reason(
     "Mend access to the folders that status.failures names.",
     _GUARD,
 )
+OPTIONS_INVALID = _reason(
+    "OptionsInvalid",
+    "An option or filter of the task can't be used as it stands.",
+    "Correct the option that the message names.",
+    _CONFIGURATION,
+)
 SAME_DESTINATION = _reason(
     "SameDestination",
     "Source and destination are the same folder, or one lies within the other.",
@@ -456,6 +493,12 @@ SOURCE_CHANGED = _reason("SourceChanged", "The source file changed while it was 
 HASH_MISMATCH = _reason("HashMismatch", "What was read back differs from what was sent.")
 FILE_VANISHED = _reason("FileVanished", "The file was there when listed and is gone now.")
 TYPE_CONFLICT = _reason("TypeConflict", "A folder stands where a file should go, or a file where a folder should.")
+DIRECTORY_LOOP = _reason("DirectoryLoop", "The folder is its own ancestor.")
+OWNER_NOT_PERMITTED = _reason("OwnerNotPermitted", "The account may not set this owner; all else was copied.")
+SECURITY_NOT_PERMITTED = _reason(
+    "SecurityNotPermitted", "The account may not set this security descriptor; all else was copied."
+)
+FOLDER_FAILED = _reason("FolderFailed", "The folder above could not be listed or made.")
 FILE_FAILED = _reason("FileFailed", "The server refused an operation on this file.")
 
 # --- Agents and Jobs -----------------------------------------------------------------------------------------------

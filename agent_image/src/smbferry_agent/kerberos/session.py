@@ -62,6 +62,11 @@ class KerberosSession:
         return self._spec.principal.rpartition("@")[2]
 
     @property
+    def principal(self) -> str:
+        """The identity's principal."""
+        return self._spec.principal
+
+    @property
     def ccache(self) -> str:
         """The credential cache as libkrb5 names it."""
         return f"FILE:{self._scratch.ccache}"

@@ -55,8 +55,14 @@ def ordered(findings: Iterable[Finding], types: Sequence[ConditionType]) -> tupl
 
 
 def first_failure(findings: Iterable[Finding]) -> Finding | None:
-    """The first check that found something wrong."""
-    return next((f for f in findings if f.failed), None)
+    """The first check that found something wrong and that stands in the way.
+
+    A key version that differs does no harm while tickets are issued: an older key of the keytab works.
+    """
+    found = list(findings)
+    issued = any(f.type == ConditionType.TICKET_ACQUIRED and f.healthy for f in found)
+    harmless = ConditionType.KVNO_MISMATCH if issued else None
+    return next((f for f in found if f.failed and f.type != harmless), None)
 
 
 def error_of(finding: Finding) -> AgentError:

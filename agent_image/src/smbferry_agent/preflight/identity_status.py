@@ -22,14 +22,16 @@ def next_check(findings: tuple[Finding, ...], check_interval: str, now: datetime
 def identity_status(
     subject: IdentitySubject, facts: IdentityFacts, findings: tuple[Finding, ...], now: datetime
 ) -> KerberosIdentityStatus:
-    """The fields that the agent owns. A kept refusal keeps lastCheckTime, too: no key was tried."""
+    """The fields that the agent owns."""
     previous = subject.previous or KerberosIdentityStatus()
+    tried = facts.account is not None and bool(facts.account.tries)
     return KerberosIdentityStatus(
         conditions=conditions(findings, previous.conditions, generation=subject.generation, now=now),
         keytab=None if isinstance(facts.keytab, AgentError) else KeytabStatus(entries=facts.keytab.entries()),
         kdc=_kdc(facts),
         ticket=_ticket(facts),
-        last_check_time=previous.last_check_time if facts.kept else now,
+        last_check_time=now,
+        last_key_use_time=now if tried else previous.last_key_use_time,
         next_check_time=next_check(findings, subject.spec.check_interval, now),
     )
 

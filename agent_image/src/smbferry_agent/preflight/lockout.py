@@ -13,9 +13,10 @@ from smbferry_agent.preflight.identity_facts import Refusal
 from smbferry_api.conditions import ConditionType, find
 from smbferry_api.fields import format_time, parse_duration
 from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus, KeytabEntry
-from smbferry_api.reasons import KEYTAB_AHEAD, KEYTAB_STALE, PREAUTH_FAILED, SALT_MISMATCH, by_name
+from smbferry_api.reasons import KEYTAB_STALE, PREAUTH_FAILED, SALT_MISMATCH, by_name
 
-_KEY_REFUSED: Final = frozenset(r.name for r in (KEYTAB_STALE, KEYTAB_AHEAD, PREAUTH_FAILED, SALT_MISMATCH))
+# Not KeytabAhead: its older key works, and a right key clears the count of wrong ones.
+_KEY_REFUSED: Final = frozenset(r.name for r in (KEYTAB_STALE, PREAUTH_FAILED, SALT_MISMATCH))
 _NOTE: Final = " The keytab is still the same, so"
 
 
@@ -28,9 +29,9 @@ def kept_refusal(
 ) -> Refusal | None:
     """The earlier verdict, where the key must not be tried again yet."""
     verdict = find(previous.conditions, ConditionType.KVNO_MISMATCH) if previous else None
-    if previous is None or verdict is None or verdict.reason not in _KEY_REFUSED or previous.last_check_time is None:
+    if previous is None or verdict is None or verdict.reason not in _KEY_REFUSED or not previous.last_key_use_time:
         return None
-    again = previous.last_check_time + parse_duration(spec.check_interval)
+    again = previous.last_key_use_time + parse_duration(spec.check_interval)
     entries = previous.keytab.entries if previous.keytab else ()
     changed = verdict.observed_generation != generation or not same_entries(entries, keytab.entries())
     if changed or now >= again:

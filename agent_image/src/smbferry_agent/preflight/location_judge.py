@@ -1,0 +1,158 @@
+"""Judges the facts of a location: one finding per condition. Pure."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from smbferry_agent.errors import AgentError
+from smbferry_agent.kerberos.enctypes import name_of
+from smbferry_agent.kerberos.facts import Ticket
+from smbferry_agent.kerberos.messages import ErrorCode
+from smbferry_agent.preflight.findings import Finding, bad, good, ordered
+from smbferry_agent.preflight.identity_judge import reason_of_lookup
+from smbferry_agent.preflight.location_facts import LocationFacts, ServerNames, TicketRefusal
+from smbferry_api.conditions import LOCATION_CHECKS, ConditionType
+from smbferry_api.fields import format_time
+from smbferry_api.location import SmbLocationSpec
+from smbferry_api.reasons import (
+    ACCESS_DENIED,
+    CIPHER_NOT_OFFERED,
+    CLOCK_SKEW,
+    DESTINATION_FULL,
+    DIALECT_REFUSED,
+    ENCRYPTION_NOT_SUPPORTED,
+    ENCTYPE_REFUSED,
+    GUEST_REFUSED,
+    KDC_ERROR,
+    KDC_UNREACHABLE,
+    LOGON_REFUSED,
+    MUTUAL_AUTHENTICATION_FAILED,
+    PATH_IS_REPARSE_POINT,
+    PATH_NOT_FOUND,
+    PLAINTEXT_REPLY,
+    PROTOCOL_VIOLATION,
+    REACHABLE,
+    RESOLVED,
+    REVERSE_RECORD_WRONG,
+    SERVER_KEY_MISMATCH,
+    SERVICE_PRINCIPAL_UNKNOWN,
+    SESSION_ENCRYPTED,
+    SHARE_NOT_FOUND,
+    SHARE_OPENED,
+    SPEC_INVALID,
+    TICKET_EXPIRED,
+    TICKET_ISSUED,
+    TICKET_MISSING,
+    Reason,
+)
+from smbferry_engine import ShareFacts
+
+# Which check an error of the engine belongs to; any other is the server's reachability.
+_CHECK_OF: Final[dict[str, ConditionType]] = {
+    reason.name: type_
+    for type_, reasons in {
+        ConditionType.TICKET_ACQUIRED: (
+            CLOCK_SKEW,
+            ENCTYPE_REFUSED,
+            KDC_UNREACHABLE,
+            SERVICE_PRINCIPAL_UNKNOWN,
+            TICKET_EXPIRED,
+            TICKET_MISSING,
+        ),
+        # No encrypted session came about.
+        ConditionType.ENCRYPTED: (
+            CIPHER_NOT_OFFERED,
+            DIALECT_REFUSED,
+            ENCRYPTION_NOT_SUPPORTED,
+            GUEST_REFUSED,
+            LOGON_REFUSED,
+            MUTUAL_AUTHENTICATION_FAILED,
+            PLAINTEXT_REPLY,
+            PROTOCOL_VIOLATION,
+            SERVER_KEY_MISMATCH,
+        ),
+        ConditionType.SHARE_ACCESSIBLE: (
+            ACCESS_DENIED,
+            DESTINATION_FULL,
+            PATH_IS_REPARSE_POINT,
+            PATH_NOT_FOUND,
+            SHARE_NOT_FOUND,
+        ),
+    }.items()
+    for reason in reasons
+}
+_REASON_OF_CODE: Final[dict[int, Reason]] = {
+    ErrorCode.SERVICE_UNKNOWN: SERVICE_PRINCIPAL_UNKNOWN,
+    ErrorCode.PRINCIPAL_NOT_UNIQUE: SERVICE_PRINCIPAL_UNKNOWN,
+    ErrorCode.ENCTYPE_UNSUPPORTED: ENCTYPE_REFUSED,
+    ErrorCode.CLOCK_SKEW: CLOCK_SKEW,
+}
+
+
+def judge_location(spec: SmbLocationSpec, facts: LocationFacts) -> tuple[Finding, ...]:
+    """A finding for each of LOCATION_CHECKS, in their order."""
+    return ordered(_findings(spec, facts), LOCATION_CHECKS)
+
+
+def _findings(spec: SmbLocationSpec, facts: LocationFacts) -> Iterator[Finding]:
+    yield _dns(facts.names)
+    failed: ConditionType | None = None
+    if isinstance(facts.share, AgentError):
+        failed = _CHECK_OF.get(facts.share.reason.name, ConditionType.SERVER_REACHABLE)
+        yield bad(failed, facts.share.reason, facts.share.message)
+    if failed is not ConditionType.TICKET_ACQUIRED and (ticket := _ticket(spec, facts)):
+        yield ticket
+    yield from _passed(spec, facts, failed)
+
+
+def _dns(names: ServerNames) -> Finding:
+    type_, lookup = ConditionType.DNS_READY, names.lookup
+    if not lookup.found:
+        return bad(type_, reason_of_lookup(lookup), f"Expected an address; {lookup.describe()}.")
+    if not names.addresses:
+        return bad(
+            type_, SPEC_INVALID, f"spec.server {lookup.name} leads to {'; '.join(names.refused)}, which is refused."
+        )
+    ptr = names.reverse
+    if ptr is not None and ptr.found and not any(a.lower() == lookup.name.rstrip(".").lower() for a in ptr.answers):
+        message = f"{lookup.describe()}. The reverse record of {ptr.name} names {', '.join(ptr.answers)}."
+        return good(type_, REVERSE_RECORD_WRONG, message)
+    return good(type_, RESOLVED, f"{lookup.describe()}.")
+
+
+def _ticket(spec: SmbLocationSpec, facts: LocationFacts) -> Finding | None:
+    type_, ticket = ConditionType.TICKET_ACQUIRED, facts.ticket
+    if facts.identity is not None:
+        message = f"The identity {spec.identity_ref.name} has no ticket: {facts.identity.message}"
+        return bad(type_, facts.identity.reason, message)
+    if isinstance(ticket, Ticket):
+        until = format_time(ticket.end_time)
+        return good(type_, TICKET_ISSUED, f"A ticket for {ticket.server} ({name_of(ticket.enctype)}) until {until}.")
+    if isinstance(ticket, TicketRefusal):
+        return bad(type_, *_of_code(spec, ticket))
+    return None
+
+
+def _of_code(spec: SmbLocationSpec, refusal: TicketRefusal) -> tuple[Reason, str]:
+    if refusal.code is None:
+        return KDC_UNREACHABLE, f"No ticket for {spec.target}: {refusal.detail}."
+    reason = _REASON_OF_CODE.get(refusal.code, KDC_ERROR)
+    return reason, f"The KDC gave no ticket for {spec.target}: {ErrorCode.describe(refusal.code)}."
+
+
+def _passed(spec: SmbLocationSpec, facts: LocationFacts, failed: ConditionType | None) -> Iterator[Finding]:
+    """What a success, or a later failure, proves."""
+    share = facts.share if isinstance(facts.share, ShareFacts) else None
+    server = f"{spec.server}:{spec.port}"
+    later = (ConditionType.ENCRYPTED, ConditionType.SHARE_ACCESSIBLE)
+    if facts.connected and (failed is None or failed in later):
+        yield good(ConditionType.SERVER_REACHABLE, REACHABLE, f"{server} accepted the connection.")
+    if share:
+        seen = share.evidence
+        demanded = "demands" if seen.share_encryption_required else "does not demand"
+        message = f"SMB {seen.dialect} with {seen.cipher}; the share {demanded} encryption of its own."
+        yield good(ConditionType.ENCRYPTED, SESSION_ENCRYPTED, message)
+        access = ", ".join(share.maximal_access_names)
+        opened = rf"\\{spec.server}\{spec.share}{spec.path.replace('/', chr(92))}"
+        yield good(ConditionType.SHARE_ACCESSIBLE, SHARE_OPENED, f"{opened} was opened; granted: {access}.")
+    elif failed is ConditionType.SHARE_ACCESSIBLE:
+        yield good(ConditionType.ENCRYPTED, SESSION_ENCRYPTED, "The session is encrypted with a permitted cipher.")

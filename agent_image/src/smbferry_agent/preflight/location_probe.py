@@ -1,0 +1,105 @@
+"""Gathers the facts of a location: names, tickets, and what the server shows. All IO of the check is here."""
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from smbferry_agent.engine_errors import convert
+from smbferry_agent.errors import AgentError
+from smbferry_agent.kerberos.libkrb5 import KerberosError
+from smbferry_agent.kerberos.session import KerberosSession
+from smbferry_agent.preflight.findings import error_of, first_failure
+from smbferry_agent.preflight.identity_probe import IdentitySubject, checked_identity
+from smbferry_agent.preflight.location_facts import LocationFacts, ServerNames, TicketRefusal
+from smbferry_agent.preflight.server_names import look_up_server
+from smbferry_agent.resolve import Resolver
+from smbferry_api.location import SmbLocationSpec, SmbLocationStatus
+from smbferry_api.reasons import SERVER_REFUSED, SERVER_UNREACHABLE
+from smbferry_engine import Endpoint, EngineError, ShareFacts, probe_share
+
+_PROBE_DEADLINE: Final = 10.0
+_CONNECT_TIMEOUT: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class LocationSubject:
+    """A location to check with its identity; the error where there is no such identity."""
+
+    spec: SmbLocationSpec
+    generation: int
+    identity: IdentitySubject | AgentError
+    previous: SmbLocationStatus | None = None
+
+
+def probe_location(subject: LocationSubject, now: datetime) -> LocationFacts:
+    """All facts that can be had."""
+    resolver = Resolver(subject.spec.nameservers)
+    names = look_up_server(resolver, subject.spec.server, with_reverse=True)
+    if isinstance(subject.identity, AgentError):
+        return _without_ticket(subject.spec, names, identity=subject.identity)
+    with checked_identity(subject.identity, now) as checked:
+        failure = first_failure(checked.findings)
+        if failure or checked.session is None:
+            return _without_ticket(subject.spec, names, identity=error_of(failure) if failure else None)
+        try:
+            ticket = checked.session.service_ticket(subject.spec.target)
+        except KerberosError as error:
+            return _without_ticket(subject.spec, names, refusal=TicketRefusal(error.code, str(error)))
+        if not names.addresses:
+            return LocationFacts(names, ticket=ticket)
+        share = _probe_share(endpoint(subject.spec, subject.spec.path, names.addresses, checked.session))
+        return LocationFacts(names, ticket=ticket, share=share, connected=True)
+
+
+def endpoint(spec: SmbLocationSpec, path: str, addresses: tuple[str, ...], session: KerberosSession) -> Endpoint:
+    """The location as the engine takes it, with the session's tickets."""
+    return Endpoint(
+        server=spec.server.rstrip("."),
+        port=spec.port,
+        share=spec.share,
+        path=path,
+        addresses=addresses,
+        service_principal=spec.target.partition("@")[0],
+        principal=session.principal,
+        ccache=session.ccache,
+        krb5_config=str(session.krb5_config),
+        ciphers=tuple(spec.ciphers),
+        dialects=tuple(spec.dialects),
+    )
+
+
+def _probe_share(target: Endpoint) -> ShareFacts | AgentError:
+    try:
+        return probe_share(target, deadline_seconds=_PROBE_DEADLINE)
+    except EngineError as error:
+        return convert(error)
+
+
+def _without_ticket(
+    spec: SmbLocationSpec,
+    names: ServerNames,
+    *,
+    identity: AgentError | None = None,
+    refusal: TicketRefusal | None = None,
+) -> LocationFacts:
+    """Without a ticket there is still the TCP connection to be tried, so that one check tells all it can."""
+    share = _try_connect(names.addresses, spec.port) if names.addresses else None
+    connected = bool(names.addresses) and share is None
+    return LocationFacts(names, identity=identity, ticket=refusal, share=share, connected=connected)
+
+
+def _try_connect(addresses: Sequence[str], port: int) -> AgentError | None:
+    ends: list[str] = []
+    refused = True
+    for address in addresses:
+        try:
+            socket.create_connection((address, port), _CONNECT_TIMEOUT).close()
+        except OSError as error:
+            refused = refused and isinstance(error, ConnectionRefusedError)
+            ends.append(f"{address}: {error.strerror or 'no answer in time'}")
+        else:
+            return None
+    reason = SERVER_REFUSED if refused else SERVER_UNREACHABLE
+    return AgentError(reason, f"Expected a connection to port {port}; {'; '.join(ends)}.")

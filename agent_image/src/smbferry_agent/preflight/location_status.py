@@ -1,0 +1,45 @@
+"""What a check of a location leaves in its status. Pure."""
+
+from datetime import datetime
+
+from smbferry_agent.errors import AgentError
+from smbferry_agent.preflight.findings import Finding, conditions
+from smbferry_agent.preflight.identity_status import next_check
+from smbferry_agent.preflight.location_facts import LocationFacts
+from smbferry_agent.preflight.location_probe import LocationSubject
+from smbferry_api.location import ServerStatus, SmbLocationStatus, SpaceStatus
+from smbferry_engine import ShareFacts
+
+
+def location_status(
+    subject: LocationSubject, facts: LocationFacts, findings: tuple[Finding, ...], now: datetime
+) -> SmbLocationStatus:
+    """The fields that the agent owns."""
+    previous = subject.previous or SmbLocationStatus()
+    share = facts.share if isinstance(facts.share, ShareFacts) else None
+    identity = subject.identity
+    return SmbLocationStatus(
+        conditions=conditions(findings, previous.conditions, generation=subject.generation, now=now),
+        server=_server(facts, share, now),
+        space=SpaceStatus(free_bytes=share.free_bytes, total_bytes=share.total_bytes) if share else None,
+        maximal_access=", ".join(share.maximal_access_names) if share else None,
+        identity_generation=None if isinstance(identity, AgentError) else identity.generation,
+        last_check_time=now,
+        next_check_time=next_check(findings, subject.spec.check_interval, now),
+    )
+
+
+def _server(facts: LocationFacts, share: ShareFacts | None, now: datetime) -> ServerStatus | None:
+    if share is None:
+        return ServerStatus(addresses=facts.names.addresses) if facts.names.addresses else None
+    seen = share.evidence
+    return ServerStatus(
+        addresses=facts.names.addresses,
+        dialect=seen.dialect,
+        cipher=seen.cipher,
+        signing=seen.signing,
+        encryption_required_by_share=seen.share_encryption_required,
+        max_read_size=seen.max_read_size,
+        max_write_size=seen.max_write_size,
+        clock_offset=f"{(share.server_system_time - now).total_seconds():+.1f}s",
+    )
