@@ -54,7 +54,7 @@ _SIGNING = {
     SigningAlgorithms.AES_GMAC: "AES-GMAC",
 }
 _WORKER_END = 5.0
-CHUNK = 1 << 20
+CHUNK = 2 << 20
 HANDSHAKE_DEADLINE = 30.0
 
 # KRB5_CONFIG is the process's, and two sides may need different ones.

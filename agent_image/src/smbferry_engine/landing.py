@@ -47,6 +47,7 @@ _WRITE_ACCESS = (
     | Access.SYNCHRONIZE
 )
 _FLUSH_FROM = 1 << 20
+_TEMPORARY_ATTEMPTS = 3
 _NOT_PERMITTED = frozenset({NtStatus.ACCESS_DENIED, NtStatus.INVALID_OWNER, NtStatus.PRIVILEGE_NOT_HELD})
 
 
@@ -134,9 +135,12 @@ async def land_in_one_frame(run: Run, path: str, file: SmallFile) -> FileError |
     content = [write_request(0, file.data)] if file.data else []
     security = security_requests(run, metadata)
     basic = basic_requests(metadata)
-    replies = await run.destination.lane.call(
+    run.landing[path] = call = run.destination.lane.call(
         _create(run, path, Disposition.CREATE), *content, *security, *basic, close_request()
     )
+    replies = await call
+    if replies[0].status != NtStatus.SUCCESS:
+        del run.landing[path]
     check(replies[0], "creating the file")
     try:
         at = 1 + len(content)
@@ -148,6 +152,8 @@ async def land_in_one_frame(run: Run, path: str, file: SmallFile) -> FileError |
     except (FileError, EngineError):
         await run.destination.delete(path, directory=False, readonly=True)
         raise
+    finally:
+        run.landing.pop(path, None)
     return incomplete
 
 
@@ -195,14 +201,13 @@ class Temporary:
     async def create(cls, run: Run, final: str) -> Self:
         """Open an empty temporary file for ``final``; what an earlier attempt left there is overwritten."""
         parent, name = split(final)
-        path = join(parent, temporary_name(run.run_id, name))
-        run.temporaries[path] = None
-        (reply,) = await run.destination.lane.call(_create(run, path, Disposition.OVERWRITE_IF))
-        try:
-            opened = decode_create(check(reply, "creating a temporary file").message)
-        except FileError:
-            del run.temporaries[path]
-            raise
+        for attempt in range(_TEMPORARY_ATTEMPTS):
+            path = join(parent, temporary_name(run.run_id, name, attempt))
+            (reply,) = await run.destination.lane.call(_create(run, path, Disposition.OVERWRITE_IF))
+            if reply.status != NtStatus.SHARING_VIOLATION:
+                break
+        opened = decode_create(check(reply, "creating a temporary file").message)
+        run.temporaries[path] = opened.file_id
         return cls(run, path, opened.file_id, final)
 
     async def write(self, data: bytes) -> None:

@@ -82,10 +82,13 @@ def case_key(name: str) -> str:
     return "".join(upper if len(upper := char.upper()) == 1 else char for char in name)
 
 
-def temporary_name(run_id: str, name: str) -> str:
-    """Where the content of ``name`` is gathered: the same for one run and name, so that a next attempt finds it."""
+def temporary_name(run_id: str, name: str, attempt: int = 0) -> str:
+    """Where the content of ``name`` is gathered: the same for one run and name, so that a next attempt finds it.
+
+    A higher ``attempt`` gives another name, for when a dead client's open still holds the first.
+    """
     run = blake3(run_id.encode()).hexdigest(_RUN_PART // 2)
-    target = blake3(case_key(name).encode("utf-16-le", "surrogatepass")).hexdigest(_NAME_PART)
+    target = blake3(case_key(name).encode("utf-16-le", "surrogatepass") + bytes(attempt)).hexdigest(_NAME_PART)
     return f"{TEMPORARY_PREFIX}{run}-{target}"
 
 

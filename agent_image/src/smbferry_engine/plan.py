@@ -199,9 +199,11 @@ class DeleteLimit:
         """From ``100``, ``"100"`` or ``"10%"``; ValueError for anything else."""
         text = str(value).strip()
         number = text.removesuffix("%")
-        if not number.isascii() or not number.replace(".", "", 1).isdigit():
+        share = text.endswith("%")
+        digits = number.replace(".", "", 1) if share else number
+        if not digits.isascii() or not digits.isdigit():
             raise ValueError(f"maxDeletes: a count or a share such as 10% expected, found {value!r}")
-        if text.endswith("%"):
+        if share:
             percent = float(number)
             if percent > 100:  # noqa: PLR2004  # a hundred per cent is all
                 raise ValueError(f"maxDeletes: at most 100% expected, found {value!r}")

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 
 from smbferry_engine.core.tasks import Scheduler
-from smbferry_engine.model import Counters
+from smbferry_engine.model import Counters, Observer, Phase, PhaseState
 
 _WINDOW = 10.0
 _INTERVAL = 1.0
@@ -39,6 +39,33 @@ class Meter:
             self._counters.bytes_per_second = int(rate)
             left = max(0, self._counters.bytes.to_transfer - done)
             self._counters.eta_seconds = left / rate if rate > 0 else None
+
+
+class Phases:
+    """Tells an observer how far each step is; a run that stops leaves none of them running."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._running: list[Phase] = []
+
+    def begin(self, phase: Phase) -> None:
+        """A step begins."""
+        self._running.append(phase)
+        self._observer.phase(phase, PhaseState.RUNNING)
+
+    def end(self, phase: Phase) -> None:
+        """A step that began is done."""
+        self._running.remove(phase)
+        self._observer.phase(phase, PhaseState.SUCCEEDED)
+
+    def skip(self, phase: Phase) -> None:
+        """A step that this run does not have."""
+        self._observer.phase(phase, PhaseState.SKIPPED)
+
+    def fail_running(self) -> None:
+        """The run stops: what was under way has failed."""
+        while self._running:
+            self._observer.phase(self._running.pop(), PhaseState.FAILED)
 
 
 class Limiter:

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
+from smbferry_engine.core.calls import Call
 from smbferry_engine.core.sync import Gate
 from smbferry_engine.core.tasks import Scheduler
 from smbferry_engine.errors import FileError
@@ -20,7 +21,7 @@ from smbferry_engine.model import (
     VerifyMode,
 )
 from smbferry_engine.paths import display
-from smbferry_engine.progress import Limiter
+from smbferry_engine.progress import Limiter, Phases
 from smbferry_engine.share import Share
 from smbferry_engine.wire.create import Access
 from smbferry_engine.wire.directory import DirectoryEntry
@@ -43,7 +44,11 @@ class Extras:
 
 @dataclass(slots=True)
 class Run:
-    """The state of one transfer. Only the engine's one thread touches it."""
+    """The state of one transfer. Only the engine's one thread touches it.
+
+    ``temporaries`` are the paths of files being gathered with their open handles, ``landing`` the final names whose
+    compound is on its way: what a run that is stopped must not leave half-done.
+    """
 
     source: Share
     destination: Share
@@ -55,11 +60,16 @@ class Run:
     run_id: str
     counters: Counters = field(default_factory=Counters)
     failures: Counter[str] = field(default_factory=Counter)
-    temporaries: dict[str, None] = field(default_factory=dict)
+    temporaries: dict[str, bytes] = field(default_factory=dict)
+    landing: dict[str, Call] = field(default_factory=dict)
+    phases: Phases = field(init=False)
     extras: list[Extras] = field(default_factory=list)
     retained: set[str] = field(default_factory=set)
     source_incomplete: bool = False
     large: Gate = field(default_factory=lambda: Gate(LARGE_FILES_AT_ONCE))
+
+    def __post_init__(self) -> None:
+        self.phases = Phases(self.observer)
 
     @property
     def security_parts(self) -> int:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from smbferry_engine.cleanup import clean_up
 from smbferry_engine.connect import connect
 from smbferry_engine.core.group import run_all
 from smbferry_engine.core.sync import Queue
@@ -25,7 +26,6 @@ from smbferry_engine.model import (
     Options,
     Outcome,
     Phase,
-    PhaseState,
     Result,
     TransferMode,
     VerifyMode,
@@ -44,7 +44,6 @@ from smbferry_engine.work import FileItem, process
 FILES_IN_FLIGHT = 24
 FOLDERS_IN_FLIGHT = 8
 QUEUED_FILES = 5_000
-CLEAN_UP_SECONDS = 15.0
 
 
 def transfer(
@@ -121,7 +120,8 @@ def _drive(run: Run, driver: Driver, cancelled: Callable[[], bool]) -> Result:
     try:
         driver.run(_main(run), tick)
     except BaseException:
-        _clean_up(run, driver)
+        clean_up(run, driver)
+        run.phases.fail_running()
         raise
     finally:
         run.observer.progress(run.counters)
@@ -129,50 +129,25 @@ def _drive(run: Run, driver: Driver, cancelled: Callable[[], bool]) -> Result:
     return Result(run.counters, outcome, dict(run.failures))
 
 
-def _clean_up(run: Run, driver: Driver) -> None:
-    """Remove what a stopped run has begun, if the connection still allows it; else the next run's walk does."""
-    if run.destination.lane.failure is not None or not run.temporaries:
-        return
-    until = time.monotonic() + CLEAN_UP_SECONDS
-
-    def tick(_now: float) -> None:
-        if time.monotonic() > until:
-            raise EngineError(CANCELLED, "the clean-up took too long")
-
-    async def remove() -> None:
-        for path in list(run.temporaries):
-            try:
-                await run.destination.delete(path, directory=False, readonly=True)
-            except FileError:
-                continue  # still held open by the request that was cut off; the next run removes it
-
-    try:
-        driver.run(remove(), tick)
-    except EngineError:
-        return  # the error that stopped the run is the one to tell
-
-
 async def _main(run: Run) -> None:
-    phase = run.observer.phase
-    phase(Phase.PREPARE, PhaseState.RUNNING)
+    run.phases.begin(Phase.PREPARE)
     await check_root(run.source, "source")
     await check_root(run.destination, "destination")
     await _walk_and_copy(run)
     if run.options.verify_mode is VerifyMode.POINT_IN_TIME_CONSISTENT and not run.options.dry_run:
         await _verify_trees(run)
     if removes(run.options):
-        phase(Phase.DELETE, PhaseState.RUNNING)
+        run.phases.begin(Phase.DELETE)
         judge(run)
         if not run.options.dry_run:
             await prune(run)
-        phase(Phase.DELETE, PhaseState.SUCCEEDED)
+        run.phases.end(Phase.DELETE)
     else:
-        phase(Phase.DELETE, PhaseState.SKIPPED)
+        run.phases.skip(Phase.DELETE)
 
 
 async def _walk_and_copy(run: Run) -> None:
     """Walkers fill the queue while workers empty it."""
-    phase = run.observer.phase
     queue: Queue[FileItem] = Queue(QUEUED_FILES)
     root = Folder("", None, None, None, frozenset(), 0)
     walker = Walker(run, root, queue)
@@ -180,27 +155,30 @@ async def _walk_and_copy(run: Run) -> None:
     async def walk() -> None:
         await run_all(run.scheduler, [walker.run() for _ in range(FOLDERS_IN_FLIGHT)])
         queue.close()
-        phase(Phase.PREPARE, PhaseState.SUCCEEDED)
+        run.phases.end(Phase.PREPARE)
 
     async def work() -> None:
         while (item := await queue.get()) is not None:
             await process(run, item)
 
-    phase(Phase.TRANSFER, PhaseState.RUNNING)
-    phase(Phase.VERIFY, PhaseState.RUNNING if run.verifies_each else PhaseState.SKIPPED)
+    run.phases.begin(Phase.TRANSFER)
+    if run.verifies_each:
+        run.phases.begin(Phase.VERIFY)
+    elif run.options.verify_mode is VerifyMode.NONE:
+        run.phases.skip(Phase.VERIFY)
     tasks: list[Coroutine[Any, None, None]] = [walk(), *(work() for _ in range(FILES_IN_FLIGHT))]
     try:
         await run_all(run.scheduler, tasks)
     except FileError as error:
         raise EngineError(ACCESS_DENIED, f"the transfer's root folder: {error.message}") from error
-    phase(Phase.TRANSFER, PhaseState.SUCCEEDED)
+    run.phases.end(Phase.TRANSFER)
     if run.verifies_each:
-        phase(Phase.VERIFY, PhaseState.SUCCEEDED)
+        run.phases.end(Phase.VERIFY)
 
 
 async def _verify_trees(run: Run) -> None:
     """Read both whole trees and compare them, after everything has been copied."""
-    run.observer.phase(Phase.VERIFY, PhaseState.RUNNING)
+    run.phases.begin(Phase.VERIFY)
 
     def differs(path: str, message: str) -> None:
         run.fail(path, "File", "Verify", FileError(FileReason.HASH_MISMATCH, message))
@@ -208,4 +186,4 @@ async def _verify_trees(run: Run) -> None:
     totals = await compare_trees(run.scheduler, run.source, run.destination, run.filters, differs)
     run.counters.files.verified += totals.files
     run.counters.directories.verified += totals.directories
-    run.observer.phase(Phase.VERIFY, PhaseState.SUCCEEDED)
+    run.phases.end(Phase.VERIFY)

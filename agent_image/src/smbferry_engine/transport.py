@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 ANSWER_DEADLINE = 45.0
 IDLE_ECHO = 60.0
+# A server that says of a request that it takes longer (flushing a large file) gets this many times as long.
+_PATIENCE_WHEN_TOLD = 6
 TICK = 0.25
 _FRAMES_PER_TURN = 32
 _SOCKET_BUFFER = 4 << 20
@@ -91,12 +93,10 @@ class Channel:
             self._last_heard = now
         self._was_waiting = waiting
         silent = now - self._last_heard
-        if waiting and silent > self._deadline:
-            self.fail(
-                EngineError(
-                    DEADLINE_EXCEEDED, f"an answer from {self.peer} within {self._deadline:.0f} s expected, none came"
-                )
-            )
+        patience = self._deadline * (_PATIENCE_WHEN_TOLD if self.lane.told_to_wait else 1)
+        if waiting and silent > patience:
+            message = f"an answer from {self.peer} within {patience:.0f} s expected, none came"
+            self.fail(EngineError(DEADLINE_EXCEEDED, message))
         elif not waiting and not self.lane.busy and self._last_heard and silent > IDLE_ECHO:
             self.lane.call(empty_request(Command.ECHO))
 

@@ -66,6 +66,7 @@ class Lane:
         self._chunk = chunk
         self._backlog: deque[Call] = deque()
         self._outstanding: dict[int, tuple[Call, int]] = {}
+        self._interim: set[int] = set()
 
     @property
     def busy(self) -> bool:
@@ -76,6 +77,11 @@ class Lane:
     def waiting(self) -> bool:
         """Whether the server owes an answer."""
         return bool(self._outstanding)
+
+    @property
+    def told_to_wait(self) -> bool:
+        """Whether the server has said of something outstanding that it takes longer (3.2.5.1.5)."""
+        return bool(self._interim)
 
     def read_limit(self) -> int:
         """The most bytes that one READ may ask for just now; few credits make it small, never zero."""
@@ -199,8 +205,10 @@ class Lane:
         if header.status == NtStatus.PENDING:
             if not header.flags & FLAG_ASYNC:
                 raise ProtocolError("an interim reply that is asynchronous expected")
+            self._interim.add(header.message_id)
             return False, False
         del self._outstanding[header.message_id]
+        self._interim.discard(header.message_id)
         self.credits.answered(request.charge)
         if single and call.keep_buffer and header.status == NtStatus.SUCCESS:
             call.answer(index, Reply(header.status, memoryview(frame.buffer)[start:end], frame.buffer))
@@ -216,14 +224,20 @@ class Lane:
         if self.breaks > _MAX_BREAKS:
             raise ProtocolError(f"at most {_MAX_BREAKS} unsolicited messages expected, found more")
 
+    def drop_unsent(self, error: BaseException) -> None:
+        """Fail every call that has not been sent yet; those that have been are still answered."""
+        unsent, self._backlog = self._backlog, deque()
+        for call in unsent:
+            call.fail(error)
+
     def fail(self, error: BaseException) -> None:
         """The connection is gone: every call, now and later, ends with ``error``."""
         if self.failure is not None:
             return
         self.failure = error
-        calls = {id(call): call for call, _ in self._outstanding.values()}
-        calls.update((id(call), call) for call in self._backlog)
+        self.drop_unsent(error)
+        sent = {id(call): call for call, _ in self._outstanding.values()}
         self._outstanding.clear()
-        self._backlog.clear()
-        for call in calls.values():
+        self._interim.clear()
+        for call in sent.values():
             call.fail(error)

@@ -1,0 +1,46 @@
+"""After a run was stopped: nothing half-done stays under a final name, and no temporary file stays at all.
+
+If the connection is gone this can't be done; then the server drops the handles, and the next run's walk removes what is
+left. What is tried here is bounded in time.
+"""
+
+import contextlib
+import time
+
+from smbferry_engine.core.calls import close_request
+from smbferry_engine.errors import CANCELLED, EngineError, FileError
+from smbferry_engine.run import Run
+from smbferry_engine.transport import Driver
+from smbferry_engine.wire.status import NtStatus
+
+CLEAN_UP_SECONDS = 15.0
+
+
+def clean_up(run: Run, driver: Driver) -> None:
+    """Undo what the stopped run has begun. Never raises: the error that stopped the run is the one to tell."""
+    if run.destination.lane.failure is not None:
+        return
+    until = time.monotonic() + CLEAN_UP_SECONDS
+    too_long = EngineError(CANCELLED, "the clean-up took too long")
+
+    def tick(_now: float) -> None:
+        if time.monotonic() > until:
+            raise too_long
+
+    run.source.lane.drop_unsent(too_long)
+    run.destination.lane.drop_unsent(too_long)
+    with contextlib.suppress(EngineError):
+        driver.run(_undo(run), tick)
+
+
+async def _undo(run: Run) -> None:
+    for path, call in list(run.landing.items()):
+        with contextlib.suppress(FileError, EngineError):
+            replies = await call
+            created = replies[0].status == NtStatus.SUCCESS
+            if created and any(reply.status != NtStatus.SUCCESS for reply in replies[1:]):
+                await run.destination.delete(path, directory=False, readonly=True)
+    for path, file_id in list(run.temporaries.items()):
+        run.destination.lane.call(close_request(file_id))
+        with contextlib.suppress(FileError):
+            await run.destination.delete(path, directory=False, readonly=True)
