@@ -86,7 +86,7 @@ def test_the_operator_passes_restricted_too(kube: Kube) -> None:
 
 
 def left_in_cluster(kube: Kube) -> list[str]:
-    """Objects of ours anywhere in the cluster, once what is being deleted has gone. The lab's own nodes are not ours."""
+    """Objects of ours in the cluster, once what is being deleted has gone. The nodes of the lab are not ours."""
     kinds = "crd,clusterrole,clusterrolebinding,deployment,serviceaccount,role,rolebinding,job,pod,secret,configmap"
     until = time.monotonic() + 90
     while True:
