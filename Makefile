@@ -44,6 +44,7 @@ verify: $(VENV)/.done ## generated files, lint, types, layers
 	@$(VENV)/bin/ruff format --check -q $(CODE) || { echo 'run: make format'; exit 1; }
 	@$(VENV)/bin/ruff check -q $(CODE)
 	@$(VENV)/bin/mypy
+	@$(VENV)/bin/mypy lab/smblab $(wildcard lab/*.py) tests
 	@PYTHONPATH=crds/src:operator/src:agent_image/src:cli/src $(VENV)/bin/lint-imports --no-cache
 	@if command -v shellcheck >/dev/null; then git ls-files '*.sh' .ci/run | xargs shellcheck; else echo 'shellcheck is not installed: shell files not checked'; fi
 

@@ -78,4 +78,5 @@ class Scene:
 
 def _current(task: Object) -> str | None:
     status = task.get("status", {})
-    return status.get("activeRun") or status.get("lastRun", {}).get("name")
+    name = status.get("activeRun") or status.get("lastRun", {}).get("name")
+    return str(name) if name else None

@@ -26,7 +26,7 @@ def large(scene: Scene) -> None:
 
 def under_way(run: Object) -> bool:
     """Whether bytes have begun to move."""
-    return run.get("status", {}).get("counters", {}).get("bytes", {}).get("transferred", 0) > 0
+    return bool(run.get("status", {}).get("counters", {}).get("bytes", {}).get("transferred"))
 
 
 def start(scene: Scene, name: str) -> str:
