@@ -1,0 +1,1 @@
+"""The only part of the operator that speaks to the API server."""

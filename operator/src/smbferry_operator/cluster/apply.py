@@ -1,0 +1,68 @@
+"""Carries out a Decision. Every step may be repeated: names are deterministic and statuses are applied whole."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from smbferry_operator.cache import Cache
+from smbferry_operator.cluster.client import Cluster
+from smbferry_operator.cluster.errors import ClusterError, ConflictError, NotFoundError
+from smbferry_operator.cluster.events import build_event
+from smbferry_operator.decide.decision import Decision, Event
+from smbferry_operator.model import Key, Kind, Manifest, Meta
+
+logger = logging.getLogger(__name__)
+
+
+class Applier:
+    """Writes to the cluster, and what comes back into the cache, so that the next decision sees it."""
+
+    def __init__(self, cluster: Cluster, cache: Cache, clock: Callable[[], datetime], instance: str) -> None:
+        self._cluster = cluster
+        self._cache = cache
+        self._clock = clock
+        self._instance = instance
+
+    async def carry_out(self, key: Key, about: Meta, decision: Decision) -> None:
+        """Does what was decided about an object.
+
+        Raises:
+            RefusedError: the API server does not accept an object; nothing after it was done.
+            ClusterError: to be repeated.
+        """
+        for body in decision.apply:
+            await self._cluster.apply(body)
+        for body in decision.create:
+            await self._create(body)
+        for other in decision.delete:
+            await self._cluster.delete(other)
+        if decision.status is not None and not await self._write_status(key, about, decision.status.as_json()):
+            return
+        for event in decision.events:
+            await self._post(key, about, event)
+
+    async def _create(self, body: Manifest) -> None:
+        try:
+            created = await self._cluster.create(body)
+        except ConflictError:
+            logger.info("%s %s exists already", body["kind"], body["metadata"]["name"])
+            return
+        if body["kind"] in set(Kind):
+            self._cache.put(Kind(body["kind"]), created)
+
+    async def _write_status(self, key: Key, about: Meta, status: Manifest) -> bool:
+        """Whether the object is still there."""
+        try:
+            written = await self._cluster.apply_status(key, about.uid, status)
+        except (NotFoundError, ConflictError):
+            return False
+        self._cache.put(key.kind, written)
+        return True
+
+    async def _post(self, key: Key, about: Meta, event: Event) -> None:
+        """Events are a courtesy: one that can't be posted is logged and must not repeat the whole reconcile."""
+        logger.info("%s: %s: %s", key, event.reason, event.message)
+        try:
+            await self._cluster.create(build_event(key, about, event, self._clock(), self._instance))
+        except ClusterError as error:
+            logger.warning("%s: its Event could not be posted: %s", key, error)

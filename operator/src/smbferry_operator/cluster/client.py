@@ -1,0 +1,212 @@
+"""A small client over the official one's transport and credentials: paths and JSON in, JSON out, our own errors.
+
+Blocking calls run in threads; nothing else in the operator blocks.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import urllib3
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+
+from smbferry_api import API_VERSION
+from smbferry_api.crd import KINDS
+from smbferry_api.names import FIELD_MANAGER_OPERATOR
+from smbferry_operator.cluster.errors import (
+    ClusterError,
+    ConflictError,
+    NotFoundError,
+    RefusedError,
+    UnavailableError,
+)
+from smbferry_operator.model import Key, Kind, Manifest
+
+logger = logging.getLogger(__name__)
+
+R = TypeVar("R")
+
+REQUEST_TIMEOUT: Final = 60.0
+PAGE: Final = 500
+APPLY: Final = "application/apply-patch+yaml"
+JSON: Final = "application/json"
+
+NOT_FOUND: Final = 404
+CONFLICT: Final = 409
+
+_COLLECTIONS: Final[dict[str, tuple[str, str]]] = {
+    **{kind.kind: (f"/apis/{API_VERSION}", kind.plural) for kind in KINDS},
+    "Job": ("/apis/batch/v1", "jobs"),
+    "Pod": ("/api/v1", "pods"),
+    "ServiceAccount": ("/api/v1", "serviceaccounts"),
+    "Event": ("/apis/events.k8s.io/v1", "events"),
+    "Role": ("/apis/rbac.authorization.k8s.io/v1", "roles"),
+    "RoleBinding": ("/apis/rbac.authorization.k8s.io/v1", "rolebindings"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All objects of a kind, and as of when."""
+
+    items: list[Manifest]
+    version: int
+
+
+def collection_path(kind: str, namespace: str | None) -> str:
+    """Where the objects of a kind are, in one namespace or in all."""
+    base, plural = _COLLECTIONS[kind]
+    return f"{base}/namespaces/{namespace}/{plural}" if namespace else f"{base}/{plural}"
+
+
+class Cluster:
+    """The API server."""
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self._api = api
+
+    @classmethod
+    def connect(cls, connections: int) -> "Cluster":
+        """Takes the pod's own credentials, or outside of a cluster those of KUBECONFIG.
+
+        Raises:
+            ClusterError: neither is there.
+        """
+        configuration = client.Configuration()
+        try:
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # the client publishes no types for it
+        except config.ConfigException:
+            try:
+                config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # the client publishes no types for it
+            except (config.ConfigException, OSError) as error:
+                raise ClusterError(
+                    f"no credentials for an API server: neither a pod's service account nor KUBECONFIG ({error})"
+                ) from error
+        configuration.connection_pool_maxsize = connections
+        return cls(client.ApiClient(configuration))
+
+    async def create(self, body: Manifest) -> Manifest:
+        """Creates an object.
+
+        Raises:
+            ConflictError: one of this name exists.
+            RefusedError: it is not acceptable.
+            UnavailableError: to be repeated.
+        """
+        path = collection_path(body["kind"], body["metadata"]["namespace"])
+        query = {"fieldManager": FIELD_MANAGER_OPERATOR}
+        return await self._call(lambda: self._request("POST", path, query, body), body["kind"])
+
+    async def apply(self, body: Manifest) -> Manifest:
+        """Creates or changes an object by server-side apply, winning conflicts: it is ours.
+
+        Raises:
+            RefusedError: it is not acceptable.
+            UnavailableError: to be repeated.
+        """
+        meta = body["metadata"]
+        path = f"{collection_path(body['kind'], meta['namespace'])}/{meta['name']}"
+        return await self._call(lambda: self._request("PATCH", path, _APPLYING, body), body["kind"])
+
+    async def apply_status(self, key: Key, uid: str, status: Manifest) -> Manifest:
+        """Writes our part of a status; the uid keeps it from a namesake.
+
+        Raises:
+            NotFoundError: the object is gone.
+            ConflictError: it is another object by now.
+            UnavailableError: to be repeated.
+        """
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": key.kind.value,
+            "metadata": {"name": key.name, "namespace": key.namespace, "uid": uid},
+            "status": status,
+        }
+        path = f"{collection_path(key.kind, key.namespace)}/{key.name}/status"
+        return await self._call(lambda: self._request("PATCH", path, _APPLYING, body), f"{key.kind} status")
+
+    async def delete(self, key: Key) -> None:
+        """Deletes an object in the background; one that is gone is fine.
+
+        Raises:
+            UnavailableError: to be repeated.
+        """
+        path = f"{collection_path(key.kind, key.namespace)}/{key.name}"
+        query = {"propagationPolicy": "Background"}
+        try:
+            await self._call(lambda: self._request("DELETE", path, query, None), key.kind)
+        except NotFoundError:
+            return
+
+    async def list(self, kind: Kind, namespace: str | None, selector: str = "") -> Listing:
+        """All objects of a kind, in pages.
+
+        Raises:
+            NotFoundError: the API server does not know the kind.
+            UnavailableError: to be repeated.
+        """
+        return await self._call(lambda: self._list(kind, namespace, selector), f"list of {kind}")
+
+    def _list(self, kind: Kind, namespace: str | None, selector: str) -> Listing:
+        items: list[Manifest] = []
+        query = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {})
+        while True:
+            page = self._request("GET", collection_path(kind, namespace), query, None)
+            items += page["items"]
+            following = page["metadata"].get("continue")
+            if not following:
+                return Listing(items, int(page["metadata"]["resourceVersion"]))
+            query["continue"] = following
+
+    async def _call(self, request: Callable[[], R], what: str) -> R:
+        try:
+            return await asyncio.to_thread(request)
+        except ApiException as error:
+            raise _converted(error, what) from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise UnavailableError(f"{what}: the API server could not be reached: {error}") from error
+
+    def _request(self, method: str, path: str, query: dict[str, str], body: Manifest | None) -> Manifest:
+        headers = {"Accept": JSON, "Content-Type": APPLY if method == "PATCH" else JSON}
+        request = self._api.param_serialize(
+            method,
+            path,
+            query_params=list(query.items()),
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        response = self._api.call_api(*request, _request_timeout=REQUEST_TIMEOUT)
+        text = response.read()  # type: ignore[no-untyped-call] # the client publishes no types for it
+        if not 200 <= response.status <= 299:  # noqa: PLR2004 - HTTP's success class
+            raise ApiException(status=response.status, reason=response.reason, body=text.decode(errors="replace"))
+        answer: Manifest = json.loads(text)
+        return answer
+
+
+_APPLYING: Final = {"fieldManager": FIELD_MANAGER_OPERATOR, "force": "true"}
+
+
+def _converted(error: ApiException, what: str) -> ClusterError:
+    message = _message(error)
+    if error.status == NOT_FOUND:
+        return NotFoundError(f"{what}: {message}")
+    if error.status == CONFLICT:
+        return ConflictError(f"{what}: {message}")
+    if error.status in {400, 422}:
+        return RefusedError(what, message, permanent=True)
+    if error.status in {401, 403}:
+        return RefusedError(what, message, permanent=False)
+    return UnavailableError(f"{what}: the API server answered {error.status}: {message}")
+
+
+def _message(error: ApiException) -> str:
+    try:
+        status: Any = json.loads(error.body or "")
+        return str(status["message"])
+    except (ValueError, KeyError, TypeError):
+        return str(error.body or error.reason)[:500]

@@ -1,0 +1,30 @@
+"""What can go wrong towards the API server, in our own words."""
+
+
+class ClusterError(Exception):
+    """The API server could not be asked, or answered with an error."""
+
+    expected = True
+    """It speaks for itself: no traceback is logged."""
+
+
+class UnavailableError(ClusterError):
+    """No answer, or one that asks for patience (429, 5xx): to be repeated."""
+
+
+class NotFoundError(ClusterError):
+    """The object, or the kind itself, is not there."""
+
+
+class ConflictError(ClusterError):
+    """The object exists already, or is not the one that was meant."""
+
+
+class RefusedError(ClusterError):
+    """The object is not acceptable as it stands, or not now."""
+
+    def __init__(self, what: str, message: str, *, permanent: bool) -> None:
+        super().__init__(f"{what}: {message}")
+        self.what = what
+        self.message = message
+        self.permanent = permanent

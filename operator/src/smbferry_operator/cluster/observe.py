@@ -1,0 +1,198 @@
+"""Gathers, from the cache, what a decision looks at. No request is made: what is cached is at most moments old."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from smbferry_api.conditions import ConditionType, find
+from smbferry_api.names import LABEL_OWNER_UID
+from smbferry_api.reasons import RUN_QUEUED
+from smbferry_api.run import ResolvedTask
+from smbferry_api.run_status import RunState
+from smbferry_operator.cache import TAG_CHECK, TAG_QUEUED, TAG_WRITER, Cache
+from smbferry_operator.decide.destination import Destination
+from smbferry_operator.decide.naming import ANNOTATION_DESTINATION, ANNOTATION_OWNER_NAME
+from smbferry_operator.decide.observation import (
+    Claim,
+    Ends,
+    IdentityObservation,
+    LocationObservation,
+    RunObservation,
+    TaskObservation,
+)
+from smbferry_operator.model import Identity, Job, Key, Kind, Location, Manifest, Pod, Refusal, Run, Task
+from smbferry_operator.parse import (
+    InvalidObjectError,
+    parse_identity,
+    parse_job,
+    parse_location,
+    parse_meta,
+    parse_pod,
+    parse_run,
+    parse_task,
+)
+
+
+class Observer:
+    """Looks into the cache."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    def identity(self, key: Key, refusal: Refusal | None = None) -> IdentityObservation | None:
+        """An identity with its checks; None if it is gone.
+
+        Raises:
+            InvalidObjectError: its spec can't be used.
+        """
+        body = self._cache.get(key)
+        if body is None:
+            return None
+        identity = parse_identity(body)
+        jobs, pods = self._agents(key, identity.meta.uid)
+        return IdentityObservation(identity, jobs, pods, self._cache.count(TAG_CHECK), refusal)
+
+    def location(self, key: Key, refusal: Refusal | None = None) -> LocationObservation | None:
+        """A location with its identity and its checks; None if it is gone.
+
+        Raises:
+            InvalidObjectError: its spec can't be used.
+        """
+        body = self._cache.get(key)
+        if body is None:
+            return None
+        location = parse_location(body)
+        jobs, pods = self._agents(key, location.meta.uid)
+        identity = self._identity(key.namespace, location.spec.identity_ref.name)
+        return LocationObservation(location, identity, jobs, pods, self._cache.count(TAG_CHECK), refusal)
+
+    def task(self, key: Key) -> TaskObservation | None:
+        """A task with its locations and runs; None if it is gone.
+
+        Raises:
+            InvalidObjectError: its spec can't be used.
+        """
+        body = self._cache.get(key)
+        if body is None:
+            return None
+        task = parse_task(body)
+        runs = (self._run(run) for run in self._cache.referrers(key, Kind.RUN))
+        return TaskObservation(task, self._ends_of_task(task), tuple(run for run in runs if run is not None))
+
+    def run(
+        self, key: Key, reserved: Mapping[Key, Claim] | None = None, refusal: Refusal | None = None
+    ) -> RunObservation | None:
+        """A run with all that bears on it; None if it is gone.
+
+        Args:
+            reserved: claims of runs whose launch is being carried out.
+
+        Raises:
+            InvalidObjectError: its spec can't be used.
+        """
+        body = self._cache.get(key)
+        if body is None:
+            return None
+        run = parse_run(body)
+        task = self._task(key.namespace, run.spec.task_ref.name)
+        jobs, pods = self._agents(key, run.meta.uid)
+        snapshot = _snapshot(run)
+        if snapshot is not None:
+            ends = self._ends(key.namespace, snapshot.source.location, snapshot.destination.location)
+        else:
+            ends = self._ends_of_task(task) if task else Ends()
+        claims = () if run.spec.dry_run else self._claims(run, reserved or {})
+        return RunObservation(run, task, ends, jobs, pods, claims, refusal)
+
+    def _agents(self, key: Key, uid: str) -> tuple[tuple[Job, ...], tuple[Pod, ...]]:
+        jobs = (b for b in self._cache.referrers(key, Kind.JOB) if _owner_uid(b) == uid)
+        pods = (b for b in self._cache.referrers(key, Kind.POD) if _owner_uid(b) == uid)
+        return tuple(parse_job(b) for b in jobs), tuple(parse_pod(b) for b in pods)
+
+    def _identity(self, namespace: str, name: str) -> Identity | None:
+        body = self._cache.get(Key(Kind.IDENTITY, namespace, name))
+        try:
+            return parse_identity(body) if body else None
+        except InvalidObjectError:  # said on the object itself; for others it is as good as missing
+            return None
+
+    def _location(self, namespace: str, name: str) -> Location | None:
+        body = self._cache.get(Key(Kind.LOCATION, namespace, name))
+        try:
+            return parse_location(body) if body else None
+        except InvalidObjectError:  # said on the object itself; for others it is as good as missing
+            return None
+
+    def _task(self, namespace: str, name: str) -> Task | None:
+        body = self._cache.get(Key(Kind.TASK, namespace, name))
+        try:
+            return parse_task(body) if body else None
+        except InvalidObjectError:  # said on the object itself; for others it is as good as missing
+            return None
+
+    def _run(self, body: Manifest) -> Run | None:
+        try:
+            return parse_run(body)
+        except InvalidObjectError:  # said on the object itself; for others it is as good as missing
+            return None
+
+    def _ends_of_task(self, task: Task) -> Ends:
+        spec = task.spec
+        return self._ends(task.meta.namespace, spec.source.location_ref.name, spec.destination.location_ref.name)
+
+    def _ends(self, namespace: str, source: str, destination: str) -> Ends:
+        first, second = self._location(namespace, source), self._location(namespace, destination)
+        return Ends(
+            first,
+            second,
+            self._identity(namespace, first.spec.identity_ref.name) if first else None,
+            self._identity(namespace, second.spec.identity_ref.name) if second else None,
+        )
+
+    def _claims(self, run: Run, reserved: Mapping[Key, Claim]) -> tuple[Claim, ...]:
+        """Everyone else who writes or waits to write, in the whole cluster."""
+        claims = [claim for claim in reserved.values() if claim.run_uid != run.meta.uid]
+        for key in self._cache.tagged(TAG_WRITER):
+            body = self._cache.get(key)
+            if body is not None and _owner_uid(body) != run.meta.uid:
+                claims.append(_writing(body))
+        for key in self._cache.tagged(TAG_QUEUED):
+            body = self._cache.get(key)
+            if body is not None and body["metadata"]["uid"] != run.meta.uid and (claim := self._waiting(body)):
+                claims.append(claim)
+        return tuple(claims)
+
+    def _waiting(self, body: Manifest) -> Claim | None:
+        """A run's place in the queue: held while nothing but another run keeps it from starting."""
+        if (body.get("status") or {}).get("state") != RunState.QUEUED:
+            return None
+        run = self._run(body)
+        succeeded = find(run.status.conditions, ConditionType.SUCCEEDED) if run else None
+        if run is None or succeeded is None or succeeded.reason != RUN_QUEUED.name or run.meta.deleting:
+            return None
+        snapshot = _snapshot(run)
+        if snapshot is None or run.spec.cancel:
+            return None
+        return claim_of(run, Destination.of(snapshot.destination), run.meta.created, writing=False)
+
+
+def _snapshot(run: Run) -> ResolvedTask | None:
+    if run.spec.task is not None:
+        return run.spec.task
+    return ResolvedTask.model_validate(run.status.task) if run.status.task is not None else None
+
+
+def _owner_uid(body: Manifest) -> str:
+    uid: str = (body["metadata"].get("labels") or {}).get(LABEL_OWNER_UID, "")
+    return uid
+
+
+def _writing(body: Manifest) -> Claim:
+    meta = parse_meta(body)
+    name = meta.annotations.get(ANNOTATION_OWNER_NAME, meta.name)
+    destination = Destination.parse(meta.annotations[ANNOTATION_DESTINATION])
+    return Claim(f"{meta.namespace}/{name}", _owner_uid(body), destination, writing=True, since=meta.created)
+
+
+def claim_of(run: Run, destination: Destination, since: datetime, *, writing: bool) -> Claim:
+    """A run's claim on a destination."""
+    return Claim(f"{run.meta.namespace}/{run.meta.name}", run.meta.uid, destination, writing, since)

@@ -1,0 +1,73 @@
+"""What an agent may do: a ServiceAccount of its own and a Role that names its own objects, status writes only."""
+
+from smbferry_api import GROUP
+from smbferry_api.crd import KERBEROS_IDENTITY, SMB_LOCATION, TRANSFER_RUN
+from smbferry_operator.decide.naming import agent_metadata, child_name
+from smbferry_operator.model import Kind, Manifest, Meta
+
+PLURAL = {
+    Kind.IDENTITY: KERBEROS_IDENTITY.plural,
+    Kind.LOCATION: SMB_LOCATION.plural,
+    Kind.RUN: TRANSFER_RUN.plural,
+}
+RBAC = "rbac.authorization.k8s.io"
+
+
+def access_name(kind: Kind, owner: Meta) -> str:
+    """The name that ServiceAccount, Role and RoleBinding of the owner's agents share."""
+    return child_name(kind, owner)
+
+
+def build_access(kind: Kind, owner: Meta, *, also_reads: tuple[tuple[Kind, str], ...] = ()) -> tuple[Manifest, ...]:
+    """ServiceAccount, Role and RoleBinding of the owner's agents.
+
+    Args:
+        also_reads: further objects that the agent reads, by kind and name.
+    """
+    name = access_name(kind, owner)
+    return (
+        build_service_account(kind, owner, name),
+        build_role(kind, owner, name, also_reads),
+        build_role_binding(kind, owner, name),
+    )
+
+
+def build_service_account(kind: Kind, owner: Meta, name: str) -> Manifest:
+    """The account; its token is mounted only where a pod asks for it."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": agent_metadata(kind, owner, name),
+        "automountServiceAccountToken": False,
+    }
+
+
+def build_role(kind: Kind, owner: Meta, name: str, also_reads: tuple[tuple[Kind, str], ...]) -> Manifest:
+    """Reads its own objects by name, writes its own object's status."""
+    reads = ((kind, owner.name), *also_reads)
+    rules = [{"apiGroups": [GROUP], "resources": [PLURAL[k]], "resourceNames": [n], "verbs": ["get"]} for k, n in reads]
+    rules.append(
+        {
+            "apiGroups": [GROUP],
+            "resources": [f"{PLURAL[kind]}/status"],
+            "resourceNames": [owner.name],
+            "verbs": ["patch"],
+        }
+    )
+    return {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "Role",
+        "metadata": agent_metadata(kind, owner, name),
+        "rules": rules,
+    }
+
+
+def build_role_binding(kind: Kind, owner: Meta, name: str) -> Manifest:
+    """Gives the account the role."""
+    return {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "RoleBinding",
+        "metadata": agent_metadata(kind, owner, name),
+        "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": owner.namespace}],
+    }

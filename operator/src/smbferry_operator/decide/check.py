@@ -1,0 +1,278 @@
+"""When an identity or a location is checked, and what its conditions say meanwhile.
+
+A verdict stands until the next one is there: a repeated check never makes anything Unknown. There is one check at
+a time; its Job carries what it is about, so that an operator that has just started sees as much as any other.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from smbferry_api.conditions import Condition, ConditionType, find
+from smbferry_api.fields import format_time
+from smbferry_api.reasons import (
+    AGENT_LOST,
+    AGENT_NOT_SCHEDULED,
+    CHECKING,
+    CHECKS_PASSED,
+    IDENTITY_NOT_FOUND,
+    IDENTITY_NOT_READY,
+    SPEC_INVALID,
+)
+from smbferry_operator.decide.agent_end import last_ended, lost_message, stuck, termination
+from smbferry_operator.decide.decision import Decision, OwnedStatus
+from smbferry_operator.decide.jobs import CHECK_DEADLINE, Check, build_check_job
+from smbferry_operator.decide.naming import ANNOTATION_CHECK_EPOCH, ANNOTATION_CHECK_INPUTS, ANNOTATION_LAST_CHECK
+from smbferry_operator.decide.settings import AgentSettings
+from smbferry_operator.decide.status import SUMMARY_TYPES, Summary, changed, failure_of, is_permanent, transition_event
+from smbferry_operator.model import Identity, Job, Key, Kind, Location, Manifest, Pod, Refusal
+
+RECHECK_FAILED: Final = timedelta(minutes=1)
+REPORT_GRACE: Final = timedelta(seconds=5)  # Job and status come by separate watches
+STUCK_PATIENCE: Final = timedelta(seconds=60)
+POLL: Final = timedelta(seconds=15)
+BUSY: Final = timedelta(seconds=5)
+WITHOUT_REPORT: Final = frozenset(
+    r.name for r in (IDENTITY_NOT_FOUND, IDENTITY_NOT_READY, AGENT_LOST, AGENT_NOT_SCHEDULED, SPEC_INVALID)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is checked, and what it was last found to be."""
+
+    resource: Identity | Location
+    checks: tuple[ConditionType, ...]
+    check: Check
+    access: tuple[Manifest, ...]
+    judged_inputs: str | None
+    """What the agent's conditions in the status are about; None before the first check."""
+
+    @property
+    def distrusted(self) -> bool:
+        """Whether Ready was stated without a report of the agent: then only another check replaces it."""
+        ready = find(self.resource.status.conditions, ConditionType.READY)
+        return ready is None or ready.status == "Unknown" or ready.reason in WITHOUT_REPORT
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """The Jobs and pods of a subject's checks."""
+
+    jobs: tuple[Job, ...]
+    pods: tuple[Pod, ...]
+    under_way_everywhere: int
+    refusal: Refusal | None
+
+    @property
+    def active(self) -> Job | None:
+        """The check that is under way, or is still being taken down."""
+        return max((j for j in self.jobs if not j.finished), key=_created, default=None)
+
+    @property
+    def last(self) -> Job | None:
+        """The newest that has ended."""
+        return max((j for j in self.jobs if j.finished), key=_created, default=None)
+
+
+def _created(job: Job) -> datetime:
+    return job.meta.created
+
+
+def check_inputs(resource: Identity | Location, identity: Identity | None = None) -> str:
+    """The generations that a verdict is about."""
+    return f"{resource.meta.generation}" + (f".{identity.meta.generation}" if identity else "")
+
+
+def decide_check(subject: Subject, checks: Checks, now: datetime, settings: AgentSettings) -> Decision:
+    """Launches, awaits or sums up a check."""
+    if checks.refusal is not None:
+        return _refused(subject, checks.refusal, now)
+    if checks.active is not None:
+        return _under_way(subject, checks, checks.active, now)
+    lost = _lost(subject, checks)
+    if lost is not None and now - _ended(lost) < REPORT_GRACE:
+        return Decision(requeue_after=timedelta(seconds=1))
+    conditions = _lost_verdict(subject, checks, lost, now) if lost else _verdict(subject, checks, now)
+    delay = _lost_due_in(subject, lost, now) if lost else _due_in(subject, checks, conditions, now)
+    if delay > timedelta(0):
+        return _decision(subject, conditions, now, requeue_after=delay)
+    if checks.under_way_everywhere >= settings.max_concurrent_checks:
+        return _decision(subject, conditions, now, requeue_after=BUSY)
+    check = replace(subject.check, follows=lost.meta.name) if lost else subject.check
+    launched = _decision(subject, conditions, now, requeue_after=CHECK_DEADLINE)
+    return replace(launched, apply=subject.access, create=(build_check_job(check, settings),))
+
+
+def last_check_text(resource: Identity | Location) -> str:
+    """status.lastCheckTime as an annotation holds it."""
+    moment = resource.status.last_check_time
+    return format_time(moment) if moment else ""
+
+
+def _reported(subject: Subject, job: Job) -> bool:
+    """Whether the agent has written a status since the Job was launched; no clocks are compared."""
+    return job.meta.annotations.get(ANNOTATION_LAST_CHECK, "") != last_check_text(subject.resource)
+
+
+def _ended(job: Job) -> datetime:
+    return job.finished_at or job.meta.created
+
+
+def _lost(subject: Subject, checks: Checks) -> Job | None:
+    """The last check, if it ended without a report."""
+    last = checks.last
+    return last if last is not None and not _reported(subject, last) else None
+
+
+def _is_current(subject: Subject, checks: Checks) -> bool:
+    """Whether the agent's conditions are about the newest specs, and not older than the identity's recovery."""
+    if subject.judged_inputs != subject.check.inputs:
+        return False
+    if not subject.distrusted:
+        return True
+    last = checks.last
+    return (
+        last is not None
+        and _reported(subject, last)
+        and last.meta.annotations.get(ANNOTATION_CHECK_INPUTS) == subject.check.inputs
+        and last.meta.annotations.get(ANNOTATION_CHECK_EPOCH) == subject.check.epoch
+    )
+
+
+def _verdict(subject: Subject, checks: Checks, now: datetime) -> tuple[Condition, ...]:
+    existing = subject.resource.status.conditions
+    if not _is_current(subject, checks):
+        return _keep(subject, now)
+    summary = Summary(subject.resource.meta, existing, now)
+    culprit = first_unhealthy(existing, subject.checks)
+    if culprit is None:
+        warning = find(existing, ConditionType.KVNO_MISMATCH)
+        note = f"{CHECKS_PASSED.when} {warning.message}" if warning and not warning.healthy else CHECKS_PASSED.when
+        summary.add(ConditionType.READY, "True", CHECKS_PASSED, note)
+    else:
+        summary.add_like(ConditionType.READY, "False", culprit)
+        if is_permanent(failure_of(culprit.reason)):
+            summary.add_like(ConditionType.STALLED, "True", culprit)
+    return summary.done()
+
+
+def first_unhealthy(conditions: Iterable[Condition], checks: Iterable[ConditionType]) -> Condition | None:
+    """The condition that explains why not: in the order in which checks build on each other, certainty first.
+
+    A key version that differs does no harm while tickets are issued: an older key of the keytab still works.
+    """
+    found = [c for type_ in checks if (c := find(conditions, type_)) is not None and not c.healthy]
+    ticket = find(conditions, ConditionType.TICKET_ACQUIRED)
+    if ticket is not None and ticket.healthy:
+        found = [c for c in found if c.type != ConditionType.KVNO_MISMATCH]
+    certain = [c for c in found if c.status != "Unknown"]
+    return next(iter(certain or found), None)
+
+
+def _keep(subject: Subject, now: datetime) -> tuple[Condition, ...]:
+    """The old verdict, or none yet, while a check is to come."""
+    existing = subject.resource.status.conditions
+    summary = Summary(subject.resource.meta, existing, now)
+    ready = find(existing, ConditionType.READY)
+    if ready is None:
+        summary.add(ConditionType.READY, "Unknown", CHECKING)
+    else:
+        summary.keep(ready)
+        stalled = find(existing, ConditionType.STALLED)
+        if stalled is not None and ready.observed_generation >= subject.resource.meta.generation:
+            summary.keep(stalled)
+    _add_reconciling(subject, summary)
+    return summary.done()
+
+
+def _add_reconciling(subject: Subject, summary: Summary) -> None:
+    """Present until the newest specs have been judged; a mere repetition of a check is not reconciling."""
+    if subject.judged_inputs != subject.check.inputs or subject.distrusted:
+        summary.add(ConditionType.RECONCILING, "True", CHECKING)
+
+
+def _under_way(subject: Subject, checks: Checks, job: Job, now: datetime) -> Decision:
+    outdated = job.meta.annotations.get(ANNOTATION_CHECK_INPUTS) != subject.check.inputs
+    if outdated and not job.meta.deleting:
+        key = Key(Kind.JOB, job.meta.namespace, job.meta.name)
+        return replace(_decision(subject, _keep(subject, now), now, requeue_after=BUSY), delete=(key,))
+    current = _is_current(subject, checks)
+    ready = find(subject.resource.status.conditions, ConditionType.READY)
+    obstacle = stuck(job, checks.pods, now, patience=STUCK_PATIENCE / 2)
+    usable = current and ready is not None and ready.status == "True"
+    if obstacle and (not usable or now - obstacle.since >= STUCK_PATIENCE):
+        summary = Summary(subject.resource.meta, subject.resource.status.conditions, now)
+        summary.add(ConditionType.READY, "False", AGENT_NOT_SCHEDULED, obstacle.message)
+        _add_reconciling(subject, summary)
+        return _decision(subject, summary.done(), now, requeue_after=POLL)
+    conditions = _verdict(subject, checks, now) if current else _keep(subject, now)
+    return _decision(subject, conditions, now, requeue_after=POLL)
+
+
+def _lost_verdict(subject: Subject, checks: Checks, lost: Job, now: datetime) -> tuple[Condition, ...]:
+    """An agent that ended without a report: what its pod says, or that it could not even start."""
+    existing = subject.resource.status.conditions
+    summary = Summary(subject.resource.meta, existing, now)
+    ready = find(existing, ConditionType.READY)
+    if lost.failure_reason == "DeadlineExceeded" and ready and ready.reason == AGENT_NOT_SCHEDULED.name:
+        summary.keep(ready)  # its pod, which said why, is gone
+    elif left := termination(last_ended(lost, checks.pods)):
+        summary.add(ConditionType.READY, "False", AGENT_LOST, f"{left.reason}: {left.message} {left.remedy}".strip())
+    else:
+        summary.add(ConditionType.READY, "False", AGENT_LOST, lost_message(lost, checks.pods))
+    _add_reconciling(subject, summary)
+    return summary.done()
+
+
+def _lost_due_in(subject: Subject, lost: Job, now: datetime) -> timedelta:
+    if lost.meta.annotations.get(ANNOTATION_CHECK_INPUTS) != subject.check.inputs:
+        return timedelta(0)
+    return _ended(lost) + RECHECK_FAILED - now
+
+
+def _due_in(subject: Subject, checks: Checks, conditions: Iterable[Condition], now: datetime) -> timedelta:
+    """How long until the next check; zero or less when it is due."""
+    due_now = timedelta(0)
+    if not _is_current(subject, checks):
+        return due_now
+    status = subject.resource.status
+    scheduled = status.next_check_time - now if status.next_check_time else due_now
+    ready = find(conditions, ConditionType.READY)
+    if ready is not None and ready.status == "True":
+        return scheduled
+    ended = _ended(checks.last) if checks.last else status.last_check_time
+    return min(scheduled, ended + RECHECK_FAILED - now) if ended else due_now
+
+
+def _refused(subject: Subject, refusal: Refusal, now: datetime) -> Decision:
+    """Kubernetes does not take the Job: said in the condition, looked at again in a minute."""
+    summary = Summary(subject.resource.meta, subject.resource.status.conditions, now)
+    reason = SPEC_INVALID if refusal.permanent else AGENT_NOT_SCHEDULED
+    message = f"Kubernetes refused the agent's {refusal.what}: {refusal.message}"
+    summary.add(ConditionType.READY, "False", reason, message)
+    if refusal.permanent:
+        summary.add(ConditionType.STALLED, "True", reason, message)
+    return _decision(subject, summary.done(), now, requeue_after=RECHECK_FAILED)
+
+
+def _decision(
+    subject: Subject, conditions: tuple[Condition, ...], now: datetime, *, requeue_after: timedelta
+) -> Decision:
+    return summarised(subject.resource, conditions, requeue_after=max(requeue_after, timedelta(seconds=1)))
+
+
+def summarised(
+    resource: Identity | Location, conditions: tuple[Condition, ...], *, requeue_after: timedelta | None
+) -> Decision:
+    """A Decision that writes these conditions if they are new, with an Event where Ready changed."""
+    ready = find(conditions, ConditionType.READY)
+    fields = {"observedGeneration": ready.observed_generation} if ready and ready.status != "Unknown" else {}
+    status = OwnedStatus(conditions, fields)
+    before = resource.status.conditions
+    return Decision(
+        status=status if changed(resource.status, before, status, SUMMARY_TYPES) else None,
+        events=tuple(transition_event(before, conditions, ConditionType.READY)),
+        requeue_after=requeue_after,
+    )

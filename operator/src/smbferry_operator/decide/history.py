@@ -1,0 +1,47 @@
+"""A task's past runs: which was the last, and which are kept."""
+
+from collections.abc import Iterable
+
+from smbferry_api.run_status import RunState, RunSummary
+from smbferry_api.task import TransferTaskStatus
+from smbferry_operator.decide.observation import TaskObservation
+from smbferry_operator.model import Key, Kind, Run
+
+
+def ended_runs(runs: Iterable[Run]) -> list[Run]:
+    """Those that have ended and were no dry runs, oldest first."""
+    ended = [r for r in runs if r.status.state is not None and r.status.state.ended and not r.spec.dry_run]
+    return sorted(ended, key=lambda r: (r.status.completion_time or r.meta.created, r.meta.created, r.meta.name))
+
+
+def summary_of(run: Run) -> RunSummary:
+    """The run in a line."""
+    status = run.status
+    return RunSummary(
+        name=run.meta.name,
+        state=status.state or RunState.QUEUED,
+        start_time=status.start_time,
+        completion_time=status.completion_time,
+        duration=status.duration,
+        counters=status.counters,
+    )
+
+
+def last_runs(runs: Iterable[Run], status: TransferTaskStatus) -> tuple[RunSummary | None, RunSummary | None]:
+    """The last run that ended and the last that succeeded; the status remembers those that are deleted."""
+    ended = ended_runs(runs)
+    good = [r for r in ended if r.status.state is RunState.SUCCEEDED]
+    return (
+        summary_of(ended[-1]) if ended else status.last_run,
+        summary_of(good[-1]) if good else status.last_successful_run,
+    )
+
+
+def surplus(seen: TaskObservation) -> tuple[Key, ...]:
+    """Ended runs that the task itself made, beyond what spec.history keeps."""
+    own = [r for r in ended_runs(seen.runs) if r.meta.controller_uid == seen.task.meta.uid and not r.meta.deleting]
+    good = [r for r in own if r.status.state is RunState.SUCCEEDED]
+    bad = [r for r in own if r.status.state is not RunState.SUCCEEDED]
+    keep = seen.task.spec.history
+    too_many = [*good[: max(0, len(good) - keep.succeeded)], *bad[: max(0, len(bad) - keep.failed)]]
+    return tuple(Key(Kind.RUN, r.meta.namespace, r.meta.name) for r in too_many)

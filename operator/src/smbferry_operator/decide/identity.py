@@ -1,0 +1,48 @@
+"""KerberosIdentity: check it against its KDC, and sum up what the agent found."""
+
+from datetime import datetime
+
+from smbferry_api.agent_contract import AgentCommand
+from smbferry_api.conditions import IDENTITY_CHECKS, Condition
+from smbferry_operator.decide.access import build_access
+from smbferry_operator.decide.check import Checks, Subject, check_inputs, decide_check, last_check_text
+from smbferry_operator.decide.decision import Decision
+from smbferry_operator.decide.jobs import Check
+from smbferry_operator.decide.observation import IdentityObservation
+from smbferry_operator.decide.settings import AgentSettings
+from smbferry_operator.model import Identity, Kind
+
+
+def judged_generation(conditions: tuple[Condition, ...], checks: tuple[str, ...]) -> int | None:
+    """The oldest generation that the agent's conditions are about; None where it has not judged yet."""
+    return min((c.observed_generation for c in conditions if c.type in checks), default=None)
+
+
+def identity_check(identity: Identity) -> Check:
+    """The check that is due next."""
+    return Check(
+        kind=Kind.IDENTITY,
+        owner=identity.meta,
+        command=AgentCommand.CHECK_IDENTITY,
+        identity=identity.spec,
+        nameservers=identity.spec.nameservers,
+        inputs=check_inputs(identity),
+        epoch="",
+        last_check=last_check_text(identity),
+    )
+
+
+def decide_identity(seen: IdentityObservation, now: datetime, settings: AgentSettings) -> Decision:
+    """What to do about an identity."""
+    identity = seen.identity
+    if identity.meta.deleting:
+        return Decision()
+    judged = judged_generation(identity.status.conditions, IDENTITY_CHECKS)
+    subject = Subject(
+        resource=identity,
+        checks=IDENTITY_CHECKS,
+        check=identity_check(identity),
+        access=build_access(Kind.IDENTITY, identity.meta),
+        judged_inputs=None if judged is None else str(judged),
+    )
+    return decide_check(subject, Checks(seen.jobs, seen.pods, seen.checks_under_way, seen.refusal), now, settings)

@@ -1,0 +1,167 @@
+"""The Jobs: one per check, one per try of a run. Exit codes decide what Kubernetes retries by itself."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from smbferry_api.agent_contract import AGENT_CONTAINER, AgentCommand, Side
+from smbferry_api.exit_codes import PERMANENT, ExitCode
+from smbferry_api.fields import parse_duration
+from smbferry_api.identity import KerberosIdentitySpec
+from smbferry_api.names import ANNOTATION_OWNER_GENERATION, LABEL_RUN, LABEL_TASK
+from smbferry_api.run import ResolvedTask
+from smbferry_operator.decide.destination import Destination
+from smbferry_operator.decide.naming import (
+    ANNOTATION_ATTEMPTS_BEFORE,
+    ANNOTATION_CHECK_EPOCH,
+    ANNOTATION_CHECK_INPUTS,
+    ANNOTATION_DESTINATION,
+    ANNOTATION_LAST_CHECK,
+    ANNOTATION_OWNER_NAME,
+    agent_metadata,
+    child_name,
+    label_value,
+)
+from smbferry_operator.decide.pods import AgentPod, build_pod_template, union_of_nameservers
+from smbferry_operator.decide.settings import AgentSettings
+from smbferry_operator.model import Kind, Manifest, Meta
+
+CHECK_DEADLINE: Final = timedelta(seconds=120)
+CHECK_TTL: Final = timedelta(minutes=5)
+CHECK_GRACE_SECONDS: Final = 5
+TRANSFER_GRACE_SECONDS: Final = 60
+MAX_ATTEMPTS: Final = 7
+
+FINAL_EXIT_CODES: Final = sorted({*PERMANENT, ExitCode.DONE_WITH_FAILURES, ExitCode.CANCELLED, ExitCode.BUG})
+
+
+def build_pod_failure_policy() -> Manifest:
+    """An agent that was evicted is not charged; what a retry can't mend ends the Job at once; the rest counts."""
+    return {
+        "rules": [
+            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+            {
+                "action": "FailJob",
+                "onExitCodes": {
+                    "containerName": AGENT_CONTAINER,
+                    "operator": "In",
+                    "values": [int(code) for code in FINAL_EXIT_CODES],
+                },
+            },
+        ]
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check of an identity or a location."""
+
+    kind: Kind
+    owner: Meta
+    command: AgentCommand
+    identity: KerberosIdentitySpec
+    nameservers: tuple[str, ...]
+    inputs: str
+    """The generations that the verdict will be about."""
+    epoch: str
+    """When the identity became ready, for a location."""
+    last_check: str
+    """status.lastCheckTime as it stands at the launch: when it differs, the agent has reported."""
+    follows: str = ""
+    """The Job before it, where that one ended without a report."""
+
+    @property
+    def name(self) -> str:
+        """The Job's name: the same for the same check."""
+        return child_name(self.kind, self.owner, self.inputs, self.epoch, self.last_check, self.follows)
+
+
+def build_check_job(check: Check, settings: AgentSettings) -> Manifest:
+    """A Job that checks once: when it fails, the operator decides when to look again."""
+    metadata = agent_metadata(check.kind, check.owner, check.name)
+    metadata["annotations"] = {
+        ANNOTATION_OWNER_NAME: check.owner.name,
+        ANNOTATION_OWNER_GENERATION: str(check.owner.generation),
+        ANNOTATION_CHECK_INPUTS: check.inputs,
+        ANNOTATION_CHECK_EPOCH: check.epoch,
+        ANNOTATION_LAST_CHECK: check.last_check,
+    }
+    pod = AgentPod(
+        kind=check.kind,
+        owner=check.owner,
+        command=check.command,
+        identities={Side.SELF: check.identity},
+        nameservers=check.nameservers,
+        resources=settings.check_resources,
+        grace_seconds=CHECK_GRACE_SECONDS,
+    )
+    return _job(
+        metadata,
+        build_pod_template(pod, settings),
+        backoff_limit=0,
+        activeDeadlineSeconds=int(CHECK_DEADLINE.total_seconds()),
+        ttlSecondsAfterFinished=int(CHECK_TTL.total_seconds()),
+    )
+
+
+def transfer_job_name(run: Meta, attempts_before: int) -> str:
+    """The name of the Job that goes on after so many attempts."""
+    return child_name(Kind.RUN, run, attempts_before)
+
+
+def build_transfer_job(
+    run: Meta, task: ResolvedTask, attempts_before: int, settings: AgentSettings, *, writes: bool = True
+) -> Manifest:
+    """A Job that works for a run; Kubernetes retries it with backoff while its exit codes say that this can help.
+
+    Args:
+        attempts_before: pods that earlier Jobs of this run have used up.
+        writes: False for a dry run, which keeps nobody from the destination.
+    """
+    metadata = agent_metadata(Kind.RUN, run, transfer_job_name(run, attempts_before))
+    metadata["labels"] |= {LABEL_RUN: label_value(run.name), LABEL_TASK: label_value(task.name)}
+    destination = {ANNOTATION_DESTINATION: str(Destination.of(task.destination))} if writes else {}
+    metadata["annotations"] = {
+        ANNOTATION_OWNER_NAME: run.name,
+        ANNOTATION_ATTEMPTS_BEFORE: str(attempts_before),
+        **destination,
+    }
+    source, target = task.source, task.destination
+    pod = AgentPod(
+        kind=Kind.RUN,
+        owner=run,
+        command=AgentCommand.TRANSFER,
+        identities={Side.SOURCE: source.identity.spec, Side.DESTINATION: target.identity.spec},
+        nameservers=union_of_nameservers(
+            source.spec.nameservers,
+            target.spec.nameservers,
+            source.identity.spec.nameservers,
+            target.identity.spec.nameservers,
+        ),
+        resources=task.agent.resources or settings.resources,
+        grace_seconds=TRANSFER_GRACE_SECONDS,
+        placement=task.agent,
+        annotations=destination,
+    )
+    template = build_pod_template(pod, settings)
+    template["metadata"]["labels"] |= {LABEL_RUN: label_value(run.name), LABEL_TASK: label_value(task.name)}
+    deadline = task.agent.active_deadline
+    limit = {"activeDeadlineSeconds": int(parse_duration(deadline).total_seconds())} if deadline else {}
+    return _job(metadata, template, backoff_limit=max(0, MAX_ATTEMPTS - 1 - attempts_before), **limit)
+
+
+def _job(metadata: Manifest, template: Manifest, *, backoff_limit: int, **spec: int) -> Manifest:
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": metadata,
+        "spec": {
+            "parallelism": 1,
+            "completions": 1,
+            "backoffLimit": backoff_limit,
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": build_pod_failure_policy(),
+            **spec,
+            "template": template,
+        },
+    }

@@ -1,0 +1,81 @@
+"""SmbLocation: probe it with its identity, once that is known to be good, and sum up what the agent found."""
+
+from datetime import datetime
+from typing import Final
+
+from smbferry_api.agent_contract import AgentCommand
+from smbferry_api.conditions import LOCATION_CHECKS, ConditionType, find
+from smbferry_api.fields import format_time
+from smbferry_api.reasons import CHECKING, IDENTITY_NOT_FOUND, IDENTITY_NOT_READY
+from smbferry_operator.decide.access import build_access
+from smbferry_operator.decide.check import Checks, Subject, check_inputs, decide_check, last_check_text, summarised
+from smbferry_operator.decide.decision import Decision
+from smbferry_operator.decide.identity import judged_generation
+from smbferry_operator.decide.jobs import Check
+from smbferry_operator.decide.observation import LocationObservation
+from smbferry_operator.decide.pods import union_of_nameservers
+from smbferry_operator.decide.readiness import Readiness, Referent, referent
+from smbferry_operator.decide.settings import AgentSettings
+from smbferry_operator.decide.status import Summary
+from smbferry_operator.model import Identity, Kind, Location
+
+WITHOUT_PROBE: Final = frozenset({IDENTITY_NOT_FOUND.name, IDENTITY_NOT_READY.name})
+
+
+def decide_location(seen: LocationObservation, now: datetime, settings: AgentSettings) -> Decision:
+    """What to do about a location."""
+    location = seen.location
+    if location.meta.deleting:
+        return Decision()
+    identity = referent(seen.identity)
+    if seen.identity is None or identity.state is not Readiness.READY:
+        return _without_identity(location, identity, now)
+    checks = Checks(seen.jobs, seen.pods, seen.checks_under_way, seen.refusal)
+    return decide_check(_subject(location, seen.identity, identity), checks, now, settings)
+
+
+def _subject(location: Location, identity: Identity, state: Referent) -> Subject:
+    judged = judged_generation(location.status.conditions, LOCATION_CHECKS)
+    used = location.status.identity_generation
+    since = format_time(state.condition.last_transition_time) if state.condition else ""
+    check = Check(
+        kind=Kind.LOCATION,
+        owner=location.meta,
+        command=AgentCommand.CHECK_LOCATION,
+        identity=identity.spec,
+        nameservers=union_of_nameservers(location.spec.nameservers, identity.spec.nameservers),
+        inputs=check_inputs(location, identity),
+        epoch=since,
+        last_check=last_check_text(location),
+    )
+    return Subject(
+        resource=location,
+        checks=LOCATION_CHECKS,
+        check=check,
+        access=build_access(Kind.LOCATION, location.meta, also_reads=((Kind.IDENTITY, identity.meta.name),)),
+        judged_inputs=None if judged is None or used is None else f"{judged}.{used}",
+    )
+
+
+def _without_identity(location: Location, identity: Referent, now: datetime) -> Decision:
+    """One condition and no Job: a probe with an identity that is known bad would only say the same, at a price."""
+    name = location.spec.identity_ref.name
+    summary = Summary(location.meta, location.status.conditions, now)
+    ready = find(location.status.conditions, ConditionType.READY)
+    if identity.state is Readiness.MISSING:
+        message = f"There is no KerberosIdentity {name} in this namespace."
+        summary.add(ConditionType.READY, "False", IDENTITY_NOT_FOUND, message)
+        summary.add(ConditionType.RECONCILING, "True", IDENTITY_NOT_FOUND, message)
+    elif identity.state is Readiness.NOT_READY:
+        message = f"KerberosIdentity {name} is not Ready: {identity.message}"
+        summary.add(ConditionType.READY, "False", IDENTITY_NOT_READY, message)
+        if identity.stalled:
+            summary.add(ConditionType.STALLED, "True", IDENTITY_NOT_READY, message)
+    else:
+        waits = f"Waits for the check of KerberosIdentity {name}."
+        if ready is None or ready.status == "Unknown" or ready.reason in WITHOUT_PROBE:
+            summary.add(ConditionType.READY, "Unknown", CHECKING, waits)
+        else:
+            summary.keep(ready)
+        summary.add(ConditionType.RECONCILING, "True", CHECKING, waits)
+    return summarised(location, summary.done(), requeue_after=None)

@@ -1,0 +1,84 @@
+"""Names, labels and owners of the objects that smbferry makes. All names are deterministic: made twice, made once."""
+
+import base64
+import hashlib
+import re
+from typing import Final
+
+from smbferry_api import API_VERSION
+from smbferry_api.names import (
+    GROUP,
+    LABEL_COMPONENT,
+    LABEL_MANAGED_BY,
+    LABEL_NAME,
+    LABEL_OWNER_KIND,
+    LABEL_OWNER_UID,
+    MANAGED_BY_OPERATOR,
+)
+from smbferry_operator.model import Kind, Manifest, Meta
+
+MAX_LABEL: Final = 63
+HASH_LENGTH: Final = 8
+
+# What an agent's Job and pods carry so that a decision can be made again by anyone who sees only them.
+ANNOTATION_OWNER_NAME: Final = f"{GROUP}/owner-name"
+ANNOTATION_CHECK_INPUTS: Final = f"{GROUP}/check-inputs"
+ANNOTATION_CHECK_EPOCH: Final = f"{GROUP}/check-epoch"
+ANNOTATION_LAST_CHECK: Final = f"{GROUP}/last-check"
+ANNOTATION_ATTEMPTS_BEFORE: Final = f"{GROUP}/attempts-before"
+ANNOTATION_DESTINATION: Final = f"{GROUP}/destination"
+
+PREFIX: Final = {Kind.IDENTITY: "kid", Kind.LOCATION: "smbloc", Kind.RUN: "xrun"}
+COMPONENT: Final = {Kind.IDENTITY: "check-identity", Kind.LOCATION: "check-location", Kind.RUN: "transfer"}
+
+
+def short_hash(*parts: object) -> str:
+    """Eight characters that stand for the parts; letters and digits, good in any Kubernetes name."""
+    digest = hashlib.sha256("\0".join(str(p) for p in parts).encode()).digest()
+    return base64.b32encode(digest).decode().lower()[:HASH_LENGTH]
+
+
+def label_value(text: str) -> str:
+    """The text where it may stand as a label's value, else its beginning and a hash."""
+    if len(text) <= MAX_LABEL:
+        return text
+    return f"{text[: MAX_LABEL - 1 - HASH_LENGTH].rstrip('-._')}-{short_hash(text)}"
+
+
+def child_name(kind: Kind, owner: Meta, *parts: object) -> str:
+    """The name of something that belongs to the owner: readable, at most 63 characters, unlike any other owner's."""
+    stem = re.sub(r"[^a-z0-9-]+", "-", f"{PREFIX[kind]}-{owner.name}".lower())
+    return f"{stem[: MAX_LABEL - 1 - HASH_LENGTH].rstrip('-')}-{short_hash(owner.uid, *parts)}"
+
+
+def owner_reference(kind: Kind, owner: Meta) -> Manifest:
+    """Makes garbage collection do the deleting."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kind.value,
+        "name": owner.name,
+        "uid": owner.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def agent_labels(kind: Kind, owner: Meta) -> dict[str, str]:
+    """Labels of everything that one agent is made of."""
+    return {
+        LABEL_NAME: "smbferry-agent",
+        LABEL_COMPONENT: COMPONENT[kind],
+        LABEL_MANAGED_BY: MANAGED_BY_OPERATOR,
+        LABEL_OWNER_KIND: kind.value,
+        LABEL_OWNER_UID: owner.uid,
+    }
+
+
+def agent_metadata(kind: Kind, owner: Meta, name: str) -> Manifest:
+    """ObjectMeta of something that one agent is made of."""
+    return {
+        "name": name,
+        "namespace": owner.namespace,
+        "labels": agent_labels(kind, owner),
+        "ownerReferences": [owner_reference(kind, owner)],
+    }

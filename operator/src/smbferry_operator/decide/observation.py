@@ -1,0 +1,76 @@
+"""What each decision looks at, gathered at one moment."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from smbferry_operator.decide.destination import Destination
+from smbferry_operator.model import Identity, Job, Location, Pod, Refusal, Run, Task
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityObservation:
+    """An identity with the Jobs and pods of its checks."""
+
+    identity: Identity
+    jobs: tuple[Job, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    checks_under_way: int = 0
+    """Check Jobs that have not finished, of all objects."""
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LocationObservation:
+    """A location with its identity and the Jobs and pods of its checks."""
+
+    location: Location
+    identity: Identity | None = None
+    jobs: tuple[Job, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    checks_under_way: int = 0
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The locations of a task and their identities, as far as they exist."""
+
+    source: Location | None = None
+    destination: Location | None = None
+    source_identity: Identity | None = None
+    destination_identity: Identity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskObservation:
+    """A task with its locations and its runs."""
+
+    task: Task
+    ends: Ends = Ends()
+    runs: tuple[Run, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Another run's hold on a destination."""
+
+    holder: str
+    """namespace/name of the run."""
+    run_uid: str
+    destination: Destination
+    writing: bool
+    """Whether its agent may be at work; else it waits in the same queue."""
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RunObservation:
+    """A run with its task, locations, Job and pods, and who else writes."""
+
+    run: Run
+    task: Task | None = None
+    ends: Ends = Ends()
+    jobs: tuple[Job, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    refusal: Refusal | None = None

@@ -1,0 +1,46 @@
+"""How far something that is referred to can be relied on."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from smbferry_api.conditions import Condition, ConditionType, find
+from smbferry_operator.model import Identity, Location
+
+
+class Readiness(Enum):
+    """What a referent's Ready condition says about its newest spec."""
+
+    MISSING = auto()
+    PENDING = auto()
+    """Not judged yet, or its spec was changed since."""
+    NOT_READY = auto()
+    READY = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Referent:
+    """A referred object as far as others need to know it."""
+
+    state: Readiness
+    condition: Condition | None = None
+    stalled: bool = False
+
+    @property
+    def message(self) -> str:
+        """What its Ready condition says."""
+        return f"{self.condition.reason}: {self.condition.message}" if self.condition else ""
+
+
+def referent(resource: Identity | Location | None) -> Referent:
+    """Reads the Ready condition of an identity or a location that may not be there."""
+    if resource is None or resource.meta.deleting:
+        return Referent(Readiness.MISSING)
+    conditions = resource.status.conditions
+    ready = find(conditions, ConditionType.READY)
+    stalled = find(conditions, ConditionType.STALLED)
+    current = ready is not None and ready.observed_generation >= resource.meta.generation
+    if ready is None or ready.status == "Unknown" or not current:
+        state = Readiness.PENDING
+    else:
+        state = Readiness.READY if ready.status == "True" else Readiness.NOT_READY
+    return Referent(state, ready, stalled is not None and stalled.status == "True")

@@ -1,0 +1,89 @@
+"""From a task and what it names to the snapshot that a run works by."""
+
+from dataclasses import dataclass
+
+from smbferry_api.reasons import LOCATION_NOT_FOUND, LOCATION_NOT_READY, SAME_DESTINATION, Reason
+from smbferry_api.run import ResolvedEnd, ResolvedIdentity, ResolvedTask
+from smbferry_api.task import TaskEnd
+from smbferry_operator.decide.destination import Destination
+from smbferry_operator.decide.observation import Ends
+from smbferry_operator.decide.readiness import Readiness, Referent, referent
+from smbferry_operator.model import Identity, Location, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a task can't run now."""
+
+    reason: Reason
+    message: str
+    pending: bool = False
+    """Nothing is wrong yet: a check is still under way."""
+    stalled: bool = False
+    """Only a person can help."""
+
+
+def readiness_obstacle(source: str, destination: str, ends: Ends) -> Obstacle | None:
+    """Why not both locations can be used, the worst first; None if they can."""
+    found = [
+        obstacle
+        for side, name, location in (
+            ("source", source, ends.source),
+            ("destination", destination, ends.destination),
+        )
+        if (obstacle := _location_obstacle(side, name, referent(location)))
+    ]
+    return min(found, key=lambda o: (o.pending, o.reason is not LOCATION_NOT_FOUND), default=None)
+
+
+def _location_obstacle(side: str, name: str, location: Referent) -> Obstacle | None:
+    match location.state:
+        case Readiness.READY:
+            return None
+        case Readiness.MISSING:
+            return Obstacle(LOCATION_NOT_FOUND, f"There is no SmbLocation {name} ({side}) in this namespace.")
+        case Readiness.PENDING:
+            return Obstacle(LOCATION_NOT_READY, f"Waits for the check of SmbLocation {name} ({side}).", pending=True)
+        case Readiness.NOT_READY:
+            message = f"SmbLocation {name} ({side}) is not Ready: {location.message}"
+            return Obstacle(LOCATION_NOT_READY, message, stalled=location.stalled)
+
+
+def resolve(task: Task, ends: Ends) -> ResolvedTask | None:
+    """The snapshot; None while something that it names is not there."""
+    source = _end(task.spec.source, ends.source, ends.source_identity)
+    destination = _end(task.spec.destination, ends.destination, ends.destination_identity)
+    if source is None or destination is None:
+        return None
+    spec = task.spec
+    return ResolvedTask(
+        name=task.meta.name,
+        uid=task.meta.uid,
+        generation=task.meta.generation,
+        source=source,
+        destination=destination,
+        options=spec.options,
+        filters=spec.filters,
+        agent=spec.agent,
+        report=spec.report,
+    )
+
+
+def _end(end: TaskEnd, location: Location | None, identity: Identity | None) -> ResolvedEnd | None:
+    if location is None or identity is None:
+        return None
+    return ResolvedEnd(
+        location=location.meta.name,
+        generation=location.meta.generation,
+        path=end.path,
+        spec=location.spec,
+        identity=ResolvedIdentity(name=identity.meta.name, generation=identity.meta.generation, spec=identity.spec),
+    )
+
+
+def overlap_obstacle(task: ResolvedTask) -> Obstacle | None:
+    """A transfer into its own source would copy its own copies."""
+    source, destination = Destination.of(task.source), Destination.of(task.destination)
+    if not source.overlaps(destination):
+        return None
+    return Obstacle(SAME_DESTINATION, f"The source {source} and the destination {destination} overlap.", stalled=True)

@@ -1,0 +1,350 @@
+"""TransferRun: one execution, from Queued to its end.
+
+The state is derived each time from what is seen: the Job, its pods, the phases that the agent reports. Only one run
+writes to a destination at a time; one that is about to start yields to whoever already writes there or has waited
+longer, and to any pod that may still be alive.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from smbferry_api.conditions import Condition, ConditionType, find
+from smbferry_api.reasons import (
+    AGENT_LOST,
+    AGENT_NOT_SCHEDULED,
+    AGENT_STARTING,
+    LOCATION_NOT_FOUND,
+    LOCATION_NOT_READY,
+    RETRYING,
+    RUN_CANCELLED,
+    RUN_IN_PROGRESS,
+    RUN_QUEUED,
+    RUN_STARTED,
+    SPEC_INVALID,
+    TASK_NOT_FOUND,
+    Reason,
+)
+from smbferry_api.run import ResolvedTask
+from smbferry_api.run_status import Phase, PhaseState, RunState
+from smbferry_operator.decide.access import build_access
+from smbferry_operator.decide.agent_end import last_ended, stuck, termination
+from smbferry_operator.decide.decision import Decision, Event, OwnedStatus
+from smbferry_operator.decide.destination import Destination
+from smbferry_operator.decide.jobs import MAX_ATTEMPTS, build_transfer_job, transfer_job_name
+from smbferry_operator.decide.naming import ANNOTATION_ATTEMPTS_BEFORE
+from smbferry_operator.decide.observation import Claim, RunObservation
+from smbferry_operator.decide.resolve import Obstacle, overlap_obstacle, readiness_obstacle, resolve
+from smbferry_operator.decide.run_end import End, end_of, failed
+from smbferry_operator.decide.settings import AgentSettings
+from smbferry_operator.decide.status import Summary, as_wire, changed, is_permanent
+from smbferry_operator.decide.text import format_duration
+from smbferry_operator.model import Job, Key, Kind, Run
+
+RUN_TYPES: Final = (ConditionType.SUCCEEDED, ConditionType.RECONCILING, ConditionType.STALLED)
+REPORT_GRACE: Final = timedelta(seconds=3)  # Job and status come by separate watches
+TASK_GRACE: Final = timedelta(minutes=1)
+POLL_QUEUE: Final = timedelta(seconds=30)
+POLL_START: Final = timedelta(seconds=15)
+POLL_END: Final = timedelta(seconds=2)
+POD_PATIENCE: Final = timedelta(seconds=30)
+
+
+def decide_run(seen: RunObservation, now: datetime, settings: AgentSettings) -> Decision:
+    """What to do about a run."""
+    run = seen.run
+    if run.meta.deleting or (run.status.state and run.status.state.ended):
+        return Decision()
+    job = current_job(seen)
+    if run.spec.cancel and not (job and job.finished):
+        return _cancel(seen, job, now)
+    if seen.refusal is not None:
+        return _refused(seen, now)
+    if job is None:
+        return _without_job(seen, now, settings)
+    if job.finished:
+        return _finished(seen, job, now)
+    return _under_way(seen, job, now, settings)
+
+
+def current_job(seen: RunObservation) -> Job | None:
+    """The run's newest Job, unless it is being deleted."""
+    jobs = [job for job in seen.jobs if not job.meta.deleting]
+    return max(jobs, key=attempts_before, default=None)
+
+
+def attempts_before(job: Job) -> int:
+    """Attempts that were used up before this Job."""
+    return int(job.meta.annotations.get(ANNOTATION_ATTEMPTS_BEFORE, "0"))
+
+
+def attempts_so_far(seen: RunObservation, job: Job | None) -> int:
+    """How many agents have been started for the run, the one at work among them."""
+    counted = attempts_before(job) + job.failed + job.succeeded + job.active if job else 0
+    return max(seen.run.status.attempts, counted)
+
+
+def snapshot(seen: RunObservation) -> ResolvedTask | None:
+    """The task as the run sees it: its own snapshot, or for a run that a person made, one that is taken now."""
+    run = seen.run
+    if run.spec.task is not None:
+        return run.spec.task
+    if run.status.task is not None:
+        return ResolvedTask.model_validate(run.status.task)
+    return resolve(seen.task, seen.ends) if seen.task else None
+
+
+# --- Before there is a Job -------------------------------------------------------------------------------------------
+
+
+def _without_job(seen: RunObservation, now: datetime, settings: AgentSettings) -> Decision:
+    task = snapshot(seen)
+    if task is None:
+        return _unresolved(seen, now)
+    used = attempts_so_far(seen, None)
+    if end := _hopeless(task, used):
+        return _ended(seen, end, now)
+    if waiting := _obstacle(seen, task):
+        return _wait(seen, waiting.reason, waiting.message, now)
+    return _launch(seen, task, used, now, settings)
+
+
+def _hopeless(task: ResolvedTask, used: int) -> End | None:
+    """Why the run can't ever start, if it can't."""
+    if overlap := overlap_obstacle(task):
+        return failed(overlap.reason, overlap.message)
+    if used >= MAX_ATTEMPTS:
+        return failed(AGENT_LOST, f"The agent's Job was deleted, and {used} attempts have been used up.")
+    return None
+
+
+def _obstacle(seen: RunObservation, task: ResolvedTask) -> Obstacle | None:
+    """Why the run can't start now, if it can't."""
+    if any(pod.living for pod in seen.pods):
+        return Obstacle(RUN_QUEUED, "Waits until an earlier agent of this run has ended.")
+    if not_ready := readiness_obstacle(task.source.location, task.destination.location, seen.ends):
+        return not_ready
+    other = None if seen.run.spec.dry_run else _blocker(seen, task)
+    return Obstacle(RUN_QUEUED, _behind(other)) if other else None
+
+
+def _unresolved(seen: RunObservation, now: datetime) -> Decision:
+    """A task or a location that the run names is not there: it may be on its way, for a task not for long."""
+    name = seen.run.spec.task_ref.name
+    if seen.task is None:
+        message = f"There is no TransferTask {name} in this namespace."
+        if now - seen.run.meta.created >= TASK_GRACE:
+            return _ended(seen, failed(TASK_NOT_FOUND, message), now)
+        return replace(_wait(seen, TASK_NOT_FOUND, message, now), requeue_after=POLL_START)
+    spec = seen.task.spec
+    obstacle = readiness_obstacle(spec.source.location_ref.name, spec.destination.location_ref.name, seen.ends)
+    if obstacle is None:
+        return _wait(seen, LOCATION_NOT_READY, "Waits for the identities of its locations.", now)
+    return _wait(seen, obstacle.reason, obstacle.message, now)
+
+
+def _blocker(seen: RunObservation, task: ResolvedTask) -> Claim | None:
+    """Who must be waited for: a writer first, else whoever has queued for longer."""
+    here = Destination.of(task.destination)
+    mine = (seen.run.meta.created, seen.run.meta.uid)
+    others = [c for c in seen.claims if c.destination.overlaps(here)]
+    ahead = [c for c in others if c.writing or (c.since, c.run_uid) < mine]
+    return min(ahead, key=lambda c: (not c.writing, c.since, c.run_uid), default=None)
+
+
+def _behind(other: Claim) -> str:
+    doing = "writes to" if other.writing else "waits for"
+    return f"Queued behind TransferRun {other.holder}, which {doing} {other.destination}."
+
+
+def _wait(seen: RunObservation, reason: Reason, message: str, now: datetime) -> Decision:
+    return _standing(seen, RunState.QUEUED, reason, message, now, requeue_after=POLL_QUEUE)
+
+
+def _launch(seen: RunObservation, task: ResolvedTask, used: int, now: datetime, settings: AgentSettings) -> Decision:
+    if seen.run.spec.task is None and seen.run.status.task is None:
+        return _take_snapshot(seen, task, now)
+    run = seen.run.meta
+    job = build_transfer_job(run, task, used, settings, writes=not seen.run.spec.dry_run)
+    message = f"Agent Job {job['metadata']['name']} was launched."
+    decision = _standing(
+        seen,
+        RunState.LAUNCHING,
+        AGENT_STARTING,
+        message,
+        now,
+        requeue_after=POLL_START,
+        jobRef=transfer_job_name(run, used),
+        attempts=used,
+        startTime=seen.run.status.start_time or now,
+    )
+    return replace(
+        decision,
+        apply=build_access(Kind.RUN, run),
+        create=(job,),
+        events=(Event("Normal", RUN_STARTED, message),),
+        claim=None if seen.run.spec.dry_run else Destination.of(task.destination),
+    )
+
+
+def _take_snapshot(seen: RunObservation, task: ResolvedTask, now: datetime) -> Decision:
+    """Before the agent starts, which works by what stands there; the launch follows at once."""
+    text = "The task was taken down as it stands now."
+    stored = task.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return _standing(seen, RunState.QUEUED, AGENT_STARTING, text, now, requeue_after=timedelta(0), task=stored)
+
+
+# --- With a Job ------------------------------------------------------------------------------------------------------
+
+
+def _under_way(seen: RunObservation, job: Job, now: datetime, settings: AgentSettings) -> Decision:
+    facts = _job_facts(seen, job)
+    state = state_by_phases(seen.run)
+    if obstacle := stuck(job, seen.pods, now, patience=POD_PATIENCE):
+        if now - obstacle.since >= settings.start_deadline:
+            end = failed(AGENT_NOT_SCHEDULED, f"The agent's pod could not be started: {obstacle.why}.")
+            return replace(_ended(seen, end, now, **facts), delete=(_key(job),))
+        message = obstacle.message
+        return _standing(seen, RunState.LAUNCHING, AGENT_NOT_SCHEDULED, message, now, requeue_after=POLL_START, **facts)
+    at_work = any(p.phase == "Running" and p.job == job.meta.name for p in seen.pods)
+    if not at_work and (last := last_ended(job, seen.pods)):
+        left = termination(last)
+        why = f"{left.reason}: {left.message}" if left else f"exit code {last.exit_code}"
+        message = f"Attempt {attempts_so_far(seen, job)} of {MAX_ATTEMPTS} failed ({why}); the next starts by itself."
+        return _standing(seen, RunState.LAUNCHING, RETRYING, message, now, requeue_after=POLL_START, **facts)
+    if not at_work or state is RunState.LAUNCHING:
+        message = f"Agent Job {job.meta.name} was launched."
+        return _standing(seen, RunState.LAUNCHING, AGENT_STARTING, message, now, requeue_after=POLL_START, **facts)
+    return _standing(seen, state, RUN_IN_PROGRESS, f"{state.value}.", now, requeue_after=None, **facts)
+
+
+def state_by_phases(run: Run) -> RunState:
+    """Where the agent is, by the furthest phase that it has begun."""
+    phases = run.status.phases
+    if phases is None:
+        return RunState.LAUNCHING
+
+    def begun(phase: Phase | None) -> bool:
+        return phase is not None and phase.state not in {PhaseState.PENDING, PhaseState.SKIPPED}
+
+    if begun(phases.verify) or begun(phases.delete):
+        return RunState.VERIFYING
+    if begun(phases.transfer):
+        return RunState.TRANSFERRING
+    return RunState.PREPARING if begun(phases.preflight) or begun(phases.prepare) else RunState.LAUNCHING
+
+
+def _finished(seen: RunObservation, job: Job, now: datetime) -> Decision:
+    if any(pod.living and pod.job == job.meta.name for pod in seen.pods):
+        return Decision(requeue_after=POLL_END)
+    unreported = not job.complete and seen.run.status.failure is None
+    if unreported and job.finished_at and now - job.finished_at < REPORT_GRACE:
+        return Decision(requeue_after=timedelta(seconds=1))
+    return _ended(seen, end_of(seen, job), now, finished_at=job.finished_at, **_job_facts(seen, job))
+
+
+def _job_facts(seen: RunObservation, job: Job) -> dict[str, Any]:
+    return {
+        "jobRef": job.meta.name,
+        "attempts": attempts_so_far(seen, job),
+        "startTime": seen.run.status.start_time or job.meta.created,
+    }
+
+
+def _cancel(seen: RunObservation, job: Job | None, now: datetime) -> Decision:
+    """The Job is deleted, its pods get their grace period; Cancelled is said when none of them lives any more."""
+    if job is None and not any(pod.living for pod in seen.pods):
+        started = seen.run.status.start_time is not None
+        text = "The run was cancelled" + (" while it was under way." if started else " before it started.")
+        return _ended(seen, End(RunState.CANCELLED, RUN_CANCELLED, text), now)
+    facts = _job_facts(seen, job) if job else {}
+    message = "The agent finishes its last frame and removes its temporary files."
+    decision = _standing(seen, RunState.CANCELLING, RUN_CANCELLED, message, now, requeue_after=POLL_END, **facts)
+    return replace(decision, delete=(_key(job),)) if job else decision
+
+
+def _refused(seen: RunObservation, now: datetime) -> Decision:
+    refusal = seen.refusal
+    if refusal is None:
+        raise ValueError("nothing was refused")
+    message = f"Kubernetes refused the agent's {refusal.what}: {refusal.message}"
+    if refusal.permanent:
+        return _ended(seen, failed(SPEC_INVALID, message), now)
+    return _standing(seen, RunState.QUEUED, AGENT_NOT_SCHEDULED, message, now, requeue_after=POLL_QUEUE)
+
+
+def _key(job: Job) -> Key:
+    return Key(Kind.JOB, job.meta.namespace, job.meta.name)
+
+
+# --- The status ------------------------------------------------------------------------------------------------------
+
+
+def _standing(
+    seen: RunObservation,
+    state: RunState,
+    reason: Reason,
+    message: str,
+    now: datetime,
+    *,
+    requeue_after: timedelta | None,
+    **facts: Any,
+) -> Decision:
+    """A run that goes on."""
+    summary = Summary(seen.run.meta, seen.run.status.conditions, now)
+    summary.add(ConditionType.SUCCEEDED, "Unknown", reason, message)
+    summary.add(ConditionType.RECONCILING, "True", reason, message)
+    status = _status(seen, state, summary.done(), facts)
+    return Decision(
+        status=status if changed(seen.run.status, seen.run.status.conditions, status, RUN_TYPES) else None,
+        events=_queue_events(seen, reason, message),
+        requeue_after=requeue_after,
+    )
+
+
+def _queue_events(seen: RunObservation, reason: Reason, message: str) -> tuple[Event, ...]:
+    """Said once for each new reason to wait; the ordinary course is not worth an Event."""
+    before = find(seen.run.status.conditions, ConditionType.SUCCEEDED)
+    if before is not None and before.reason == reason.name:
+        return ()
+    if reason in {RUN_QUEUED, LOCATION_NOT_FOUND, LOCATION_NOT_READY, TASK_NOT_FOUND}:
+        return (Event("Normal", reason, message),)
+    return (Event("Warning", reason, message),) if reason in {AGENT_NOT_SCHEDULED, RETRYING} else ()
+
+
+def _ended(
+    seen: RunObservation, end: End, now: datetime, *, finished_at: datetime | None = None, **facts: Any
+) -> Decision:
+    """A run's last decision: nothing changes it any more."""
+    good = end.state is RunState.SUCCEEDED
+    summary = Summary(seen.run.meta, seen.run.status.conditions, now)
+    summary.add(ConditionType.SUCCEEDED, "True" if good else "False", end.reason, end.message)
+    if end.state is RunState.FAILED and is_permanent(end.failure_class):
+        summary.add(ConditionType.STALLED, "True", end.reason, end.message)
+    completion = finished_at or now
+    start = facts.get("startTime") or seen.run.status.start_time
+    facts |= {"completionTime": completion}
+    if start is not None:
+        facts |= {"startTime": start, "duration": format_duration(completion - start)}
+    if end.failure is not None and seen.run.status.failure is None:
+        facts["failure"] = end.failure.model_dump(mode="json", by_alias=True)
+    status = _status(seen, end.state, summary.done(), facts)
+    peaceful = end.state in {RunState.SUCCEEDED, RunState.CANCELLED}
+    return Decision(status=status, events=(Event("Normal" if peaceful else "Warning", end.reason, end.message),))
+
+
+def _status(
+    seen: RunObservation, state: RunState, conditions: tuple[Condition, ...], facts: dict[str, Any]
+) -> OwnedStatus:
+    """All that the operator owns; what was known before stays known."""
+    status = seen.run.status
+    fields: dict[str, Any] = {
+        "observedGeneration": seen.run.meta.generation,
+        "state": state.value,
+        "startTime": status.start_time,
+        "jobRef": status.job_ref,
+        "attempts": status.attempts,
+        "task": status.task,
+        **facts,
+    }
+    return OwnedStatus(conditions, {k: as_wire(v) for k, v in fields.items()})

@@ -1,0 +1,103 @@
+"""How a run ended: from its Job, its pods and what the agent reported."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from smbferry_api.exit_codes import EXIT_CODE_OF, ExitCode, FailureClass
+from smbferry_api.reasons import (
+    AGENT_LOST,
+    INTERNAL_ERROR,
+    RUN_CANCELLED,
+    RUN_FAILED,
+    RUN_PARTIALLY_SUCCEEDED,
+    RUN_SUCCEEDED,
+    RUN_TIMED_OUT,
+    Reason,
+    by_name,
+)
+from smbferry_api.run_status import Counters, RunFailure, RunState
+from smbferry_operator.decide.agent_end import exit_code, last_ended, lost_message, termination
+from smbferry_operator.decide.observation import RunObservation
+from smbferry_operator.decide.text import sentence, with_remedy
+from smbferry_operator.model import Job
+
+CLASS_OF: Final = {code: failure for failure, code in EXIT_CODE_OF.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A run's last word."""
+
+    state: RunState
+    reason: Reason
+    message: str
+    failure: RunFailure | None = None
+    """Set where the agent could not say it itself."""
+    failure_class: str = ""
+
+
+def end_of(seen: RunObservation, job: Job) -> End:
+    """How the run ended whose Job has finished."""
+    code = exit_code(job, seen.pods)
+    dry = " Nothing was written: a dry run." if seen.run.spec.dry_run else ""
+    if code == ExitCode.DONE:
+        return End(RunState.SUCCEEDED, RUN_SUCCEEDED, _counted(seen.run.status.counters, RUN_SUCCEEDED.when) + dry)
+    if code == ExitCode.DONE_WITH_FAILURES:
+        failed = seen.run.status.counters.files.failed if seen.run.status.counters else 0
+        text = f"{failed} files failed." if failed else RUN_PARTIALLY_SUCCEEDED.when
+        return End(RunState.PARTIALLY_SUCCEEDED, RUN_PARTIALLY_SUCCEEDED, with_remedy(text, RUN_PARTIALLY_SUCCEEDED))
+    if seen.run.spec.cancel:
+        return End(RunState.CANCELLED, RUN_CANCELLED, "The run was cancelled while it was under way.")
+    return _failed(seen, job, code)
+
+
+def _counted(counters: Counters | None, otherwise: str) -> str:
+    if counters is None:
+        return otherwise
+    files, verified = counters.files.transferred, counters.files.verified
+    return f"{files} files transferred, {verified} verified, {counters.files.skipped} unchanged."
+
+
+def _failed(seen: RunObservation, job: Job, code: int | None) -> End:
+    if job.failure_reason == "DeadlineExceeded":
+        return failed(RUN_TIMED_OUT, RUN_TIMED_OUT.when)
+    tries = f" after {job.failed} attempts" if job.failure_reason == "BackoffLimitExceeded" and job.failed > 1 else ""
+    reported = seen.run.status.failure
+    if reported is not None:
+        reason = by_name(reported.reason) or RUN_FAILED
+        text = f"{sentence(reported.message)} {reported.remedy}".strip()
+        return End(RunState.FAILED, reason, _after(text, tries), failure_class=reported.class_)
+    left = termination(last_ended(job, seen.pods))
+    if left is not None:
+        reason = by_name(left.reason) or RUN_FAILED
+        failure_class = left.failure_class or CLASS_OF.get(_known(code), FailureClass.BUG).value
+        return failed(reason, _after(left.message, tries), failure_class=failure_class, remedy=left.remedy)
+    if code == ExitCode.BUG:
+        return failed(INTERNAL_ERROR, f"{INTERNAL_ERROR.when} The agent ended with exit code {code}.")
+    if code in CLASS_OF:
+        failure_class = CLASS_OF[_known(code)]
+        text = f"The agent ended with exit code {code} ({failure_class}) and its report was lost{tries}."
+        return failed(RUN_FAILED, text, failure_class=failure_class.value, remedy="Look at the agent's log.")
+    return failed(AGENT_LOST, lost_message(job, seen.pods))
+
+
+def _known(code: int | None) -> ExitCode:
+    return ExitCode(code) if code in CLASS_OF else ExitCode.BUG
+
+
+def _after(text: str, tries: str) -> str:
+    return f"{sentence(text)} Given up{tries}." if tries else text
+
+
+def failed(reason: Reason, message: str, *, failure_class: str = "", remedy: str = "") -> End:
+    """The end of a run whose agent could not say why."""
+    class_ = failure_class or (reason.failure or FailureClass.BUG).value
+    remedy = remedy or reason.remedy
+    plain = sentence(message or reason.when).removesuffix(remedy).rstrip()
+    return End(
+        RunState.FAILED,
+        reason,
+        f"{plain} {remedy}".strip(),
+        RunFailure(class_=class_, reason=reason.name, message=plain, remedy=remedy),
+        class_,
+    )

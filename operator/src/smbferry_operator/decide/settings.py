@@ -1,0 +1,24 @@
+"""What the person who installs the operator may choose and decisions depend on."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from smbferry_operator.model import Manifest
+
+
+def _default_resources() -> Manifest:
+    return {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """How agents are run where a task says nothing else."""
+
+    image: str
+    image_pull_policy: str = "IfNotPresent"
+    image_pull_secrets: tuple[str, ...] = ()
+    resources: Manifest = field(default_factory=_default_resources)
+    check_resources: Manifest = field(default_factory=_default_resources)
+    start_deadline: timedelta = timedelta(minutes=15)
+    """How long a run's agent may fail to start (no node, no image) before the run has failed."""
+    max_concurrent_checks: int = 50

@@ -1,0 +1,296 @@
+"""TransferTask: whether it could run, when it is due, which runs it makes and which it forgets.
+
+A run is named after what made it due, a value of `trigger` or a scheduled time, so that it is made once whoever
+looks. A due run waits for its locations; it is not lost.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from smbferry_api import API_VERSION
+from smbferry_api.conditions import Condition, ConditionType
+from smbferry_api.fields import format_time
+from smbferry_api.names import (
+    ANNOTATION_SCHEDULED_AT,
+    ANNOTATION_TRIGGER,
+    LABEL_MANAGED_BY,
+    LABEL_TASK,
+    MANAGED_BY_OPERATOR,
+)
+from smbferry_api.reasons import (
+    IN_SYNC,
+    NEVER_RAN,
+    RUN_CANCELLED,
+    RUN_FAILED,
+    RUN_IN_PROGRESS,
+    RUN_PARTIALLY_SUCCEEDED,
+    RUN_SKIPPED,
+    SPEC_INVALID,
+    SUSPENDED,
+    TASK_READY,
+)
+from smbferry_api.run import ResolvedTask, TransferRunSpec
+from smbferry_api.run_status import RunState
+from smbferry_api.task import Concurrency
+from smbferry_operator.decide.decision import Decision, Event, OwnedStatus, soonest
+from smbferry_operator.decide.history import ended_runs, last_runs, surplus
+from smbferry_operator.decide.naming import HASH_LENGTH, label_value, owner_reference, short_hash
+from smbferry_operator.decide.observation import TaskObservation
+from smbferry_operator.decide.resolve import Obstacle, overlap_obstacle, readiness_obstacle, resolve
+from smbferry_operator.decide.schedule import ScheduleError, Timetable
+from smbferry_operator.decide.status import Summary, as_wire, changed, failure_of, is_permanent, transition_event
+from smbferry_operator.decide.text import sentence
+from smbferry_operator.model import Kind, Manifest, Meta, Run
+
+TASK_TYPES: Final = (ConditionType.READY, ConditionType.IN_SYNC, ConditionType.RECONCILING, ConditionType.STALLED)
+MAX_NAME: Final = 253
+LONGEST_SLEEP: Final = timedelta(hours=1)  # wall clocks are set; a timer is not
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A run that should start now."""
+
+    trigger: str | None = None
+    at: datetime | None = None
+
+    @property
+    def why(self) -> str:
+        """For a person."""
+        return f"scheduled for {format_time(self.at)}" if self.at else f"asked for by trigger {self.trigger!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What becomes of what is due."""
+
+    settled: Due | None = None
+    """It need not be looked at again: its run was made, or left out on purpose."""
+    run: Manifest | None = None
+    events: tuple[Event, ...] = ()
+
+
+def decide_task(seen: TaskObservation, now: datetime) -> Decision:
+    """What to do about a task."""
+    task = seen.task
+    if task.meta.deleting:
+        return Decision()
+    try:
+        timetable = Timetable.read(task.spec.schedule) if task.spec.schedule else None
+    except ScheduleError as error:
+        return _decision(seen, Obstacle(SPEC_INVALID, str(error), stalled=True), None, Act(), now)
+    snapshot = resolve(task, seen.ends)
+    source, destination = task.spec.source.location_ref.name, task.spec.destination.location_ref.name
+    obstacle = readiness_obstacle(source, destination, seen.ends)
+    if obstacle is None and snapshot is not None:
+        obstacle = overlap_obstacle(snapshot)
+    due = _due(seen, timetable, now)
+    act = _act(seen, due, snapshot if obstacle is None else None) if due else Act()
+    return _decision(seen, obstacle, timetable, act, now)
+
+
+def _act(seen: TaskObservation, due: Due, snapshot: ResolvedTask | None) -> Act:
+    """Makes the run, leaves it out, or lets it wait; without a snapshot it can't start now."""
+    if _is_skipped(seen, due):
+        return Act(due, events=(Event("Normal", RUN_SKIPPED, f"{RUN_SKIPPED.when} It was {due.why}."),))
+    if _known(seen, due) is not None:
+        return Act(due)
+    if seen.task.spec.suspend or snapshot is None:
+        return Act()
+    return Act(due, build_run(seen.task.meta, snapshot, due))
+
+
+# --- When ------------------------------------------------------------------------------------------------------------
+
+
+def _due(seen: TaskObservation, timetable: Timetable | None, now: datetime) -> Due | None:
+    """What should have started by now and has not; a changed trigger before a scheduled time."""
+    spec, status = seen.task.spec, seen.task.status
+    observed = status.observed_trigger
+    if observed is None and timetable is not None and spec.trigger == "":
+        observed = ""  # a scheduled task does not run at creation unless its trigger asks for it
+    if observed != spec.trigger:
+        return Due(trigger=spec.trigger)
+    if timetable is None:
+        return None
+    since = max(filter(None, (seen.task.meta.created, status.last_schedule_time)))
+    at = timetable.last_until(now, after=since)
+    return Due(at=at) if at is not None and now - at <= timetable.deadline else None
+
+
+def _settled(due: Due) -> dict[str, Any]:
+    """What the status says once the run was made, or left out on purpose."""
+    return {"lastScheduleTime": due.at} if due.at else {"observedTrigger": due.trigger}
+
+
+def _is_skipped(seen: TaskObservation, due: Due) -> bool:
+    """Whether another run of this task stands in the way: by request, or because one that waits does as well."""
+    going_on = [run for run in seen.runs if not _ended(run) and not _is_for(run, due)]
+    if seen.task.spec.suspend or not going_on:
+        return False
+    if seen.task.spec.concurrency is Concurrency.SKIP:
+        return True
+    return due.at is not None and any(run.status.state in {None, RunState.QUEUED} for run in going_on)
+
+
+def _is_for(run: Run, due: Due) -> bool:
+    notes = run.meta.annotations
+    if due.at is not None:
+        return notes.get(ANNOTATION_SCHEDULED_AT) == format_time(due.at)
+    return notes.get(ANNOTATION_TRIGGER) == due.trigger
+
+
+def _known(seen: TaskObservation, due: Due) -> Run | None:
+    """The run that was made for this already, where only the status could not be written any more."""
+    key = ANNOTATION_SCHEDULED_AT if due.at else ANNOTATION_TRIGGER
+    alike = [r for r in seen.runs if r.meta.controller_uid == seen.task.meta.uid and key in r.meta.annotations]
+    newest = max(alike, key=lambda r: r.meta.created, default=None)
+    return newest if newest is not None and _is_for(newest, due) else None
+
+
+def _ended(run: Run) -> bool:
+    return run.status.state is not None and run.status.state.ended
+
+
+def build_run(task: Meta, snapshot: ResolvedTask, due: Due) -> Manifest:
+    """The TransferRun for what is due."""
+    if due.at is not None:
+        suffix = due.at.strftime("%Y%m%d-%H%M")
+        annotations = {ANNOTATION_SCHEDULED_AT: format_time(due.at)}
+    else:
+        suffix = short_hash(task.uid, due.trigger, task.generation)
+        annotations = {ANNOTATION_TRIGGER: due.trigger or ""}
+    stem = task.name[: MAX_NAME - 1 - max(len(suffix), HASH_LENGTH)].rstrip("-.")
+    spec = TransferRunSpec.model_validate({"taskRef": {"name": task.name}, "task": snapshot})
+    return {
+        "apiVersion": API_VERSION,
+        "kind": Kind.RUN.value,
+        "metadata": {
+            "name": f"{stem}-{suffix}",
+            "namespace": task.namespace,
+            "labels": {LABEL_MANAGED_BY: MANAGED_BY_OPERATOR, LABEL_TASK: label_value(task.name)},
+            "annotations": annotations,
+            "ownerReferences": [owner_reference(Kind.TASK, task)],
+        },
+        "spec": spec.model_dump(mode="json", by_alias=True, exclude_none=True),
+    }
+
+
+# --- The status ------------------------------------------------------------------------------------------------------
+
+
+def _facts(seen: TaskObservation, timetable: Timetable | None, now: datetime) -> dict[str, Any]:
+    """All that the operator owns beside the conditions."""
+    task = seen.task
+    active = sorted((r for r in seen.runs if not _ended(r)), key=lambda r: (r.meta.created, r.meta.name))
+    last, last_good = last_runs(seen.runs, task.status)
+    upcoming = timetable.next_after(now) if timetable and not task.spec.suspend else None
+    scheduled_only = timetable is not None and task.spec.trigger == "" and task.status.observed_trigger is None
+    return {
+        "activeRun": active[0].meta.name if active else None,
+        "lastRun": last.model_dump(mode="json", by_alias=True, exclude_none=True) if last else None,
+        "lastSuccessfulRun": last_good.model_dump(mode="json", by_alias=True, exclude_none=True) if last_good else None,
+        "nextScheduleTime": upcoming,
+        "lastScheduleTime": task.status.last_schedule_time,
+        "observedTrigger": "" if scheduled_only else task.status.observed_trigger,
+    }
+
+
+def _decision(
+    seen: TaskObservation, obstacle: Obstacle | None, timetable: Timetable | None, act: Act, now: datetime
+) -> Decision:
+    task = seen.task
+    existing = task.status.conditions
+    conditions = _conditions(seen, obstacle, now)
+    fields = {"observedGeneration": task.meta.generation, **_facts(seen, timetable, now)}
+    if act.settled:
+        fields |= _settled(act.settled)
+    if act.run and not fields["activeRun"]:
+        fields["activeRun"] = act.run["metadata"]["name"]
+    upcoming = fields["nextScheduleTime"]
+    status = OwnedStatus(conditions, {k: as_wire(v) for k, v in fields.items()})
+    return Decision(
+        create=(act.run,) if act.run else (),
+        delete=surplus(seen),
+        status=status if changed(task.status, existing, status, TASK_TYPES) else None,
+        events=(*transition_event(existing, conditions, ConditionType.READY), *act.events),
+        requeue_after=soonest(LONGEST_SLEEP, upcoming - now) if upcoming else None,
+    )
+
+
+def _conditions(seen: TaskObservation, obstacle: Obstacle | None, now: datetime) -> tuple[Condition, ...]:
+    task = seen.task
+    summary = Summary(task.meta, task.status.conditions, now)
+    if obstacle is None:
+        reason = SUSPENDED if task.spec.suspend else TASK_READY
+        summary.add(ConditionType.READY, "True", reason, _ready_message(seen))
+    elif obstacle.pending:
+        summary.add(ConditionType.READY, "Unknown", obstacle.reason, obstacle.message)
+        summary.add(ConditionType.RECONCILING, "True", obstacle.reason, obstacle.message)
+    else:
+        summary.add(ConditionType.READY, "False", obstacle.reason, obstacle.message)
+        if obstacle.stalled:
+            summary.add(ConditionType.STALLED, "True", obstacle.reason, obstacle.message)
+    _add_in_sync(seen, summary)
+    if obstacle is None:
+        _add_stalled_by_failure(seen, summary)
+    return summary.done()
+
+
+def _ready_message(seen: TaskObservation) -> str:
+    spec = seen.task.spec
+    message = SUSPENDED.when if spec.suspend else TASK_READY.when
+    if spec.agent.parallelism > 1:
+        message += f" agent.parallelism is {spec.agent.parallelism}; this version works with one agent per run."
+    return message
+
+
+def _add_in_sync(seen: TaskObservation, summary: Summary) -> None:
+    """By the last run that ended, if it was of what the spec says now."""
+    ended = ended_runs(seen.runs)
+    if not ended or not _same_work(seen, ended[-1]):
+        under_way = any(not _ended(r) for r in seen.runs)
+        summary.add(ConditionType.IN_SYNC, "Unknown", RUN_IN_PROGRESS if under_way else NEVER_RAN)
+        return
+    last = ended[-1]
+    name = f"TransferRun {last.meta.name}"
+    match last.status.state:
+        case RunState.SUCCEEDED:
+            summary.add(ConditionType.IN_SYNC, "True", IN_SYNC, f"{name} left the destination as the source was.")
+        case RunState.PARTIALLY_SUCCEEDED:
+            text = f"{name} ended, but single files failed."
+            summary.add(ConditionType.IN_SYNC, "False", RUN_PARTIALLY_SUCCEEDED, text)
+        case RunState.CANCELLED:
+            summary.add(ConditionType.IN_SYNC, "False", RUN_CANCELLED, f"{name} was cancelled.")
+        case _:
+            summary.add(ConditionType.IN_SYNC, "False", RUN_FAILED, f"{name} failed: {_why(last)}")
+
+
+def _why(run: Run) -> str:
+    failure = run.status.failure
+    return f"{failure.reason}: {sentence(failure.message)}" if failure else "it names no cause."
+
+
+def _same_work(seen: TaskObservation, run: Run) -> bool:
+    """Whether the run did what the spec asks for now, as far as it touches what InSync claims."""
+    task, spec = run.spec.task, seen.task.spec
+    if task is None:
+        return run.status.task is not None and run.status.task.get("generation") == seen.task.meta.generation
+    return (
+        task.source.location == spec.source.location_ref.name
+        and task.source.path == spec.source.path
+        and task.destination.location == spec.destination.location_ref.name
+        and task.destination.path == spec.destination.path
+        and task.filters == spec.filters
+        and task.options == spec.options
+    )
+
+
+def _add_stalled_by_failure(seen: TaskObservation, summary: Summary) -> None:
+    """The last run failed in a way that the next would as well; cleared by any run that ends better."""
+    ended = ended_runs(seen.runs)
+    failure = ended[-1].status.failure if ended and ended[-1].status.state is RunState.FAILED else None
+    if failure and is_permanent(failure_of(failure.reason) or failure.class_) and _same_work(seen, ended[-1]):
+        text = f"TransferRun {ended[-1].meta.name} failed: {_why(ended[-1])}"
+        summary.add(ConditionType.STALLED, "True", RUN_FAILED, text)

@@ -1,0 +1,78 @@
+"""Starts the operator: settings from the environment, kopf for the watches, everything else our own.
+
+`smbferry-operator` runs in a cluster with the pod's service account, or outside of it with KUBECONFIG.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import kopf
+
+from smbferry_api import GROUP
+from smbferry_api.names import FINALIZER
+from smbferry_operator.handlers import lifecycle, watch
+from smbferry_operator.service import AGENT_SELECTOR, Service
+from smbferry_operator.settings import Settings, SettingsError
+
+WATCH_SERVER_TIMEOUT: Final = 600
+WATCH_CLIENT_TIMEOUT: Final = 660
+REQUEST_TIMEOUT: Final = 60
+WORKER_LIMIT: Final = 50
+IDLE_TIMEOUT: Final = 0.05
+USAGE_ERROR: Final = 2
+
+
+def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
+    """kopf as the source of watch events, and of nothing else."""
+    result = kopf.OperatorSettings()
+    result.watching.server_timeout = WATCH_SERVER_TIMEOUT
+    result.watching.client_timeout = WATCH_CLIENT_TIMEOUT
+    for resource in ("jobs.v1.batch", "pods.v1"):
+        result.watching.label_selectors[resource] = AGENT_SELECTOR
+    result.networking.request_timeout = REQUEST_TIMEOUT
+    result.queueing.worker_limit = WORKER_LIMIT
+    result.queueing.idle_timeout = IDLE_TIMEOUT
+    result.scanning.disabled = True  # needs no permission on namespaces and CRDs
+    result.posting.enabled = False
+    result.peering.standalone = True
+    # Nothing is ever written by kopf: these only keep its defaults from appearing should that change.
+    result.persistence.finalizer = FINALIZER
+    result.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
+    result.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
+    return result
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(prog="smbferry-operator", description="The operator of smbferry.")
+    parser.add_argument("--standalone", action="store_true", help="elect no leader: this is the only operator")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the operator until it is told to stop; returns the exit code."""
+    options = parse_arguments(arguments)
+    try:
+        settings = Settings.read(os.environ, standalone=options.standalone)
+    except SettingsError as error:
+        sys.stderr.write(f"smbferry-operator: {error}\n")
+        return USAGE_ERROR
+    kopf.configure(log_format=kopf.LogFormat.JSON if settings.log_format == "json" else kopf.LogFormat.FULL)
+    service = Service(settings)
+    lifecycle.register(service)
+    watch.register(service)
+    kopf.run(
+        settings=kopf_settings(settings),
+        standalone=True,
+        clusterwide=not settings.namespaces,
+        namespaces=settings.namespaces,
+        liveness_endpoint=settings.liveness,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

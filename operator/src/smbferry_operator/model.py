@@ -1,0 +1,132 @@
+"""What is observed: Kubernetes objects as frozen values, reduced to what decisions need."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
+from smbferry_api.location import SmbLocationSpec, SmbLocationStatus
+from smbferry_api.run import TransferRunSpec
+from smbferry_api.run_status import TransferRunStatus
+from smbferry_api.task import TransferTaskSpec, TransferTaskStatus
+
+Manifest = dict[str, Any]
+"""A Kubernetes object as JSON has it."""
+
+
+class Kind(StrEnum):
+    """The kinds that are watched."""
+
+    IDENTITY = "KerberosIdentity"
+    LOCATION = "SmbLocation"
+    TASK = "TransferTask"
+    RUN = "TransferRun"
+    JOB = "Job"
+    POD = "Pod"
+
+
+OWN_KINDS: Final = (Kind.IDENTITY, Kind.LOCATION, Kind.TASK, Kind.RUN)
+
+
+class Key(NamedTuple):
+    """Names one object in the cluster."""
+
+    kind: Kind
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What is used of ObjectMeta."""
+
+    name: str
+    namespace: str
+    uid: str
+    created: datetime
+    generation: int = 0
+    deleting: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    controller_uid: str = ""
+    """The uid of the owner that is the controller, if there is one."""
+
+
+SpecT = TypeVar("SpecT")
+StatusT = TypeVar("StatusT")
+
+
+@dataclass(frozen=True, slots=True)
+class Resource(Generic[SpecT, StatusT]):
+    """An object of one of our kinds."""
+
+    meta: Meta
+    spec: SpecT
+    status: StatusT
+
+
+Identity = Resource[KerberosIdentitySpec, KerberosIdentityStatus]
+Location = Resource[SmbLocationSpec, SmbLocationStatus]
+Task = Resource[TransferTaskSpec, TransferTaskStatus]
+Run = Resource[TransferRunSpec, TransferRunStatus]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A batch/v1 Job and how it stands."""
+
+    meta: Meta
+    active: int = 0
+    failed: int = 0
+    succeeded: int = 0
+    complete: bool = False
+    failure_reason: str = ""
+    """The reason of the Failed condition: PodFailurePolicy, BackoffLimitExceeded, DeadlineExceeded."""
+    failure_message: str = ""
+    finished_at: datetime | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the Job controller will start no more pods of it."""
+        return self.complete or bool(self.failure_reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """An agent's pod and how it stands."""
+
+    meta: Meta
+    job: str
+    phase: str = "Pending"
+    unschedulable: str = ""
+    """The scheduler's message while it finds no node."""
+    waiting_reason: str = ""
+    """Why the agent's container does not start yet: ImagePullBackOff, CreateContainerConfigError."""
+    waiting_message: str = ""
+    exit_code: int | None = None
+    exit_reason: str = ""
+    """Kubernetes' own word for the end: OOMKilled, Error, Completed."""
+    termination_message: str = ""
+    ended_at: datetime | None = None
+    disrupted: str = ""
+    """The reason of the DisruptionTarget condition: evicted, preempted, its node drained."""
+
+    @property
+    def living(self) -> bool:
+        """Whether a process of it may still run; a node that is out of reach counts as one where it does."""
+        return self.phase not in {"Succeeded", "Failed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The API server refused an object that a Decision wanted."""
+
+    what: str
+    message: str
+    permanent: bool
+    """Whether the same object would be refused again (it is invalid), or only now (a quota)."""

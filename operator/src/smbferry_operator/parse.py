@@ -1,0 +1,169 @@
+"""From JSON objects to the values that decisions look at. Converts every malformed object to one typed error."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from smbferry_api.agent_contract import AGENT_CONTAINER
+from smbferry_api.fields import Spec, Status
+from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
+from smbferry_api.location import SmbLocationSpec, SmbLocationStatus
+from smbferry_api.run import TransferRunSpec
+from smbferry_api.run_status import TransferRunStatus
+from smbferry_api.task import TransferTaskSpec, TransferTaskStatus
+from smbferry_operator.model import Identity, Job, Location, Manifest, Meta, Pod, Resource, Run, Task
+
+logger = logging.getLogger(__name__)
+
+S = TypeVar("S", bound=Spec)
+T = TypeVar("T", bound=Status)
+
+
+class InvalidObjectError(Exception):
+    """A spec that the schema let pass can't be used: says which field and why."""
+
+    def __init__(self, meta: Meta, message: str, status: Manifest) -> None:
+        super().__init__(message)
+        self.meta = meta
+        self.status = status
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """Reads metav1.Time or MicroTime."""
+    return datetime.fromisoformat(text).astimezone(UTC) if text else None
+
+
+def parse_meta(body: Mapping[str, Any]) -> Meta:
+    """Reads ObjectMeta."""
+    meta = body["metadata"]
+    owners = meta.get("ownerReferences") or ()
+    return Meta(
+        name=meta["name"],
+        namespace=meta.get("namespace", ""),
+        uid=meta["uid"],
+        created=parse_time(meta["creationTimestamp"]) or datetime.min.replace(tzinfo=UTC),
+        generation=int(meta.get("generation") or 0),
+        deleting=bool(meta.get("deletionTimestamp")),
+        labels=meta.get("labels") or {},
+        annotations=meta.get("annotations") or {},
+        controller_uid=next((o["uid"] for o in owners if o.get("controller")), ""),
+    )
+
+
+def _resource(body: Manifest, spec: type[S], status: type[T]) -> Resource[S, T]:
+    meta = parse_meta(body)
+    try:
+        parsed = spec.model_validate(body.get("spec") or {})
+    except ValidationError as error:
+        raise InvalidObjectError(meta, _explain(error), body.get("status") or {}) from error
+    return Resource(meta, parsed, _status(body, status))
+
+
+def _status(body: Manifest, status: type[T]) -> T:
+    """The status; one that can't be read counts as not written yet, and is then written anew."""
+    try:
+        return status.model_validate(body.get("status") or {})
+    except ValidationError as error:
+        logger.warning(
+            "%s %s: its status can't be read and is written anew: %s",
+            body.get("kind"),
+            body["metadata"]["name"],
+            _explain(error),
+        )
+        return status()
+
+
+def _explain(error: ValidationError) -> str:
+    found = [
+        f"spec.{'.'.join(str(part) for part in e['loc'])}: {e['msg']}".replace("spec.:", "spec:")
+        for e in error.errors()
+    ]
+    return "; ".join(found)
+
+
+def parse_identity(body: Manifest) -> Identity:
+    """Reads a KerberosIdentity.
+
+    Raises:
+        InvalidObjectError: its spec can't be used.
+    """
+    return _resource(body, KerberosIdentitySpec, KerberosIdentityStatus)
+
+
+def parse_location(body: Manifest) -> Location:
+    """Reads an SmbLocation.
+
+    Raises:
+        InvalidObjectError: its spec can't be used.
+    """
+    return _resource(body, SmbLocationSpec, SmbLocationStatus)
+
+
+def parse_task(body: Manifest) -> Task:
+    """Reads a TransferTask.
+
+    Raises:
+        InvalidObjectError: its spec can't be used.
+    """
+    return _resource(body, TransferTaskSpec, TransferTaskStatus)
+
+
+def parse_run(body: Manifest) -> Run:
+    """Reads a TransferRun.
+
+    Raises:
+        InvalidObjectError: its spec can't be used.
+    """
+    return _resource(body, TransferRunSpec, TransferRunStatus)
+
+
+def parse_job(body: Manifest) -> Job:
+    """Reads a batch/v1 Job."""
+    status = body.get("status") or {}
+    conditions = _true_conditions(status)
+    complete, failure = conditions.get("Complete"), conditions.get("Failed")
+    ended = complete or failure
+    return Job(
+        meta=parse_meta(body),
+        active=status.get("active") or 0,
+        failed=status.get("failed") or 0,
+        succeeded=status.get("succeeded") or 0,
+        complete=complete is not None,
+        failure_reason=(failure.get("reason") or "Failed") if failure else "",
+        failure_message=failure.get("message", "") if failure else "",
+        finished_at=parse_time(status.get("completionTime") or ended.get("lastTransitionTime")) if ended else None,
+    )
+
+
+def parse_pod(body: Manifest) -> Pod:
+    """Reads an agent's pod."""
+    status = body.get("status") or {}
+    state = _agent_state(status.get("containerStatuses") or ())
+    waiting, terminated = state.get("waiting") or {}, state.get("terminated") or {}
+    scheduled: Manifest = next((c for c in status.get("conditions") or () if c.get("type") == "PodScheduled"), {})
+    unschedulable = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
+    meta = parse_meta(body)
+    return Pod(
+        meta=meta,
+        job=meta.labels.get("batch.kubernetes.io/job-name", ""),
+        phase=status.get("phase", "Pending"),
+        unschedulable=scheduled.get("message", "no node fits") if unschedulable else "",
+        waiting_reason=waiting.get("reason", ""),
+        waiting_message=waiting.get("message", ""),
+        exit_code=terminated.get("exitCode"),
+        exit_reason=terminated.get("reason", ""),
+        termination_message=terminated.get("message", ""),
+        ended_at=parse_time(terminated.get("finishedAt")),
+        disrupted=_true_conditions(status).get("DisruptionTarget", {}).get("reason", ""),
+    )
+
+
+def _true_conditions(status: Mapping[str, Any]) -> dict[str, Manifest]:
+    return {c["type"]: c for c in status.get("conditions") or () if c.get("status") == "True"}
+
+
+def _agent_state(statuses: Iterable[Manifest]) -> Manifest:
+    return next((s.get("state") or {} for s in statuses if s.get("name") == AGENT_CONTAINER), {})

@@ -1,0 +1,158 @@
+"""One object's round: observe, decide, apply. And the news that sets rounds going."""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from smbferry_operator.cache import TAG_QUEUED, TAG_WRITER, Cache, key_of
+from smbferry_operator.cluster.apply import Applier
+from smbferry_operator.cluster.errors import RefusedError
+from smbferry_operator.cluster.observe import Observer, claim_of
+from smbferry_operator.decide.decision import Decision
+from smbferry_operator.decide.identity import decide_identity
+from smbferry_operator.decide.invalid import decide_invalid
+from smbferry_operator.decide.location import decide_location
+from smbferry_operator.decide.run import decide_run
+from smbferry_operator.decide.settings import AgentSettings
+from smbferry_operator.decide.task import decide_task
+from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest, Meta, Refusal
+from smbferry_operator.parse import InvalidObjectError
+
+if TYPE_CHECKING:
+    from smbferry_operator.decide.observation import Claim
+
+logger = logging.getLogger(__name__)
+
+
+def utc_now() -> datetime:
+    """The time, for everything that decides by it."""
+    return datetime.now(UTC)
+
+
+class Reconciler:
+    """Knows which function decides about which kind."""
+
+    def __init__(
+        self, cache: Cache, applier: Applier, settings: AgentSettings, clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        self._observer = Observer(cache)
+        self._applier = applier
+        self._settings = settings
+        self._clock = clock
+        self._reserved: dict[Key, Claim] = {}
+
+    async def reconcile(self, key: Key) -> timedelta | None:
+        """Brings an object nearer to what is wanted; returns when to look again at the latest.
+
+        Raises:
+            ClusterError: to be repeated with backoff.
+        """
+        try:
+            return await self._round(key, None)
+        except RefusedError as error:
+            logger.warning("%s: %s", key, error)
+            return await self._round(key, Refusal(error.what, error.message, error.permanent))
+
+    async def _round(self, key: Key, refusal: Refusal | None) -> timedelta | None:
+        decided = self._decide(key, refusal)
+        if decided is None:
+            return None
+        about, decision = decided
+        await self._applier.carry_out(key, about, decision)
+        self._reserved.pop(key, None)  # the Job is in the cache now and speaks for itself
+        return decision.requeue_after
+
+    def _decide(self, key: Key, refusal: Refusal | None) -> tuple[Meta, Decision] | None:
+        """Observes and decides in one step of the event loop: no other decision comes between."""
+        now = self._clock()
+        try:
+            match key.kind:
+                case Kind.IDENTITY:
+                    identity = self._observer.identity(key, refusal)
+                    return (
+                        (identity.identity.meta, decide_identity(identity, now, self._settings)) if identity else None
+                    )
+                case Kind.LOCATION:
+                    location = self._observer.location(key, refusal)
+                    return (
+                        (location.location.meta, decide_location(location, now, self._settings)) if location else None
+                    )
+                case Kind.TASK:
+                    task = self._observer.task(key)
+                    return (task.task.meta, decide_task(task, now)) if task else None
+                case Kind.RUN:
+                    return self._decide_run(key, refusal, now)
+                case _:
+                    raise ValueError(f"{key} is not reconciled by itself")
+        except InvalidObjectError as error:
+            return error.meta, decide_invalid(key.kind, error.meta, error.status, str(error), now)
+
+    def _decide_run(self, key: Key, refusal: Refusal | None, now: datetime) -> tuple[Meta, Decision] | None:
+        seen = self._observer.run(key, self._reserved, refusal)
+        if seen is None:
+            self._reserved.pop(key, None)
+            return None
+        decision = decide_run(seen, now, self._settings)
+        if decision.claim is not None:
+            self._reserved[key] = claim_of(seen.run, decision.claim, now, writing=True)
+        return seen.run.meta, decision
+
+
+class News:
+    """From what changed in the cluster to what must be looked at."""
+
+    def __init__(self, cache: Cache, enqueue: Callable[[Key], None]) -> None:
+        self._cache = cache
+        self._enqueue = enqueue
+
+    def seen(self, kind: Kind, body: Manifest, *, deleted: bool = False) -> None:
+        """Takes in a watch event."""
+        key = key_of(kind, body)
+        before = _Standing.of(self._cache, key)
+        if deleted:
+            self._cache.remove(kind, body)
+        elif not self._cache.put(kind, body):
+            return
+        after = _Standing.of(self._cache, key)
+        concerned = {key, *self._cache.referrer_keys(key)}
+        if kind in {Kind.JOB, Kind.POD}:
+            concerned |= before.references | after.references
+        elif kind is Kind.RUN and before.state != after.state:
+            concerned |= {k for k in before.references | after.references if k.kind is Kind.TASK}
+        if before.in_the_way and not after.in_the_way:
+            concerned |= set(self._cache.tagged(TAG_QUEUED))
+        self.changed(concerned)
+
+    def listed(self, kind: Kind, bodies: Iterable[Manifest], version: int, *, within: Callable[[Key], bool]) -> None:
+        """Takes in a full list."""
+        names: set[Key] = set()
+        for body in bodies:
+            names.add(key_of(kind, body))
+            self.seen(kind, body)
+        for body in self._cache.missing(kind, names, version, within):
+            self.seen(kind, body, deleted=True)
+
+    def changed(self, keys: Iterable[Key]) -> None:
+        """Queues what is reconciled by itself."""
+        for key in keys:
+            if key.kind in OWN_KINDS:
+                self._enqueue(key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What of an object matters to others."""
+
+    references: frozenset[Key]
+    state: str | None
+    in_the_way: bool
+    """It writes to a destination, or waits for one before others."""
+
+    @classmethod
+    def of(cls, cache: Cache, key: Key) -> "_Standing":
+        body = cache.get(key)
+        state = ((body or {}).get("status") or {}).get("state")
+        in_the_way = bool(cache.tags_of(key) & {TAG_WRITER, TAG_QUEUED})
+        return cls(cache.references_of(key), state if body else "Gone", in_the_way)

@@ -1,0 +1,116 @@
+"""What the installation chooses, read from the environment once."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, TypeVar
+
+from smbferry_api.fields import parse_duration
+from smbferry_operator.decide.settings import AgentSettings
+from smbferry_operator.model import Manifest
+
+PREFIX: Final = "SMBFERRY_"
+PULL_POLICIES: Final = ("Always", "IfNotPresent", "Never")
+V = TypeVar("V")
+
+
+class SettingsError(ValueError):
+    """An environment variable that can't be used: says which, and what was expected."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of the operator."""
+
+    agent: AgentSettings
+    namespaces: tuple[str, ...] = ()
+    """The namespaces to watch; all when empty."""
+    workers: int = 16
+    """How many objects are reconciled at once."""
+    liveness: str = "http://0.0.0.0:8080/healthz"
+    resync: timedelta = timedelta(minutes=10)
+    """How often everything is listed anew, to find what a watch may have missed."""
+    instance: str = "smbferry-operator"
+    log_format: str = "text"
+    standalone: bool = False
+    """No leader is elected: this is the only operator."""
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str], *, standalone: bool = False) -> "Settings":
+        """Reads SMBFERRY_… variables.
+
+        Raises:
+            SettingsError: one is missing or can't be used.
+        """
+        source = _Source(environ)
+        defaults = AgentSettings(image="")
+        agent = AgentSettings(
+            image=source.required("AGENT_IMAGE", "the image that agents run"),
+            image_pull_policy=source.read("AGENT_PULL_POLICY", "IfNotPresent", _pull_policy),
+            image_pull_secrets=source.read("AGENT_PULL_SECRETS", (), _names),
+            resources=source.read("AGENT_RESOURCES", defaults.resources, _object),
+            check_resources=source.read("CHECK_RESOURCES", defaults.check_resources, _object),
+            start_deadline=source.read("AGENT_START_DEADLINE", defaults.start_deadline, parse_duration),
+            max_concurrent_checks=source.read("MAX_CONCURRENT_CHECKS", defaults.max_concurrent_checks, _positive),
+        )
+        return cls(
+            agent=agent,
+            namespaces=source.read("NAMESPACES", (), _names),
+            workers=source.read("WORKERS", cls.workers, _positive),
+            liveness=source.read("LIVENESS", cls.liveness, str),
+            resync=source.read("RESYNC", cls.resync, parse_duration),
+            instance=environ.get("HOSTNAME") or cls.instance,
+            log_format=source.read("LOG_FORMAT", cls.log_format, _log_format),
+            standalone=standalone,
+        )
+
+
+class _Source:
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def required(self, name: str, what: str) -> str:
+        value = self._environ.get(PREFIX + name, "").strip()
+        if not value:
+            raise SettingsError(f"{PREFIX}{name} is not set; expected {what}")
+        return value
+
+    def read(self, name: str, default: V, parse: Callable[[str], V]) -> V:
+        text = self._environ.get(PREFIX + name, "").strip()
+        if not text:
+            return default
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise SettingsError(f"{PREFIX}{name}={text!r}: {error}") from error
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for part in text.split(",") if (name := part.strip()))
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("expected a number of at least 1")
+    return number
+
+
+def _pull_policy(text: str) -> str:
+    if text not in PULL_POLICIES:
+        raise ValueError(f"expected one of {', '.join(PULL_POLICIES)}")
+    return text
+
+
+def _log_format(text: str) -> str:
+    if text not in {"json", "text"}:
+        raise ValueError("expected json or text")
+    return text
+
+
+def _object(text: str) -> Manifest:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise SettingsError("expected a JSON object such as a container's resources")
+    return value
