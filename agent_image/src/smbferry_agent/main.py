@@ -10,13 +10,20 @@ from pathlib import Path
 from types import FrameType
 
 from smbferry_agent import logs
-from smbferry_agent.checks import check_identity, identity_subject
+from smbferry_agent.cluster import cluster_identity_check, cluster_location_check, transfer
 from smbferry_agent.errors import AgentError
-from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError
-from smbferry_agent.report.sinks import ClusterSink
-from smbferry_api.agent_contract import TERMINATION_MESSAGE_PATH, AgentCommand, Side, TerminationMessage
+from smbferry_agent.report.api_client import ApiClient, ObjectNotFoundError
+from smbferry_api.agent_contract import TERMINATION_MESSAGE_PATH, AgentCommand, TerminationMessage
 from smbferry_api.exit_codes import ExitCode
-from smbferry_api.reasons import CHECKS_PASSED, INTERNAL_ERROR, OBJECT_GONE, RUN_CANCELLED, Reason
+from smbferry_api.reasons import (
+    CHECKS_PASSED,
+    INTERNAL_ERROR,
+    OBJECT_GONE,
+    RUN_CANCELLED,
+    RUN_PARTIALLY_SUCCEEDED,
+    RUN_SUCCEEDED,
+    Reason,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -57,10 +64,14 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _run(arguments: argparse.Namespace) -> tuple[ExitCode, TerminationMessage]:
     client = ApiClient.in_cluster()
-    signal.signal(signal.SIGTERM, _terminate)
-    key = ObjectKey("KerberosIdentity", arguments.namespace, arguments.name)
-    failure = check_identity(identity_subject(client.get(key), Side.SELF), ClusterSink(client, key))
-    if failure:
+    if arguments.command is not AgentCommand.TRANSFER:
+        signal.signal(signal.SIGTERM, _terminate)
+    if arguments.command is AgentCommand.TRANSFER:
+        code = transfer(client, arguments.namespace, arguments.name)
+        reason = RUN_SUCCEEDED if code is ExitCode.DONE else RUN_PARTIALLY_SUCCEEDED
+        return code, _last_word(reason, reason.when)
+    check = cluster_identity_check if arguments.command is AgentCommand.CHECK_IDENTITY else cluster_location_check
+    if failure := check(client, arguments.namespace, arguments.name):
         raise failure
     return ExitCode.DONE, _last_word(CHECKS_PASSED, CHECKS_PASSED.when)
 

@@ -50,6 +50,7 @@ class KerberosSession:
         self._scratch = scratch
         self._etypes = numbers_of(spec.permitted_enctypes)
         self._stack = ExitStack()
+        self._proven: tuple[Keytab, int] | None = None
         self._discoveries: dict[str, Discovery] = {}
         self._find = partial(discover, config, resolver=resolver, address_rule=address_rule)
         named = {realm for servers in config.capaths.values() for realm in servers}
@@ -135,21 +136,44 @@ class KerberosSession:
             error.code = self._last_code(error)
             raise
 
+    def renew(self, target: str) -> Ticket:
+        """Fresh tickets by the key that worked before, put in place of the old ones at once.
+
+        Raises:
+            libkrb5.KerberosError: the old tickets stay as they are.
+        """
+        if self._proven is None:
+            raise RuntimeError("renew() before a key has worked")
+        fresh = self._scratch.file("ccache.fresh")
+        wipe(fresh)
+        ticket = self._initial_ticket(*self._proven, fresh)
+        libkrb5.service_ticket(self._scratch.relay_config, fresh, target)
+        fresh.replace(self._scratch.ccache)
+        return ticket
+
     def _try_key(self, keytab: Keytab, kvno: int) -> KeyTry:
-        principal = self._spec.principal
-        enctypes = tuple(e for e in self._etypes if e in keytab.enctypes(principal, kvno))
-        one = self._scratch.file("keytab")
-        self._scratch.write(one, keytab.only(principal, kvno, enctypes))
+        enctypes = self._usable(keytab, kvno)
         try:
-            ticket = libkrb5.initial_ticket(self._scratch.relay_config, principal, one, enctypes, self._scratch.ccache)
+            ticket = self._initial_ticket(keytab, kvno, self._scratch.ccache)
         except libkrb5.KerberosError as error:
             return KeyTry(kvno, enctypes, code=self._last_code(error), detail=str(error))
-        finally:
-            wipe(one)
+        self._proven = (keytab, kvno)
         reply = self._relay.exchanges[-1].answer
         if not isinstance(reply, KdcReply):
             return KeyTry(kvno, enctypes, ticket)
         return KeyTry(kvno, enctypes, ticket, reply.etype, reply.kvno)
+
+    def _initial_ticket(self, keytab: Keytab, kvno: int, ccache: Path) -> Ticket:
+        principal, enctypes = self._spec.principal, self._usable(keytab, kvno)
+        one = self._scratch.file("keytab")
+        self._scratch.write(one, keytab.only(principal, kvno, enctypes))
+        try:
+            return libkrb5.initial_ticket(self._scratch.relay_config, principal, one, enctypes, ccache)
+        finally:
+            wipe(one)
+
+    def _usable(self, keytab: Keytab, kvno: int) -> tuple[int, ...]:
+        return tuple(e for e in self._etypes if e in keytab.enctypes(self._spec.principal, kvno))
 
     def _last_code(self, error: libkrb5.KerberosError) -> int | None:
         """The KDC's own last word; libkrb5 at times reports what it did next instead."""

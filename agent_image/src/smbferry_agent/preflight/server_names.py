@@ -10,7 +10,7 @@ _MAX_ADDRESSES: Final = 16
 
 
 def look_up_server(
-    resolver: Resolver, server: str, *, with_reverse: bool, address_rule: AddressRule = forbidden
+    resolver: Resolver, server: str, *, with_reverse: bool = False, address_rule: AddressRule = forbidden
 ) -> ServerNames:
     """Addresses of the server that may be connected to."""
     lookup = resolver.addresses(server)

@@ -1,0 +1,55 @@
+"""Keeps tickets valid under a long run: a fresh ticket well before the old one ends."""
+
+import logging
+import threading
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Final, Self
+
+from smbferry_agent.kerberos.facts import Ticket
+from smbferry_agent.kerberos.libkrb5 import KerberosError
+from smbferry_agent.kerberos.session import KerberosSession
+from smbferry_agent.logs import fields
+
+_log = logging.getLogger(__name__)
+_AT: Final = 0.75
+_RETRY: Final = timedelta(seconds=30)
+_LEAST_WAIT: Final = 1.0
+
+
+def renewal_time(ticket: Ticket) -> datetime:
+    """When three quarters of the ticket's life are over."""
+    return ticket.start_time + _AT * (ticket.end_time - ticket.start_time)
+
+
+class Renewal:
+    """A context manager: a thread that renews one session's tickets until it is left."""
+
+    def __init__(self, session: KerberosSession, ticket: Ticket, target: str) -> None:
+        self._session = session
+        self._due = renewal_time(ticket)
+        self._target = target
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="ticket-renewal", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(30)
+
+    def _work(self) -> None:
+        while not self._stop.wait(max((self._due - datetime.now(UTC)).total_seconds(), _LEAST_WAIT)):
+            try:
+                ticket = self._session.renew(self._target)
+            except KerberosError as error:
+                # The old ticket still serves; the engine names the end if it comes to that.
+                _log.warning("tickets not renewed: %s", error, extra=fields(principal=self._session.principal))
+                self._due = datetime.now(UTC) + _RETRY
+            else:
+                _log.info("tickets renewed", extra=fields(principal=self._session.principal, until=ticket.end_time))
+                self._due = renewal_time(ticket)

@@ -1,0 +1,88 @@
+"""Objects as the API server, or a file, gives them: into subjects to check and tasks to run."""
+
+import logging
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from smbferry_agent.errors import AgentError
+from smbferry_agent.mounts import IdentityMount
+from smbferry_agent.preflight.identity_probe import IdentitySubject
+from smbferry_agent.preflight.location_probe import LocationSubject
+from smbferry_api.agent_contract import SCRATCH_DIR, Side
+from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
+from smbferry_api.location import SmbLocationSpec, SmbLocationStatus
+from smbferry_api.reasons import SPEC_INVALID
+from smbferry_api.run import ResolvedTask, TransferRunSpec
+
+_log = logging.getLogger(__name__)
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def parse_spec(model: type[Model], spec: Any, what: str) -> Model:
+    """The spec as its model.
+
+    Raises:
+        AgentError: SpecInvalid, with the first field that is wrong.
+    """
+    try:
+        return model.model_validate(spec)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise AgentError(SPEC_INVALID, f"{what}: spec.{where}: {first['msg']}.") from None
+
+
+def identity_subject(manifest: dict[str, Any], side: Side, scratch: Path = Path(SCRATCH_DIR)) -> IdentitySubject:
+    """A KerberosIdentity as the API server gives it, with its pod's mounts.
+
+    Raises:
+        AgentError: SpecInvalid.
+    """
+    return IdentitySubject(
+        spec=parse_spec(KerberosIdentitySpec, manifest.get("spec"), f"KerberosIdentity {manifest['metadata']['name']}"),
+        generation=int(manifest["metadata"].get("generation", 0)),
+        mount=IdentityMount.of(side),
+        scratch=scratch / side.value,
+        previous=_previous(KerberosIdentityStatus, manifest),
+    )
+
+
+def location_subject(manifest: dict[str, Any], identity: IdentitySubject | AgentError) -> LocationSubject:
+    """An SmbLocation as the API server gives it.
+
+    Raises:
+        AgentError: SpecInvalid.
+    """
+    return LocationSubject(
+        spec=parse_spec(SmbLocationSpec, manifest.get("spec"), f"SmbLocation {manifest['metadata']['name']}"),
+        generation=int(manifest["metadata"].get("generation", 0)),
+        identity=identity,
+        previous=_previous(SmbLocationStatus, manifest),
+    )
+
+
+def run_task(manifest: dict[str, Any]) -> tuple[TransferRunSpec, ResolvedTask]:
+    """A TransferRun's spec and the snapshot that it works by: spec.task, or status.task where a person left it out.
+
+    Raises:
+        AgentError: SpecInvalid.
+    """
+    what = f"TransferRun {manifest['metadata']['name']}"
+    spec = parse_spec(TransferRunSpec, manifest.get("spec"), what)
+    if spec.task is not None:
+        return spec, spec.task
+    snapshot = (manifest.get("status") or {}).get("task")
+    if snapshot is None:
+        raise AgentError(SPEC_INVALID, f"{what} has no snapshot of its task, neither in spec.task nor in status.task.")
+    return spec, parse_spec(ResolvedTask, snapshot, f"{what}, status.task")
+
+
+def _previous(model: type[Model], manifest: dict[str, Any]) -> Model | None:
+    """The status that is there; one that can't be read counts as none, and is written anew."""
+    try:
+        return model.model_validate(manifest.get("status") or {})
+    except ValidationError:
+        _log.warning("the object's status can't be read and is written anew")
+        return None

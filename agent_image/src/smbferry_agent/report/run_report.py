@@ -1,0 +1,154 @@
+"""What an agent knows of its run, as the status tells it. Told by the engine, read by the writer; no IO, no threads."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from smbferry_agent.errors import AgentError
+from smbferry_agent.report import words
+from smbferry_api import run_status as api
+from smbferry_engine import Counters, Evidence, FileFailure, FileRecord, ItemCounters, SideName
+
+_MAX_PATH: Final = 4096
+_MAX_MESSAGE: Final = 1024
+_MAX_RUN_MESSAGE: Final = 2048
+
+
+class Changed(Protocol):
+    """Who is told that there is something new; `urgent` when it should be seen at once (a phase, the evidence)."""
+
+    def __call__(self, *, urgent: bool) -> None:
+        """Must not block."""
+
+
+def _unheard(*, urgent: bool) -> None:
+    """Nobody is told."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class RunReport:
+    """The engine's Observer that keeps the newest of everything.
+
+    Attributes:
+        changed: told of each change but single files' failures, which the next progress brings along.
+    """
+
+    now: Callable[[], datetime] = _now
+    changed: Changed = _unheard
+    _phases: dict[str, api.Phase] = field(default_factory=dict)
+    _counters: api.Counters | None = None
+    _evidence: dict[str, api.SideEvidence] = field(default_factory=dict)
+    _failures: list[api.FileFailure] = field(default_factory=list)
+    _failure: api.RunFailure | None = None
+    _ended: bool = False
+
+    def phase(self, name: str, state: str) -> None:
+        """A phase has reached a state; its duration counts from when it began to run."""
+        before = self._phases.get(name, api.Phase())
+        moment = self.now()
+        reached = api.PhaseState(state)
+        if reached is api.PhaseState.RUNNING:
+            after = api.Phase(state=reached, start_time=moment)
+        else:
+            took = (moment - before.start_time).total_seconds() if before.start_time else None
+            after = api.Phase(
+                state=reached,
+                start_time=before.start_time,
+                duration=words.duration(took) if took is not None else None,
+            )
+        self._phases[name] = after
+        self.changed(urgent=True)
+
+    def progress(self, counters: Counters) -> None:
+        """The counters as they stand."""
+        self._counters = _counters(counters)
+        self.changed(urgent=False)
+
+    def failure(self, failure: FileFailure) -> None:
+        """A file failed: the first are listed, all are in the counters."""
+        if len(self._failures) < api.MAX_LISTED_FAILURES:
+            self._failures.append(
+                api.FileFailure(
+                    path=failure.path[:_MAX_PATH],
+                    phase=failure.phase,
+                    reason=failure.reason,
+                    message=failure.message[:_MAX_MESSAGE],
+                )
+            )
+
+    def record(self, record: FileRecord) -> None:
+        """A file is done; the status lists none of these."""
+
+    def security(self, side: SideName, evidence: Evidence) -> None:
+        """What protects a side, beside what was known of its tickets."""
+        self.tickets(
+            side,
+            principal=evidence.principal,
+            dialect=evidence.dialect,
+            cipher=evidence.cipher,
+            signing=evidence.signing,
+        )
+
+    def tickets(self, side: str, **evidence: str | int | None) -> None:
+        """Adds fields of SideEvidence for a side."""
+        self._evidence[side] = self._evidence.get(side, api.SideEvidence()).model_copy(update=evidence)
+        self.changed(urgent=True)
+
+    def failed(self, error: AgentError) -> None:
+        """The whole run failed; phases that were running failed with it."""
+        self._failure = api.RunFailure(
+            class_=error.failure_class.value,
+            reason=error.reason.name,
+            message=error.message[:_MAX_RUN_MESSAGE],
+            remedy=error.reason.remedy,
+        )
+        for name, phase in list(self._phases.items()):
+            if phase.state is api.PhaseState.RUNNING:
+                self.phase(name, api.PhaseState.FAILED)
+
+    def end(self) -> None:
+        """Nothing more will change: what was transferred is all."""
+        self._ended = True
+        self.changed(urgent=True)
+
+    def status(self) -> api.TransferRunStatus:
+        """The agent's part of the status, whole: server-side apply drops what is left out."""
+        return api.TransferRunStatus(
+            phases=api.Phases(**self._phases) if self._phases else None,
+            counters=self._counters,
+            progress=words.progress(self._counters, ended=self._ended) if self._counters else None,
+            security=api.Evidence(**self._evidence) if self._evidence else None,
+            failures=tuple(self._failures),
+            failure=self._failure,
+        )
+
+
+def _counters(counters: Counters) -> api.Counters:
+    return api.Counters(
+        files=_items(counters.files),
+        directories=_items(counters.directories),
+        bytes=api.ByteCounters(
+            to_transfer=counters.bytes.to_transfer,
+            transferred=counters.bytes.transferred,
+            written=counters.bytes.written,
+        ),
+        bytes_per_second=counters.bytes_per_second,
+        eta=None if counters.eta_seconds is None else words.duration(counters.eta_seconds),
+    )
+
+
+def _items(items: ItemCounters) -> api.ItemCounters:
+    return api.ItemCounters(
+        listed=items.listed,
+        to_transfer=items.to_transfer,
+        transferred=items.transferred,
+        skipped=items.skipped,
+        verified=items.verified,
+        deleted=items.deleted,
+        failed=items.failed,
+    )

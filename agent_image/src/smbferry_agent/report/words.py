@@ -1,0 +1,64 @@
+"""Counters as a person reads them at a glance. Pure."""
+
+from typing import Final
+
+from smbferry_api.run_status import Counters, Progress
+
+_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_STEP: Final = 1024
+_WHOLE_FROM: Final = 100
+_MINUTE, _HOUR = 60, 3600
+
+
+def size(count: float) -> str:
+    """Bytes in binary units: 312.0 MiB."""
+    value, unit = _scaled(count)
+    return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def rate(bytes_per_second: float) -> str:
+    """Bytes per second, three digits at most: 210 MiB/s, 4.2 MiB/s."""
+    value, unit = _scaled(bytes_per_second)
+    return f"{value:.0f} {unit}/s" if unit == "B" or value >= _WHOLE_FROM else f"{value:.1f} {unit}/s"
+
+
+def duration(seconds: float) -> str:
+    """As Kubernetes and Go write it: 12.3s, 3m20s, 1h05m."""
+    if seconds < _MINUTE:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < _HOUR:
+        return f"{whole // _MINUTE}m{whole % _MINUTE:02d}s"
+    return f"{whole // _HOUR}h{whole % _HOUR // _MINUTE:02d}m"
+
+
+def progress(counters: Counters, *, ended: bool = False) -> Progress:
+    """The four columns of `kubectl get`. While a run goes on, what is to be transferred may still grow."""
+    files, octets = counters.files, counters.bytes
+    return Progress(
+        percent=f"{_percent(counters, ended=ended)}%",
+        files=f"{files.transferred:,}/{files.to_transfer:,}",
+        bytes=f"{size(octets.transferred)}/{size(octets.to_transfer)}",
+        rate=rate(counters.bytes_per_second) if counters.bytes_per_second is not None else "",
+    )
+
+
+def _percent(counters: Counters, *, ended: bool) -> int:
+    """100 is kept for the end: nothing that goes on is shown as done."""
+    octets, files = counters.bytes, counters.files
+    if octets.to_transfer:
+        share = octets.transferred / octets.to_transfer
+    elif files.to_transfer:
+        share = files.transferred / files.to_transfer
+    else:
+        share = 1.0 if ended else 0.0
+    return min(int(share * 100), 100 if ended else 99)
+
+
+def _scaled(count: float) -> tuple[float, str]:
+    value = float(count)
+    for unit in _UNITS:
+        if round(value, 1) < _STEP:
+            return value, unit
+        value /= _STEP
+    return value * _STEP, _UNITS[-1]

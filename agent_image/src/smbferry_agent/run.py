@@ -1,0 +1,158 @@
+"""One transfer from a resolved task: preflight of both sides, tickets, engine, report. No Kubernetes in here."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from smbferry_agent.engine_errors import convert
+from smbferry_agent.errors import AgentError
+from smbferry_agent.kerberos.addresses import AddressRule, forbidden
+from smbferry_agent.kerberos.enctypes import name_of
+from smbferry_agent.kerberos.facts import Ticket
+from smbferry_agent.kerberos.libkrb5 import KerberosError
+from smbferry_agent.kerberos.renewal import Renewal
+from smbferry_agent.kerberos.session import KerberosSession
+from smbferry_agent.logs import fields
+from smbferry_agent.mounts import IdentityMount
+from smbferry_agent.preflight.findings import Finding, first_failure
+from smbferry_agent.preflight.identity_probe import IdentitySubject, checked_identity
+from smbferry_agent.preflight.location_facts import LocationFacts, TicketRefusal
+from smbferry_agent.preflight.location_judge import judge_location
+from smbferry_agent.preflight.location_probe import endpoint
+from smbferry_agent.preflight.server_names import look_up_server
+from smbferry_agent.report.run_report import RunReport
+from smbferry_agent.resolve import Resolver
+from smbferry_api.agent_contract import Side
+from smbferry_api.exit_codes import ExitCode
+from smbferry_api.fields import parse_quantity
+from smbferry_api.reasons import INTERNAL_ERROR
+from smbferry_api.run import ResolvedEnd, ResolvedTask
+from smbferry_api.run_status import PhaseName, PhaseState
+from smbferry_engine import (
+    CompareBy,
+    DeletedFiles,
+    Endpoint,
+    EngineError,
+    Options,
+    Outcome,
+    OverwriteMode,
+    Preservation,
+    SecurityDescriptors,
+    Symlinks,
+    TransferMode,
+    VerifyMode,
+    transfer,
+)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where a run finds its files, and when it must stop."""
+
+    mounts: Mapping[Side, IdentityMount]
+    scratch: Path
+    cancelled: Callable[[], bool]
+    address_rule: AddressRule = forbidden
+
+
+def run_transfer(
+    task: ResolvedTask, surroundings: Surroundings, report: RunReport, *, run_id: str, dry_run: bool
+) -> ExitCode:
+    """Checks both sides and transfers; the report has the failure, too, when this raises.
+
+    Raises:
+        AgentError: the run as a whole failed or was cancelled; nothing half-done stays behind.
+    """
+    try:
+        with ExitStack() as stack:
+            report.phase(PhaseName.PREFLIGHT, PhaseState.RUNNING)
+            source = _prepare(Side.SOURCE, task.source, surroundings, report, stack)
+            destination = _prepare(Side.DESTINATION, task.destination, surroundings, report, stack)
+            report.phase(PhaseName.PREFLIGHT, PhaseState.SUCCEEDED)
+            result = transfer(
+                source,
+                destination,
+                engine_options(task, dry_run=dry_run),
+                report,
+                cancelled=surroundings.cancelled,
+                run_id=run_id,
+            )
+    except EngineError as error:
+        failure = convert(error)
+        report.failed(failure)
+        raise failure from error
+    except AgentError as error:
+        report.failed(error)
+        raise
+    except Exception as error:
+        report.failed(AgentError(INTERNAL_ERROR, f"{type(error).__name__} in smbferry-agent."))
+        raise
+    finally:
+        report.end()
+    return ExitCode.DONE if result.outcome is Outcome.SUCCEEDED else ExitCode.DONE_WITH_FAILURES
+
+
+def engine_options(task: ResolvedTask, *, dry_run: bool) -> Options:
+    """The task's options and filters as the engine takes them."""
+    wanted = task.options
+    return Options(
+        transfer_mode=TransferMode(wanted.transfer_mode),
+        compare_by=CompareBy(wanted.compare_by),
+        overwrite_mode=OverwriteMode(wanted.overwrite_mode),
+        deleted_files=DeletedFiles(wanted.deleted_files),
+        max_deletes=wanted.max_deletes,
+        verify_mode=VerifyMode(wanted.verify_mode),
+        security_descriptors=SecurityDescriptors(wanted.security_descriptors),
+        timestamps=Preservation(wanted.timestamps),
+        attributes=Preservation(wanted.attributes),
+        symlinks=Symlinks(wanted.symlinks),
+        bytes_per_second=None if wanted.bytes_per_second is None else parse_quantity(wanted.bytes_per_second),
+        include=task.filters.include,
+        exclude=task.filters.exclude,
+        dry_run=dry_run,
+    )
+
+
+def _prepare(side: Side, end: ResolvedEnd, around: Surroundings, report: RunReport, stack: ExitStack) -> Endpoint:
+    """One side's tickets and names, judged; its tickets live and are renewed until the stack is left."""
+    subject = IdentitySubject(
+        spec=end.identity.spec,
+        generation=end.identity.generation,
+        mount=around.mounts[side],
+        scratch=around.scratch / side.value,
+        address_rule=around.address_rule,
+    )
+    checked = stack.enter_context(checked_identity(subject, datetime.now(UTC)))
+    _raise_first(side, checked.findings)
+    account = checked.facts.account
+    if checked.session is None or account is None or account.ticket is None:
+        raise AssertionError("an identity without a finding against it has a ticket")
+    names = look_up_server(Resolver(end.spec.nameservers), end.spec.server, address_rule=around.address_rule)
+    ticket = _service_ticket(checked.session, end.spec.target)
+    _raise_first(side, judge_location(end.spec, LocationFacts(names, ticket=ticket)))
+    report.tickets(
+        side.value,
+        principal=end.identity.spec.principal,
+        kvno=account.tries[-1].account_kvno or account.tries[-1].kvno,
+        ticket_enctype=name_of(ticket.enctype) if isinstance(ticket, Ticket) else None,
+    )
+    stack.enter_context(Renewal(checked.session, account.ticket, end.spec.target))
+    _log.info("side is ready", extra=fields(side=side.value, server=end.spec.server, addresses=names.addresses))
+    return endpoint(end.spec, end.full_path, names.addresses, checked.session)
+
+
+def _service_ticket(session: KerberosSession, target: str) -> Ticket | TicketRefusal:
+    try:
+        return session.service_ticket(target)
+    except KerberosError as error:
+        return TicketRefusal(error.code, str(error))
+
+
+def _raise_first(side: Side, findings: Iterable[Finding]) -> None:
+    if failure := first_failure(findings):
+        raise AgentError(failure.reason, f"{side.value.capitalize()}: {failure.message}")
