@@ -1,0 +1,180 @@
+"""Identities and locations of the lab's domain as the agent is given them: mounts in a folder, a status in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+import struct
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from smbferry_agent.checks import check_identity, check_location
+from smbferry_agent.kerberos.addresses import AddressRule, forbidden
+from smbferry_agent.mounts import IdentityMount
+from smbferry_agent.preflight.identity_probe import IdentitySubject
+from smbferry_agent.preflight.location_probe import LocationSubject
+from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
+from smbferry_api.location import SmbLocationSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.domain import Domain
+
+    from smbferry_agent.errors import AgentError
+
+
+class MemorySink:
+    """Keeps the last status that was written."""
+
+    def __init__(self) -> None:
+        self.status: dict[str, Any] = {}
+
+    def write(self, status: dict[str, Any]) -> None:
+        self.status = status
+
+
+@dataclasses.dataclass
+class Checked:
+    """A check's end."""
+
+    failure: AgentError | None
+    status: dict[str, Any]
+
+    def reason(self, type_: str) -> str:
+        return str(self._condition(type_)["reason"])
+
+    def message(self, type_: str) -> str:
+        return str(self._condition(type_)["message"])
+
+    def statuses(self) -> dict[str, str]:
+        return {c["type"]: c["status"] for c in self.status["conditions"]}
+
+    def _condition(self, type_: str) -> dict[str, Any]:
+        return next(c for c in self.status["conditions"] if c["type"] == type_)
+
+
+@dataclasses.dataclass
+class Identity:
+    """One identity's mounts; fields may be changed between checks."""
+
+    folder: Path
+    domain: Domain
+    principal: str
+    generation: int = 1
+    check_interval: str = "1h"
+    permitted: tuple[str, ...] = ("aes256-cts-hmac-sha1-96", "aes128-cts-hmac-sha1-96")
+    nameservers: tuple[str, ...] = ()
+    previous: dict[str, Any] = dataclasses.field(default_factory=dict)
+    address_rule: AddressRule = forbidden
+
+    def __post_init__(self) -> None:
+        for part in ("keytab", "krb5"):
+            (self.folder / part).mkdir(parents=True)
+        self.config(default_config(self.domain))
+
+    def keytab(self, data: bytes) -> Identity:
+        (self.folder / "keytab" / "keytab").write_bytes(data)
+        return self
+
+    def config(self, text: str) -> Identity:
+        (self.folder / "krb5" / "krb5.conf").write_text(text)
+        return self
+
+    def subject(self) -> IdentitySubject:
+        spec = KerberosIdentitySpec.model_validate(
+            {
+                "principal": self.principal,
+                "keytabSecretRef": {"name": "keytab-secret"},
+                "krb5ConfigMapRef": {"name": "krb5-config"},
+                "permittedEnctypes": self.permitted,
+                "checkInterval": self.check_interval,
+                "nameservers": self.nameservers,
+            }
+        )
+        return IdentitySubject(
+            spec=spec,
+            generation=self.generation,
+            mount=IdentityMount(self.folder / "keytab", self.folder / "krb5"),
+            scratch=self.folder / "scratch",
+            address_rule=self.address_rule,
+            previous=KerberosIdentityStatus.model_validate(self.previous),
+        )
+
+    def check(self, now: datetime | None = None) -> Checked:
+        sink = MemorySink()
+        failure = check_identity(self.subject(), sink, now or datetime.now(UTC))
+        self.previous = sink.status
+        assert not (self.folder / "scratch").exists(), "tickets are wiped"
+        return Checked(failure, sink.status)
+
+    def check_location(self, **spec: Any) -> Checked:
+        wanted = {
+            "server": self.domain.server,
+            "share": "src",
+            "identityRef": {"name": "identity"},
+            "nameservers": [self.domain.address],
+        }
+        parsed = SmbLocationSpec.model_validate({**wanted, **spec})
+        sink = MemorySink()
+        failure = check_location(LocationSubject(parsed, 1, self.subject()), sink, datetime.now(UTC))
+        return Checked(failure, sink.status)
+
+
+class CountingKdc:
+    """A TCP relay before the real KDC that counts the requests proving a key, by their bytes alone."""
+
+    # PA-DATA of type 2, PA-ENC-TIMESTAMP: [1] INTEGER 2, then [2] (RFC 4120 section 5.2.7).
+    PROOF = bytes.fromhex("a103020102a2")
+
+    def __init__(self, domain: Domain) -> None:
+        self._upstream = (domain.address, 88)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.kdc = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.proofs = 0
+
+    @contextmanager
+    def running(self) -> Iterator[CountingKdc]:
+        thread = threading.Thread(target=self._serve, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            self._listener.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            with client, socket.create_connection(self._upstream) as upstream:
+                message = _message(client)
+                self.proofs += self.PROOF in message
+                upstream.sendall(message)
+                client.sendall(_message(upstream))
+
+
+def _message(source: socket.socket) -> bytes:
+    with source.makefile("rb") as stream:
+        head = stream.read(4)
+        return head + stream.read(struct.unpack(">I", head)[0])
+
+
+def default_config(domain: Domain, kdc: str | None = None) -> str:
+    lower = domain.realm.lower()
+    return f"""[libdefaults]
+    default_realm = {domain.realm}
+[realms]
+    {domain.realm} = {{
+        kdc = {kdc or domain.address}
+    }}
+[domain_realm]
+    .{lower} = {domain.realm}
+    {lower} = {domain.realm}
+"""

@@ -1,0 +1,223 @@
+"""An identity against the real domain: every verdict that the domain can be brought to give."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from lab.smblab import keytab as keytabs
+from tests.interop.agent.support import default_config
+
+from smbferry_agent.kerberos import relay
+
+if TYPE_CHECKING:
+    import pytest
+    from tests.interop.agent.support import CountingKdc, Identity
+    from tests.support.domain import Domain, User
+
+HEALTHY = {
+    "DnsReady": "True",
+    "KdcReachable": "True",
+    "TimeInSync": "True",
+    "KeytabValid": "True",
+    "KvnoMismatch": "False",
+    "TicketAcquired": "True",
+}
+
+
+def test_a_healthy_identity_passes_every_check_within_two_seconds(
+    identity: Identity, domain: Domain, user: User
+) -> None:
+    began = time.monotonic()
+    checked = identity.check()
+    assert time.monotonic() - began < 2
+    assert checked.failure is None
+    assert checked.statuses() == HEALTHY
+    kdc = checked.status["kdc"]
+    assert kdc["kvno"] == domain.kvno(user.name)
+    assert kdc["source"] == "krb5.conf"
+    assert kdc["enctypes"] == ["aes256-cts-hmac-sha1-96", "aes128-cts-hmac-sha1-96"]
+    assert abs(float(kdc["clockOffset"].split("s")[0])) < 1
+    assert checked.status["ticket"]["enctype"] == "aes256-cts-hmac-sha1-96"
+    assert checked.status["keytab"]["entries"][0]["principal"] == user.principal
+
+
+def test_kdcs_are_found_by_srv_records(identity: Identity, domain: Domain) -> None:
+    identity.config(f"[libdefaults]\n default_realm = {domain.realm}\n")
+    identity.nameservers = (domain.address,)
+    checked = identity.check()
+    assert checked.statuses() == HEALTHY
+    assert checked.status["kdc"]["source"] == "SRV"
+    assert f"_kerberos._tcp.{domain.realm}" in checked.message("DnsReady")
+
+
+def test_a_password_change_makes_the_keytab_stale_and_a_new_keytab_mends_it(
+    identity: Identity, domain: Domain, user: User
+) -> None:
+    before = domain.kvno(user.name)
+    domain.set_password(user.name)
+    checked = identity.check()
+    assert checked.statuses()["KvnoMismatch"] == "True"
+    assert checked.reason("KvnoMismatch") == "KeytabStale"
+    assert f"key version {before} " in checked.message("KvnoMismatch")
+    assert "Export a new keytab" in checked.message("KvnoMismatch")
+    assert checked.reason("TicketAcquired") == "KeytabStale"
+    assert checked.failure is not None
+    assert checked.failure.exit_code == 11
+
+    identity.keytab(user.keytab())
+    mended = identity.check()
+    assert mended.statuses() == HEALTHY
+    assert mended.status["kdc"]["kvno"] == before + 1
+    assert f"key version {before + 1} " in mended.message("KvnoMismatch")
+
+
+def test_a_refused_key_is_not_tried_again_until_the_interval_is_over(
+    identity: Identity, domain: Domain, user: User, counted: CountingKdc
+) -> None:
+    domain.set_password(user.name)
+    identity.config(default_config(domain, counted.kdc))
+    first = identity.check()
+    assert counted.proofs == 1
+    again = identity.check()
+    assert counted.proofs == 1
+    assert again.reason("KvnoMismatch") == "KeytabStale"
+    assert "not tried again before" in again.message("KvnoMismatch")
+    assert again.status["lastKeyUseTime"] == first.status["lastKeyUseTime"]
+    assert again.statuses()["KdcReachable"] == "True"
+    third = identity.check()
+    assert third.message("KvnoMismatch") == again.message("KvnoMismatch")
+
+    identity.check(datetime.now(UTC) + timedelta(hours=2))
+    assert counted.proofs == 2
+
+
+def test_a_keytab_with_many_stale_versions_costs_two_wrong_keys_at_most(
+    identity: Identity, domain: Domain, user: User, counted: CountingKdc
+) -> None:
+    identity.config(default_config(domain, counted.kdc))
+    stale = []
+    for _ in range(4):
+        stale += keytabs.parse(user.keytab())
+        domain.set_password(user.name)
+    checked = identity.keytab(keytabs.write(stale)).check()
+    assert checked.reason("KvnoMismatch") == "KeytabStale"
+    assert "2 older ones were not tried" in checked.message("KvnoMismatch")
+    assert counted.proofs == relay.MAX_REFUSED_KEYS == 2
+
+
+def test_a_keytab_ahead_of_the_kdc_still_works_and_says_so(identity: Identity, domain: Domain, user: User) -> None:
+    now = keytabs.parse(user.keytab())
+    ahead = keytabs.parse(domain.make_keytab(user.principal, "a password that is to come", kvno=now[0].kvno + 1))
+    checked = identity.keytab(keytabs.write([*now, *ahead])).check()
+    assert checked.reason("KvnoMismatch") == "KeytabAhead"
+    assert checked.statuses()["TicketAcquired"] == "True"
+    assert checked.failure is None
+
+
+def test_a_right_key_under_a_wrong_number_is_named(identity: Identity, domain: Domain, user: User) -> None:
+    number = domain.kvno(user.name) + 7
+    checked = identity.keytab(domain.make_keytab(user.principal, user.password, kvno=number)).check()
+    assert checked.reason("KvnoMismatch") == "KvnoNumberWrong"
+    assert f"version {number}" in checked.message("KvnoMismatch")
+    assert checked.failure is None
+
+
+def test_an_account_that_is_disabled_is_named_and_seen_as_soon_as_it_is_enabled(
+    identity: Identity, domain: Domain, user: User
+) -> None:
+    domain.samba_tool("user", "disable", user.name)
+    checked = identity.check()
+    assert checked.reason("TicketAcquired") == "AccountRevoked"
+    assert checked.statuses()["KvnoMismatch"] == "Unknown"
+    domain.samba_tool("user", "enable", user.name)
+    assert identity.check().statuses() == HEALTHY
+
+
+def test_the_principal_in_another_case_is_found_before_the_kdc_is_asked(identity: Identity, user: User) -> None:
+    identity.principal = user.principal.replace("agent", "Agent")
+    checked = identity.check()
+    assert checked.reason("KeytabValid") == "PrincipalCaseMismatch"
+    assert user.principal in checked.message("KeytabValid")
+    assert "KeytabValid failed: PrincipalCaseMismatch" in checked.message("TicketAcquired")
+
+
+def test_an_account_that_the_domain_does_not_have(identity: Identity, domain: Domain) -> None:
+    identity.principal = f"nobody@{domain.realm}"
+    checked = identity.keytab(domain.make_keytab(identity.principal, "secret", kvno=1)).check()
+    assert checked.reason("TicketAcquired") == "PrincipalUnknown"
+    assert checked.statuses()["KeytabValid"] == "True"
+
+
+def test_a_keytab_without_the_principal_lists_those_that_it_has(identity: Identity, domain: Domain, user: User) -> None:
+    identity.principal = f"svc-src@{domain.realm}"
+    checked = identity.check()
+    assert checked.reason("KeytabValid") == "PrincipalNotInKeytab"
+    assert user.principal in checked.message("KeytabValid")
+
+
+def test_a_keytab_with_rc4_alone_is_refused(identity: Identity, user: User) -> None:
+    checked = identity.keytab(user.keytab(enctypes=[keytabs.RC4])).check()
+    assert checked.reason("KeytabValid") == "EnctypeRefused"
+    assert "arcfour-hmac" in checked.message("KeytabValid")
+    assert checked.failure is not None
+    assert checked.failure.exit_code == 12
+
+
+def test_enctypes_that_the_account_does_not_have(identity: Identity, domain: Domain, user: User) -> None:
+    identity.permitted = ("aes256-cts-hmac-sha384-192",)
+    made = domain.make_keytab(user.principal, user.password, kvno=2, enctypes=[keytabs.AES256_SHA384])
+    assert identity.keytab(made).check().reason("TicketAcquired") == "EnctypeRefused"
+
+
+def test_a_kdc_with_a_closed_port(identity: Identity, domain: Domain) -> None:
+    identity.config(default_config(domain, kdc=f"{domain.address}:1"))
+    checked = identity.check()
+    assert checked.reason("KdcReachable") == "KdcRefused"
+    assert f"{domain.address}:1: connection refused" in checked.message("KdcReachable")
+    assert checked.statuses()["KeytabValid"] == "True"
+    assert checked.statuses()["TicketAcquired"] == "Unknown"
+
+
+def test_a_kdc_that_is_not_there_gives_way_to_the_next(identity: Identity, domain: Domain) -> None:
+    text = default_config(domain).replace("kdc =", f"kdc = {domain.address}:1\n        kdc =")
+    checked = identity.config(text).check()
+    assert checked.statuses() == HEALTHY
+    assert "Before it:" in checked.message("KdcReachable")
+
+
+def test_a_kdc_that_swallows_packets_ends_within_thirty_seconds(identity: Identity, domain: Domain) -> None:
+    # TEST-NET-1 (RFC 5737): routed nowhere.
+    began = time.monotonic()
+    checked = identity.config(default_config(domain, kdc="192.0.2.1")).check()
+    assert checked.reason("KdcReachable") == "KdcUnreachable"
+    assert time.monotonic() - began < 30
+
+
+def test_a_realm_without_srv_records_is_named(identity: Identity, domain: Domain) -> None:
+    identity.config("")
+    identity.nameservers = (domain.address,)
+    identity.principal = identity.principal.replace(domain.realm, "OTHER.CORP.EXAMPLE.COM")
+    checked = identity.check()
+    assert checked.reason("DnsReady") == "SrvRecordMissing"
+    assert "_kerberos._tcp.OTHER.CORP.EXAMPLE.COM" in checked.message("DnsReady")
+    assert checked.failure is not None
+    assert checked.failure.exit_code == 22
+
+
+def test_a_realm_that_the_kdc_does_not_serve(identity: Identity, domain: Domain) -> None:
+    identity.config(default_config(domain).replace(f"    {domain.realm} = {{", "    OTHER.EXAMPLE.COM = {"))
+    identity.principal = "someone@OTHER.EXAMPLE.COM"
+    assert identity.check().reason("KdcReachable") == "WrongRealm"
+
+
+def test_no_key_reaches_the_logs(
+    identity: Identity, domain: Domain, user: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(0)
+    domain.set_password(user.name)
+    identity.check()
+    for entry in keytabs.parse(identity.subject().mount.read_keytab(identity.subject().spec)):
+        assert entry.key.hex() not in caplog.text
+        assert repr(entry.key)[2:-1] not in caplog.text
