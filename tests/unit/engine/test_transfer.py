@@ -1,0 +1,397 @@
+"""Whole runs over two servers in memory: what lands, what is counted, and what every kind of trouble leaves behind."""
+
+from collections.abc import Callable
+
+import pytest
+from tests.unit.engine.fake_server import CHUNK, FakeServer, Link, Node, Request, drive, file, folder, make_lane
+
+from smbferry_engine.core.tasks import Scheduler
+from smbferry_engine.errors import EngineError, FileReason
+from smbferry_engine.filters import Filters
+from smbferry_engine.model import (
+    CompareBy,
+    DeletedFiles,
+    FileFailure,
+    Options,
+    OverwriteMode,
+    SecurityDescriptors,
+    Symlinks,
+    TransferMode,
+    VerifyMode,
+)
+from smbferry_engine.paths import TEMPORARY_PREFIX, temporary_name
+from smbferry_engine.progress import Limiter
+from smbferry_engine.run import Run
+from smbferry_engine.share import Share
+from smbferry_engine.transfer import execute
+from smbferry_engine.wire.header import Command
+from smbferry_engine.wire.status import NtStatus
+
+BIG = bytes(range(256)) * (5 * CHUNK // 256) + b"tail"
+
+
+class Watcher:
+    def __init__(self) -> None:
+        self.failures: list[FileFailure] = []
+        self.phases: list[tuple[str, str]] = []
+        self.records: list[str] = []
+
+    def phase(self, name: str, state: str) -> None:
+        self.phases.append((name, state))
+
+    def progress(self, counters: object) -> None:
+        pass
+
+    def failure(self, failure: FileFailure) -> None:
+        self.failures.append(failure)
+
+    def record(self, record: object) -> None:
+        self.records.append(repr(record))
+
+    def security(self, side: str, evidence: object) -> None:
+        pass
+
+
+class World:
+    """A source, a destination and a run between them."""
+
+    def __init__(self, source: Node, destination: Node | None = None, *, credits_: int = 64) -> None:
+        self.source = FakeServer(folder(data=source))
+        self.destination = FakeServer(folder(copy=destination or folder()))
+        self.scheduler = Scheduler()
+        self.links = [Link(server, make_lane(credits_=credits_)) for server in (self.source, self.destination)]
+        self.watcher = Watcher()
+        self.run: Run | None = None
+
+    def transfer(self, **options: object) -> Run:
+        chosen = Options(**{"security_descriptors": SecurityDescriptors.NONE, **options})  # type: ignore[arg-type]
+        self.run = Run(
+            source=Share(self.links[0].lane, "data"),
+            destination=Share(self.links[1].lane, "copy"),
+            options=chosen,
+            filters=Filters(chosen.include, chosen.exclude),
+            observer=self.watcher,  # type: ignore[arg-type]
+            scheduler=self.scheduler,
+            limiter=Limiter(self.scheduler, lambda: chosen.bytes_per_second),
+            run_id="run",
+        )
+        drive(self.scheduler, execute(self.run), *self.links)
+        return self.run
+
+    @property
+    def copied(self) -> dict[str, bytes | None]:
+        return self.destination.tree(self.destination.root.children["copy"])
+
+    @property
+    def original(self) -> dict[str, bytes | None]:
+        return self.source.tree(self.source.root.children["data"])
+
+    def node(self, path: str) -> Node:
+        found = self.destination.find("copy\\" + path)
+        assert found is not None
+        return found
+
+    @property
+    def reasons(self) -> list[tuple[str, str]]:
+        return [(failure.path, failure.reason) for failure in self.watcher.failures]
+
+
+def refuse(command: int, status: int, *, name: str = "", times: int = 1_000) -> Callable[[Request], int | None]:
+    left = [times]
+
+    def fault(request: Request) -> int | None:
+        if request.command == command and left[0] and (not name or name in (request.name or "")):
+            left[0] -= 1
+            return status
+        return None
+
+    return fault
+
+
+def test_a_tree_arrives_whole_with_its_times_and_attributes() -> None:
+    odd = "\ud83d lone"
+    world = World(
+        folder(
+            a=file(b"alpha", time=12_345, attributes=0x21),
+            empty=file(b""),
+            big=file(BIG, time=77_777),
+            sub=Node(None, {"b": file(b"beta"), "nothing": folder(), odd: file(b"x")}, 0, [1, 2, 3, 4]),
+        )
+    )
+    run = world.transfer()
+    assert world.copied == world.original
+    assert world.watcher.failures == []
+    assert world.node("a").times[:3] == [10_000, 20_000, 12_345]
+    assert world.node("a").attributes == 0x21
+    assert world.node("big").times[2] == 77_777
+    assert world.node("sub").times[:3] == [1, 2, 3]
+    assert (run.counters.files.transferred, run.counters.files.verified, run.counters.directories.transferred) == (
+        5,
+        5,
+        2,
+    )
+    assert run.counters.bytes.transferred == run.counters.bytes.written == run.counters.bytes.to_transfer
+    assert not world.destination.handles
+    assert not world.source.handles
+
+
+def test_a_second_run_changes_nothing() -> None:
+    world = World(folder(a=file(b"alpha"), sub=folder(b=file(b"beta"))))
+    world.transfer()
+    before = len(world.destination.requests)
+    run = world.transfer()
+    writes = [r for r in world.destination.requests[before:] if r.command in (Command.WRITE, Command.SET_INFO)]
+    assert writes == []
+    assert (run.counters.files.skipped, run.counters.files.transferred) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, b"new"),
+        ({"overwrite_mode": OverwriteMode.NEVER}, b"old"),
+        ({"transfer_mode": TransferMode.ALL}, b"new"),
+        ({"compare_by": CompareBy.CHECKSUM}, b"new"),
+        ({"verify_mode": VerifyMode.NONE}, b"new"),
+        ({"verify_mode": VerifyMode.POINT_IN_TIME_CONSISTENT}, b"new"),
+    ],
+)
+def test_a_file_that_differs_is_replaced_as_the_options_say(options: dict[str, object], expected: bytes) -> None:
+    world = World(folder(f=file(b"new", time=50_000)), folder(f=file(b"old", time=40_000)))
+    world.transfer(**options)
+    assert world.copied == {"/f": expected}
+    assert world.watcher.failures == []
+
+
+def test_equal_content_with_another_time_only_gets_its_time_by_checksum() -> None:
+    world = World(folder(f=file(b"same", time=50_000)), folder(f=file(b"same", time=40_000)))
+    run = world.transfer(compare_by=CompareBy.CHECKSUM)
+    assert world.node("f").times[2] == 50_000
+    assert run.counters.bytes.written == 0
+    assert not [r for r in world.destination.requests if r.command == Command.WRITE]
+
+
+def test_a_dry_run_counts_the_same_and_touches_nothing() -> None:
+    def make() -> World:
+        return World(
+            folder(a=file(b"alpha"), sub=folder(b=file(BIG))), folder(a=file(b"older!"), gone=folder(c=file(b"c")))
+        )
+
+    dry, wet = make(), make()
+    before = dry.copied
+    options = {"deleted_files": DeletedFiles.REMOVE, "max_deletes": "100%"}
+    one, two = dry.transfer(dry_run=True, **options).counters, wet.transfer(**options).counters
+    assert dry.copied == before
+    assert wet.copied == wet.original
+    for kind in ("files", "directories"):
+        dried, wetted = getattr(one, kind), getattr(two, kind)
+        assert (dried.listed, dried.to_transfer, dried.skipped, dried.to_delete) == (
+            wetted.listed,
+            wetted.to_transfer,
+            wetted.skipped,
+            wetted.to_delete,
+        )
+    assert one.bytes.to_transfer == two.bytes.to_transfer
+    assert not [r for r in dry.destination.requests if r.command in (Command.WRITE, Command.SET_INFO)]
+
+
+@pytest.mark.parametrize("command", [Command.WRITE, Command.SET_INFO])
+@pytest.mark.parametrize("size", [5, len(BIG)])
+def test_a_refusal_after_create_leaves_no_file(command: int, size: int) -> None:
+    world = World(folder(f=file(BIG[:size]), ok=file(b"ok")))
+    world.destination.faults.append(refuse(command, NtStatus.ACCESS_DENIED, times=1))
+    world.transfer()
+    assert len(world.reasons) == 1
+    failed = world.reasons[0][0]
+    assert failed not in world.copied
+    assert not [path for path in world.copied if TEMPORARY_PREFIX in path]
+
+
+def test_a_full_destination_stops_the_run_and_keeps_the_old_content() -> None:
+    world = World(folder(f=file(BIG, time=2)), folder(f=file(b"old")))
+    world.destination.faults.append(refuse(Command.WRITE, NtStatus.DISK_FULL))
+    with pytest.raises(EngineError) as caught:
+        world.transfer()
+    assert caught.value.reason == "DestinationFull"
+    assert world.copied == {"/f": b"old"}
+
+
+def test_what_is_read_back_wrongly_does_not_stay() -> None:
+    world = World(folder(small=file(b"abc"), big=file(BIG, time=9)), folder(big=file(b"old")))
+
+    def corrupt(request: Request) -> int | None:
+        if request.command == Command.READ and request.node is not None and request.node.data:
+            request.node.data[0] ^= 1
+        return None
+
+    world.destination.faults.append(corrupt)
+    world.transfer()
+    assert sorted(world.reasons) == [("/big", "HashMismatch"), ("/small", "HashMismatch")]
+    assert {failure.phase for failure in world.watcher.failures} == {"Verify"}
+    assert world.copied == {"/big": b"old"}
+
+
+def test_a_source_that_keeps_changing_is_recorded_and_nothing_lands() -> None:
+    world = World(folder(big=file(BIG), still=file(b"still")))
+
+    def touch(request: Request) -> int | None:
+        if request.command == Command.READ and request.node is not None and len(request.node.data or b"") > 100:
+            request.node.times[2] += 1
+        return None
+
+    world.source.faults.append(touch)
+    world.transfer()
+    assert world.reasons == [("/big", "SourceChanged")]
+    assert world.copied == {"/still": b"still"}
+
+
+def test_a_file_held_open_is_tried_again_and_copied_when_it_is_free() -> None:
+    world = World(folder(f=file(b"data")))
+    world.source.faults.append(refuse(Command.CREATE, NtStatus.SHARING_VIOLATION, name="data\\f", times=2))
+    world.transfer()
+    assert world.copied == {"/f": b"data"}
+    assert world.reasons == []
+
+
+def test_a_file_held_open_for_good_is_recorded_and_the_others_are_copied() -> None:
+    world = World(folder(f=file(b"data"), g=file(b"more")))
+    world.source.faults.append(refuse(Command.CREATE, NtStatus.SHARING_VIOLATION, name="data\\f"))
+    run = world.transfer()
+    assert world.copied == {"/g": b"more"}
+    assert world.reasons == [("/f", "SharingViolation")]
+    assert run.counters.bytes.transferred == 4
+
+
+def test_links_are_never_followed() -> None:
+    link = Node(bytearray(b"target"), reparse=True)
+    loop = Node(None, {"x": file(b"x")}, reparse=True)
+    world = World(folder(link=link, loop=loop, f=file(b"f")))
+    run = world.transfer()
+    assert world.copied == {"/f": b"f"}
+    assert (run.counters.files.skipped, run.counters.directories.skipped) == (1, 1)
+    strict = World(folder(link=Node(bytearray(b"t"), reparse=True)))
+    strict.transfer(symlinks=Symlinks.FAIL)
+    assert strict.reasons == [("/link", FileReason.REPARSE_POINT_SKIPPED)]
+
+
+def test_a_folder_that_is_its_own_ancestor_ends_the_descent() -> None:
+    top = folder(f=file(b"f"))
+    world = World(top)
+    top.children["loop"] = top
+    world.transfer()
+    assert world.copied == {"/f": b"f"}
+    assert world.reasons == [("/loop", "DirectoryLoop")]
+
+
+def test_names_that_must_not_be_copied_are_recorded() -> None:
+    names = ["CON", "dot.", "space ", "a\\..\\..\\evil", "a/b", "tab\t", "A", "a"]
+    world = World(Node(None, {name: file(name.encode()) for name in names}, 0))
+    world.transfer()
+    assert world.copied == {"/A": b"A"}
+    reasons = dict(world.reasons)
+    assert reasons.pop("/a") == "CaseCollision"
+    assert set(reasons.values()) == {"NameNotRepresentable"}
+    assert len(reasons) == 6
+    assert all(request.name is None or ".." not in request.name for request in world.source.requests)
+    assert all(request.name is None or ".." not in request.name for request in world.destination.requests)
+
+
+def test_types_that_disagree_are_recorded_and_left_alone() -> None:
+    world = World(folder(x=file(b"x"), y=folder(z=file(b"z"))), folder(x=folder(), y=file(b"y")))
+    world.transfer()
+    assert sorted(world.reasons) == [("/x", "TypeConflict"), ("/y", "TypeConflict")]
+    assert world.copied == {"/x": None, "/y": b"y"}
+
+
+def test_removed_files_go_last_and_with_their_folders() -> None:
+    there = folder(keep=file(b"k"), old=file(b"o", attributes=1), dir=folder(deep=folder(x=file(b"x"))))
+    world = World(folder(keep=file(b"k"), new=file(b"n")), there)
+    run = world.transfer(deleted_files=DeletedFiles.REMOVE, max_deletes="100%")
+    assert world.copied == {"/keep": b"k", "/new": b"n"}
+    assert (run.counters.files.deleted, run.counters.directories.deleted) == (2, 2)
+
+
+def test_nothing_is_deleted_past_the_limit() -> None:
+    there = Node(None, {f"f{index}": file(b"") for index in range(10)}, 0)
+    world = World(folder(f0=file(b"")), there)
+    with pytest.raises(EngineError) as caught:
+        world.transfer(deleted_files=DeletedFiles.REMOVE, max_deletes=8)
+    assert caught.value.reason == "MaxDeletesExceeded"
+    assert len(world.copied) == 10
+
+
+def test_nothing_is_deleted_after_an_incomplete_listing() -> None:
+    world = World(folder(dark=folder()), folder(old=file(b"o"), dark=folder(x=file(b"x"))))
+    world.source.faults.append(refuse(Command.CREATE, NtStatus.ACCESS_DENIED, name="data\\dark"))
+    with pytest.raises(EngineError) as caught:
+        world.transfer(deleted_files=DeletedFiles.REMOVE, max_deletes="100%")
+    assert caught.value.reason == "SourceListingIncomplete"
+    assert "/old" in world.copied
+    assert "/dark/x" in world.copied
+
+
+def test_what_filters_exclude_is_neither_copied_nor_deleted() -> None:
+    world = World(
+        folder(a=file(b"a"), b=folder(c=Node(bytearray(b"t"), attributes=0x20))),
+        Node(
+            None, {"x.tmp": file(b"x"), "gone": folder(y=file(b"y")), "mixed": Node(None, {"z.tmp": file(b"z")}, 0)}, 0
+        ),
+    )
+    world.source.root.children["data"].children["n.tmp"] = file(b"n")
+    world.transfer(exclude=("*.tmp",), deleted_files=DeletedFiles.REMOVE, max_deletes="100%")
+    assert world.copied == {"/x.tmp": b"x", "/mixed": None, "/mixed/z.tmp": b"z", "/a": b"a", "/b": None, "/b/c": b"t"}
+
+
+def test_an_include_copies_only_its_part_of_the_tree() -> None:
+    world = World(folder(p=folder(q=folder(f=file(b"f")), r=file(b"r")), s=folder(t=file(b"t"))))
+    world.transfer(include=("/p/q",))
+    assert world.copied == {"/p": None, "/p/q": None, "/p/q/f": b"f"}
+    assert not [r for r in world.source.requests if r.name and "\\s" in r.name]
+
+
+def test_leftovers_of_an_earlier_attempt_are_removed_and_never_copied() -> None:
+    name = temporary_name("earlier", "f")
+    world = World(Node(None, {"f": file(b"f"), name: file(b"?")}, 0), Node(None, {name: file(b"half")}, 0))
+    world.transfer()
+    assert world.copied == {"/f": b"f"}
+
+
+def test_an_owner_that_may_not_be_set_is_said_and_the_content_stays() -> None:
+    world = World(folder(small=file(b"s"), big=file(BIG)))
+
+    def no_owner(request: Request) -> int | None:
+        if request.command == Command.SET_INFO and request.body[2] == 3 and request.body[12] == 3:
+            return NtStatus.INVALID_OWNER
+        return None
+
+    world.destination.faults.append(no_owner)
+    world.transfer(security_descriptors=SecurityDescriptors.OWNER_DACL)
+    assert world.copied == world.original
+    assert sorted(world.reasons) == [("/big", "OwnerNotPermitted"), ("/small", "OwnerNotPermitted")]
+    assert world.node("small").security == {4: b"descriptor of data\\small"}
+
+
+@pytest.mark.parametrize("credits_", [8, 12])
+def test_few_credits_make_it_slower_but_not_fail(credits_: int) -> None:
+    world = World(folder(big=file(BIG), a=file(b"a"), sub=folder(b=file(b"b"))), credits_=credits_)
+    world.source.credits_granted = world.destination.credits_granted = 2
+    world.transfer(security_descriptors=SecurityDescriptors.OWNER_DACL)
+    assert world.copied == world.original
+
+
+def test_replies_in_any_order_give_the_same_content() -> None:
+    world = World(folder(big=file(BIG)))
+    for link in world.links:
+        original = link.exchange
+
+        def reversed_exchange(link: Link = link, original: Callable[[], bool] = original) -> bool:
+            link.hold_replies = True
+            moved = original()
+            link.hold_replies = False
+            link.held.reverse()
+            return original() or moved
+
+        link.exchange = reversed_exchange  # type: ignore[method-assign]
+    world.transfer()
+    assert world.copied == world.original
+    assert world.watcher.failures == []
