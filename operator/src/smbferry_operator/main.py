@@ -4,6 +4,7 @@
 """
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ import kopf
 
 from smbferry_api import GROUP
 from smbferry_api.names import FINALIZER
+from smbferry_operator.cluster.client import Cluster
+from smbferry_operator.cluster.errors import ClusterError
 from smbferry_operator.handlers import lifecycle, watch
 from smbferry_operator.service import AGENT_SELECTOR, Service
 from smbferry_operator.settings import Settings, SettingsError
@@ -23,6 +26,7 @@ REQUEST_TIMEOUT: Final = 60
 WORKER_LIMIT: Final = 50
 IDLE_TIMEOUT: Final = 0.05
 USAGE_ERROR: Final = 2
+SPARE_CONNECTIONS: Final = 4
 
 
 def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
@@ -57,11 +61,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     try:
         settings = Settings.read(os.environ, standalone=options.standalone)
-    except SettingsError as error:
+        cluster = Cluster.connect(settings.workers + SPARE_CONNECTIONS)
+    except (SettingsError, ClusterError) as error:
         sys.stderr.write(f"smbferry-operator: {error}\n")
         return USAGE_ERROR
-    kopf.configure(log_format=kopf.LogFormat.JSON if settings.log_format == "json" else kopf.LogFormat.FULL)
-    service = Service(settings)
+    kopf.configure(
+        verbose=settings.log_level == "debug",
+        quiet=settings.log_level == "warning",
+        log_format=kopf.LogFormat.JSON if settings.log_format == "json" else kopf.LogFormat.FULL,
+    )
+    for chatty in ("kopf.objects", "kopf.activities", "aiohttp.access"):  # they tell of each watch event and probe
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    service = Service(settings, cluster)
     lifecycle.register(service)
     watch.register(service)
     kopf.run(

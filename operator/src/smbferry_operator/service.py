@@ -27,28 +27,20 @@ SELECTED: Final = (Kind.JOB, Kind.POD)
 class Service:
     """One operator's life: start, news, stop."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, cluster: Cluster) -> None:
         self._settings = settings
+        self._cluster = cluster
         self._cache = Cache()
-        self._cluster: Cluster | None = None
-        self._workers: Workers | None = None
-        self._news: News | None = None
+        applier = Applier(cluster, self._cache, utc_now, settings.instance)
+        reconciler = Reconciler(self._cache, applier, settings.agent)
+        self._workers = Workers(reconciler.reconcile, settings.workers)
+        self._news = News(self._cache, self._workers.add)
         self._resync: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Lists everything, then begins to work: nothing is decided on half a picture.
-
-        Raises:
-            ClusterError: there are no credentials.
-        """
-        self._cluster = Cluster.connect(self._settings.workers + 4)
-        applier = Applier(self._cluster, self._cache, utc_now, self._settings.instance)
-        reconciler = Reconciler(self._cache, applier, self._settings.agent)
-        workers = Workers(reconciler.reconcile, self._settings.workers)
-        self._news = News(self._cache, workers.add)
+        """Lists everything, then begins to work: nothing is decided on half a picture."""
         await self._first_list()
-        self._workers = workers
-        workers.start()
+        self._workers.start()
         self._resync = asyncio.create_task(self._resync_forever(self._settings.resync), name="resync")
         logger.info("%d objects listed; at work", len(self._cache))
 
@@ -56,13 +48,11 @@ class Service:
         """Ends what is under way and takes nothing new."""
         if self._resync is not None:
             self._resync.cancel()
-        if self._workers is not None:
-            await self._workers.stop(STOP_GRACE)
+        await self._workers.stop(STOP_GRACE)
 
     def seen(self, kind: Kind, body: Manifest, *, deleted: bool) -> None:
         """Takes in a watch event."""
-        if self._news is not None:
-            self._news.seen(kind, body, deleted=deleted)
+        self._news.seen(kind, body, deleted=deleted)
 
     def alive(self) -> dict[str, int]:
         """Figures for the liveness probe.
@@ -70,10 +60,9 @@ class Service:
         Raises:
             RuntimeError: the operator is stuck and should be started anew.
         """
-        problem = self._workers.problem() if self._workers else "not started"
-        if problem:
+        if problem := self._workers.problem():
             raise RuntimeError(problem)
-        return self._workers.figures if self._workers else {}
+        return self._workers.figures
 
     async def _first_list(self) -> None:
         """Waits, aloud, for an API server that answers and knows our kinds."""
@@ -98,8 +87,6 @@ class Service:
                 await self._list_one(kind, namespace)
 
     async def _list_one(self, kind: Kind, namespace: str | None) -> None:
-        if self._cluster is None or self._news is None:
-            raise RuntimeError("the operator has not been started")
         listing = await self._cluster.list(kind, namespace, AGENT_SELECTOR if kind in SELECTED else "")
 
         def within(key: Key) -> bool:

@@ -33,6 +33,7 @@ class Settings:
     """How often everything is listed anew, to find what a watch may have missed."""
     instance: str = "smbferry-operator"
     log_format: str = "text"
+    log_level: str = "info"
     standalone: bool = False
     """No leader is elected: this is the only operator."""
 
@@ -47,8 +48,8 @@ class Settings:
         defaults = AgentSettings(image="")
         agent = AgentSettings(
             image=source.required("AGENT_IMAGE", "the image that agents run"),
-            image_pull_policy=source.read("AGENT_PULL_POLICY", "IfNotPresent", _pull_policy),
-            image_pull_secrets=source.read("AGENT_PULL_SECRETS", (), _names),
+            image_pull_policy=source.read("AGENT_IMAGE_PULL_POLICY", "IfNotPresent", _one_of(*PULL_POLICIES)),
+            image_pull_secrets=source.read("AGENT_IMAGE_PULL_SECRETS", (), _names),
             resources=source.read("AGENT_RESOURCES", defaults.resources, _object),
             check_resources=source.read("CHECK_RESOURCES", defaults.check_resources, _object),
             start_deadline=source.read("AGENT_START_DEADLINE", defaults.start_deadline, parse_duration),
@@ -56,12 +57,13 @@ class Settings:
         )
         return cls(
             agent=agent,
-            namespaces=source.read("NAMESPACES", (), _names),
+            namespaces=source.read("WATCH_NAMESPACES", (), _names),
             workers=source.read("WORKERS", cls.workers, _positive),
             liveness=source.read("LIVENESS", cls.liveness, str),
             resync=source.read("RESYNC", cls.resync, parse_duration),
             instance=environ.get("HOSTNAME") or cls.instance,
-            log_format=source.read("LOG_FORMAT", cls.log_format, _log_format),
+            log_format=source.read("LOG_FORMAT", cls.log_format, _one_of("json", "text")),
+            log_level=source.read("LOG_LEVEL", cls.log_level, _one_of("debug", "info", "warning")),
             standalone=standalone,
         )
 
@@ -97,16 +99,13 @@ def _positive(text: str) -> int:
     return number
 
 
-def _pull_policy(text: str) -> str:
-    if text not in PULL_POLICIES:
-        raise ValueError(f"expected one of {', '.join(PULL_POLICIES)}")
-    return text
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"expected one of {', '.join(words)}")
+        return text
 
-
-def _log_format(text: str) -> str:
-    if text not in {"json", "text"}:
-        raise ValueError("expected json or text")
-    return text
+    return parse
 
 
 def _object(text: str) -> Manifest:

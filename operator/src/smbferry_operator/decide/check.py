@@ -11,6 +11,7 @@ from typing import Final
 
 from smbferry_api.conditions import Condition, ConditionType, find
 from smbferry_api.fields import format_time
+from smbferry_api.names import ANNOTATION_REQUESTED_AT
 from smbferry_api.reasons import (
     AGENT_LOST,
     AGENT_NOT_SCHEDULED,
@@ -235,15 +236,21 @@ def _lost_due_in(subject: Subject, lost: Job, now: datetime) -> timedelta:
 def _due_in(subject: Subject, checks: Checks, conditions: Iterable[Condition], now: datetime) -> timedelta:
     """How long until the next check; zero or less when it is due."""
     due_now = timedelta(0)
-    if not _is_current(subject, checks):
-        return due_now
     status = subject.resource.status
+    if not _is_current(subject, checks) or _is_requested(subject.resource):
+        return due_now
     scheduled = status.next_check_time - now if status.next_check_time else due_now
     ready = find(conditions, ConditionType.READY)
     if ready is not None and ready.status == "True":
         return scheduled
     ended = _ended(checks.last) if checks.last else status.last_check_time
     return min(scheduled, ended + RECHECK_FAILED - now) if ended else due_now
+
+
+def _is_requested(resource: Identity | Location) -> bool:
+    """Whether a person asks for a check now."""
+    asked = resource.meta.annotations.get(ANNOTATION_REQUESTED_AT)
+    return asked is not None and asked != resource.status.last_handled_request
 
 
 def _refused(subject: Subject, refusal: Refusal, now: datetime) -> Decision:

@@ -68,9 +68,9 @@ def _without_identity(location: Location, identity: Referent, now: datetime) -> 
         summary.add(ConditionType.RECONCILING, "True", IDENTITY_NOT_FOUND, message)
     elif identity.state is Readiness.NOT_READY:
         message = f"KerberosIdentity {name} is not Ready: {identity.message}"
-        summary.add(ConditionType.READY, "False", IDENTITY_NOT_READY, message)
+        summary.add_as_said(ConditionType.READY, "False", IDENTITY_NOT_READY.name, message)
         if identity.stalled:
-            summary.add(ConditionType.STALLED, "True", IDENTITY_NOT_READY, message)
+            summary.add_as_said(ConditionType.STALLED, "True", IDENTITY_NOT_READY.name, message)
     else:
         waits = f"Waits for the check of KerberosIdentity {name}."
         if ready is None or ready.status == "Unknown" or ready.reason in WITHOUT_PROBE:

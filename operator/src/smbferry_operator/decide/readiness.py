@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Final
 
 from smbferry_api.conditions import Condition, ConditionType, find
+from smbferry_api.reasons import IDENTITY_NOT_READY, LOCATION_NOT_READY
 from smbferry_operator.model import Identity, Location
 
 
@@ -27,8 +29,15 @@ class Referent:
 
     @property
     def message(self) -> str:
-        """What its Ready condition says."""
-        return f"{self.condition.reason}: {self.condition.message}" if self.condition else ""
+        """What its Ready condition says; of a chain of references only what is at its root."""
+        if self.condition is None:
+            return ""
+        if self.condition.reason in PASSED_ON:
+            return self.condition.message
+        return f"{self.condition.reason}: {self.condition.message}"
+
+
+PASSED_ON: Final = frozenset({IDENTITY_NOT_READY.name, LOCATION_NOT_READY.name})
 
 
 def referent(resource: Identity | Location | None) -> Referent:

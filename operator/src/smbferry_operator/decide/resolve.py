@@ -8,6 +8,7 @@ from smbferry_api.task import TaskEnd
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.observation import Ends
 from smbferry_operator.decide.readiness import Readiness, Referent, referent
+from smbferry_operator.decide.text import with_remedy
 from smbferry_operator.model import Identity, Location, Task
 
 
@@ -21,6 +22,11 @@ class Obstacle:
     """Nothing is wrong yet: a check is still under way."""
     stalled: bool = False
     """Only a person can help."""
+
+    @property
+    def advice(self) -> str:
+        """The message with what to do; one that tells of another object's trouble ends with the remedy for that."""
+        return self.message if self.reason is LOCATION_NOT_READY else with_remedy(self.message, self.reason)
 
 
 def readiness_obstacle(source: str, destination: str, ends: Ends) -> Obstacle | None:

@@ -105,7 +105,7 @@ def _without_job(seen: RunObservation, now: datetime, settings: AgentSettings) -
     if end := _hopeless(task, used):
         return _ended(seen, end, now)
     if waiting := _obstacle(seen, task):
-        return _wait(seen, waiting.reason, waiting.message, now)
+        return _wait(seen, waiting.reason, waiting.advice, now)
     return _launch(seen, task, used, now, settings)
 
 
@@ -140,7 +140,7 @@ def _unresolved(seen: RunObservation, now: datetime) -> Decision:
     obstacle = readiness_obstacle(spec.source.location_ref.name, spec.destination.location_ref.name, seen.ends)
     if obstacle is None:
         return _wait(seen, LOCATION_NOT_READY, "Waits for the identities of its locations.", now)
-    return _wait(seen, obstacle.reason, obstacle.message, now)
+    return _wait(seen, obstacle.reason, obstacle.advice, now)
 
 
 def _blocker(seen: RunObservation, task: ResolvedTask) -> Claim | None:
@@ -292,8 +292,8 @@ def _standing(
 ) -> Decision:
     """A run that goes on."""
     summary = Summary(seen.run.meta, seen.run.status.conditions, now)
-    summary.add(ConditionType.SUCCEEDED, "Unknown", reason, message)
-    summary.add(ConditionType.RECONCILING, "True", reason, message)
+    summary.add_as_said(ConditionType.SUCCEEDED, "Unknown", reason.name, message)
+    summary.add_as_said(ConditionType.RECONCILING, "True", reason.name, message)
     status = _status(seen, state, summary.done(), facts)
     return Decision(
         status=status if changed(seen.run.status, seen.run.status.conditions, status, RUN_TYPES) else None,
@@ -318,9 +318,9 @@ def _ended(
     """A run's last decision: nothing changes it any more."""
     good = end.state is RunState.SUCCEEDED
     summary = Summary(seen.run.meta, seen.run.status.conditions, now)
-    summary.add(ConditionType.SUCCEEDED, "True" if good else "False", end.reason, end.message)
+    summary.add_as_said(ConditionType.SUCCEEDED, "True" if good else "False", end.reason.name, end.message)
     if end.state is RunState.FAILED and is_permanent(end.failure_class):
-        summary.add(ConditionType.STALLED, "True", end.reason, end.message)
+        summary.add_as_said(ConditionType.STALLED, "True", end.reason.name, end.message)
     completion = finished_at or now
     start = facts.get("startTime") or seen.run.status.start_time
     facts |= {"completionTime": completion}

@@ -11,6 +11,7 @@ from smbferry_api.reasons import Reason, by_name
 from smbferry_operator.decide.decision import Event, OwnedStatus
 from smbferry_operator.model import Meta
 
+MAX_MESSAGE: Final = 32768
 SUMMARY_TYPES: Final = (ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED)
 
 
@@ -41,18 +42,22 @@ class Summary:
         """States a condition; what is not stated is absent."""
         self._made.append(condition(type_, status, reason, message, generation=self.generation, now=self._now))
 
-    def add_like(self, type_: ConditionType, status: ConditionStatus, source: Condition, message: str = "") -> None:
-        """States a condition by another's reason and message, which has its remedy already."""
+    def add_as_said(self, type_: ConditionType, status: ConditionStatus, reason: str, message: str) -> None:
+        """States a condition by a message that has its remedy already."""
         self._made.append(
             Condition(
                 type=type_.value,
                 status=status,
-                reason=source.reason,
-                message=message or source.message,
+                reason=reason,
+                message=message[:MAX_MESSAGE],
                 last_transition_time=self._now,
                 observed_generation=self.generation,
             )
         )
+
+    def add_like(self, type_: ConditionType, status: ConditionStatus, source: Condition) -> None:
+        """States a condition by another's reason and message."""
+        self.add_as_said(type_, status, source.reason, source.message)
 
     def keep(self, existing: Condition) -> None:
         """States a condition exactly as it stands."""

@@ -229,9 +229,10 @@ def _conditions(seen: TaskObservation, obstacle: Obstacle | None, now: datetime)
         summary.add(ConditionType.READY, "Unknown", obstacle.reason, obstacle.message)
         summary.add(ConditionType.RECONCILING, "True", obstacle.reason, obstacle.message)
     else:
-        summary.add(ConditionType.READY, "False", obstacle.reason, obstacle.message)
+        word, message = obstacle.reason.name, obstacle.advice
+        summary.add_as_said(ConditionType.READY, "False", word, message)
         if obstacle.stalled:
-            summary.add(ConditionType.STALLED, "True", obstacle.reason, obstacle.message)
+            summary.add_as_said(ConditionType.STALLED, "True", word, message)
     _add_in_sync(seen, summary)
     if obstacle is None:
         _add_stalled_by_failure(seen, summary)
