@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BRIDGE = "smbferry0"
 EXEC_ROOT = Path("/run/smbferry-docker")
+CONTAINERD_PID = EXEC_ROOT / "containerd" / "containerd.pid"
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 # sun_path of unix(7) has 108 bytes; Docker adds a little to some of its sockets.
@@ -71,12 +72,12 @@ def ensure(settings: Settings, progress: Progress) -> Docker:
 
 def left_behind(settings: Settings) -> bool:
     """Whether the private daemon ended without an orderly stop: containers or mounts of its may still be there."""
-    return _state(settings).exists() and _pid(settings) is None
+    return _state(settings).exists() and _pid(_pid_file(settings), "dockerd") is None
 
 
 def stop(settings: Settings) -> None:
     """End the private daemon and take away its bridge, mounts, firewall rules, sockets; harmless where none runs."""
-    pid = _pid(settings)
+    pid = _pid(_pid_file(settings), "dockerd")
     if pid is not None:
         os.kill(pid, signal.SIGTERM)
         _wait_for_end(pid)
@@ -87,7 +88,8 @@ def stop(settings: Settings) -> None:
         shell.output(["ip", "link", "delete", BRIDGE])
     firewall.forget_docker(forward_policy=before["forward_policy"])
     FORWARDING.write_text(before["ip_forward"])
-    _unmount_below(EXEC_ROOT)
+    _unmount(EXEC_ROOT)
+    _unmount(_data(settings))
     if EXEC_ROOT.exists():
         shutil.rmtree(EXEC_ROOT)
     for left_over in (_socket(settings), _pid_file(settings), _state(settings)):
@@ -98,6 +100,8 @@ def _start(settings: Settings, log: Path) -> Docker:
     used = host.collision(settings.bridge.network, host.networks_in_use())
     if used and not Path(f"/sys/class/net/{BRIDGE}").exists():
         raise LabError(f"{settings.bridge.network} is in use here ({used}): set SMBFERRY_LAB_BRIDGE to a free address")
+    if (pid := _pid(_pid_file(settings), "dockerd")) is not None:
+        raise LabError(f"a private Docker daemon runs (process {pid}) but does not answer: end it, then try again")
     if len(str(_socket(settings))) > LONGEST_SOCKET_PATH:
         raise LabError(f"{_socket(settings)} is too long for a Unix socket: set SMBFERRY_CACHE to a shorter path")
     _root(settings).mkdir(parents=True, exist_ok=True)
@@ -109,6 +113,10 @@ def _start(settings: Settings, log: Path) -> Docker:
         shell.output(["ip", "link", "add", BRIDGE, "type", "bridge"])
         shell.output(["ip", "address", "add", str(settings.bridge), "dev", BRIDGE])
         shell.output(["ip", "link", "set", BRIDGE, "up"])
+    # dockerd takes any process of these numbers, after a crash or a reboot, for one of its own.
+    for pid_file, program in ((_pid_file(settings), "dockerd"), (CONTAINERD_PID, "containerd")):
+        if _pid(pid_file, program) is None:
+            pid_file.unlink(missing_ok=True)
     settings.logs.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as sink:
         daemon = subprocess.Popen(
@@ -126,7 +134,7 @@ def _start(settings: Settings, log: Path) -> Docker:
 
 
 def _command(settings: Settings) -> list[str]:
-    command = ["dockerd", "--data-root", str(_root(settings) / "data"), "--exec-root", str(EXEC_ROOT)]
+    command = ["dockerd", "--data-root", str(_data(settings)), "--exec-root", str(EXEC_ROOT)]
     command += ["--pidfile", str(_pid_file(settings)), "--host", _host(settings), "--bridge", BRIDGE]
     if not host.can_raise_limits():
         wrapper = settings.repo / "lab" / "docker" / "runc-without-sys-resource"
@@ -137,31 +145,33 @@ def _command(settings: Settings) -> list[str]:
 def _wait_for_end(pid: int) -> None:
     deadline = time.monotonic() + STOP_SECONDS
     while time.monotonic() < deadline:
-        if not _is_dockerd(pid):
+        if not _runs(pid, "dockerd"):
             return
         time.sleep(0.2)
     raise LabError(f"the private Docker daemon (process {pid}) did not end within {STOP_SECONDS:.0f} s; end it by hand")
 
 
-def _pid(settings: Settings) -> int | None:
+def _pid(pid_file: Path, program: str) -> int | None:
     try:
-        pid = int(_pid_file(settings).read_text())
+        pid = int(pid_file.read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return pid if _is_dockerd(pid) else None
+    return pid if _runs(pid, program) else None
 
 
-def _is_dockerd(pid: int) -> bool:
+def _runs(pid: int, program: str) -> bool:
+    """Whether a process is that program and alive: a dead one that nobody has waited for yet is not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return False
-    return "(dockerd)" in state and ") Z" not in state
+    return f"({program}) " in state and f"({program}) Z" not in state
 
 
-def _unmount_below(root: Path) -> None:
-    mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-    for mount in sorted((m for m in mounts if m.startswith(f"{root}/")), reverse=True):
+def _unmount(root: Path) -> None:
+    """Unmount a directory and everything below it, innermost first."""
+    mounts = [Path(line.split()[1]) for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for mount in sorted((mount for mount in mounts if mount.is_relative_to(root)), reverse=True):
         shell.output(["umount", mount])
 
 
@@ -171,6 +181,10 @@ def _context_address() -> str:
 
 def _root(settings: Settings) -> Path:
     return settings.cache / "docker"
+
+
+def _data(settings: Settings) -> Path:
+    return _root(settings) / "data"
 
 
 def _socket(settings: Settings) -> Path:
