@@ -32,6 +32,9 @@ def up(settings: Settings, docker: Docker, progress: Progress) -> None:
     """
     build_image(settings, docker, progress)
     network.ensure(settings, docker)
+    if docker.running(DC_CONTAINER) and settings.tmpfs and not on_tmpfs(docker):
+        progress.say("  · SMBFERRY_LAB_TMPFS is set and the shares lie on disk: the domain is made anew")
+        down(docker)
     if not docker.running(DC_CONTAINER):
         down(docker)
         with progress.step("domain", f"starting the domain {REALM}"):
@@ -45,6 +48,11 @@ def up(settings: Settings, docker: Docker, progress: Progress) -> None:
     else:
         _wait(docker)
     _export(settings, docker)
+
+
+def on_tmpfs(docker: Docker) -> bool:
+    """Whether the running domain's shares lie in memory."""
+    return "/srv" in (docker.inspect("container", DC_CONTAINER, "{{json .HostConfig.Tmpfs}}") or "")
 
 
 def down(docker: Docker) -> None:

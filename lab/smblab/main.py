@@ -185,7 +185,7 @@ def _tools(lab: Settings, progress: Progress, chosen: argparse.Namespace) -> int
     docker = _running(lab)
     with lock.held(lab, progress):
         tools.build_image(lab, docker, progress)
-    return tools.run(lab, docker, chosen.command)
+    tools.run(lab, docker, chosen.command)
 
 
 def _running(lab: Settings) -> Docker:

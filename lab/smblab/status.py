@@ -68,11 +68,14 @@ def _domain(settings: Settings, docker: Docker) -> Part:
     if not docker.running(DC_CONTAINER):
         return Part("domain", up=False, detail=f"no container {DC_CONTAINER}")
     missing = domain.ready(docker)
+    where = "in memory" if domain.on_tmpfs(docker) else "on disk"
     if missing:
         return Part(
             "domain", up=False, detail=f"{DC_CONTAINER} runs but is not ready: {missing.splitlines()[-1].strip()}"
         )
-    return Part("domain", up=True, detail=f"{DC_FQDN} at {settings.dc_address}, container {DC_CONTAINER}")
+    return Part(
+        "domain", up=True, detail=f"{DC_FQDN} at {settings.dc_address}, container {DC_CONTAINER}, shares {where}"
+    )
 
 
 def _cluster(settings: Settings, docker: Docker) -> Part:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from . import exports, gobuild, images
 from .cluster import NODES
@@ -47,17 +46,17 @@ def build_image(settings: Settings, docker: Docker, progress: Progress) -> None:
         images.build(settings, docker, progress, name="tools", tag=IMAGE, directory=directory, arguments={"BASE": base})
 
 
-def run(settings: Settings, docker: Docker, command: Sequence[str]) -> int:
-    """Run a command in the container, attached to this terminal; returns its exit code.
+def run(settings: Settings, docker: Docker, command: Sequence[str]) -> NoReturn:
+    """Become a command in the container: terminal, signals and exit code are the docker client's to pass on.
 
     Raises:
         LabError: the domain isn't up.
     """
     if not docker.running(DC_CONTAINER):
         raise LabError("the domain is not up: run `lab/lab up domain` first")
-    return subprocess.run(
-        ["docker", *_arguments(settings, docker), IMAGE, *command], env={**os.environ, **docker.env}, check=False
-    ).returncode
+    sys.stdout.flush()
+    words = ["docker", *_arguments(settings, docker), IMAGE, *command]
+    os.execvpe(words[0], words, {**os.environ, **docker.env})
 
 
 def down(docker: Docker) -> None:

@@ -48,7 +48,7 @@ def test_a_finished_step_is_remembered_and_a_failed_one_is_not(
         raise ValueError("no")
     assert set(json.loads(store.read_text())) == {"domain"}
     said = capsys.readouterr().err
-    assert "… starting the domain (about 25 s left)" in said
+    assert "… starting the domain (about 15 s left)" in said
     assert "✓ starting the domain: 0 s" in said
     assert "✗ starting the cluster: failed after 0 s" in said
 
