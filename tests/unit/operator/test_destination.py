@@ -1,0 +1,55 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.operator.builders import run_body, snapshot
+
+from smbferry_operator.decide.destination import Destination
+from smbferry_operator.parse import parse_run
+
+
+def place(path: str, *, server: str = "files.corp.example.com") -> Destination:
+    run = parse_run(run_body(task=snapshot(dst_path=path, server=server)))
+    assert run.spec.task is not None
+    return Destination.of(run.spec.task.destination)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("/", "/", True),
+        ("/a", "/a/", True),
+        ("/A", "/a", True),
+        ("/Ärger", "/äRGER", True),
+        ("/a", "/a/b/c", True),
+        ("/", "/a", True),
+        ("/a", "/ab", False),
+        ("/a/b", "/a/c", False),
+        ("/straße", "/STRASSE", True),
+    ],
+)
+def test_equal_and_nested_folders_overlap(one: str, other: str, same: bool) -> None:
+    assert place(one).overlaps(place(other)) is same
+    assert place(other).overlaps(place(one)) is same
+
+
+@pytest.mark.parametrize(("server", "same"), [("FILES.corp.example.com.", True), ("files2.corp.example.com", False)])
+def test_servers_are_compared_as_dns_does(server: str, same: bool) -> None:
+    assert place("/a").overlaps(place("/a", server=server)) is same
+
+
+parts = st.lists(
+    st.text(st.characters(exclude_characters='/\\:*?"<>|', exclude_categories=["C"]), min_size=1), max_size=4
+)
+
+
+@given(parts)
+def test_the_written_form_reads_back(path: list[str]) -> None:
+    destination = Destination("server", 445, "share", tuple(p.casefold() for p in path))
+
+    assert Destination.parse(str(destination)) == destination
+
+
+@pytest.mark.parametrize("text", ["", "share/path", "//server/share"])
+def test_other_texts_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"expected|invalid literal"):
+        Destination.parse(text)

@@ -1,0 +1,122 @@
+from datetime import timedelta
+
+import pytest
+from tests.unit.operator.builders import (
+    LOCATION_GOOD,
+    NOW,
+    SETTINGS,
+    ago,
+    check_job,
+    checked_identity,
+    checked_location,
+    checks,
+    condition,
+    found,
+    identity,
+    location,
+)
+
+from smbferry_api.fields import format_time
+from smbferry_operator.decide.location import decide_location
+from smbferry_operator.decide.observation import LocationObservation
+from smbferry_operator.model import Identity
+
+REFUSED = identity(
+    status={"conditions": [condition("Ready", "False", "KeytabStale"), condition("Stalled", "True", "KeytabStale")]}
+)
+UNREACHED = identity(status={"conditions": [condition("Ready", "False", "KdcUnreachable")]})
+
+
+@pytest.mark.parametrize(
+    ("other", "ready", "stalled"),
+    [
+        pytest.param(None, ("False", "IdentityNotFound"), False, id="missing, which may still come"),
+        pytest.param(identity(), ("Unknown", "Checking"), False, id="not checked yet"),
+        pytest.param(REFUSED, ("False", "IdentityNotReady"), True, id="bad for good"),
+        pytest.param(UNREACHED, ("False", "IdentityNotReady"), False, id="bad for now"),
+    ],
+)
+def test_without_a_good_identity_there_is_one_condition_and_no_probe(
+    other: Identity | None, ready: tuple[str, str], stalled: bool
+) -> None:
+    decision = decide_location(LocationObservation(location(), other), NOW, SETTINGS)
+
+    assert decision.create == decision.apply == ()
+    assert decision.status is not None
+    assert found(decision.status.conditions, "Ready") == ready
+    assert (found(decision.status.conditions, "Stalled") is not None) is stalled
+
+
+def test_the_identitys_own_words_are_passed_on() -> None:
+    decision = decide_location(LocationObservation(location(), REFUSED), NOW, SETTINGS)
+
+    assert decision.status is not None
+    message = decision.status.conditions[0].message
+    assert message == "KerberosIdentity svc is not Ready: KeytabStale: KeytabStale."
+
+
+def test_a_good_verdict_stands_while_the_identity_is_checked_again() -> None:
+    changed = checked_identity(generation=1)
+    edited = identity(status={"conditions": [condition("Ready", "True", "ChecksPassed", generation=1)]}, generation=2)
+
+    decision = decide_location(LocationObservation(checked_location(), edited), NOW, SETTINGS)
+    settled = decide_location(LocationObservation(checked_location(), changed), NOW, SETTINGS)
+
+    assert decision.create == settled.create == ()
+    assert decision.status is None or found(decision.status.conditions, "Ready") == ("True", "ChecksPassed")
+
+
+def test_an_identity_that_recovered_has_its_locations_probed_before_they_are_ready() -> None:
+    since = ago(minutes=1)
+    healed = identity(status={"conditions": [condition("Ready", "True", "ChecksPassed", at=since)]})
+    status = {
+        "conditions": [*checks(LOCATION_GOOD), condition("Ready", "False", "IdentityNotReady")],
+        "identityGeneration": 1,
+        "lastCheckTime": format_time(ago(minutes=9)),
+    }
+    before = decide_location(LocationObservation(location(status=status), healed), NOW, SETTINGS)
+    probed = {**status, "lastCheckTime": format_time(ago(seconds=10))}
+    job = check_job(
+        inputs="1.1",
+        epoch=format_time(since),
+        last_check=format_time(ago(minutes=9)),
+        complete=True,
+        finished_at=ago(seconds=9),
+    )
+    after = decide_location(LocationObservation(location(status=probed), healed, (job,)), NOW, SETTINGS)
+
+    assert before.create
+    assert before.status is None or found(before.status.conditions, "Ready") == ("False", "IdentityNotReady")
+    assert after.status is not None
+    assert found(after.status.conditions, "Ready") == ("True", "ChecksPassed")
+    assert found(after.status.conditions, "Reconciling") is None
+
+
+def test_a_changed_identity_has_its_locations_probed() -> None:
+    newer = checked_identity(generation=2)
+
+    decision = decide_location(LocationObservation(checked_location(), newer), NOW, SETTINGS)
+
+    assert decision.create
+    assert decision.status is not None
+    assert found(decision.status.conditions, "Ready") == ("True", "ChecksPassed"), "until the probe has ended"
+
+
+def test_a_location_without_change_waits_for_its_time() -> None:
+    decision = decide_location(LocationObservation(checked_location(), checked_identity()), NOW, SETTINGS)
+
+    assert decision.create == ()
+    assert decision.requeue_after == timedelta(minutes=50)
+
+
+def test_a_server_without_encryption_needs_a_person() -> None:
+    reported = checks(LOCATION_GOOD, Encrypted=("False", "EncryptionNotSupported"))
+    status = {"conditions": reported, "identityGeneration": 1, "lastCheckTime": format_time(ago(seconds=5))}
+    since = format_time(checked_identity().status.conditions[-1].last_transition_time)
+    job = check_job(inputs="1.1", epoch=since, failure_reason="PodFailurePolicy", finished_at=ago(seconds=9))
+
+    decision = decide_location(LocationObservation(location(status=status), checked_identity(), (job,)), NOW, SETTINGS)
+
+    assert decision.status is not None
+    assert found(decision.status.conditions, "Ready") == ("False", "EncryptionNotSupported")
+    assert found(decision.status.conditions, "Stalled") == ("True", "EncryptionNotSupported")

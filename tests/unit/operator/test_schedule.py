@@ -1,0 +1,124 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from smbferry_api.task import Schedule
+from smbferry_operator.decide.schedule import ScheduleError, Timetable
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def table(cron: str, zone: str = "Europe/Berlin") -> Timetable:
+    return Timetable.read(Schedule(cron=cron, time_zone=zone))
+
+
+def following(times: Timetable, moment: datetime, count: int) -> list[str]:
+    found = []
+    for _ in range(count):
+        upcoming = times.next_after(moment)
+        assert upcoming is not None
+        moment = upcoming
+        found.append(moment.strftime("%d %H:%M"))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("cron", "zone", "start", "expected"),
+    [
+        pytest.param("0 2 * * *", "UTC", "2026-11-21T01:59", ["21 02:00", "22 02:00"], id="every night"),
+        pytest.param(
+            "30 2 * * *",
+            "Europe/Berlin",
+            "2026-03-28T00:00",
+            ["28 01:30", "29 01:00", "30 00:30"],
+            id="a skipped time is made up",
+        ),
+        pytest.param(
+            "30 2 * * *",
+            "Europe/Berlin",
+            "2026-10-24T00:00",
+            ["24 00:30", "25 00:30", "26 01:30"],
+            id="a repeated time once",
+        ),
+        pytest.param(
+            "*/30 * * * *",
+            "Europe/Berlin",
+            "2026-10-25T00:10",
+            ["25 00:30", "25 01:00", "25 01:30", "25 02:00"],
+            id="half-hours run on when the clock is set back",
+        ),
+        pytest.param(
+            "*/30 * * * *",
+            "Europe/Berlin",
+            "2026-03-29T00:10",
+            ["29 00:30", "29 01:00", "29 01:30"],
+            id="half-hours run on when the clock is set forward",
+        ),
+        pytest.param("0 0 29 2 *", "UTC", "2026-01-01T00:00", ["29 00:00", "29 00:00"], id="leap days"),
+        pytest.param(
+            "15 2 * * *",
+            "Australia/Lord_Howe",
+            "2026-10-02T20:00",
+            ["03 15:30", "04 15:15"],
+            id="a gap of half an hour",
+        ),
+        pytest.param(
+            "0 9 * * 1", "Asia/Kolkata", "2026-11-21T00:00", ["23 03:30", "30 03:30"], id="Mondays, half-hour zone"
+        ),
+    ],
+)
+def test_the_next_times(cron: str, zone: str, start: str, expected: list[str]) -> None:
+    assert following(table(cron, zone), at(start), len(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    ("cron", "after", "now", "expected"),
+    [
+        ("0 2 * * *", "2026-11-01T00:00", "2026-11-21T00:59", "2026-11-20T01:00"),
+        ("0 2 * * *", "2026-11-01T00:00", "2026-11-21T01:00", "2026-11-21T01:00"),
+        ("0 2 * * *", "2026-11-21T01:00", "2026-11-21T12:00", None),
+        ("*/30 * * * *", "2026-10-20T00:00", "2026-10-25T01:10", "2026-10-25T01:00"),
+        ("30 2 * * *", "2026-03-01T00:00", "2026-03-29T01:00", "2026-03-29T01:00"),
+        ("30 2 * * *", "2026-03-01T00:00", "2026-03-29T00:59", "2026-03-28T01:30"),
+        ("0 0 29 2 *", "2020-01-01T00:00", "2026-11-21T00:00", None),
+    ],
+)
+def test_the_last_time_that_was_missed(cron: str, after: str, now: str, expected: str | None) -> None:
+    found = table(cron).last_until(at(now), after=at(after))
+
+    assert found == (at(expected) if expected else None)
+
+
+@pytest.mark.parametrize(
+    "zone", ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca"]
+)
+@pytest.mark.parametrize("cron", ["*/20 * * * *", "15 1,2,3 * * *", "30 * * * *", "0 2 * * 0"])
+def test_looking_back_finds_what_looking_ahead_promised(cron: str, zone: str) -> None:
+    times = table(cron, zone)
+    moment = at("2026-01-01T00:00")
+    while moment < at("2026-12-31T00:00"):
+        upcoming = times.next_after(moment)
+        assert upcoming is not None
+        assert upcoming > moment
+        assert times.last_until(upcoming, after=upcoming - timedelta(seconds=1)) == upcoming
+        moment = upcoming + timedelta(days=3, hours=7)
+
+
+@pytest.mark.parametrize(
+    ("cron", "zone", "words"),
+    [
+        ("61 * * * *", "UTC", "schedule.cron '61 * * * *' can't be read"),
+        ("a b c d e", "UTC", "expected minute hour day month weekday"),
+        ("0 2 * * *", "Europe/Bonn", "schedule.timeZone 'Europe/Bonn' is not known"),
+        ("0 2 * * *", "../../etc/passwd", "is not known"),
+    ],
+)
+def test_a_schedule_that_can_not_be_read_says_why(cron: str, zone: str, words: str) -> None:
+    with pytest.raises(ScheduleError, match=words.replace("*", r"\*")):
+        table(cron, zone)
+
+
+def test_a_date_that_never_comes_is_no_time() -> None:
+    assert table("0 0 31 2 *").next_after(at("2026-01-01T00:00")) is None

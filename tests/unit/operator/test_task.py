@@ -1,0 +1,292 @@
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from tests.unit.operator.builders import (
+    NOW,
+    ago,
+    checked_location,
+    condition,
+    ends,
+    found,
+    location,
+    run,
+    snapshot,
+    task,
+)
+
+from smbferry_api.fields import format_time
+from smbferry_operator.decide.observation import TaskObservation
+from smbferry_operator.decide.task import decide_task
+from smbferry_operator.model import Location, Run
+
+BAD = location("src", {"conditions": [condition("Ready", "False", "ShareNotFound"), condition("Stalled", "True")]})
+NIGHTLY = {"cron": "0 2 * * *", "startingDeadline": "12h"}
+HOURLY = {"cron": "0 * * * *"}
+
+
+def seen(
+    *runs: Run, status: dict[str, Any] | None = None, locations: dict[str, Location | None] | None = None, **spec: Any
+) -> TaskObservation:
+    return TaskObservation(task(status=status, **spec), ends(**(locations or {})), runs)
+
+
+def ours(name: str, state: str | None = None, *, at: datetime = NOW, **more: Any) -> Run:
+    """A run that the task made; `at` is when it ended."""
+    status: dict[str, Any] = {"state": state, "completionTime": format_time(at)} if state else {}
+    status |= more.pop("status", {})
+    return run(name, status, owner_uid="uid-nightly", created=at - timedelta(minutes=5), **more)
+
+
+@pytest.mark.parametrize(
+    ("observed", "names"),
+    [
+        pytest.param(seen(), 1, id="without a schedule: once at creation"),
+        pytest.param(seen(status={"observedTrigger": ""}), 0, id="and not again"),
+        pytest.param(seen(status={"observedTrigger": "a"}, trigger="b"), 1, id="trigger changed"),
+        pytest.param(seen(status={"observedTrigger": "a"}, trigger="a"), 0, id="trigger as it was"),
+        pytest.param(seen(suspend=True), 0, id="suspended"),
+        pytest.param(seen(schedule=NIGHTLY, created=ago(hours=9)), 0, id="scheduled: not at creation"),
+        pytest.param(seen(schedule=NIGHTLY, created=ago(hours=9), trigger="now"), 1, id="scheduled, with a trigger"),
+        pytest.param(seen(schedule=NIGHTLY, created=ago(days=3)), 1, id="scheduled time passed"),
+        pytest.param(
+            seen(schedule=NIGHTLY, created=ago(days=3), status={"lastScheduleTime": "2026-11-21T02:00:00Z"}),
+            0,
+            id="and done",
+        ),
+        pytest.param(
+            seen(schedule={"cron": "0 2 * * *"}, created=ago(days=3)), 0, id="missed for longer than the deadline"
+        ),
+        pytest.param(seen(locations={"source": BAD}), 0, id="a location is not ready"),
+        pytest.param(seen(locations={"destination": None}), 0, id="a location is missing"),
+        pytest.param(seen(deleting=True), 0, id="being deleted"),
+    ],
+)
+def test_runs_are_made_when_due(observed: TaskObservation, names: int) -> None:
+    assert len(decide_task(observed, NOW).create) == names
+
+
+def test_a_trigger_waits_for_its_locations_and_is_not_lost() -> None:
+    waiting = decide_task(seen(trigger="x", locations={"source": BAD}), NOW)
+    later = decide_task(seen(trigger="x"), NOW + timedelta(days=2))
+
+    assert waiting.status is not None
+    assert "observedTrigger" not in waiting.status.as_json()
+    assert later.create
+    assert later.status is not None
+    assert later.status.fields["observedTrigger"] == "x"
+
+
+def test_a_run_is_named_by_what_made_it_due() -> None:
+    scheduled = decide_task(seen(schedule=NIGHTLY, created=ago(days=3)), NOW).create[0]
+    again = decide_task(seen(schedule=NIGHTLY, created=ago(days=3)), NOW + timedelta(minutes=3)).create[0]
+    one, two = (decide_task(seen(trigger=t), NOW).create[0]["metadata"]["name"] for t in ("a", "b"))
+
+    assert scheduled["metadata"]["name"] == again["metadata"]["name"] == "nightly-20261121-0200"
+    assert one.startswith("nightly-")
+    assert one != two
+
+
+def test_a_run_whose_task_status_could_not_be_written_is_not_made_again() -> None:
+    made = decide_task(seen(trigger="a"), NOW).create[0]["metadata"]
+    there = ours(made["name"], annotations=made["annotations"])
+
+    decision = decide_task(seen(there, trigger="a", generation=2), NOW)
+
+    assert decision.create == ()
+    assert decision.status is not None
+    assert decision.status.fields["observedTrigger"] == "a"
+
+
+def test_a_trigger_may_return_to_an_earlier_value() -> None:
+    first = ours("nightly-1", "Succeeded", at=ago(hours=2), annotations={"smbferry.io/trigger": "a"})
+    second = ours("nightly-2", "Succeeded", at=ago(hours=1), annotations={"smbferry.io/trigger": "b"})
+
+    decision = decide_task(seen(first, second, trigger="a", status={"observedTrigger": "b"}, generation=3), NOW)
+
+    assert len(decision.create) == 1
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "trigger", "going_on", "made"),
+    [
+        pytest.param("Queue", "x", "Transferring", 1, id="a trigger queues"),
+        pytest.param("Queue", "x", "Queued", 1, id="a trigger queues behind a queue"),
+        pytest.param("Queue", None, "Transferring", 1, id="a scheduled run queues"),
+        pytest.param("Queue", None, "Queued", 0, id="one that waits already does as well"),
+        pytest.param("Skip", "x", "Transferring", 0, id="a trigger is skipped"),
+        pytest.param("Skip", None, "Transferring", 0, id="a scheduled run is skipped"),
+        pytest.param("Skip", None, "Failed", 1, id="what has ended is in nobody's way"),
+    ],
+)
+def test_queue_and_skip(concurrency: str, trigger: str | None, going_on: str, made: int) -> None:
+    other = ours("nightly-0", going_on, at=ago(minutes=1))
+    due: dict[str, Any] = {"trigger": trigger} if trigger else {"schedule": HOURLY, "created": ago(hours=5)}
+
+    decision = decide_task(seen(other, concurrency=concurrency, status={"observedTrigger": ""}, **due), NOW)
+
+    assert len(decision.create) == made
+    assert decision.status is not None
+    assert decision.status.fields["observedTrigger" if trigger else "lastScheduleTime"]
+    assert [e.reason.name for e in decision.events].count("RunSkipped") == 1 - made
+
+
+def test_the_run_carries_the_whole_snapshot_and_belongs_to_the_task() -> None:
+    body = decide_task(seen(), NOW).create[0]
+
+    assert body["spec"]["task"]["source"]["identity"]["spec"]["principal"] == "svc@CORP.EXAMPLE.COM"
+    assert body["spec"]["task"]["options"]["verifyMode"] == "OnlyFilesTransferred"
+    assert body["metadata"]["ownerReferences"][0]["uid"] == "uid-nightly"
+
+
+@pytest.mark.parametrize(
+    ("observed", "ready", "stalled"),
+    [
+        pytest.param(seen(), ("True", "TaskReady"), None, id="ready"),
+        pytest.param(seen(suspend=True), ("True", "Suspended"), None, id="suspended"),
+        pytest.param(seen(locations={"source": None}), ("False", "LocationNotFound"), None, id="may still come"),
+        pytest.param(
+            seen(locations={"source": location("src")}), ("Unknown", "LocationNotReady"), None, id="not checked yet"
+        ),
+        pytest.param(
+            seen(locations={"source": BAD}),
+            ("False", "LocationNotReady"),
+            ("True", "LocationNotReady"),
+            id="a person must help",
+        ),
+        pytest.param(
+            seen(locations={"source": location("src"), "destination": None}),
+            ("False", "LocationNotFound"),
+            None,
+            id="the worst first",
+        ),
+        pytest.param(
+            seen(locations={"destination": checked_location("dst", share="src")}),
+            ("False", "SameDestination"),
+            ("True", "SameDestination"),
+            id="into itself",
+        ),
+        pytest.param(
+            seen(schedule={"cron": "99 * * * *"}),
+            ("False", "SpecInvalid"),
+            ("True", "SpecInvalid"),
+            id="no such minute",
+        ),
+    ],
+)
+def test_ready(observed: TaskObservation, ready: tuple[str, str], stalled: tuple[str, str] | None) -> None:
+    decision = decide_task(observed, NOW)
+
+    assert decision.status is not None
+    assert found(decision.status.conditions, "Ready") == ready
+    assert found(decision.status.conditions, "Stalled") == stalled
+
+
+def test_ready_names_the_location_and_says_what_it_says() -> None:
+    decision = decide_task(seen(locations={"source": BAD}), NOW)
+
+    assert decision.status is not None
+    assert (
+        decision.status.conditions[0].message == "SmbLocation src (source) is not Ready: ShareNotFound: ShareNotFound."
+    )
+
+
+FAILED = {"failure": {"class": "Guard", "reason": "MaxDeletesExceeded", "message": "too many"}}
+LOST = {"failure": {"class": "Network", "reason": "ConnectionLost", "message": "gone"}}
+
+
+@pytest.mark.parametrize(
+    ("runs", "expected", "stalled"),
+    [
+        pytest.param([], ("Unknown", "NeverRan"), None, id="never ran"),
+        pytest.param([ours("a", "Transferring")], ("Unknown", "RunInProgress"), None, id="the first is under way"),
+        pytest.param([ours("a", "Succeeded")], ("True", "InSync"), None, id="succeeded"),
+        pytest.param([ours("a", "PartiallySucceeded")], ("False", "RunPartiallySucceeded"), None, id="partly"),
+        pytest.param(
+            [ours("a", "Failed", status=FAILED)], ("False", "RunFailed"), ("True", "RunFailed"), id="failed for good"
+        ),
+        pytest.param([ours("a", "Failed", status=LOST)], ("False", "RunFailed"), None, id="failed for now"),
+        pytest.param(
+            [ours("a", "Failed", at=ago(hours=1), status=FAILED), ours("b", "Succeeded")],
+            ("True", "InSync"),
+            None,
+            id="mended",
+        ),
+        pytest.param(
+            [ours("a", "Succeeded", at=ago(hours=1)), ours("b", "Verifying")],
+            ("True", "InSync"),
+            None,
+            id="the next is under way",
+        ),
+        pytest.param(
+            [ours("a", "Succeeded", task=snapshot(dst_path="/old"))],
+            ("Unknown", "NeverRan"),
+            None,
+            id="of another destination",
+        ),
+        pytest.param(
+            [ours("a", "Succeeded", dry_run=True)], ("Unknown", "NeverRan"), None, id="a dry run counts for nothing"
+        ),
+    ],
+)
+def test_in_sync_and_stalled_follow_the_last_run(
+    runs: list[Run], expected: tuple[str, str], stalled: tuple[str, str] | None
+) -> None:
+    decision = decide_task(seen(*runs, status={"observedTrigger": ""}), NOW)
+
+    assert decision.status is not None
+    assert found(decision.status.conditions, "InSync") == expected
+    assert found(decision.status.conditions, "Stalled") == stalled
+
+
+def test_history_keeps_the_newest_of_each_sort_and_nobody_elses() -> None:
+    good = [ours(f"good-{n}", "Succeeded", at=ago(hours=10 - n)) for n in range(5)]
+    bad = [ours(f"bad-{n}", "Failed", at=ago(hours=10 - n)) for n in range(3)]
+    person = run("by-hand", {"state": "Succeeded", "completionTime": format_time(ago(hours=20))})
+
+    decision = decide_task(seen(*good, *bad, person, history={"succeeded": 2, "failed": 1}), NOW)
+
+    assert sorted(key.name for key in decision.delete) == ["bad-0", "bad-1", "good-0", "good-1", "good-2"]
+
+
+def test_the_status_remembers_a_last_run_that_history_has_dropped() -> None:
+    remembered = {
+        "lastRun": {"name": "gone", "state": "Succeeded"},
+        "lastSuccessfulRun": {"name": "gone", "state": "Succeeded"},
+    }
+
+    decision = decide_task(seen(status=remembered), NOW)
+
+    assert decision.status is not None
+    assert decision.status.fields["lastRun"]["name"] == "gone"
+
+
+def test_the_status_says_what_is_next_and_wakes_up_for_it() -> None:
+    active = ours("nightly-1", "Transferring")
+
+    decision = decide_task(seen(active, schedule=HOURLY, created=ago(minutes=5)), NOW + timedelta(minutes=50))
+
+    assert decision.status is not None
+    assert decision.status.fields["activeRun"] == "nightly-1"
+    assert decision.status.fields["nextScheduleTime"] == "2026-11-21T13:00:00Z"
+    assert decision.requeue_after == timedelta(minutes=10)
+
+
+def test_nothing_is_written_when_nothing_changed() -> None:
+    observed = seen(ours("a", "Succeeded", at=ago(hours=1)), status={"observedTrigger": ""})
+    first = decide_task(observed, NOW)
+    assert first.status is not None
+
+    again = decide_task(seen(ours("a", "Succeeded", at=ago(hours=1)), status=first.status.as_json()), NOW)
+
+    assert again.status is None
+    assert again.events == ()
+
+
+def test_a_field_that_is_given_up_is_written() -> None:
+    first = decide_task(seen(ours("a", "Transferring"), status={"observedTrigger": ""}), NOW)
+    assert first.status is not None
+    ended = decide_task(seen(ours("a", "Succeeded"), status=first.status.as_json()), NOW)
+
+    assert ended.status is not None
+    assert "activeRun" not in ended.status.as_json()
