@@ -187,12 +187,14 @@ def test_a_kdc_that_is_not_there_gives_way_to_the_next(identity: Identity, domai
     assert "Before it:" in checked.message("KdcReachable")
 
 
-def test_a_kdc_that_swallows_packets_ends_within_thirty_seconds(identity: Identity, domain: Domain) -> None:
-    # TEST-NET-1 (RFC 5737): routed nowhere.
+def test_a_kdc_at_an_address_where_no_host_is_ends_within_thirty_seconds(identity: Identity, domain: Domain) -> None:
+    network = domain.address.rpartition(".")[0]
     began = time.monotonic()
-    checked = identity.config(default_config(domain, kdc="192.0.2.1")).check()
-    assert checked.reason("KdcReachable") == "KdcUnreachable"
+    checked = identity.config(default_config(domain, kdc=f"{network}.250")).check()
     assert time.monotonic() - began < 30
+    assert checked.reason("KdcReachable") == "KdcUnreachable"
+    assert checked.failure is not None
+    assert checked.failure.exit_code == 20
 
 
 def test_a_realm_without_srv_records_is_named(identity: Identity, domain: Domain) -> None:
@@ -206,10 +208,13 @@ def test_a_realm_without_srv_records_is_named(identity: Identity, domain: Domain
     assert checked.failure.exit_code == 22
 
 
-def test_a_realm_that_the_kdc_does_not_serve(identity: Identity, domain: Domain) -> None:
+def test_a_realm_that_the_kdc_does_not_serve_is_to_samba_an_unknown_principal(
+    identity: Identity, domain: Domain
+) -> None:
     identity.config(default_config(domain).replace(f"    {domain.realm} = {{", "    OTHER.EXAMPLE.COM = {"))
     identity.principal = "someone@OTHER.EXAMPLE.COM"
-    assert identity.check().reason("KdcReachable") == "WrongRealm"
+    made = domain.make_keytab(identity.principal, "secret", kvno=1)
+    assert identity.keytab(made).check().reason("TicketAcquired") == "PrincipalUnknown"
 
 
 def test_no_key_reaches_the_logs(

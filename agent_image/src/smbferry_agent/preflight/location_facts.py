@@ -1,6 +1,7 @@
 """What the location probe gathers."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.kerberos.facts import Ticket
@@ -40,6 +41,7 @@ class LocationFacts:
         identity: why the identity has no ticket-granting ticket, or None when it has one.
         share: what the server showed, or why it did not. Without a ticket only the TCP connection was tried, and
             None then says that it succeeded.
+        asked: by this node's clock, when the server was asked for its own.
     """
 
     names: ServerNames
@@ -47,3 +49,4 @@ class LocationFacts:
     ticket: Ticket | TicketRefusal | None = None
     share: ShareFacts | AgentError | None = None
     connected: bool = False
+    asked: datetime | None = None

@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from smbferry_agent.engine_errors import convert
@@ -49,8 +49,9 @@ def probe_location(subject: LocationSubject, now: datetime) -> LocationFacts:
             return _without_ticket(subject.spec, names, refusal=TicketRefusal(error.code, str(error)))
         if not names.addresses:
             return LocationFacts(names, ticket=ticket)
+        asked = datetime.now(UTC)
         share = _probe_share(endpoint(subject.spec, subject.spec.path, names.addresses, checked.session))
-        return LocationFacts(names, ticket=ticket, share=share, connected=True)
+        return LocationFacts(names, ticket=ticket, share=share, connected=True, asked=asked)
 
 
 def endpoint(spec: SmbLocationSpec, path: str, addresses: tuple[str, ...], session: KerberosSession) -> Endpoint:

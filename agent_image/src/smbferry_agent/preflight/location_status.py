@@ -20,7 +20,7 @@ def location_status(
     identity = subject.identity
     return SmbLocationStatus(
         conditions=conditions(findings, previous.conditions, generation=subject.generation, now=now),
-        server=_server(facts, share, now),
+        server=_server(facts, share),
         space=SpaceStatus(free_bytes=share.free_bytes, total_bytes=share.total_bytes) if share else None,
         maximal_access=", ".join(share.maximal_access_names) if share else None,
         identity_generation=None if isinstance(identity, AgentError) else identity.generation,
@@ -29,8 +29,8 @@ def location_status(
     )
 
 
-def _server(facts: LocationFacts, share: ShareFacts | None, now: datetime) -> ServerStatus | None:
-    if share is None:
+def _server(facts: LocationFacts, share: ShareFacts | None) -> ServerStatus | None:
+    if share is None or facts.asked is None:
         return ServerStatus(addresses=facts.names.addresses) if facts.names.addresses else None
     seen = share.evidence
     return ServerStatus(
@@ -41,5 +41,5 @@ def _server(facts: LocationFacts, share: ShareFacts | None, now: datetime) -> Se
         encryption_required_by_share=seen.share_encryption_required,
         max_read_size=seen.max_read_size,
         max_write_size=seen.max_write_size,
-        clock_offset=f"{(share.server_system_time - now).total_seconds():+.1f}s",
+        clock_offset=f"{(share.server_system_time - facts.asked).total_seconds():+.1f}s",
     )

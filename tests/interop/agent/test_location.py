@@ -1,0 +1,138 @@
+"""Locations on the real file servers: what is found of names, tickets, encryption, share and folder."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.interop.agent.support import Identity
+    from tests.support.domain import Domain, User
+
+HEALTHY = {
+    "DnsReady": "True",
+    "TicketAcquired": "True",
+    "ServerReachable": "True",
+    "Encrypted": "True",
+    "ShareAccessible": "True",
+}
+
+
+def test_a_healthy_location_passes_every_check_within_two_seconds(identity: Identity, domain: Domain) -> None:
+    began = time.monotonic()
+    checked = identity.check_location()
+    assert time.monotonic() - began < 2
+    assert checked.failure is None
+    assert checked.statuses() == HEALTHY
+    server = checked.status["server"]
+    assert server["addresses"] == [domain.address]
+    assert server["dialect"] == "3.1.1"
+    assert server["cipher"] in {"AES-256-GCM", "AES-128-GCM"}
+    assert server["encryptionRequiredByShare"] is True
+    assert abs(float(server["clockOffset"].rstrip("s"))) < 2
+    assert checked.status["space"]["totalBytes"] > checked.status["space"]["freeBytes"] > 0
+    assert checked.status["identityGeneration"] == 1
+    assert f"cifs/{domain.server}" in checked.message("TicketAcquired")
+
+
+def test_an_unknown_share(identity: Identity) -> None:
+    checked = identity.check_location(share="nonesuch")
+    assert checked.reason("ShareAccessible") == "ShareNotFound"
+    assert checked.statuses() == HEALTHY | {"ShareAccessible": "False"}
+    assert checked.failure is not None
+    assert checked.failure.exit_code == 13
+
+
+def test_a_folder_that_is_not_there(identity: Identity) -> None:
+    assert identity.check_location(path="/none/such").reason("ShareAccessible") == "PathNotFound"
+
+
+def test_a_share_that_the_account_may_not_open(identity: Identity) -> None:
+    assert identity.check_location(share="dst").reason("ShareAccessible") == "AccessDenied"
+
+
+def test_a_server_that_cannot_encrypt(identity: Identity) -> None:
+    checked = identity.check_location(port=1445)
+    assert checked.reason("Encrypted") == "EncryptionNotSupported"
+    assert checked.statuses() == HEALTHY | {"Encrypted": "False", "ShareAccessible": "Unknown"}
+    assert checked.failure is not None
+    assert checked.failure.exit_code == 12
+
+
+def test_a_server_with_old_dialects_alone(identity: Identity) -> None:
+    checked = identity.check_location(port=1446)
+    assert checked.reason("Encrypted") == "DialectRefused"
+    assert checked.statuses()["ServerReachable"] == "True"
+
+
+def test_a_share_that_does_not_demand_encryption_is_encrypted_all_the_same(identity: Identity) -> None:
+    checked = identity.check_location(share="plain")
+    assert checked.statuses() == HEALTHY
+    assert checked.status["server"]["encryptionRequiredByShare"] is False
+    assert "does not demand encryption" in checked.message("Encrypted")
+
+
+def test_a_server_that_dns_does_not_know(identity: Identity, domain: Domain) -> None:
+    checked = identity.check_location(server="nonesuch.corp.example.com")
+    assert checked.reason("DnsReady") == "NameNotFound"
+    assert "NXDOMAIN" in checked.message("DnsReady")
+    assert domain.address in checked.message("DnsReady")
+    assert checked.statuses()["ServerReachable"] == "Unknown"
+
+
+def test_dns_servers_that_do_not_answer(identity: Identity) -> None:
+    checked = identity.check_location(nameservers=["192.0.2.53"])
+    assert checked.reason("DnsReady") == "DnsTimeout"
+
+
+def test_a_port_where_nothing_listens(identity: Identity) -> None:
+    checked = identity.check_location(port=4450)
+    assert checked.reason("ServerReachable") == "ServerRefused"
+    assert checked.statuses()["TicketAcquired"] == "True"
+
+
+def test_a_service_principal_that_nobody_holds(identity: Identity) -> None:
+    checked = identity.check_location(servicePrincipal="cifs/nonesuch.corp.example.com")
+    assert checked.reason("TicketAcquired") == "ServicePrincipalUnknown"
+    assert checked.statuses()["ServerReachable"] == "True"
+
+
+def test_a_service_principal_that_two_accounts_hold_is_named(identity: Identity, domain: Domain) -> None:
+    name = "cifs/twice.corp.example.com"
+    with domain.user(prefix="twice") as first, domain.user(prefix="twice") as second:
+        for holder in (first, second):
+            domain.run("sh", "-c", SET_SPN, "sh", holder.name, name)
+        checked = identity.check_location(servicePrincipal=name)
+    assert checked.reason("TicketAcquired") == "ServicePrincipalUnknown"
+
+
+def test_a_stale_keytab_is_named_and_the_server_is_reached_all_the_same(
+    identity: Identity, domain: Domain, user: User
+) -> None:
+    domain.set_password(user.name)
+    checked = identity.check_location()
+    assert checked.reason("TicketAcquired") == "KeytabStale"
+    assert checked.statuses() == HEALTHY | {
+        "TicketAcquired": "False",
+        "Encrypted": "Unknown",
+        "ShareAccessible": "Unknown",
+    }
+
+
+@pytest.mark.parametrize("missing", ["keytab", "krb5"])
+def test_a_missing_secret_or_config_map_is_named_at_the_location_too(identity: Identity, missing: str) -> None:
+    for file in (identity.folder / missing).iterdir():
+        file.unlink()
+    reason = {"keytab": "SecretNotFound", "krb5": "ConfigMapNotFound"}[missing]
+    assert identity.check_location().reason("TicketAcquired") == reason
+
+
+# samba-tool and the directory refuse a name that is held already; the partition's own file below them does not.
+SET_SPN = """
+database=/var/lib/samba/private/sam.ldb
+dn=$(ldbsearch -H $database "(sAMAccountName=$1)" dn | sed -n 's/^dn: //p')
+printf 'dn: %s\\nchangetype: modify\\nadd: servicePrincipalName\\nservicePrincipalName: %s\\n' "$dn" "$2" \
+  | ldbmodify -H "$database.d/DC=CORP,DC=EXAMPLE,DC=COM.ldb"
+"""

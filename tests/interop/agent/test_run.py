@@ -1,0 +1,162 @@
+"""A whole run without a cluster: preflight of both sides, the engine, and what the report says."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.interop.agent.support import Identity
+from tests.support.trees import Wanted
+
+from smbferry_agent.errors import AgentError
+from smbferry_agent.kerberos.session import KerberosSession
+from smbferry_agent.preflight.identity_probe import checked_identity
+from smbferry_agent.report.run_report import RunReport
+from smbferry_agent.run import Surroundings, run_transfer
+from smbferry_api.agent_contract import Side
+from smbferry_api.exit_codes import ExitCode
+from smbferry_api.run import ResolvedTask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.support.domain import Directory, Domain, User
+
+
+@dataclasses.dataclass
+class Scene:
+    """Two folders, an identity for each, and a task between them."""
+
+    source: Directory
+    destination: Directory
+    identities: dict[Side, Identity]
+    folder: Path
+    report: RunReport = dataclasses.field(default_factory=RunReport)
+
+    def run(self, cancelled: Callable[[], bool] = lambda: False, *, dry_run: bool = False) -> ExitCode:
+        around = Surroundings(
+            mounts={side: identity.subject().mount for side, identity in self.identities.items()},
+            scratch=self.folder / "tickets",
+            cancelled=cancelled,
+        )
+        return run_transfer(self.task(), around, self.report, run_id="run-of-a-test", dry_run=dry_run)
+
+    def task(self) -> ResolvedTask:
+        ends = {
+            side.value: self._end(side, directory)
+            for side, directory in ((Side.SOURCE, self.source), (Side.DESTINATION, self.destination))
+        }
+        return ResolvedTask.model_validate({"name": "task", **ends})
+
+    def _end(self, side: Side, directory: Directory) -> dict[str, Any]:
+        domain, identity = directory.domain, self.identities[side]
+        return {
+            "location": side.value,
+            "path": directory.path,
+            "spec": {
+                "server": domain.server,
+                "share": directory.share,
+                "identityRef": {"name": side.value},
+                "nameservers": [domain.address],
+            },
+            "identity": {"name": side.value, "spec": identity.subject().spec.model_dump(by_alias=True)},
+        }
+
+    def status(self) -> dict[str, Any]:
+        return self.report.status().model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+@pytest.fixture
+def scene(domain: Domain, user: User, tmp_path: Path) -> Iterator[Scene]:
+    with (
+        domain.user("dst-writers", "Backup Operators", prefix="agent") as writer,
+        domain.directory("src") as source,
+        domain.directory("dst") as destination,
+    ):
+        identities = {
+            Side.SOURCE: Identity(tmp_path / "source", domain, user.principal).keytab(user.keytab()),
+            Side.DESTINATION: Identity(tmp_path / "destination", domain, writer.principal).keytab(writer.keytab()),
+        }
+        source.seed([Wanted("a.txt", text="hello"), Wanted("empty", size=0), Wanted("deep/er/ü.bin", size=3_000_000)])
+        yield Scene(source, destination, identities, tmp_path)
+
+
+def test_a_run_copies_the_tree_and_reports_phases_counters_and_evidence(scene: Scene) -> None:
+    assert scene.run() is ExitCode.DONE
+    ours = {path: (e.kind, e.size, e.sha256) for path, e in scene.source.tree().items()}
+    theirs = {path: (e.kind, e.size, e.sha256) for path, e in scene.destination.tree().items()}
+    assert ours == theirs
+    assert len(ours) == 5
+
+    status = scene.status()
+    assert {name: phase["state"] for name, phase in status["phases"].items()} == {
+        "preflight": "Succeeded",
+        "prepare": "Succeeded",
+        "transfer": "Succeeded",
+        "verify": "Succeeded",
+        "delete": "Skipped",
+    }
+    assert status["counters"]["files"]["transferred"] == 3
+    assert status["counters"]["bytes"]["transferred"] == 3_000_005
+    assert status["progress"]["percent"] == "100%"
+    assert status["progress"]["files"] == "3/3"
+    for side, identity in scene.identities.items():
+        evidence = status["security"][side.value]
+        assert evidence["principal"] == identity.principal
+        assert evidence["kvno"] == 2
+        assert evidence["ticketEnctype"] == "aes256-cts-hmac-sha1-96"
+        assert evidence["dialect"] == "3.1.1"
+        assert evidence["cipher"].endswith("-GCM")
+    assert not (scene.folder / "tickets" / "source").exists()
+
+
+def test_a_stale_keytab_at_the_destination_ends_the_run_before_data_moves(scene: Scene, domain: Domain) -> None:
+    domain.set_password(scene.identities[Side.DESTINATION].principal.partition("@")[0])
+    with pytest.raises(AgentError) as raised:
+        scene.run()
+    assert raised.value.exit_code is ExitCode.IDENTITY
+    failure = scene.status()["failure"]
+    assert failure["reason"] == "KeytabStale"
+    assert failure["class"] == "Identity"
+    assert failure["message"].startswith("Destination: ")
+    assert "Export a new keytab" in failure["remedy"]
+    assert scene.status()["phases"]["preflight"]["state"] == "Failed"
+    assert scene.destination.tree() == {}
+
+
+def test_a_run_that_is_cancelled_leaves_no_temporaries(scene: Scene) -> None:
+    scene.source.seed([Wanted(f"big-{i}.bin", size=40_000_000) for i in range(4)])
+    began = time.monotonic()
+    with pytest.raises(AgentError) as raised:
+        scene.run(cancelled=lambda: time.monotonic() - began > 0.5)
+    assert raised.value.exit_code is ExitCode.CANCELLED
+    assert set(scene.destination.tree()) <= set(scene.source.tree())
+
+
+def test_a_dry_run_counts_and_writes_nothing(scene: Scene) -> None:
+    assert scene.run(dry_run=True) is ExitCode.DONE
+    assert scene.destination.tree() == {}
+    assert scene.status()["counters"]["files"]["toTransfer"] == 3
+
+
+def test_renewed_tickets_take_the_place_of_the_old_ones(identity: Identity, domain: Domain) -> None:
+    with checked_identity(identity.subject(), now()) as checked:
+        session = checked.session
+        assert isinstance(session, KerberosSession)
+        target = f"cifs/{domain.server}"
+        session.service_ticket(target)
+        cache = identity.folder / "scratch" / "ccache"
+        before = cache.read_bytes()
+        ticket = session.renew(target)
+        assert ticket.end_time > now()
+        assert cache.read_bytes() != before
+        assert cache.stat().st_mode & 0o777 == 0o600
+        assert session.service_ticket(target).server.startswith(target)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
