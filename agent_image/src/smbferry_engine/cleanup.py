@@ -7,10 +7,11 @@ left. What is tried here is bounded in time.
 import contextlib
 import time
 
-from smbferry_engine.core.calls import close_request
+from smbferry_engine.core.calls import close_request, delete_request
 from smbferry_engine.errors import CANCELLED, EngineError, FileError
 from smbferry_engine.run import Run
 from smbferry_engine.transport import Driver
+from smbferry_engine.wire.create import decode_create
 from smbferry_engine.wire.status import NtStatus
 
 CLEAN_UP_SECONDS = 15.0
@@ -40,7 +41,12 @@ async def _undo(run: Run) -> None:
             created = replies[0].status == NtStatus.SUCCESS
             if created and any(reply.status != NtStatus.SUCCESS for reply in replies[1:]):
                 await run.destination.delete(path, directory=False, readonly=True)
-    for path, file_id in list(run.temporaries.items()):
-        run.destination.lane.call(close_request(file_id))
-        with contextlib.suppress(FileError):
-            await run.destination.delete(path, directory=False, readonly=True)
+    for path, call in list(run.temporaries.items()):
+        with contextlib.suppress(FileError, EngineError):
+            (opened,) = await call
+            if opened.status == NtStatus.SUCCESS:
+                # By its own handle: the server finishes the writes that are under way, then deletes on close.
+                file_id = decode_create(opened.message).file_id
+                replies = await run.destination.lane.call(delete_request(file_id), close_request())
+                if replies[0].status != NtStatus.SUCCESS:
+                    await run.destination.delete(path, directory=False, readonly=True)

@@ -203,11 +203,14 @@ class Temporary:
         parent, name = split(final)
         for attempt in range(_TEMPORARY_ATTEMPTS):
             path = join(parent, temporary_name(run.run_id, name, attempt))
-            (reply,) = await run.destination.lane.call(_create(run, path, Disposition.OVERWRITE_IF))
+            run.temporaries[path] = call = run.destination.lane.call(_create(run, path, Disposition.OVERWRITE_IF))
+            (reply,) = await call
+            if reply.status == NtStatus.SUCCESS:
+                break
+            del run.temporaries[path]
             if reply.status != NtStatus.SHARING_VIOLATION:
                 break
         opened = decode_create(check(reply, "creating a temporary file").message)
-        run.temporaries[path] = opened.file_id
         return cls(run, path, opened.file_id, final)
 
     async def write(self, data: bytes) -> None:

@@ -46,8 +46,8 @@ class Extras:
 class Run:
     """The state of one transfer. Only the engine's one thread touches it.
 
-    ``temporaries`` are the paths of files being gathered with their open handles, ``landing`` the final names whose
-    compound is on its way: what a run that is stopped must not leave half-done.
+    ``temporaries`` are the paths of files being gathered with the calls that opened them, ``landing`` the final names
+    whose compound is on its way: what a run that is stopped must not leave half-done.
     """
 
     source: Share
@@ -60,7 +60,7 @@ class Run:
     run_id: str
     counters: Counters = field(default_factory=Counters)
     failures: Counter[str] = field(default_factory=Counter)
-    temporaries: dict[str, bytes] = field(default_factory=dict)
+    temporaries: dict[str, Call] = field(default_factory=dict)
     landing: dict[str, Call] = field(default_factory=dict)
     phases: Phases = field(init=False)
     extras: list[Extras] = field(default_factory=list)

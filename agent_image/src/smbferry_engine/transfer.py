@@ -118,7 +118,7 @@ def _drive(run: Run, driver: Driver, cancelled: Callable[[], bool]) -> Result:
             run.observer.progress(run.counters)
 
     try:
-        driver.run(_main(run), tick)
+        driver.run(execute(run), tick)
     except BaseException:
         clean_up(run, driver)
         run.phases.fail_running()
@@ -129,7 +129,8 @@ def _drive(run: Run, driver: Driver, cancelled: Callable[[], bool]) -> Result:
     return Result(run.counters, outcome, dict(run.failures))
 
 
-async def _main(run: Run) -> None:
+async def execute(run: Run) -> None:
+    """Everything that a run does once both sides are up; :class:`EngineError` when it fails as a whole."""
     run.phases.begin(Phase.PREPARE)
     await check_root(run.source, "source")
     await check_root(run.destination, "destination")

@@ -49,12 +49,12 @@ def tune_socket(sock: socket.socket) -> None:
 class Channel:
     """A lane and its socket. Errors of either end the lane; they are converted here, once."""
 
-    def __init__(self, sock: socket.socket, lane: Lane, peer: str, *, deadline: float = ANSWER_DEADLINE) -> None:
+    def __init__(self, sock: socket.socket, lane: Lane, peer: str, *, deadline: float | None = None) -> None:
         sock.settimeout(0)
         self.socket = sock
         self.lane = lane
         self.peer = peer
-        self._deadline = deadline
+        self._deadline = ANSWER_DEADLINE if deadline is None else deadline
         self._last_heard = 0.0
         self._was_waiting = False
 

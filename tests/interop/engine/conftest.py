@@ -1,0 +1,28 @@
+"""The domain, tickets for the lab's users, and a pair of folders for each test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.interop.engine.support import Bench, Tickets
+from tests.support.domain import Domain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def domain() -> Domain:
+    return Domain.from_environment()
+
+
+@pytest.fixture(scope="session")
+def tickets(domain: Domain, tmp_path_factory: pytest.TempPathFactory) -> Tickets:
+    return Tickets(domain, tmp_path_factory.mktemp("tickets"))
+
+
+@pytest.fixture
+def bench(domain: Domain, tickets: Tickets) -> Iterator[Bench]:
+    with domain.directory("src") as source, domain.directory("dst") as destination:
+        yield Bench(tickets, source, destination)

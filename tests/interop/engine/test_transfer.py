@@ -1,0 +1,244 @@
+"""Trees copied between real shares; the files behind them, the server's own tools and hashes are the witnesses."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.support.trees import Wanted, differences, odd, small
+
+from smbferry_engine import (
+    CompareBy,
+    DeletedFiles,
+    EngineError,
+    Outcome,
+    SecurityDescriptors,
+    TransferMode,
+    VerifyMode,
+    compare,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.interop.engine.support import Bench
+    from tests.support.domain import Domain
+
+    from smbferry_engine import Counters
+
+MIB = 1 << 20
+TEMPORARY = ".smbferry-"
+
+
+def descriptor(domain: Domain, share: str, path: str, *arguments: str) -> str:
+    """A security descriptor as smbcacls shows it, asked for as the domain's administrator."""
+    keytab, ccache = "/tmp/descriptor.keytab", "/tmp/descriptor.ccache"
+    domain.samba_tool("domain", "exportkeytab", keytab, "--principal=Administrator")
+    domain.run("kinit", "-c", ccache, "-k", "-t", keytab, f"Administrator@{domain.realm}")
+    shown = domain.run(
+        "smbcacls", "--use-kerberos=required", f"--use-krb5-ccache={ccache}", "--client-protection=encrypt", "--sddl",
+        f"//{domain.server}/{share}", path, *arguments,
+        env={"KRB5CCNAME": ccache},
+    )  # fmt: skip
+    return shown.text
+
+
+def set_descriptor(domain: Domain, share: str, path: str, sddl: str) -> None:
+    descriptor(domain, share, path, "--set", sddl)
+
+
+def same(bench: Bench, *, times: bool = True) -> None:
+    assert differences(bench.source.tree(), bench.destination.tree(), times=times) == []
+
+
+def test_a_tree_of_odd_names_and_sizes_arrives_whole_with_its_times(bench: Bench) -> None:
+    bench.source.seed([*odd(), *small(400, per_folder=40), Wanted("large.bin", size=37 * MIB + 5)])
+    bench.source.domain.run("touch", "-d", "2001-02-03 04:05:06.1234567", f"{bench.source.inside}/large.bin")
+    bench.source.domain.run("touch", "-d", "2002-03-04 05:06:07.7654321", f"{bench.source.inside}/Umläute")
+    result = bench.copy()
+    assert bench.watcher.failures == []
+    assert result.outcome is Outcome.SUCCEEDED
+    same(bench)
+    folder = bench.source.domain.run("stat", "-c", "%y", f"{bench.destination.inside}/Umläute").text
+    assert folder.startswith("2002-03-04 05:06:07.765432100")
+    counters = result.counters
+    assert counters.files.transferred == counters.files.verified == counters.files.listed
+    found = compare(*bench.ends())
+    assert found.equal
+    assert found.files == counters.files.listed
+    assert [phase for phase in bench.watcher.phases if phase[1] == "Running"] == [
+        ("prepare", "Running"),
+        ("transfer", "Running"),
+        ("verify", "Running"),
+    ]
+
+
+def test_a_second_run_transfers_nothing_and_changes_nothing(bench: Bench) -> None:
+    bench.source.seed([*odd(), *small(50)])
+    bench.copy()
+    before = bench.destination.tree()
+    counters = bench.copy().counters
+    assert (counters.files.transferred, counters.files.skipped) == (0, counters.files.listed)
+    assert counters.directories.transferred == 0
+    assert bench.destination.tree() == before
+
+
+@pytest.mark.parametrize("mode", [{}, {"compare_by": CompareBy.CHECKSUM}, {"transfer_mode": TransferMode.ALL}])
+def test_what_changed_is_replaced_whole(bench: Bench, mode: dict[str, object]) -> None:
+    bench.source.seed([Wanted("small", size=5000), Wanted("large", size=9 * MIB), Wanted("same", size=10)])
+    bench.copy()
+    bench.source.write("small", b"new content")
+    bench.source.write("large", b"x" * (3 * MIB))
+    counters = bench.copy(**mode).counters
+    assert bench.watcher.failures == []
+    assert counters.files.transferred == (3 if mode.get("transfer_mode") else 2)
+    same(bench)
+
+
+def test_a_read_only_file_is_replaced_and_attributes_are_kept(bench: Bench, domain: Domain) -> None:
+    bench.source.seed([Wanted("f", size=100)])
+    bench.copy()
+    domain.smbclient(
+        "Administrator", "src", f'setmode "{bench.source.name}/f" +rhs', f'allinfo "{bench.source.name}/f"'
+    )
+    bench.copy()
+    shown = domain.smbclient("svc-dst", "dst", f'allinfo "{bench.destination.name}/f"').text
+    assert "attributes: RHS" in shown
+    bench.source.write("f", b"changed")
+    bench.copy()
+    assert bench.watcher.failures == []
+    assert bench.destination.read("f") == b"changed"
+
+
+def test_creation_and_access_times_are_the_sources(bench: Bench, domain: Domain) -> None:
+    bench.source.seed([Wanted("f", size=100), Wanted("g", size=2 * MIB)])
+    stamp = "2019:01:02-03:04:05"
+    for name in ("f", "g"):
+        domain.smbclient("Administrator", "src", f'utimes "{bench.source.name}/{name}" {stamp} -1 {stamp} -1')
+    bench.copy(verify_mode=VerifyMode.NONE)
+    for name in ("f", "g"):
+        ours = domain.smbclient("svc-src", "src", f'allinfo "{bench.source.name}/{name}"').text
+        theirs = domain.smbclient("svc-dst", "dst", f'allinfo "{bench.destination.name}/{name}"').text
+        for word in ("create_time", "write_time"):
+            line = next(line for line in ours.splitlines() if line.startswith(word))
+            assert "2019" in line
+            assert line in theirs
+
+
+def test_owner_and_access_list_are_the_sources(bench: Bench, domain: Domain) -> None:
+    bench.source.seed([Wanted("f", size=100), Wanted("g", size=2 * MIB), Wanted("d/x", size=1)])
+    sddl = "O:S-1-5-32-545G:S-1-5-32-545D:P(A;;0x1f01ff;;;BA)(A;;0x1f01ff;;;WD)(A;;0x1200a9;;;S-1-5-32-546)"
+    for name in ("f", "g", "d"):
+        set_descriptor(domain, "src", f"{bench.source.name}/{name}", sddl)
+    result = bench.copy(security_descriptors=SecurityDescriptors.OWNER_DACL)
+    assert bench.watcher.failures == []
+    assert result.outcome is Outcome.SUCCEEDED
+    for name in ("f", "g", "d"):
+        shown = [descriptor(domain, side.share, f"{side.name}/{name}") for side in (bench.source, bench.destination)]
+        assert shown[0] == shown[1]
+        assert "BG" in shown[1]
+
+
+def test_one_denied_file_is_recorded_and_the_others_are_copied(bench: Bench, domain: Domain) -> None:
+    bench.source.seed([Wanted("ok", size=10), Wanted("denied", size=10), Wanted("dark/x", size=1)])
+    for name in ("denied", "dark"):
+        domain.samba_tool("ntacl", "set", "O:BAG:BAD:(A;;FA;;;BA)", f"{bench.source.inside}/{name}")
+    result = bench.copy()
+    assert result.outcome is Outcome.PARTIALLY_SUCCEEDED
+    assert bench.watcher.reasons == {"/denied": "AccessDenied", "/dark": "AccessDenied"}
+    assert bench.destination.read("ok") == bench.source.read("ok")
+
+
+def test_a_loop_of_links_ends(bench: Bench, domain: Domain) -> None:
+    bench.source.seed([Wanted("a/f", size=3)])
+    domain.run("ln", "-s", ".", f"{bench.source.inside}/a/loop")
+    result = bench.copy()
+    assert result.counters.files.listed <= 2
+    assert bench.destination.read("a/f") == bench.source.read("a/f")
+    assert set(bench.watcher.reasons.values()) <= {"DirectoryLoop", "ReparsePointSkipped"}
+
+
+def test_removed_files_go_and_the_limit_holds(bench: Bench) -> None:
+    bench.source.seed([Wanted("keep", size=1), Wanted("d/keep", size=1)])
+    bench.destination.seed([Wanted(f"old/{n}/f", size=1) for n in range(5)])
+    before = bench.destination.tree()
+    with pytest.raises(EngineError) as caught:
+        bench.copy(deleted_files=DeletedFiles.REMOVE)
+    assert caught.value.reason == "MaxDeletesExceeded"
+    assert before.items() <= bench.destination.tree().items()
+    dry = bench.copy(deleted_files=DeletedFiles.REMOVE, max_deletes="100%", dry_run=True).counters
+    assert (dry.files.to_delete, dry.directories.to_delete, dry.files.deleted) == (5, 6, 0)
+    counters = bench.copy(deleted_files=DeletedFiles.REMOVE, max_deletes="100%").counters
+    assert (counters.files.deleted, counters.directories.deleted) == (5, 6)
+    same(bench)
+
+
+def test_a_folder_of_many_files_is_listed_over_several_pages(bench: Bench, domain: Domain) -> None:
+    domain.run(
+        "sh",
+        "-c",
+        'cd "$1" && seq -f "file number %06g of this long folder" 5000 | xargs -d "\\n" touch',
+        "sh",
+        bench.source.inside,
+    )
+    result = bench.copy(dry_run=True)
+    assert result.counters.files.to_transfer == 5000
+
+
+def test_point_in_time_verification_finds_what_was_changed_behind_our_back(bench: Bench) -> None:
+    bench.source.seed([Wanted("f", size=100), Wanted("g", size=100)])
+    bench.copy()
+    inside = f"{bench.destination.inside}/g"
+    bench.source.domain.run(
+        "sh",
+        "-c",
+        'touch -r "$1" /tmp/when && printf X | dd of="$1" conv=notrunc && touch -r /tmp/when "$1"',
+        "sh",
+        inside,
+    )
+    result = bench.copy(verify_mode=VerifyMode.POINT_IN_TIME_CONSISTENT)
+    assert bench.watcher.reasons == {"/g": "HashMismatch"}
+    assert result.outcome is Outcome.PARTIALLY_SUCCEEDED
+
+
+def test_a_cancelled_run_leaves_the_old_file_and_nothing_else(bench: Bench) -> None:
+    bench.source.seed([Wanted("large", size=300 * MIB), *small(50)])
+    bench.destination.write("large", b"old")
+    seen: list[int] = []
+
+    def watch(counters: Counters) -> None:
+        seen.append(counters.bytes.written)
+
+    bench.watcher.on_progress = watch
+    polls = iter([False] * 3)
+    with pytest.raises(EngineError) as caught:
+        bench.copy(cancelled=lambda: next(polls, True), bytes_per_second=100 * MIB)
+    assert caught.value.reason == "RunCancelled"
+    assert bench.destination.read("large") == b"old"
+    assert not [path for path in bench.destination.tree() if TEMPORARY in path]
+    assert ("transfer", "Failed") in bench.watcher.phases
+
+
+@contextlib.contextmanager
+def little_space(bench: Bench, size: str) -> Iterator[None]:
+    domain = bench.destination.domain
+    domain.run("mount", "-t", "tmpfs", "-o", f"size={size},mode=0777", "tmpfs", bench.destination.inside)
+    try:
+        yield
+    finally:
+        domain.run("umount", bench.destination.inside)
+
+
+def test_a_full_destination_is_named_and_keeps_only_whole_files(bench: Bench) -> None:
+    bench.source.seed([Wanted("large", size=30 * MIB), *small(2000)])
+    with little_space(bench, "12m"):
+        bench.destination.write("large", b"old")
+        with pytest.raises(EngineError) as caught:
+            bench.copy()
+        assert caught.value.reason == "DestinationFull"
+        there, ours = bench.destination.tree(), bench.source.tree()
+        assert bench.destination.read("large") == b"old"
+        assert not [path for path in there if TEMPORARY in path]
+        for path, entry in there.items():
+            assert path == "large" or entry.sha256 == ours[path].sha256
