@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import kopf
+from kopf._core.engines.peering import Identity
 
 from smbferry_api import GROUP
 from smbferry_api.names import FINALIZER
@@ -65,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SettingsError, ClusterError) as error:
         sys.stderr.write(f"smbferry-operator: {error}\n")
         return USAGE_ERROR
+    os.environ.setdefault("POD_ID", settings.instance)  # else kopf looks for the user's name, and an image has no users
     kopf.configure(
         verbose=settings.log_level == "debug",
         quiet=settings.log_level == "warning",
@@ -77,6 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     watch.register(service)
     kopf.run(
         settings=kopf_settings(settings),
+        identity=Identity(settings.instance),  # kopf would look up a user name, which the image's user has not
         standalone=True,
         clusterwide=not settings.namespaces,
         namespaces=settings.namespaces,

@@ -1,0 +1,147 @@
+from typing import Any
+
+from tests.unit.operator.builders import agent_body, identity_body, location_body, run_body, task_body
+
+from smbferry_operator.cache import TAG_CHECK, TAG_QUEUED, TAG_WRITER, Cache
+from smbferry_operator.decide.naming import ANNOTATION_DESTINATION
+from smbferry_operator.model import Key, Kind
+from smbferry_operator.reconcile import News
+
+IDENTITY = Key(Kind.IDENTITY, "team", "svc")
+LOCATION = Key(Kind.LOCATION, "team", "src")
+TASK = Key(Kind.TASK, "team", "nightly")
+RUN = Key(Kind.RUN, "team", "run")
+OWNER = (Kind.RUN, "run", "uid-run")
+WRITES = {ANNOTATION_DESTINATION: "//files:445/dst"}
+
+
+def news() -> tuple[Cache, News, list[Key]]:
+    cache = Cache()
+    queued: list[Key] = []
+    return cache, News(cache, queued.append), queued
+
+
+def test_the_newest_version_wins_whichever_way_it_came() -> None:
+    cache = Cache()
+
+    assert cache.put(Kind.TASK, task_body(version=5))
+    assert not cache.put(Kind.TASK, task_body(version=5))
+    assert not cache.put(Kind.TASK, task_body(version=4, trigger="old"))
+    body = cache.get(TASK)
+    assert body is not None
+    assert "trigger" not in body["spec"]
+
+
+def test_late_news_of_a_deleted_object_are_not_believed() -> None:
+    cache = Cache()
+    cache.put(Kind.TASK, task_body(version=5))
+    cache.remove(Kind.TASK, task_body(version=7))
+
+    assert not cache.put(Kind.TASK, task_body(version=6))
+    assert cache.get(TASK) is None
+    assert cache.put(Kind.TASK, task_body(version=8))
+
+
+def test_a_late_deletion_does_not_remove_a_namesake() -> None:
+    cache = Cache()
+    cache.put(Kind.TASK, task_body(version=9))
+    cache.remove(Kind.TASK, task_body(version=7))
+
+    assert cache.get(TASK) is not None
+
+
+def test_who_refers_to_whom_follows_changes() -> None:
+    cache = Cache()
+    cache.put(Kind.LOCATION, location_body(version=1))
+    assert cache.referrer_keys(IDENTITY) == [LOCATION]
+    cache.put(Kind.LOCATION, location_body(version=2, identity="other"))
+
+    assert cache.referrer_keys(IDENTITY) == []
+    assert cache.referrer_keys(Key(Kind.IDENTITY, "team", "other")) == [LOCATION]
+
+
+def test_what_no_decision_needs_is_not_kept() -> None:
+    cache = Cache()
+    body = task_body()
+    body["metadata"] |= {
+        "managedFields": [{"manager": "x"}],
+        "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "kept": "yes"},
+    }
+    cache.put(Kind.TASK, body)
+
+    kept = cache.get(TASK)
+    assert kept is not None
+    assert "managedFields" not in kept["metadata"]
+    assert kept["metadata"]["annotations"] == {"kept": "yes"}
+
+
+def test_tags_find_writers_checks_and_queued_runs() -> None:
+    cache = Cache()
+    done = {"conditions": [{"type": "Complete", "status": "True"}]}
+    cache.put(Kind.JOB, agent_body(Kind.JOB, "writes", OWNER, annotations=dict(WRITES)))
+    cache.put(Kind.JOB, agent_body(Kind.JOB, "wrote", OWNER, annotations=dict(WRITES), status=done))
+    cache.put(Kind.JOB, agent_body(Kind.JOB, "checks", (Kind.IDENTITY, "svc", "uid-svc")))
+    cache.put(Kind.POD, agent_body(Kind.POD, "living", OWNER, annotations=dict(WRITES), status={"phase": "Running"}))
+    cache.put(Kind.POD, agent_body(Kind.POD, "ended", OWNER, annotations=dict(WRITES), status={"phase": "Failed"}))
+    cache.put(Kind.RUN, run_body("new"))
+    cache.put(Kind.RUN, run_body("busy", {"state": "Transferring"}))
+
+    assert [key.name for key in cache.tagged(TAG_WRITER)] == ["writes", "living"]
+    assert (cache.count(TAG_CHECK), [key.name for key in cache.tagged(TAG_QUEUED)]) == (1, ["new"])
+
+
+def test_news_of_an_object_concern_those_who_refer_to_it() -> None:
+    cache, heard, queued = news()
+    cache.put(Kind.LOCATION, location_body())
+    heard.seen(Kind.IDENTITY, identity_body())
+
+    assert sorted(queued) == [IDENTITY, LOCATION]
+
+
+def test_news_of_an_agent_concern_its_object_and_when_it_ends_the_queue() -> None:
+    cache, heard, queued = news()
+    cache.put(Kind.RUN, run_body("waits", {"state": "Queued"}))
+    alive: dict[str, Any] = {"annotations": dict(WRITES), "status": {"phase": "Running"}}
+    heard.seen(Kind.POD, agent_body(Kind.POD, "p", OWNER, version=1, **alive))
+    started = list(queued)
+    queued.clear()
+    ended: dict[str, Any] = {"annotations": dict(WRITES), "status": {"phase": "Succeeded"}}
+    heard.seen(Kind.POD, agent_body(Kind.POD, "p", OWNER, version=2, **ended))
+
+    assert started == [RUN]
+    assert sorted(queued) == [RUN, Key(Kind.RUN, "team", "waits")]
+
+
+def test_a_runs_progress_does_not_concern_its_task_but_its_end_does() -> None:
+    _cache, heard, queued = news()
+    heard.seen(Kind.RUN, run_body(status={"state": "Transferring"}, version=1))
+    queued.clear()
+    heard.seen(Kind.RUN, run_body(status={"state": "Transferring", "counters": {}}, version=2))
+    progress = list(queued)
+    queued.clear()
+    heard.seen(Kind.RUN, run_body(status={"state": "Succeeded"}, version=3))
+
+    assert progress == [RUN]
+    assert sorted(queued) == [RUN, TASK]
+
+
+def test_a_full_list_finds_what_the_watches_missed() -> None:
+    cache, heard, queued = news()
+    for name, version in (("stays", 1), ("gone", 2), ("newer", 30)):
+        cache.put(Kind.TASK, task_body(name, version=version))
+    cache.put(Kind.TASK, task_body("elsewhere", version=1, namespace="other"))
+    heard.listed(
+        Kind.TASK,
+        [task_body("stays", version=1), task_body("new", version=3)],
+        20,
+        within=lambda key: key.namespace == "team",
+    )
+
+    assert sorted(key.name for key in queued) == ["gone", "new"]
+    assert [cache.get(Key(Kind.TASK, "team", n)) is not None for n in ("stays", "gone", "new", "newer")] == [
+        True,
+        False,
+        True,
+        True,
+    ]
+    assert cache.get(Key(Kind.TASK, "other", "elsewhere")) is not None

@@ -1,0 +1,177 @@
+"""Desired objects, compared with YAML files; SMBFERRY_UPDATE_GOLDEN=1 writes these anew."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.unit.operator.builders import (
+    NOW,
+    SETTINGS,
+    checked_identity,
+    ends,
+    identity,
+    location,
+    run,
+    snapshot,
+    task,
+)
+
+from smbferry_api.exit_codes import PERMANENT, RETRYABLE, ExitCode
+from smbferry_operator.decide.decision import Decision
+from smbferry_operator.decide.identity import decide_identity
+from smbferry_operator.decide.location import decide_location
+from smbferry_operator.decide.observation import (
+    IdentityObservation,
+    LocationObservation,
+    RunObservation,
+    TaskObservation,
+)
+from smbferry_operator.decide.pods import union_of_nameservers
+from smbferry_operator.decide.run import decide_run
+from smbferry_operator.decide.settings import AgentSettings
+from smbferry_operator.decide.task import decide_task
+
+GOLDEN = Path(__file__).parents[2] / "data" / "operator"
+PLACED = {
+    "resources": {"limits": {"memory": "2Gi"}},
+    "nodeSelector": {"disk": "fast"},
+    "tolerations": [{"key": "batch", "operator": "Exists"}],
+    "affinity": {"podAntiAffinity": {}},
+    "priorityClassName": "low",
+    "activeDeadline": "6h",
+}
+LONG = "a-name-that-is-" + "very-" * 30 + "long"
+
+CASES: dict[str, Decision] = {
+    "identity": decide_identity(IdentityObservation(identity()), NOW, SETTINGS),
+    "identity-nameservers": decide_identity(
+        IdentityObservation(identity(nameservers=["10.0.0.1", "10.0.0.2"])),
+        NOW,
+        AgentSettings(image="smbferry/agent:1", image_pull_policy="Never", image_pull_secrets=("registry",)),
+    ),
+    "location": decide_location(LocationObservation(location(), checked_identity()), NOW, SETTINGS),
+    "run": decide_run(RunObservation(run(), task(), ends()), NOW, SETTINGS),
+    "run-placed": decide_run(RunObservation(run(task=snapshot(agent=PLACED)), task(), ends()), NOW, SETTINGS),
+    "run-dry": decide_run(RunObservation(run(dry_run=True), task(), ends()), NOW, SETTINGS),
+    "task": decide_task(TaskObservation(task(trigger="2026-11-21"), ends()), NOW),
+    "long-name": decide_identity(IdentityObservation(identity(LONG, uid="uid-long")), NOW, SETTINGS),
+}
+
+
+def objects() -> list[Any]:
+    return [
+        pytest.param(body, id=f"{name}-{body['kind']}")
+        for name, decision in CASES.items()
+        for body in (*decision.apply, *decision.create)
+    ]
+
+
+def pod_specs() -> list[Any]:
+    return [
+        pytest.param(body["spec"]["template"]["spec"], id=name)
+        for name, decision in CASES.items()
+        for body in decision.create
+        if body["kind"] == "Job"
+    ]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_desired_objects_are_as_written_down(name: str) -> None:
+    decision = CASES[name]
+    text = yaml.safe_dump_all([*decision.apply, *decision.create], sort_keys=False, width=120)
+    path = GOLDEN / f"{name}.yaml"
+    if os.environ.get("SMBFERRY_UPDATE_GOLDEN") == "1":
+        path.write_text(text, encoding="utf-8")
+
+    assert path.read_text(encoding="utf-8") == text, "look at the difference, then SMBFERRY_UPDATE_GOLDEN=1 writes it"
+
+
+@pytest.mark.parametrize("body", objects())
+def test_every_object_has_an_owner_a_namespace_and_a_name_that_fits(body: dict[str, Any]) -> None:
+    meta = body["metadata"]
+    limit = 253 if body["kind"] == "TransferRun" else 63
+
+    assert meta["namespace"] == "team"
+    assert len(meta["name"]) <= limit
+    assert all(len(value) <= 63 for value in meta["labels"].values())
+    assert meta["labels"]["app.kubernetes.io/managed-by"] == "smbferry-operator"
+    assert [(o["controller"], o["blockOwnerDeletion"]) for o in meta["ownerReferences"]] == [(True, True)]
+    assert "finalizers" not in meta
+
+
+@pytest.mark.parametrize("spec", pod_specs())
+def test_pods_meet_pod_security_restricted(spec: dict[str, Any]) -> None:
+    # https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
+    allowed = {
+        "configMap",
+        "secret",
+        "emptyDir",
+        "projected",
+        "downwardAPI",
+        "csi",
+        "ephemeral",
+        "persistentVolumeClaim",
+    }
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["runAsUser"] == 65532
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for volume in spec["volumes"]:
+        assert (set(volume) - {"name"}) <= allowed
+    for container in spec["containers"]:
+        context = container["securityContext"]
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert context["readOnlyRootFilesystem"] is True
+        assert "privileged" not in context
+        assert not any("hostPort" in port for port in container.get("ports", []))
+
+
+@pytest.mark.parametrize("spec", pod_specs())
+def test_secrets_are_mounted_whole_and_optional_and_read_by_the_group(spec: dict[str, Any]) -> None:
+    secrets = [v["secret"] for v in spec["volumes"] if "secret" in v]
+    mounts = {m["name"]: m for m in spec["containers"][0]["volumeMounts"]}
+
+    assert secrets
+    assert all(s["optional"] and s["defaultMode"] == 0o440 and "items" not in s for s in secrets)
+    assert spec["securityContext"]["fsGroup"] == 65532
+    assert all(mounts[v["name"]]["readOnly"] for v in spec["volumes"] if "secret" in v)
+
+
+@pytest.mark.parametrize(
+    "decision", [CASES["identity"], CASES["location"], CASES["run"]], ids=["identity", "location", "run"]
+)
+def test_an_agent_may_touch_only_its_own_objects(decision: Decision) -> None:
+    role = next(body for body in decision.apply if body["kind"] == "Role")
+
+    for rule in role["rules"]:
+        assert rule["apiGroups"] == ["smbferry.io"]
+        assert len(rule["resourceNames"]) == 1
+        assert rule["verbs"] == (["patch"] if rule["resources"][0].endswith("/status") else ["get"])
+
+
+def test_what_kubernetes_retries_follows_the_exit_codes() -> None:
+    job = next(body for body in CASES["run"].create if body["kind"] == "Job")["spec"]
+    disruption, final = job["podFailurePolicy"]["rules"]
+
+    assert disruption["action"] == "Ignore"
+    assert final["action"] == "FailJob"
+    assert set(final["onExitCodes"]["values"]) == {
+        *PERMANENT,
+        ExitCode.DONE_WITH_FAILURES,
+        ExitCode.CANCELLED,
+        ExitCode.BUG,
+    }
+    assert not set(final["onExitCodes"]["values"]) & set(RETRYABLE)
+    assert job["podReplacementPolicy"] == "Failed"
+    assert job["template"]["spec"]["restartPolicy"] == "Never"
+
+
+def test_a_pod_has_the_nameservers_of_all_it_speaks_to_as_many_as_it_may() -> None:
+    assert union_of_nameservers(["1.1.1.1"], ["2.2.2.2", "1.1.1.1"], [], ["3.3.3.3", "4.4.4.4"]) == (
+        "1.1.1.1",
+        "2.2.2.2",
+        "3.3.3.3",
+    )

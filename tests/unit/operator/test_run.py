@@ -1,0 +1,365 @@
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from tests.unit.operator.builders import (
+    NOW,
+    SETTINGS,
+    ago,
+    condition,
+    ends,
+    found,
+    location,
+    pod,
+    run,
+    snapshot,
+    task,
+    transfer_job,
+)
+
+from smbferry_operator.decide.destination import Destination
+from smbferry_operator.decide.observation import Claim, Ends, RunObservation
+from smbferry_operator.decide.run import decide_run
+from smbferry_operator.model import Job, Pod, Refusal, Run
+
+BAD = location("src", {"conditions": [condition("Ready", "False", "ShareNotFound")]})
+HERE = Destination("files.corp.example.com", 445, "dst", ())
+ELSEWHERE = Destination("files.corp.example.com", 445, "other", ())
+RUNNING = {"phases": {"preflight": {"state": "Succeeded"}, "prepare": {"state": "Running"}}}
+
+
+def seen(
+    observed: Run | None = None, *, jobs: tuple[Job, ...] = (), pods: tuple[Pod, ...] = (), **more: Any
+) -> RunObservation:
+    return RunObservation(observed or run(), more.pop("task", task()), more.pop("ends", ends()), jobs, pods, **more)
+
+
+def claim(
+    destination: Destination = HERE, *, writing: bool = True, since: datetime = NOW, holder: str = "other"
+) -> Claim:
+    return Claim(f"team/{holder}", f"uid-{holder}", destination, writing, since)
+
+
+def state_of(decision: Any) -> tuple[str, str]:
+    """(state, reason) of the status that was decided."""
+    assert decision.status is not None
+    verdict = found(decision.status.conditions, "Succeeded")
+    assert verdict is not None
+    return decision.status.fields["state"], verdict[1]
+
+
+@pytest.mark.parametrize(
+    ("observed", "expected"),
+    [
+        pytest.param(seen(), ("Launching", "AgentStarting"), id="nothing in the way"),
+        pytest.param(seen(ends=ends(source=BAD)), ("Queued", "LocationNotReady"), id="a location known to be bad"),
+        pytest.param(seen(ends=ends(source=None)), ("Queued", "LocationNotFound"), id="a location missing"),
+        pytest.param(seen(ends=ends(source=location("src"))), ("Queued", "LocationNotReady"), id="not checked yet"),
+        pytest.param(seen(claims=(claim(),)), ("Queued", "RunQueued"), id="another writes there"),
+        pytest.param(seen(claims=(claim(ELSEWHERE),)), ("Launching", "AgentStarting"), id="another writes elsewhere"),
+        pytest.param(
+            seen(claims=(claim(writing=False, since=ago(days=1)),)),
+            ("Queued", "RunQueued"),
+            id="another has waited longer",
+        ),
+        pytest.param(
+            seen(claims=(claim(writing=False, since=NOW),)),
+            ("Launching", "AgentStarting"),
+            id="another has waited less",
+        ),
+        pytest.param(
+            seen(run(dry_run=True), claims=(claim(),)), ("Launching", "AgentStarting"), id="a dry run waits for nobody"
+        ),
+        pytest.param(
+            seen(run(status={"jobRef": "gone", "attempts": 1}), pods=(pod(phase="Running"),)),
+            ("Queued", "RunQueued"),
+            id="an earlier agent of it still lives",
+        ),
+        pytest.param(
+            seen(run(task=snapshot(server="one")), ends=ends()),
+            ("Launching", "AgentStarting"),
+            id="works by its snapshot",
+        ),
+        pytest.param(
+            seen(run(task=None, task_name="gone", created=ago(seconds=5)), task=None, ends=Ends()),
+            ("Queued", "TaskNotFound"),
+            id="its task may be on its way",
+        ),
+        pytest.param(
+            seen(run(task=None, task_name="gone"), task=None, ends=Ends()),
+            ("Failed", "TaskNotFound"),
+            id="its task is not there",
+        ),
+        pytest.param(
+            seen(run(status={"jobRef": "gone", "attempts": 7})), ("Failed", "AgentLost"), id="deleted once too often"
+        ),
+        pytest.param(seen(run(cancel=True)), ("Cancelled", "RunCancelled"), id="cancelled before it began"),
+        pytest.param(
+            seen(refusal=Refusal("Job", "bad toleration", permanent=True)),
+            ("Failed", "SpecInvalid"),
+            id="its Job is invalid",
+        ),
+        pytest.param(
+            seen(refusal=Refusal("Job", "quota", permanent=False)),
+            ("Queued", "AgentNotScheduled"),
+            id="no room for its Job",
+        ),
+    ],
+)
+def test_before_there_is_a_job(observed: RunObservation, expected: tuple[str, str]) -> None:
+    decision = decide_run(observed, NOW, SETTINGS)
+
+    assert state_of(decision) == expected
+    assert bool(decision.create) is (expected[0] == "Launching")
+
+
+def test_a_queued_run_says_behind_whom() -> None:
+    waiting = claim(writing=False, since=ago(days=2), holder="patient")
+    decision = decide_run(seen(claims=(waiting, claim(holder="busy"))), NOW, SETTINGS)
+
+    assert decision.status is not None
+    message = decision.status.conditions[0].message
+    assert message == "Queued behind TransferRun team/busy, which writes to //files.corp.example.com:445/dst."
+
+
+def test_a_launch_claims_its_destination_and_a_dry_run_does_not() -> None:
+    assert decide_run(seen(), NOW, SETTINGS).claim == HERE
+    assert decide_run(seen(run(dry_run=True)), NOW, SETTINGS).claim is None
+
+
+def test_into_its_own_source_is_never_started() -> None:
+    nested = snapshot()
+    nested["destination"] = {**nested["source"], "path": "/below"}
+
+    decision = decide_run(seen(run(task=nested)), NOW, SETTINGS)
+
+    assert state_of(decision) == ("Failed", "SameDestination")
+    assert decision.status is not None
+    assert found(decision.status.conditions, "Stalled") is not None
+
+
+def test_a_persons_run_gets_its_snapshot_before_its_agent() -> None:
+    taken = decide_run(seen(run(task=None)), NOW, SETTINGS)
+    assert taken.create == ()
+    assert taken.status is not None
+    stored = taken.status.fields["task"]
+    launched = decide_run(seen(run(task=None, status={"task": stored})), NOW, SETTINGS)
+
+    assert stored["source"]["spec"]["share"] == "src"
+    assert len(launched.create) == 1
+    assert launched.status is not None
+    assert launched.status.fields["task"] == stored, "what is owned is applied whole, or it would be lost"
+
+
+@pytest.mark.parametrize(
+    ("phases", "state"),
+    [
+        ({}, "Launching"),
+        ({"preflight": "Running"}, "Preparing"),
+        ({"preflight": "Succeeded", "prepare": "Running"}, "Preparing"),
+        ({"prepare": "Succeeded", "transfer": "Running", "verify": "Pending"}, "Transferring"),
+        ({"transfer": "Succeeded", "verify": "Running"}, "Verifying"),
+        ({"transfer": "Running", "verify": "Skipped"}, "Transferring"),
+        ({"verify": "Succeeded", "delete": "Running"}, "Verifying"),
+    ],
+)
+def test_the_state_follows_the_agents_phases(phases: dict[str, str], state: str) -> None:
+    status = {"phases": {name: {"state": value} for name, value in phases.items()}}
+
+    decision = decide_run(
+        seen(run(status=status), jobs=(transfer_job(active=1),), pods=(pod(phase="Running"),)), NOW, SETTINGS
+    )
+
+    assert state_of(decision)[0] == state
+    assert decision.create == decision.delete == ()
+
+
+ENDED = {"finished_at": ago(seconds=30)}
+POLICY = {"failure_reason": "PodFailurePolicy", **ENDED}
+FAILURE = {"class": "Identity", "reason": "KeytabStale", "message": "The KDC refused it", "remedy": "Export a new one."}
+
+
+@pytest.mark.parametrize(
+    ("job", "left", "status", "expected", "stalled"),
+    [
+        pytest.param(
+            {"complete": True, **ENDED}, {"exit_code": 0}, {}, ("Succeeded", "RunSucceeded"), False, id="done"
+        ),
+        pytest.param(
+            POLICY,
+            {"exit_code": 3},
+            {},
+            ("PartiallySucceeded", "RunPartiallySucceeded"),
+            False,
+            id="single files failed",
+        ),
+        pytest.param(
+            POLICY
+            | {"failure_message": "Container agent for pod team/x failed with exit code 3 matching FailJob rule"},
+            None,
+            {},
+            ("PartiallySucceeded", "RunPartiallySucceeded"),
+            False,
+            id="the Job remembers what the pod can't say any more",
+        ),
+        pytest.param(
+            POLICY, {"exit_code": 11}, {"failure": FAILURE}, ("Failed", "KeytabStale"), True, id="as the agent said"
+        ),
+        pytest.param(
+            POLICY,
+            {"exit_code": 12, "termination_message": '{"reason": "EncryptionNotSupported", "failureClass": "Policy"}'},
+            {},
+            ("Failed", "EncryptionNotSupported"),
+            True,
+            id="as its last words said",
+        ),
+        pytest.param(POLICY, {"exit_code": 13}, {}, ("Failed", "RunFailed"), True, id="only an exit code"),
+        pytest.param(POLICY, {"exit_code": 70}, {}, ("Failed", "InternalError"), False, id="a bug"),
+        pytest.param(
+            {"failure_reason": "BackoffLimitExceeded", "failed": 7, **ENDED},
+            {"exit_code": 20},
+            {"failure": FAILURE | {"class": "Network", "reason": "ConnectionLost"}},
+            ("Failed", "ConnectionLost"),
+            False,
+            id="given up",
+        ),
+        pytest.param(
+            {"failure_reason": "BackoffLimitExceeded", **ENDED},
+            {"exit_code": 137, "exit_reason": "OOMKilled"},
+            {},
+            ("Failed", "AgentLost"),
+            False,
+            id="killed",
+        ),
+        pytest.param(
+            {"failure_reason": "DeadlineExceeded", **ENDED}, None, {}, ("Failed", "RunTimedOut"), True, id="too long"
+        ),
+    ],
+)
+def test_ends(
+    job: dict[str, Any], left: dict[str, Any] | None, status: dict[str, Any], expected: tuple[str, str], stalled: bool
+) -> None:
+    pods = (pod(phase="Failed", ended_at=ago(seconds=31), **left),) if left else ()
+    before = {"startTime": "2026-11-21T11:50:00Z", **status}
+
+    decision = decide_run(seen(run(status=before), jobs=(transfer_job(**job),), pods=pods), NOW, SETTINGS)
+
+    assert state_of(decision) == expected
+    assert decision.status is not None
+    assert (found(decision.status.conditions, "Stalled") is not None) is stalled
+    assert found(decision.status.conditions, "Reconciling") is None
+    assert decision.status.fields["duration"] == "9m30s"
+    assert decision.status.fields["completionTime"] == "2026-11-21T11:59:30Z"
+    assert [event.reason.name for event in decision.events] == [expected[1]]
+    assert ("failure" in decision.status.fields) is (expected[0] == "Failed" and "failure" not in status)
+
+
+def test_what_was_given_up_says_after_how_many_attempts() -> None:
+    job = transfer_job(failure_reason="BackoffLimitExceeded", failed=7, **ENDED)
+    status = {
+        "failure": FAILURE | {"class": "Network", "reason": "ConnectionLost", "message": "Lost", "remedy": "Look."}
+    }
+
+    decision = decide_run(seen(run(status=status), jobs=(job,)), NOW, SETTINGS)
+
+    assert decision.status is not None
+    assert decision.status.conditions[0].message == "Lost. Look. Given up after 7 attempts."
+
+
+def test_an_ended_run_is_never_touched_again() -> None:
+    over = run(status={"state": "Succeeded"}, cancel=True)
+
+    decision = decide_run(seen(over, claims=(claim(),)), NOW, SETTINGS)
+
+    assert decision.status is None
+    assert decision.create == decision.delete == decision.events == ()
+
+
+def test_a_job_that_was_deleted_is_made_anew_under_another_name() -> None:
+    first = decide_run(seen(), NOW, SETTINGS).create[0]
+    status = {"jobRef": first["metadata"]["name"], "attempts": 1}
+
+    again = decide_run(seen(run(status=status)), NOW, SETTINGS).create[0]
+
+    assert again["metadata"]["name"] != first["metadata"]["name"]
+    assert again["spec"]["backoffLimit"] == first["spec"]["backoffLimit"] - 1
+
+
+def test_an_operator_that_starts_anew_adopts_the_job() -> None:
+    decision = decide_run(
+        seen(run(status=RUNNING), jobs=(transfer_job(active=1),), pods=(pod(phase="Running"),)), NOW, SETTINGS
+    )
+
+    assert decision.create == ()
+    assert decision.status is not None
+    assert decision.status.fields["jobRef"] == "xrun-1"
+    assert decision.status.fields["attempts"] == 1
+
+
+def test_cancelling_waits_for_the_agent_to_end() -> None:
+    wanted = run(status={**RUNNING, "startTime": "2026-11-21T11:50:00Z"}, cancel=True)
+    alive = (pod(phase="Running"),)
+
+    asked = decide_run(seen(wanted, jobs=(transfer_job(active=1),), pods=alive), NOW, SETTINGS)
+    dying = decide_run(seen(wanted, jobs=(transfer_job(active=1, deleting=True),), pods=alive), NOW, SETTINGS)
+    over = decide_run(seen(wanted), NOW, SETTINGS)
+
+    assert [key.name for key in asked.delete] == ["xrun-1"]
+    assert dying.delete == ()
+    assert state_of(asked)[0] == state_of(dying)[0] == "Cancelling"
+    assert state_of(over) == ("Cancelled", "RunCancelled")
+
+
+def test_a_run_that_ended_before_it_could_be_cancelled_says_how_it_ended() -> None:
+    wanted = run(cancel=True)
+
+    done = decide_run(seen(wanted, jobs=(transfer_job(complete=True, **ENDED),)), NOW, SETTINGS)
+    polled = decide_run(
+        seen(wanted, jobs=(transfer_job(**POLICY),), pods=(pod(phase="Failed", exit_code=40),)), NOW, SETTINGS
+    )
+
+    assert state_of(done)[0] == "Succeeded"
+    assert state_of(polled)[0] == "Cancelled"
+
+
+def test_a_retry_says_which_and_why() -> None:
+    left = pod(phase="Failed", exit_code=20, termination_message='{"reason": "ConnectionLost", "message": "reset"}')
+
+    decision = decide_run(seen(run(status=RUNNING), jobs=(transfer_job(failed=1),), pods=(left,)), NOW, SETTINGS)
+
+    assert state_of(decision) == ("Launching", "Retrying")
+    assert decision.status is not None
+    assert "Attempt 1 of 7 failed (ConnectionLost: reset)" in decision.status.conditions[0].message
+
+
+def test_a_pod_that_can_not_start_is_said_and_given_up_in_the_end() -> None:
+    def stuck(minutes: float) -> Any:
+        waiting = pod(waiting_reason="ImagePullBackOff", created=ago(minutes=minutes))
+        return decide_run(seen(jobs=(transfer_job(active=1),), pods=(waiting,)), NOW, SETTINGS)
+
+    early, late = stuck(1), stuck(16)
+
+    assert state_of(early) == ("Launching", "AgentNotScheduled")
+    assert early.delete == ()
+    assert state_of(late) == ("Failed", "AgentNotScheduled")
+    assert [key.name for key in late.delete] == ["xrun-1"]
+
+
+def test_no_end_is_said_while_a_pod_may_still_write() -> None:
+    decision = decide_run(
+        seen(jobs=(transfer_job(complete=True, **ENDED),), pods=(pod(phase="Running"),)), NOW, SETTINGS
+    )
+
+    assert decision.status is None
+    assert decision.requeue_after == timedelta(seconds=2)
+
+
+def test_events_tell_of_transitions_only() -> None:
+    waiting = seen(ends=ends(source=BAD))
+    first = decide_run(waiting, NOW, SETTINGS)
+    assert first.status is not None
+    again = decide_run(seen(run(status=first.status.as_json()), ends=ends(source=BAD)), NOW, SETTINGS)
+
+    assert [event.reason.name for event in first.events] == ["LocationNotReady"]
+    assert again.events == ()
+    assert again.status is None
