@@ -1,0 +1,179 @@
+"""What goes wrong between two shares, and what is left behind: nothing under a final name but whole files."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.interop.engine.support import MIB, Bench, Proxy
+from tests.support.trees import Wanted, differences, small
+
+from smbferry_engine import EngineError, FailureClass, transport
+from smbferry_engine.connect import connect
+from smbferry_engine.core.calls import open_request
+from smbferry_engine.transport import Driver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.support.domain import Domain
+
+TEMPORARY = ".smbferry-"
+
+
+def whole(bench: Bench) -> None:
+    """Every file at the destination is one of the source's, whole (I1)."""
+    ours = bench.source.tree()
+    for path, entry in bench.destination.tree().items():
+        if TEMPORARY not in path and entry.kind == "file":
+            assert entry.sha256 == ours[path].sha256, path
+
+
+def after(count: int, act: Callable[[bytes], bytes | None]) -> Callable[[bytes, int], bytes | None]:
+    """Let `count` bytes of the server's pass, then treat each frame by `act`."""
+    return lambda frame, before: frame if before < count else act(frame)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_lost_connection_is_named_and_the_next_run_completes(bench: Bench, domain: Domain, side: int) -> None:
+    bench.source.seed([Wanted("large", size=40 * MIB), *small(200)])
+    # The destination answers a large file's writes with little: cut it early.
+    with Proxy(domain, after(20 * MIB if side == 0 else 4_000, lambda _frame: None)).running() as proxy:
+        ends = list(bench.ends())
+        ends[side] = proxy.through(ends[side])
+        with pytest.raises(EngineError) as caught:
+            bench.copy(ends=(ends[0], ends[1]))
+    assert (caught.value.reason, caught.value.failure_class) == ("ConnectionLost", FailureClass.NETWORK)
+    whole(bench)
+    bench.copy()
+    assert bench.watcher.failures == []
+    assert differences(bench.source.tree(), bench.destination.tree(), times=True) == []
+
+
+def test_a_server_that_falls_silent_ends_at_the_deadline(
+    bench: Bench, domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "ANSWER_DEADLINE", 2.0)
+    bench.source.seed([Wanted("large", size=40 * MIB)])
+    with Proxy(domain, after(10 * MIB, lambda _frame: b"")).running() as proxy:
+        source, destination = bench.ends()
+        started = time.monotonic()
+        with pytest.raises(EngineError) as caught:
+            bench.copy(ends=(proxy.through(source), destination))
+    assert caught.value.reason == "DeadlineExceeded"
+    assert time.monotonic() - started < 15
+    assert bench.destination.tree() == {}
+
+
+PLAIN_REPLY = b"\0\0\0\x50\xfeSMB" + bytes(76)
+
+
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [
+        (lambda _frame: PLAIN_REPLY, "PlaintextReply"),
+        (lambda frame: frame[:-1] + bytes([frame[-1] ^ 1]), "ProtocolViolation"),
+        (lambda frame: frame[:48] + bytes(8) + frame[56:], "ProtocolViolation"),
+        (lambda frame: frame + frame, "ProtocolViolation"),
+        (lambda _frame: os.urandom(400), "ProtocolViolation"),
+    ],
+    ids=["in the clear", "altered", "another session", "twice", "noise"],
+)
+def test_a_frame_that_is_not_the_servers_ends_the_run_before_it_is_used(
+    bench: Bench, domain: Domain, act: Callable[[bytes], bytes], reason: str
+) -> None:
+    bench.source.seed([Wanted("large", size=10 * MIB)])
+    with Proxy(domain, after(5 * MIB, act)).running() as proxy:
+        source, destination = bench.ends()
+        with pytest.raises(EngineError) as caught:
+            bench.copy(ends=(proxy.through(source), destination))
+    assert (caught.value.reason, caught.value.failure_class) == (reason, FailureClass.POLICY)
+    assert bench.destination.tree() == {}
+
+
+def test_a_handshake_in_the_clear_after_the_session_is_refused(bench: Bench, domain: Domain) -> None:
+    seen: list[bytes] = []
+
+    def strip(frame: bytes, _before: int) -> bytes:
+        seen.append(frame)
+        # negotiate, session setup, and then the tree connect's reply, which must be encrypted
+        return frame if len(seen) < 3 else PLAIN_REPLY
+
+    with Proxy(domain, strip).running() as proxy:
+        source, destination = bench.ends()
+        with pytest.raises(EngineError) as caught:
+            bench.copy(ends=(proxy.through(source), destination))
+    assert caught.value.reason == "PlaintextReply"
+
+
+def test_a_file_that_another_program_holds_is_recorded_and_the_others_are_copied(bench: Bench) -> None:
+    bench.source.seed([Wanted("held", size=10), Wanted("free", size=10)])
+    holder = connect(bench.tickets.endpoint("src", "/", user="svc-src"))
+    try:
+
+        async def hold() -> None:
+            request = open_request(f"{bench.source.name}\\held", access=1, share=0)
+            (reply,) = await holder.channel.lane.call(request)
+            assert reply.status == 0
+
+        Driver([holder.channel]).run(hold())
+        bench.copy()
+        assert bench.watcher.reasons == {"/held": "SharingViolation"}
+        assert bench.destination.read("free") == bench.source.read("free")
+    finally:
+        holder.channel.close()
+    bench.copy()
+    assert bench.watcher.failures == []
+    assert bench.destination.read("held") == bench.source.read("held")
+
+
+KILLED = """
+import sys
+from smbferry_engine import Endpoint, Options, SecurityDescriptors, transfer
+class Watcher:
+    def __getattr__(self, name):
+        return lambda *_: None
+    def progress(self, counters):
+        print(counters.bytes.written, flush=True)
+ends = [eval(text, {"Endpoint": Endpoint}) for text in sys.argv[1:]]
+options = Options(security_descriptors=SecurityDescriptors.NONE, bytes_per_second=30 << 20)
+transfer(*ends, options, Watcher(), cancelled=lambda: False, run_id="killed")
+"""
+
+
+def test_a_killed_run_leaves_whole_files_only_and_the_next_cleans_up(bench: Bench, tmp_path: Path) -> None:
+    bench.source.seed([Wanted("large", size=300 * MIB), *small(100)])
+    bench.destination.write("large", b"old")
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    command = [sys.executable, str(script), *(repr(end) for end in bench.ends())]
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if int(line) > 30 * MIB:
+                break
+        process.send_signal(signal.SIGKILL)
+    assert bench.destination.read("large") == b"old"
+    assert [path for path in bench.destination.tree() if TEMPORARY in path]
+    bench.copy(run_id="next")
+    assert bench.watcher.failures == []
+    assert differences(bench.source.tree(), bench.destination.tree(), times=True) == []
+
+
+def test_a_source_that_changes_while_it_is_copied_never_lands_torn(bench: Bench) -> None:
+    bench.source.seed([Wanted("moving", size=60 * MIB), Wanted("still", size=10)])
+    inside = f"{bench.source.inside}/moving"
+    writer = 'for i in $(seq 300); do printf X | dd of="$1" bs=1 seek=$((i * 100000)) conv=notrunc status=none; sleep 0.05; done'
+    bench.source.domain.run("sh", "-c", f"nohup sh -c '{writer}' sh \"$1\" >/dev/null 2>&1 &", "sh", inside)
+    bench.copy(bytes_per_second=40 * MIB)
+    assert bench.watcher.reasons == {"/moving": "SourceChanged"}
+    assert set(bench.destination.tree()) == {"still"}
