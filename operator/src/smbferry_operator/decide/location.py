@@ -1,7 +1,6 @@
 """SmbLocation: probe it with its identity, once that is known to be good, and sum up what the agent found."""
 
 from datetime import datetime
-from typing import Final
 
 from smbferry_api.agent_contract import AgentCommand
 from smbferry_api.conditions import LOCATION_CHECKS, ConditionType, find
@@ -18,8 +17,6 @@ from smbferry_operator.decide.readiness import Readiness, Referent, referent
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.decide.status import Summary
 from smbferry_operator.model import Identity, Kind, Location
-
-WITHOUT_PROBE: Final = frozenset({IDENTITY_NOT_FOUND.name, IDENTITY_NOT_READY.name})
 
 
 def decide_location(seen: LocationObservation, now: datetime, settings: AgentSettings) -> Decision:
@@ -73,7 +70,7 @@ def _without_identity(location: Location, identity: Referent, now: datetime) -> 
             summary.add_as_said(ConditionType.STALLED, "True", IDENTITY_NOT_READY.name, message)
     else:
         waits = f"Waits for the check of KerberosIdentity {name}."
-        if ready is None or ready.status == "Unknown" or ready.reason in WITHOUT_PROBE:
+        if ready is None or ready.status == "Unknown" or ready.reason == IDENTITY_NOT_FOUND.name:
             summary.add(ConditionType.READY, "Unknown", CHECKING, waits)
         else:
             summary.keep(ready)

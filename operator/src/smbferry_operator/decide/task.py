@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from smbferry_api import API_VERSION
-from smbferry_api.conditions import Condition, ConditionType
+from smbferry_api.conditions import Condition, ConditionType, find
 from smbferry_api.fields import format_time
 from smbferry_api.names import (
     ANNOTATION_SCHEDULED_AT,
@@ -20,12 +20,14 @@ from smbferry_api.names import (
 )
 from smbferry_api.reasons import (
     IN_SYNC,
+    LOCATION_NOT_FOUND,
     NEVER_RAN,
     RUN_CANCELLED,
     RUN_FAILED,
     RUN_IN_PROGRESS,
     RUN_PARTIALLY_SUCCEEDED,
     RUN_SKIPPED,
+    SAME_DESTINATION,
     SPEC_INVALID,
     SUSPENDED,
     TASK_READY,
@@ -45,6 +47,8 @@ from smbferry_operator.model import Kind, Manifest, Meta, Run
 
 TASK_TYPES: Final = (ConditionType.READY, ConditionType.IN_SYNC, ConditionType.RECONCILING, ConditionType.STALLED)
 MAX_NAME: Final = 253
+OUTDATED: Final = frozenset({LOCATION_NOT_FOUND.name, SAME_DESTINATION.name, SPEC_INVALID.name})
+"""Reasons for not being Ready that can't hold while a location is only waited for."""
 LONGEST_SLEEP: Final = timedelta(hours=1)  # wall clocks are set; a timer is not
 
 
@@ -226,7 +230,11 @@ def _conditions(seen: TaskObservation, obstacle: Obstacle | None, now: datetime)
         reason = SUSPENDED if task.spec.suspend else TASK_READY
         summary.add(ConditionType.READY, "True", reason, _ready_message(seen))
     elif obstacle.pending:
-        summary.add(ConditionType.READY, "Unknown", obstacle.reason, obstacle.message)
+        before = find(task.status.conditions, ConditionType.READY)
+        if before is None or before.observed_generation != task.meta.generation or before.reason in OUTDATED:
+            summary.add(ConditionType.READY, "Unknown", obstacle.reason, obstacle.message)
+        else:
+            summary.keep(before)
         summary.add(ConditionType.RECONCILING, "True", obstacle.reason, obstacle.message)
     else:
         word, message = obstacle.reason.name, obstacle.advice
