@@ -1,0 +1,182 @@
+"""krb5.conf: what is kept, what is refused by name and line, and that nothing else reaches the rendered file."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smbferry_agent.errors import AgentError
+from smbferry_agent.kerberos.krb5_config import KdcTarget, Krb5Config, parse
+from smbferry_agent.kerberos.krb5_render import render
+from smbferry_api.identity import Enctype
+
+TYPICAL = """
+# a comment
+[libdefaults]
+    default_realm = CORP.EXAMPLE.COM
+    dns_lookup_kdc = false
+    ticket_lifetime = 10h
+    renew_lifetime = 7d
+    default_ccache_name = KEYRING:persistent:%{uid}
+    default_tkt_enctypes = aes256-cts rc4-hmac
+[realms]
+    CORP.EXAMPLE.COM = {
+        kdc = dc1.corp.example.com
+        kdc = dc2.corp.example.com:8888
+        kdc = 10.0.0.9
+        kdc = [2001:db8::1]:88
+        admin_server = dc1.corp.example.com
+    }
+    OTHER.EXAMPLE.COM = {
+    }
+[domain_realm]
+    .corp.example.com = CORP.EXAMPLE.COM
+[capaths]
+    CORP.EXAMPLE.COM = {
+        OTHER.EXAMPLE.COM = .
+    }
+[logging]
+    default = FILE:/var/log/krb5.log
+"""
+
+
+def test_a_typical_file_is_kept_as_far_as_it_is_a_clients_business() -> None:
+    config = parse(TYPICAL)
+    assert config.default_realm == "CORP.EXAMPLE.COM"
+    assert config.dns_lookup_kdc is False
+    assert (config.ticket_lifetime, config.renew_lifetime) == ("10h", "7d")
+    assert config.realms["CORP.EXAMPLE.COM"] == (
+        KdcTarget("dc1.corp.example.com"),
+        KdcTarget("dc2.corp.example.com", 8888),
+        KdcTarget("10.0.0.9"),
+        KdcTarget("2001:db8::1"),
+    )
+    assert config.realms["OTHER.EXAMPLE.COM"] == ()
+    assert config.domain_realm == {".corp.example.com": "CORP.EXAMPLE.COM"}
+    assert config.capaths == {"CORP.EXAMPLE.COM": {"OTHER.EXAMPLE.COM": (".",)}}
+    assert set(config.ignored) == {"default_ccache_name", "default_tkt_enctypes", "admin_server"}
+
+
+@pytest.mark.parametrize("text", ["", "\r\n", "# nothing\n; at all\n", "[libdefaults]\r\n  default_realm = A\r\n"])
+def test_files_that_say_little_are_fine(text: str) -> None:
+    assert isinstance(parse(text), Krb5Config)
+
+
+REFUSED = [
+    ("include /etc/krb5.conf.d/x", 1, "include"),
+    ("[libdefaults]\nincludedir /etc/krb5.conf.d/", 2, "includedir"),
+    ("module /tmp/evil.so:config", 1, "module"),
+    ("[plugins]\n", 1, "plugins"),
+    ("[plugins]\n pwqual = {\n module = x:/tmp/x.so\n }", 1, "plugins"),
+    ("[dbmodules]\n x = y", 1, "dbmodules"),
+    ("[libdefaults]\n plugin_base_dir = /tmp", 2, "plugin_base_dir"),
+    ("[realms]\n A = {\n  database_module = x\n }", 3, "database_module"),
+    ("[realms]\n A = {\n  pkinit_identities = PKCS11:/tmp/x.so\n }", 3, "pkinit_identities"),
+    ("[libdefaults]\n A = {\n  plugins = {\n   x = y\n }\n }", 3, "loads or runs"),
+    ("[libdefaults]\n allow_weak_crypto = true", 2, "allow_weak_crypto"),
+    ("[libdefaults]\n allow_rc4 = yes", 2, "allow_rc4"),
+    ("[realms]\n A = {\n kdc = 127.0.0.1\n }", 3, "loopback"),
+    ("[realms]\n A = {\n kdc = [::1]:88\n }", 3, "loopback"),
+    ("[realms]\n A = {\n kdc = [::ffff:127.0.0.1]\n }", 3, "loopback"),
+    ("[realms]\n A = {\n kdc = 169.254.169.254:80\n }", 3, "link-local"),
+    ("[realms]\n A = {\n kdc = [fe80::1]\n }", 3, "link-local"),
+    ("[realms]\n A = {\n kdc = 100.100.100.200\n }", 3, "metadata"),
+    ("[realms]\n A = {\n kdc = [fd00:ec2::254]\n }", 3, "metadata"),
+    ("[realms]\n A = {\n kdc = 0.0.0.0\n }", 3, "not the address of a host"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "says"), REFUSED)
+def test_what_includes_loads_runs_or_weakens_is_refused_by_name_and_line(text: str, line: int, says: str) -> None:
+    with pytest.raises(AgentError) as raised:
+        parse(text)
+    assert raised.value.reason.name == "Krb5ConfigRefused"
+    assert f"line {line}:" in raised.value.message
+    assert says in raised.value.message
+
+
+INVALID = [
+    ("default_realm = A", 1),
+    ("[libdefaults]\nwhat is this", 2),
+    ("[libdefaults\n", 1),
+    ("[libdefaults]\n default_realm = A B", 2),
+    ("[libdefaults]\n default_realm = A\x00", 2),
+    ("[libdefaults]\n ticket_lifetime = 10h; rm -rf", 2),
+    ("[libdefaults]\n dns_lookup_kdc = perhaps", 2),
+    ("[realms]\n A = b", 2),
+    ("[realms]\n A = {\n kdc = http://evil/\n }", 3),
+    ("[realms]\n A = {\n kdc = dc1:0\n }", 3),
+    ("[realms]\n A = {\n kdc = dc1:99999\n }", 3),
+    ("[realms]\n A = {\n kdc = a b\n }", 3),
+    ("[domain_realm]\n bad domain = A", 2),
+    ("[domain_realm]\n a = $(A)", 2),
+    ("[capaths]\n A = B", 2),
+    ("}", 1),
+]
+
+
+@pytest.mark.parametrize(("text", "line"), INVALID)
+def test_what_cannot_be_read_is_named_by_its_line(text: str, line: int) -> None:
+    with pytest.raises(AgentError) as raised:
+        parse(text)
+    assert raised.value.reason.name == "Krb5ConfigInvalid"
+    assert f"line {line}:" in raised.value.message
+
+
+def test_a_block_that_is_not_closed_is_named() -> None:
+    with pytest.raises(AgentError, match="not closed"):
+        parse("[realms]\n A = {\n kdc = dc1\n")
+
+
+def rendered(config: Krb5Config) -> str:
+    kdcs = {realm: [(t.host, t.port) for t in targets] for realm, targets in config.realms.items()}
+    return render(config, realm="CORP.EXAMPLE.COM", enctypes=[Enctype.AES256_SHA1], kdcs=kdcs)
+
+
+def test_the_rendered_file_says_the_same_and_nothing_weak() -> None:
+    config = parse(TYPICAL)
+    again = parse(rendered(config))
+    assert again.realms == config.realms
+    assert again.domain_realm == config.domain_realm
+    assert again.capaths == config.capaths
+    text = rendered(config)
+    assert "permitted_enctypes = aes256-cts-hmac-sha1-96\n" in text
+    for absent in ("rc4", "KEYRING", "admin_server", "/var/log"):
+        assert absent not in text
+
+
+LINES = st.lists(
+    st.sampled_from(
+        [
+            "[libdefaults]",
+            "[realms]",
+            "[domain_realm]",
+            "[capaths]",
+            "[logging]",
+            "A = {",
+            "}",
+            "kdc = dc1.example.com",
+            "kdc = 10.0.0.1:88",
+            "default_realm = A",
+            ".example.com = A",
+            "ticket_lifetime = 10h",
+            "B = .",
+            'x = "y"',
+        ]
+    )
+    | st.text(max_size=30),
+    max_size=20,
+)
+
+
+@given(LINES)
+def test_any_text_is_kept_or_refused_and_what_is_kept_renders_to_itself(lines: list[str]) -> None:
+    try:
+        config = parse("\n".join(lines))
+    except AgentError:
+        return
+    again = parse(rendered(config))
+    assert again.realms == config.realms
+    assert again.domain_realm == config.domain_realm
+    assert {c: s for c, s in config.capaths.items() if s} == {c: s for c, s in again.capaths.items() if s}

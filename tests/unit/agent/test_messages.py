@@ -1,0 +1,104 @@
+"""KDC messages, recorded from a real domain: what is read of them, and that hostile bytes can only be refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smbferry_agent.kerberos.messages import (
+    ErrorCode,
+    KdcError,
+    KdcReply,
+    MessageError,
+    read_answer,
+    read_request,
+    read_ticket,
+)
+
+FOLDER = Path(__file__).with_name("messages")
+RECORDED = {path.stem: bytes.fromhex(path.read_text()) for path in sorted(FOLDER.glob("*.hex"))}
+
+
+@pytest.mark.parametrize(
+    ("name", "initial", "proves_key"),
+    [("as-req", True, False), ("as-req-with-key", True, True), ("tgs-req", False, False)],
+)
+def test_requests_tell_whether_they_prove_a_key(name: str, initial: bool, proves_key: bool) -> None:
+    request = read_request(RECORDED[name])
+    assert (request.initial, request.proves_key) == (initial, proves_key)
+
+
+def test_preauth_required_tells_clock_enctypes_and_salt() -> None:
+    error = read_answer(RECORDED["krb-error-25"])
+    assert isinstance(error, KdcError)
+    assert error.code == ErrorCode.PREAUTH_REQUIRED
+    assert error.has_microseconds
+    assert error.server_time.tzinfo is UTC
+    assert error.server_time.date() == datetime(2026, 11, 21, tzinfo=UTC).date()
+    assert error.etype_info[0].etype == 18
+    assert error.etype_info[0].salt is not None
+    assert error.etype_info[0].salt.startswith("CORP.EXAMPLE.COM")
+
+
+@pytest.mark.parametrize("code", [24, 6])
+def test_errors_tell_their_code(code: int) -> None:
+    error = read_answer(RECORDED[f"krb-error-{code}"])
+    assert isinstance(error, KdcError)
+    assert error.code == code
+
+
+def test_an_as_rep_tells_enctype_and_key_version_of_the_account() -> None:
+    reply = read_answer(RECORDED["as-rep"])
+    assert isinstance(reply, KdcReply)
+    assert (reply.initial, reply.etype, reply.kvno, reply.ticket_etype) == (True, 18, 2, 18)
+
+
+def test_a_tgs_rep_tells_the_service_tickets_enctype() -> None:
+    reply = read_answer(RECORDED["tgs-rep"])
+    assert isinstance(reply, KdcReply)
+    assert (reply.initial, reply.ticket_etype) == (False, 18)
+
+
+@pytest.mark.parametrize("name", sorted(RECORDED))
+def test_every_truncation_is_refused(name: str) -> None:
+    data, read = RECORDED[name], read_request if "req" in name else read_answer
+    for cut in range(0, len(data), max(1, len(data) // 60)):
+        with pytest.raises(MessageError):
+            read(data[:cut])
+    with pytest.raises(MessageError):
+        read(data + b"\x00")
+
+
+@given(st.sampled_from(sorted(RECORDED)), st.integers(0, 2000), st.integers(0, 255))
+def test_a_changed_byte_is_read_or_refused_and_nothing_else(name: str, at: int, value: int) -> None:
+    data = bytearray(RECORDED[name])
+    data[at % len(data)] = value
+    for read in (read_request, read_answer):
+        try:
+            read(bytes(data))
+        except MessageError:
+            continue
+
+
+@given(
+    st.binary(max_size=200).flatmap(lambda b: st.sampled_from([b, b"\x7e" + b, b"\x6b" + b, b"\x6a" + b, b"\x61" + b]))
+)
+def test_random_bytes_are_refused(data: bytes) -> None:
+    for read in (read_request, read_answer, read_ticket):
+        with pytest.raises(MessageError):
+            read(data)
+
+
+def test_deep_nesting_is_refused() -> None:
+    nested = b"\x30\x80" * 5000
+    with pytest.raises(MessageError):
+        read_answer(b"\x7e\x84" + len(nested).to_bytes(4, "big") + nested)
+
+
+def test_codes_are_shown_by_their_rfc_name() -> None:
+    assert ErrorCode.describe(24) == "KDC_ERR_PREAUTH_FAILED (24)"
+    assert ErrorCode.describe(99) == "error (99)"
