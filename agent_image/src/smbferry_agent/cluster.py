@@ -91,6 +91,10 @@ class CancelWatch:
         """Asked by the engine a few times a second."""
         return self._cancelled.is_set()
 
+    def wait(self, seconds: float) -> bool:
+        """Waits until the run must stop, for at most so long; returns whether it must."""
+        return self._cancelled.wait(seconds)
+
     def _terminate(self, _number: int, _frame: FrameType | None) -> None:
         self._cancelled.set()
 

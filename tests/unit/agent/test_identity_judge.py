@@ -1,0 +1,233 @@
+"""The judge of identities as a table: facts in; per condition status and reason out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.unit.agent.facts import (
+    KDC,
+    NOW,
+    PRINCIPAL,
+    SPEC,
+    account,
+    clock,
+    discovery,
+    identity,
+    keytab,
+    lookup,
+    refused,
+    silent,
+    worked,
+)
+
+from smbferry_agent.errors import AgentError
+from smbferry_agent.kerberos.facts import AttemptOutcome
+from smbferry_agent.preflight.findings import conditions, first_failure
+from smbferry_agent.preflight.identity_facts import IdentityFacts, Refusal
+from smbferry_agent.preflight.identity_judge import judge_identity
+from smbferry_agent.resolve import Lookup, Outcome
+from smbferry_api.conditions import IDENTITY_CHECKS
+from smbferry_api.reasons import CONFIG_MAP_NOT_FOUND, KEYTAB_UNREADABLE, SECRET_NOT_FOUND
+
+if TYPE_CHECKING:
+    from smbferry_agent.preflight.findings import Finding
+
+SRV = Lookup(f"_kerberos._tcp.{PRINCIPAL.split('@')[1]}", "SRV", Outcome.NO_NAME, (), ("10.0.0.53",))
+GONE = AgentError(SECRET_NOT_FOUND, "Secret 'keytab' was not found.")
+DNS, KDC_UP, TIME, KEYTAB, KVNO, TICKET = (t.value for t in IDENTITY_CHECKS)
+NOT = "CheckNotReached"
+
+CASES: list[tuple[str, IdentityFacts, dict[str, str], str]] = [
+    ("all is well", identity(), {}, ""),
+    ("names resolve", identity(discovery=discovery(lookup(Outcome.FOUND, "10.0.0.9"))), {DNS: "Resolved"}, ""),
+    (
+        "one of two names resolves",
+        identity(discovery=discovery(lookup(Outcome.NO_NAME), lookup(Outcome.FOUND, "10.0.0.9"))),
+        {DNS: "Resolved"},
+        "",
+    ),
+    (
+        "no SRV record",
+        IdentityFacts(identity().config, keytab(), discovery(SRV, kdcs=())),
+        {DNS: "SrvRecordMissing", KDC_UP: NOT, TIME: NOT, KVNO: NOT, TICKET: NOT},
+        "_kerberos._tcp.CORP.EXAMPLE.COM",
+    ),
+    (
+        "DNS is silent",
+        IdentityFacts(identity().config, keytab(), discovery(lookup(Outcome.TIMEOUT), kdcs=())),
+        {DNS: "DnsTimeout", KDC_UP: NOT, TIME: NOT, KVNO: NOT, TICKET: NOT},
+        "asked 10.0.0.53",
+    ),
+    (
+        "DNS is broken",
+        IdentityFacts(identity().config, keytab(), discovery(lookup(Outcome.FAILED), kdcs=())),
+        {DNS: "DnsFailed", KDC_UP: NOT, TIME: NOT, KVNO: NOT, TICKET: NOT},
+        "DNS server failed",
+    ),
+    (
+        "the KDC's name is unknown",
+        IdentityFacts(identity().config, keytab(), discovery(lookup(Outcome.NO_NAME), kdcs=())),
+        {DNS: "NameNotFound", KDC_UP: NOT, TIME: NOT, KVNO: NOT, TICKET: NOT},
+        "NXDOMAIN",
+    ),
+    (
+        "no kdc lines and no look-up",
+        IdentityFacts(identity().config, keytab(), discovery(kdcs=())),
+        {DNS: NOT, KDC_UP: "Krb5ConfigInvalid", TIME: NOT, KVNO: NOT, TICKET: NOT},
+        "no kdc for CORP.EXAMPLE.COM",
+    ),
+    (
+        "DNS leads to a refused address",
+        IdentityFacts(
+            identity().config,
+            keytab(),
+            discovery(lookup(Outcome.FOUND, "127.0.0.1"), kdcs=(), refused_=("dc1 is 127.0.0.1, a loopback address",)),
+        ),
+        {KDC_UP: "Krb5ConfigRefused", TIME: NOT, KVNO: NOT, TICKET: NOT},
+        "a loopback address",
+    ),
+    (
+        "nothing listens",
+        identity(silent(AttemptOutcome.REFUSED)),
+        {KDC_UP: "KdcRefused", TIME: NOT, KVNO: NOT, TICKET: NOT},
+        str(KDC),
+    ),
+    (
+        "one refuses, one is silent",
+        identity(silent(AttemptOutcome.REFUSED, AttemptOutcome.TIMEOUT)),
+        {KDC_UP: "KdcUnreachable", TIME: NOT, KVNO: NOT, TICKET: NOT},
+        "no answer in time",
+    ),
+    (
+        "another realm's KDC",
+        identity(account(ping_code=68)),
+        {KDC_UP: "WrongRealm", KVNO: NOT, TICKET: NOT},
+        "KDC_ERR_WRONG_REALM (68)",
+    ),
+    ("the clock is behind", identity(account(worked(), clock_=clock(360))), {TIME: "ClockSkew"}, "+360.000s"),
+    ("the clock is ahead", identity(account(worked(), clock_=clock(-360))), {TIME: "ClockSkew"}, "ahead of"),
+    ("at the tolerance's edge", identity(account(worked(), clock_=clock(300.003))), {}, ""),
+    ("a KDC that tells no time", identity(account(worked(), clock_=None)), {TIME: NOT}, ""),
+    (
+        "no Secret",
+        identity(account(), keytab=GONE),
+        {KEYTAB: "SecretNotFound", KVNO: NOT, TICKET: NOT},
+        "was not found",
+    ),
+    (
+        "a damaged keytab",
+        identity(account(), keytab=AgentError(KEYTAB_UNREADABLE, "cut short")),
+        {KEYTAB: "KeytabUnreadable", KVNO: NOT, TICKET: NOT},
+        "cut short",
+    ),
+    (
+        "another principal's keytab",
+        identity(account(), keytab=keytab(principal="else@CORP.EXAMPLE.COM")),
+        {KEYTAB: "PrincipalNotInKeytab", KVNO: NOT, TICKET: NOT},
+        "else@CORP.EXAMPLE.COM",
+    ),
+    (
+        "another case",
+        identity(account(), keytab=keytab(principal="SVC-src@CORP.EXAMPLE.COM")),
+        {KEYTAB: "PrincipalCaseMismatch", KVNO: NOT, TICKET: NOT},
+        "the keytab has SVC-src@CORP.EXAMPLE.COM",
+    ),
+    (
+        "RC4 alone",
+        identity(account(), keytab=keytab(enctype=23)),
+        {KEYTAB: "EnctypeRefused", KVNO: NOT, TICKET: NOT},
+        "arcfour-hmac",
+    ),
+    ("a stale key", identity(account(refused())), {KVNO: "KeytabStale", TICKET: "KeytabStale"}, "key version 3 "),
+    (
+        "a refused key, and no clock to judge by",
+        identity(account(refused(), clock_=None)),
+        {TIME: NOT, KVNO: "PreauthFailed", TICKET: "PreauthFailed"},
+        "",
+    ),
+    (
+        "an older key works",
+        identity(account(refused(4), worked(3)), keytab=keytab(4, 3)),
+        {KVNO: "KeytabAhead"},
+        "",
+    ),
+    ("another number", identity(account(worked(3, 9))), {KVNO: "KvnoNumberWrong"}, ""),
+    ("unknown account", identity(account(ping_code=6)), {KVNO: NOT, TICKET: "PrincipalUnknown"}, "(6)"),
+    ("disabled account", identity(account(ping_code=18)), {KVNO: NOT, TICKET: "AccountRevoked"}, "(18)"),
+    ("expired password", identity(account(ping_code=23)), {KVNO: NOT, TICKET: "PasswordExpired"}, "(23)"),
+    ("expired account", identity(account(ping_code=1)), {KVNO: NOT, TICKET: "AccountRevoked"}, "(1)"),
+    ("no common enctype", identity(account(ping_code=14)), {KVNO: NOT, TICKET: "EnctypeRefused"}, "aes256"),
+    ("an unheard-of error", identity(account(ping_code=99)), {KVNO: NOT, TICKET: "KdcError"}, "error (99)"),
+    ("disabled between the requests", identity(account(refused(code=18))), {KVNO: NOT, TICKET: "AccountRevoked"}, ""),
+    (
+        "the KDC goes away",
+        identity(account(refused(code=None, detail="Cannot contact any KDC"))),
+        {KVNO: NOT, TICKET: "KdcUnreachable"},
+        "Cannot contact",
+    ),
+    (
+        "a kept refusal",
+        identity(account(), kept=Refusal("KeytabStale", "Refused; not tried again.")),
+        {KVNO: "KeytabStale", TICKET: "KeytabStale"},
+        "not tried again",
+    ),
+    (
+        "no ConfigMap",
+        IdentityFacts(AgentError(CONFIG_MAP_NOT_FOUND, "no such map"), keytab()),
+        {DNS: NOT, KDC_UP: "ConfigMapNotFound", TIME: NOT, KVNO: NOT, TICKET: NOT},
+        "no such map",
+    ),
+]
+WELL = {
+    DNS: "Resolved",
+    KDC_UP: "Reachable",
+    TIME: "ClockInSync",
+    KEYTAB: "KeytabUsable",
+    KVNO: "KvnoMatches",
+    TICKET: "TicketIssued",
+}
+
+
+@pytest.mark.parametrize(("facts", "differs", "says"), [pytest.param(*case[1:], id=case[0]) for case in CASES])
+def test_each_set_of_facts_has_its_verdict(facts: IdentityFacts, differs: dict[str, str], says: str) -> None:
+    findings = judge_identity(SPEC, facts)
+    assert {f.type.value: f.reason.name for f in findings} == WELL | differs
+    assert any(says in f.message for f in findings)
+    for found in findings:
+        assert (found.reason.name == NOT) == (found.healthy is None)
+        assert not found.failed or found.reason.remedy, "what failed says what to do"
+
+
+def test_what_was_not_reached_names_the_check_that_failed() -> None:
+    findings = judge_identity(SPEC, identity(account(), keytab=GONE))
+    by_type = {f.type.value: f for f in findings}
+    assert by_type[TICKET].message == "Not checked, because KeytabValid failed: SecretNotFound."
+
+
+@pytest.mark.parametrize(
+    ("facts", "failure"),
+    [
+        (identity(), None),
+        (identity(account(refused(4), worked(3)), keytab=keytab(4, 3)), None),
+        (identity(account(worked(3, 9))), None),
+        (identity(account(refused())), "KeytabStale"),
+        (identity(account(worked(), clock_=clock(999))), "ClockSkew"),
+    ],
+)
+def test_a_key_version_that_differs_stands_in_nobodys_way_while_tickets_are_issued(
+    facts: IdentityFacts, failure: str | None
+) -> None:
+    found = first_failure(judge_identity(SPEC, facts))
+    assert (found.reason.name if found else None) == failure
+
+
+def test_conditions_end_with_the_remedy_and_carry_the_generation() -> None:
+    findings: tuple[Finding, ...] = judge_identity(SPEC, identity(account(refused())))
+    made = {c.type: c for c in conditions(findings, (), generation=7, now=NOW)}
+    assert made[KVNO].status == "True"
+    assert made[KVNO].message.endswith(
+        "Export a new keytab for the account and update the Secret; the check repeats by itself."
+    )
+    assert made[DNS].status == "True"
+    assert {c.observed_generation for c in made.values()} == {7}

@@ -1,0 +1,178 @@
+"""The judge of locations as a table."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.agent.facts import LOCATION, NAMES, SERVICE, location, lookup
+
+from smbferry_agent.engine_errors import convert
+from smbferry_agent.errors import AgentError
+from smbferry_agent.preflight.location_facts import LocationFacts, ServerNames, TicketRefusal
+from smbferry_agent.preflight.location_judge import judge_location
+from smbferry_agent.resolve import Lookup, Outcome
+from smbferry_api.conditions import LOCATION_CHECKS
+from smbferry_api.reasons import KEYTAB_STALE, SERVER_REFUSED, by_name
+from smbferry_engine import EngineError, errors
+
+DNS, TICKET, SERVER, ENCRYPTED, SHARE = (t.value for t in LOCATION_CHECKS)
+NOT = "CheckNotReached"
+WELL = {
+    DNS: "Resolved",
+    TICKET: "TicketIssued",
+    SERVER: "Reachable",
+    ENCRYPTED: "SessionEncrypted",
+    SHARE: "ShareOpened",
+}
+REST = {ENCRYPTED: NOT, SHARE: NOT}
+
+
+def refused_by(reason: errors.Reason) -> AgentError:
+    return convert(EngineError(reason, "expected this, found that"))
+
+
+def reverse(*names: str, outcome: Outcome = Outcome.FOUND) -> ServerNames:
+    ptr = Lookup("10.0.0.5", "PTR", outcome, names, ("10.0.0.53",))
+    return ServerNames(NAMES.lookup, NAMES.addresses, (), ptr)
+
+
+CASES: list[tuple[str, LocationFacts, dict[str, str], str]] = [
+    ("all is well", location(), {}, "AES-256-GCM"),
+    ("the reverse record agrees", location(names=reverse("FILES.corp.example.com")), {}, ""),
+    ("no reverse record", location(names=reverse(outcome=Outcome.NO_NAME)), {}, ""),
+    (
+        "another reverse record",
+        location(names=reverse("old.example.com")),
+        {DNS: "ReverseRecordWrong"},
+        "old.example.com",
+    ),
+    (
+        "an unknown name",
+        LocationFacts(ServerNames(lookup(Outcome.NO_NAME)), ticket=SERVICE),
+        {DNS: "NameNotFound", SERVER: NOT, **REST},
+        "NXDOMAIN",
+    ),
+    (
+        "silent DNS",
+        LocationFacts(ServerNames(lookup(Outcome.TIMEOUT)), ticket=SERVICE),
+        {DNS: "DnsTimeout", SERVER: NOT, **REST},
+        "10.0.0.53",
+    ),
+    (
+        "a name that leads to loopback",
+        LocationFacts(
+            ServerNames(lookup(Outcome.FOUND, "127.0.0.1"), (), ("127.0.0.1, a loopback address",)), ticket=SERVICE
+        ),
+        {DNS: "SpecInvalid", SERVER: NOT, **REST},
+        "a loopback address",
+    ),
+    (
+        "a stale identity",
+        location(ticket=None, share=None, identity=AgentError(KEYTAB_STALE, "Stale.")),
+        {TICKET: "KeytabStale", **REST},
+        "The identity svc-src has no ticket: Stale.",
+    ),
+    (
+        "a stale identity and a closed port",
+        location(
+            ticket=None,
+            share=AgentError(SERVER_REFUSED, "closed"),
+            connected=False,
+            identity=AgentError(KEYTAB_STALE, "Stale."),
+        ),
+        {TICKET: "KeytabStale", SERVER: "ServerRefused", **REST},
+        "closed",
+    ),
+    (
+        "no such service",
+        location(ticket=TicketRefusal(7, ""), share=None),
+        {TICKET: "ServicePrincipalUnknown", **REST},
+        "(7)",
+    ),
+    (
+        "no AES for the service",
+        location(ticket=TicketRefusal(14, ""), share=None),
+        {TICKET: "EnctypeRefused", **REST},
+        "(14)",
+    ),
+    ("another KDC error", location(ticket=TicketRefusal(60, ""), share=None), {TICKET: "KdcError", **REST}, "(60)"),
+    (
+        "the KDC is gone",
+        location(ticket=TicketRefusal(None, "no KDC"), share=None),
+        {TICKET: "KdcUnreachable", **REST},
+        "no KDC",
+    ),
+    (
+        "nothing listens",
+        location(share=refused_by(errors.SERVER_REFUSED)),
+        {SERVER: "ServerRefused", **REST},
+        "found that.",
+    ),
+    ("no answer", location(share=refused_by(errors.DEADLINE_EXCEEDED)), {SERVER: "DeadlineExceeded", **REST}, ""),
+    (
+        "an old server",
+        location(share=refused_by(errors.DIALECT_REFUSED)),
+        {ENCRYPTED: "DialectRefused", SHARE: NOT},
+        "",
+    ),
+    (
+        "no encryption",
+        location(share=refused_by(errors.ENCRYPTION_NOT_SUPPORTED)),
+        {ENCRYPTED: "EncryptionNotSupported", SHARE: NOT},
+        "",
+    ),
+    (
+        "another cipher",
+        location(share=refused_by(errors.CIPHER_NOT_OFFERED)),
+        {ENCRYPTED: "CipherNotOffered", SHARE: NOT},
+        "",
+    ),
+    (
+        "the server's key",
+        location(share=refused_by(errors.SERVER_KEY_MISMATCH)),
+        {ENCRYPTED: "ServerKeyMismatch", SHARE: NOT},
+        "",
+    ),
+    ("guest", location(share=refused_by(errors.GUEST_REFUSED)), {ENCRYPTED: "GuestRefused", SHARE: NOT}, ""),
+    ("plaintext", location(share=refused_by(errors.PLAINTEXT_REPLY)), {ENCRYPTED: "PlaintextReply", SHARE: NOT}, ""),
+    ("no such share", location(share=refused_by(errors.SHARE_NOT_FOUND)), {SHARE: "ShareNotFound"}, ""),
+    ("no such folder", location(share=refused_by(errors.PATH_NOT_FOUND)), {SHARE: "PathNotFound"}, ""),
+    ("denied", location(share=refused_by(errors.ACCESS_DENIED)), {SHARE: "AccessDenied"}, ""),
+    (
+        "a ticket that went missing",
+        location(share=refused_by(errors.TICKET_MISSING)),
+        {TICKET: "TicketMissing", SERVER: NOT, **REST},
+        "",
+    ),
+]
+
+
+@pytest.mark.parametrize(("facts", "differs", "says"), [pytest.param(*case[1:], id=case[0]) for case in CASES])
+def test_each_set_of_facts_has_its_verdict(facts: LocationFacts, differs: dict[str, str], says: str) -> None:
+    findings = judge_location(LOCATION, facts)
+    assert {f.type.value: f.reason.name for f in findings} == WELL | differs
+    assert any(says in f.message for f in findings)
+    for found in findings:
+        assert not found.failed or found.reason.remedy, "what failed says what to do"
+
+
+ENGINE_REASONS = [value for value in vars(errors).values() if isinstance(value, errors.Reason)]
+
+
+@pytest.mark.parametrize("reason", ENGINE_REASONS, ids=lambda r: r.name)
+def test_the_api_knows_every_reason_of_the_engine_with_the_same_class(reason: errors.Reason) -> None:
+    known = by_name(reason.name)
+    assert known is not None
+    assert known.failure is not None
+    assert known.failure.value == reason.failure_class.value
+    assert convert(EngineError(reason, "x")).reason is known
+
+
+@pytest.mark.parametrize("reason", list(errors.FileReason))
+def test_the_api_knows_every_reason_of_a_file(reason: errors.FileReason) -> None:
+    assert by_name(reason.value) is not None
+
+
+def test_a_word_that_the_api_does_not_know_is_a_bug_and_says_so() -> None:
+    error = convert(EngineError(errors.Reason("Nonesuch", errors.FailureClass.NETWORK, ""), "x"))
+    assert error.exit_code == 70
+    assert "Nonesuch" in error.message

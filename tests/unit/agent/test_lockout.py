@@ -1,0 +1,71 @@
+"""When a refused key may be tried again."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.unit.agent.facts import NOW, SPEC, account, identity, keytab, refused
+
+from smbferry_agent.preflight.findings import conditions
+from smbferry_agent.preflight.identity_judge import judge_identity
+from smbferry_agent.preflight.lockout import kept_refusal
+from smbferry_api.identity import KerberosIdentityStatus, KeytabStatus
+
+if TYPE_CHECKING:
+    from smbferry_agent.kerberos.keytab import Keytab
+
+OTHER_TIME = keytab(3).entries()[0].model_copy(update={"timestamp": NOW})
+
+
+def status(code: int = 24, generation: int = 1, **changed: Any) -> KerberosIdentityStatus:
+    findings = judge_identity(SPEC, identity(account(refused(code=code))))
+    values = {
+        "conditions": conditions(findings, (), generation=generation, now=NOW),
+        "keytab": KeytabStatus(entries=keytab(3).entries()),
+        "last_key_use_time": NOW,
+        **changed,
+    }
+    stored = KerberosIdentityStatus(**values).model_dump_json(by_alias=True)
+    return KerberosIdentityStatus.model_validate_json(stored)
+
+
+MINUTE = NOW + timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("previous", "keys", "now", "kept"),
+    [
+        pytest.param(status(), keytab(3), MINUTE, True, id="nothing changed"),
+        pytest.param(None, keytab(3), MINUTE, False, id="no status yet"),
+        pytest.param(status(), keytab(4), MINUTE, False, id="a new version"),
+        pytest.param(status(), keytab(3, 4), MINUTE, False, id="one more version"),
+        pytest.param(status(generation=0), keytab(3), MINUTE, False, id="the spec changed"),
+        pytest.param(status(), keytab(3), NOW + timedelta(hours=1), False, id="the interval is over"),
+        pytest.param(status(code=18), keytab(3), MINUTE, False, id="the account was disabled, no key was refused"),
+        pytest.param(status(code=6), keytab(3), MINUTE, False, id="the account was unknown"),
+        pytest.param(status(last_key_use_time=None), keytab(3), MINUTE, False, id="no key was tried"),
+        pytest.param(
+            status(keytab=KeytabStatus(entries=(OTHER_TIME,))),
+            keytab(3),
+            MINUTE,
+            False,
+            id="the same version, made anew",
+        ),
+    ],
+)
+def test_a_refused_key_is_tried_again_only_when_something_changed(
+    previous: KerberosIdentityStatus | None, keys: Keytab, now: datetime, kept: bool
+) -> None:
+    assert (kept_refusal(SPEC, 1, keys, previous, now) is not None) is kept
+
+
+def test_the_note_is_not_added_twice_and_the_remedy_stays_at_the_end() -> None:
+    first = kept_refusal(SPEC, 1, keytab(3), status(), MINUTE)
+    assert first is not None
+    assert first.message.count("not tried again before 2026-11-21T13:00:00Z") == 1
+    findings = judge_identity(SPEC, identity(account(), kept=first))
+    again = status(conditions=conditions(findings, (), generation=1, now=MINUTE))
+    second = kept_refusal(SPEC, 1, keytab(3), again, MINUTE)
+    assert second == first

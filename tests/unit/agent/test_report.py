@@ -1,0 +1,251 @@
+"""What a run reports, when it is written, and that an API server that is away holds nothing up."""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smbferry_agent.errors import AgentError
+from smbferry_agent.report import words
+from smbferry_agent.report.api_client import ObjectNotFoundError
+from smbferry_agent.report.run_report import RunReport
+from smbferry_agent.report.sinks import FileSink, status_fields
+from smbferry_agent.report.throttle import Throttle
+from smbferry_agent.report.writer import BackgroundWriter
+from smbferry_api.reasons import API_SERVER_UNREACHABLE, DESTINATION_FULL
+from smbferry_api.run_status import MAX_LISTED_FAILURES, ByteCounters, Counters, ItemCounters
+from smbferry_engine import Counters as EngineCounters
+from smbferry_engine import Evidence, FileFailure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (312 * MIB, "312.0 MiB"),
+        (1024 * 1024 - 1, "1.0 MiB"),
+        (5 << 40, "5.0 TiB"),
+        (1 << 70, "1048576.0 PiB"),
+    ],
+)
+def test_sizes(count: int, text: str) -> None:
+    assert words.size(count) == text
+
+
+@pytest.mark.parametrize(("speed", "text"), [(210 * MIB, "210 MiB/s"), (4.2 * MIB, "4.2 MiB/s"), (12, "12 B/s")])
+def test_rates(speed: float, text: str) -> None:
+    assert words.rate(speed) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0.0s"), (12.34, "12.3s"), (60, "1m00s"), (200, "3m20s"), (3900, "1h05m"), (90000, "25h00m")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert words.duration(seconds) == text
+
+
+def counters(files: tuple[int, int], octets: tuple[int, int]) -> Counters:
+    return Counters(
+        files=ItemCounters(transferred=files[0], to_transfer=files[1]),
+        bytes=ByteCounters(transferred=octets[0], to_transfer=octets[1]),
+        bytes_per_second=210 * MIB,
+    )
+
+
+@pytest.mark.parametrize(
+    ("given_", "ended", "percent"),
+    [
+        (counters((1234, 2003), (312 * MIB, 512 * MIB)), False, "60%"),
+        (counters((2003, 2003), (512 * MIB, 512 * MIB)), False, "99%"),
+        (counters((2003, 2003), (512 * MIB, 512 * MIB)), True, "100%"),
+        (counters((5, 10), (0, 0)), False, "50%"),
+        (counters((0, 0), (0, 0)), False, "0%"),
+        (counters((0, 0), (0, 0)), True, "100%"),
+        (counters((9, 10), (90, 100)), True, "90%"),
+    ],
+)
+def test_percent_is_a_hundred_only_at_the_end(given_: Counters, ended: bool, percent: str) -> None:
+    assert words.progress(given_, ended=ended).percent == percent
+
+
+def test_progress_reads_at_a_glance() -> None:
+    shown = words.progress(counters((1234, 2003), (312 * MIB, 512 * MIB)))
+    assert (shown.files, shown.bytes, shown.rate) == ("1,234/2,003", "312.0 MiB/512.0 MiB", "210 MiB/s")
+
+
+@given(st.integers(0, 1 << 62), st.integers(0, 1 << 62))
+def test_percent_stays_within_its_bounds(done: int, total: int) -> None:
+    assert 0 <= int(words.progress(counters((0, 0), (done, total)), ended=True).percent[:-1]) <= 100
+
+
+# --- The report ------------------------------------------------------------------------------------------------------
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 21, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def test_phases_have_their_duration_and_fail_with_the_run() -> None:
+    clock = Clock()
+    report = RunReport(now=clock)
+    report.phase("preflight", "Running")
+    clock.now += timedelta(seconds=1.5)
+    report.phase("preflight", "Succeeded")
+    report.phase("transfer", "Running")
+    clock.now += timedelta(seconds=100)
+    report.failed(AgentError(DESTINATION_FULL, "No space."))
+    status = status_fields(report.status())
+    assert status["phases"]["preflight"] == {
+        "state": "Succeeded",
+        "startTime": "2026-11-21T00:00:00Z",
+        "duration": "1.5s",
+    }
+    assert status["phases"]["transfer"]["state"] == "Failed"
+    assert status["phases"]["transfer"]["duration"] == "1m40s"
+    assert status["failure"] == {
+        "class": "DestinationFull",
+        "reason": "DestinationFull",
+        "message": "No space.",
+        "remedy": DESTINATION_FULL.remedy,
+    }
+
+
+def test_the_first_failures_are_listed_and_all_are_counted() -> None:
+    report = RunReport()
+    engine = EngineCounters()
+    for number in range(50):
+        engine.files.failed += 1
+        report.failure(FileFailure(f"/{'x' * 5000}{number}", "Transfer", "AccessDenied", "m" * 5000))
+    report.progress(engine)
+    status = status_fields(report.status())
+    assert len(status["failures"]) == MAX_LISTED_FAILURES
+    assert status["counters"]["files"]["failed"] == 50
+
+
+def test_evidence_of_tickets_and_of_the_session_is_one() -> None:
+    report = RunReport()
+    report.tickets("source", principal="p@R", kvno=3, ticket_enctype="aes256-cts-hmac-sha1-96")
+    report.security("source", Evidence("p@R", "3.1.1", "AES-256-GCM", "AES-GMAC", "s", True, 1, 1))
+    assert status_fields(report.status())["security"] == {
+        "source": {
+            "principal": "p@R",
+            "kvno": 3,
+            "ticketEnctype": "aes256-cts-hmac-sha1-96",
+            "dialect": "3.1.1",
+            "cipher": "AES-256-GCM",
+            "signing": "AES-GMAC",
+        }
+    }
+
+
+def test_a_usual_status_fits_two_kibibytes_and_leaves_the_operators_fields_alone() -> None:
+    report = RunReport()
+    for phase in ("preflight", "prepare", "transfer", "verify", "delete"):
+        report.phase(phase, "Running")
+        report.phase(phase, "Succeeded")
+    for side in ("source", "destination"):
+        report.tickets(
+            side, principal="svc-long-name@CORP.EXAMPLE.COM", kvno=3, ticket_enctype="aes256-cts-hmac-sha1-96"
+        )
+    report.progress(EngineCounters(bytes_per_second=10**9, eta_seconds=100.0))
+    status = status_fields(report.status())
+    assert len(json.dumps(status)) < 2048
+    assert set(status) <= {"phases", "counters", "progress", "security", "failures", "failure"}
+
+
+# --- When it is written ----------------------------------------------------------------------------------------------
+
+
+def test_writes_are_three_seconds_apart_but_for_what_is_urgent() -> None:
+    throttle = Throttle()
+    assert throttle.wait(10, urgent=False) == 0
+    throttle.written(10)
+    assert throttle.wait(11, urgent=False) == 2
+    assert throttle.wait(11, urgent=True) == 0
+    assert throttle.wait(13, urgent=False) == 0
+
+
+def test_after_failures_the_pauses_grow_to_a_minute_and_a_success_ends_them() -> None:
+    throttle, now, pauses = Throttle(), 0.0, []
+    for _ in range(7):
+        throttle.failed(now)
+        pauses.append(throttle.wait(now, urgent=True))
+        now += pauses[-1]
+    assert pauses == [3, 6, 12, 24, 48, 60, 60]
+    throttle.written(now)
+    assert throttle.wait(now, urgent=True) == 0
+    throttle.failed(now)
+    assert throttle.wait(now, urgent=True) == 3
+
+
+class Sink:
+    """Fails as often as it is told to, then keeps what it is given."""
+
+    def __init__(self, failures: int = 0, error: Exception | None = None) -> None:
+        self.failures = failures
+        self.error = error or AgentError(API_SERVER_UNREACHABLE, "away")
+        self.written: list[dict[str, Any]] = []
+        self.called = threading.Event()
+
+    def write(self, status: dict[str, Any]) -> None:
+        self.called.set()
+        if self.failures:
+            self.failures -= 1
+            raise self.error
+        self.written.append(status)
+
+
+class NoPause(Throttle):
+    def wait(self, now: float, *, urgent: bool) -> float:
+        return 0.0
+
+
+def test_leaving_the_writer_flushes_the_newest_status() -> None:
+    sink, count = Sink(), iter(range(100))
+    with BackgroundWriter(sink, lambda: {"n": next(count)}, Throttle(interval=3600)) as writer:
+        writer.notify(urgent=True)
+        assert sink.called.wait(5)
+        writer.notify(urgent=False)
+        writer.notify(urgent=False)
+    assert sink.written[0] == {"n": 0}
+    assert sink.written[-1] == {"n": 2}
+
+
+def test_an_api_server_that_comes_back_gets_the_newest_status() -> None:
+    sink = Sink(failures=3)
+    with BackgroundWriter(sink, lambda: {"n": 1}, NoPause()) as writer:
+        writer.notify(urgent=True)
+    assert sink.written == [{"n": 1}]
+
+
+def test_a_run_that_is_gone_is_no_reason_to_try_on() -> None:
+    sink = Sink(failures=1, error=ObjectNotFoundError("gone"))
+    with BackgroundWriter(sink, lambda: {"n": 1}, NoPause()) as writer:
+        writer.notify(urgent=True)
+    assert sink.written == []
+
+
+def test_a_file_sink_replaces_the_file_whole(tmp_path: Path) -> None:
+    sink = FileSink(tmp_path / "status.json")
+    sink.write({"a": 1})
+    sink.write({"b": "ü"})
+    assert json.loads((tmp_path / "status.json").read_text()) == {"b": "ü"}
+    assert [p.name for p in tmp_path.iterdir()] == ["status.json"]
