@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from smbferry_operator.cache import TAG_QUEUED, TAG_WRITER, Cache, key_of
 from smbferry_operator.cluster.apply import Applier
-from smbferry_operator.cluster.errors import RefusedError
+from smbferry_operator.cluster.errors import RefusedError, TerminatingError
 from smbferry_operator.cluster.observe import Observer, claim_of
 from smbferry_operator.decide.decision import Decision
 from smbferry_operator.decide.identity import decide_identity
@@ -51,6 +51,8 @@ class Reconciler:
         """
         try:
             return await self._round(key, None)
+        except TerminatingError:
+            return None
         except RefusedError as error:
             logger.warning("%s: %s", key, error)
             return await self._round(key, Refusal(error.what, error.message, error.permanent))

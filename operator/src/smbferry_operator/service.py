@@ -31,10 +31,10 @@ class Service:
         self._settings = settings
         self._cluster = cluster
         self._cache = Cache()
-        applier = Applier(cluster, self._cache, utc_now, settings.instance)
+        self._news = News(self._cache, self._enqueue)
+        applier = Applier(cluster, self._news.seen, utc_now, settings.instance)
         reconciler = Reconciler(self._cache, applier, settings.agent)
         self._workers = Workers(reconciler.reconcile, settings.workers)
-        self._news = News(self._cache, self._workers.add)
         self._resync: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -49,6 +49,9 @@ class Service:
         if self._resync is not None:
             self._resync.cancel()
         await self._workers.stop(STOP_GRACE)
+
+    def _enqueue(self, key: Key) -> None:
+        self._workers.add(key)
 
     def seen(self, kind: Kind, body: Manifest, *, deleted: bool) -> None:
         """Takes in a watch event."""

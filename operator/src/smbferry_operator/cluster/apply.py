@@ -4,9 +4,8 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from smbferry_operator.cache import Cache
 from smbferry_operator.cluster.client import Cluster
-from smbferry_operator.cluster.errors import ClusterError, ConflictError, NotFoundError
+from smbferry_operator.cluster.errors import ClusterError, ConflictError, NotFoundError, TerminatingError
 from smbferry_operator.cluster.events import build_event
 from smbferry_operator.decide.decision import Decision, Event
 from smbferry_operator.model import Key, Kind, Manifest, Meta
@@ -15,11 +14,13 @@ logger = logging.getLogger(__name__)
 
 
 class Applier:
-    """Writes to the cluster, and what comes back into the cache, so that the next decision sees it."""
+    """Writes to the cluster; what comes back is news at once, so that the next decision sees it."""
 
-    def __init__(self, cluster: Cluster, cache: Cache, clock: Callable[[], datetime], instance: str) -> None:
+    def __init__(
+        self, cluster: Cluster, seen: Callable[[Kind, Manifest], None], clock: Callable[[], datetime], instance: str
+    ) -> None:
         self._cluster = cluster
-        self._cache = cache
+        self._seen = seen
         self._clock = clock
         self._instance = instance
 
@@ -48,7 +49,7 @@ class Applier:
             logger.info("%s %s exists already", body["kind"], body["metadata"]["name"])
             return
         if body["kind"] in set(Kind):
-            self._cache.put(Kind(body["kind"]), created)
+            self._seen(Kind(body["kind"]), created)
 
     async def _write_status(self, key: Key, about: Meta, status: Manifest) -> bool:
         """Whether the object is still there."""
@@ -56,7 +57,7 @@ class Applier:
             written = await self._cluster.apply_status(key, about.uid, status)
         except (NotFoundError, ConflictError):
             return False
-        self._cache.put(key.kind, written)
+        self._seen(key.kind, written)
         return True
 
     async def _post(self, key: Key, about: Meta, event: Event) -> None:
@@ -64,5 +65,7 @@ class Applier:
         logger.info("%s: %s: %s", key, event.reason, event.message)
         try:
             await self._cluster.create(build_event(key, about, event, self._clock(), self._instance))
+        except TerminatingError:
+            return
         except ClusterError as error:
             logger.warning("%s: its Event could not be posted: %s", key, error)

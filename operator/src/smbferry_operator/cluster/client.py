@@ -22,6 +22,7 @@ from smbferry_operator.cluster.errors import (
     ConflictError,
     NotFoundError,
     RefusedError,
+    TerminatingError,
     UnavailableError,
 )
 from smbferry_operator.model import Key, Kind, Manifest
@@ -35,6 +36,7 @@ PAGE: Final = 500
 APPLY: Final = "application/apply-patch+yaml"
 JSON: Final = "application/json"
 
+FORBIDDEN: Final = 403
 NOT_FOUND: Final = 404
 CONFLICT: Final = 409
 
@@ -199,7 +201,9 @@ def _converted(error: ApiException, what: str) -> ClusterError:
         return ConflictError(f"{what}: {message}")
     if error.status in {400, 422}:
         return RefusedError(what, message, permanent=True)
-    if error.status in {401, 403}:
+    if error.status == FORBIDDEN and "NamespaceTerminating" in (error.body or ""):
+        return TerminatingError(f"{what}: {message}")
+    if error.status in {401, FORBIDDEN}:
         return RefusedError(what, message, permanent=False)
     return UnavailableError(f"{what}: the API server answered {error.status}: {message}")
 

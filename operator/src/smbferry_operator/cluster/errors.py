@@ -16,6 +16,10 @@ class NotFoundError(ClusterError):
     """The object, or the kind itself, is not there."""
 
 
+class TerminatingError(ClusterError):
+    """The namespace is being deleted: there is nothing left to do in it."""
+
+
 class ConflictError(ClusterError):
     """The object exists already, or is not the one that was meant."""
 

@@ -1,0 +1,210 @@
+"""Whole rounds against a cluster in memory: what one decision writes, the next one sees."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any, cast
+
+from tests.unit.operator.builders import (
+    IDENTITY_GOOD,
+    LOCATION_GOOD,
+    NOW,
+    SETTINGS,
+    checks,
+    identity_body,
+    location_body,
+    ready,
+    run_body,
+    task_body,
+)
+
+from smbferry_api.fields import format_time
+from smbferry_operator.cache import Cache
+from smbferry_operator.cluster.apply import Applier
+from smbferry_operator.cluster.client import Cluster
+from smbferry_operator.cluster.errors import ConflictError, RefusedError, TerminatingError, UnavailableError
+from smbferry_operator.model import Key, Kind, Manifest
+from smbferry_operator.reconcile import News, Reconciler
+
+TASK = Key(Kind.TASK, "team", "nightly")
+
+
+class Memory:
+    """As much of an API server as the applier speaks to."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], Manifest] = {}
+        self.version = 100
+        self.refuse: dict[str, Exception] = {}
+
+    async def create(self, body: Manifest) -> Manifest:
+        await asyncio.sleep(0)
+        if body["kind"] in self.refuse:
+            raise self.refuse[body["kind"]]
+        key = (body["kind"], body["metadata"]["name"])
+        if key in self.objects:
+            raise ConflictError("exists")
+        self.objects[key] = self._stamped(body)
+        return self.objects[key]
+
+    async def apply(self, body: Manifest) -> Manifest:
+        await asyncio.sleep(0)
+        self.objects[body["kind"], body["metadata"]["name"]] = body
+        return body
+
+    async def apply_status(self, key: Key, uid: str, status: Manifest) -> Manifest:
+        await asyncio.sleep(0)
+        body = self._stamped(self.objects[key.kind.value, key.name]) | {"status": status}
+        assert body["metadata"]["uid"] == uid
+        self.objects[key.kind.value, key.name] = body
+        return body
+
+    async def delete(self, key: Key) -> None:
+        await asyncio.sleep(0)
+        self.objects.pop((key.kind.value, key.name), None)
+
+    def _stamped(self, body: Manifest) -> Manifest:
+        self.version += 1
+        meta = {"uid": f"uid-{body['metadata']['name']}", "creationTimestamp": format_time(NOW), **body["metadata"]}
+        return {**body, "metadata": {**meta, "resourceVersion": str(self.version)}}
+
+    def of(self, kind: str) -> list[Manifest]:
+        return [body for (k, _), body in self.objects.items() if k == kind]
+
+
+class World:
+    """A reconciler with all that it needs."""
+
+    def __init__(self, *bodies: tuple[Kind, Manifest]) -> None:
+        self.memory = Memory()
+        self.cache = Cache()
+        self.queued: list[Key] = []
+        news = News(self.cache, self.queued.append)
+        applier = Applier(cast(Cluster, self.memory), news.seen, lambda: NOW, "test")
+        self.reconciler = Reconciler(self.cache, applier, SETTINGS, lambda: NOW)
+        for kind, body in bodies:
+            self.memory.objects[kind.value, body["metadata"]["name"]] = body
+            self.cache.put(kind, body)
+
+    def settle(self, *keys: Key) -> None:
+        """Works until nothing is queued."""
+
+        async def work() -> None:
+            self.queued += keys
+            for _ in range(50):
+                if not self.queued:
+                    return
+                await self.reconciler.reconcile(self.queued.pop(0))
+            raise AssertionError(f"never settles: {self.queued}")
+
+        asyncio.run(work())
+
+    def at_once(self, *keys: Key) -> None:
+        """All of them at the same time."""
+
+        async def work() -> None:
+            await asyncio.gather(*(self.reconciler.reconcile(key) for key in keys))
+
+        asyncio.run(work())
+
+
+def good(states: dict[str, str], **more: Any) -> dict[str, Any]:
+    soon = NOW + timedelta(hours=1)
+    return {"conditions": [*checks(states), ready()], "nextCheckTime": format_time(soon), **more}
+
+
+def settled() -> list[tuple[Kind, Manifest]]:
+    return [
+        (Kind.IDENTITY, identity_body(status=good(IDENTITY_GOOD))),
+        (Kind.LOCATION, location_body("src", good(LOCATION_GOOD, identityGeneration=1))),
+        (Kind.LOCATION, location_body("dst", good(LOCATION_GOOD, identityGeneration=1))),
+    ]
+
+
+def test_a_task_leads_to_a_run_and_the_run_to_a_job_and_both_stand_in_the_status() -> None:
+    world = World(*settled(), (Kind.TASK, task_body()))
+    world.settle(TASK)
+
+    (run,), (job,) = world.memory.of("TransferRun"), world.memory.of("Job")
+    assert job["metadata"]["ownerReferences"][0]["uid"] == run["metadata"]["uid"]
+    assert run["status"]["state"] == "Launching"
+    assert run["status"]["jobRef"] == job["metadata"]["name"]
+    assert world.memory.objects["TransferTask", "nightly"]["status"]["activeRun"] == run["metadata"]["name"]
+    assert [e["reason"] for e in world.memory.of("Event")].count("RunStarted") == 1
+
+
+def test_an_identity_leads_to_a_check_with_an_account_of_its_own() -> None:
+    world = World((Kind.IDENTITY, identity_body()))
+    world.settle(Key(Kind.IDENTITY, "team", "svc"))
+
+    assert {kind for kind, _ in world.memory.objects} == {
+        "KerberosIdentity",
+        "ServiceAccount",
+        "Role",
+        "RoleBinding",
+        "Job",
+    }
+
+
+def test_of_two_runs_to_one_destination_that_are_decided_at_once_one_waits() -> None:
+    world = World(*settled(), (Kind.RUN, run_body("one")), (Kind.RUN, run_body("two")))
+    world.at_once(Key(Kind.RUN, "team", "one"), Key(Kind.RUN, "team", "two"))
+
+    states = sorted(body["status"]["state"] for body in world.memory.of("TransferRun"))
+    assert states == ["Launching", "Queued"]
+    assert len(world.memory.of("Job")) == 1
+
+
+def test_a_launch_whose_outcome_is_unknown_keeps_its_claim() -> None:
+    world = World(*settled(), (Kind.RUN, run_body("one")), (Kind.RUN, run_body("two")))
+    world.memory.refuse["Job"] = UnavailableError("timed out")
+    one, two = Key(Kind.RUN, "team", "one"), Key(Kind.RUN, "team", "two")
+
+    async def scenario() -> None:
+        try:
+            await world.reconciler.reconcile(one)
+        except UnavailableError:
+            world.memory.refuse.clear()
+        await world.reconciler.reconcile(two)
+        await world.reconciler.reconcile(one)
+
+    asyncio.run(scenario())
+
+    states = {b["metadata"]["name"]: b["status"]["state"] for b in world.memory.of("TransferRun")}
+    assert states == {"one": "Launching", "two": "Queued"}
+
+
+def test_a_job_that_kubernetes_refuses_ends_the_run_with_its_words() -> None:
+    world = World(*settled(), (Kind.RUN, run_body("one")))
+    world.memory.refuse["Job"] = RefusedError("Job", "tolerations[0]: invalid", permanent=True)
+    world.settle(Key(Kind.RUN, "team", "one"))
+
+    status = world.memory.objects["TransferRun", "one"]["status"]
+    assert (status["state"], status["failure"]["reason"]) == ("Failed", "SpecInvalid")
+    assert "tolerations[0]: invalid" in status["failure"]["message"]
+
+
+def test_in_a_namespace_that_is_being_deleted_nothing_is_repeated() -> None:
+    world = World(*settled(), (Kind.TASK, task_body()))
+    world.memory.refuse["TransferRun"] = TerminatingError("terminating")
+    world.settle(TASK)
+
+    assert world.memory.of("TransferRun") == []
+
+
+def test_an_invalid_spec_is_said_once() -> None:
+    body = task_body(schedule={"cron": "every night at two"})
+    world = World(*settled(), (Kind.TASK, body))
+    world.settle(TASK)
+    first = world.memory.objects["TransferTask", "nightly"]
+    world.settle(TASK)
+
+    assert first["status"]["conditions"][0]["reason"] == "SpecInvalid"
+    assert "expected five fields" in first["status"]["conditions"][0]["message"]
+    assert world.memory.objects["TransferTask", "nightly"] is first
+
+
+def test_what_is_gone_is_let_be() -> None:
+    world = World()
+    world.settle(TASK)
+
+    assert world.memory.objects == {}
