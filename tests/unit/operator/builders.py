@@ -58,9 +58,15 @@ LOCATION_GOOD = {
 }
 
 
-def checks(states: dict[str, str], *, generation: int = 1, **reasons: tuple[str, str]) -> list[dict[str, Any]]:
-    """The agent's conditions; a reason is given as Type=(status, reason)."""
-    found = {type_: (status, "Fine") for type_, status in states.items()} | reasons
+def checks(
+    states: dict[str, str],
+    but: dict[str, tuple[str, str]] | None = None,
+    *,
+    generation: int = 1,
+    **reasons: tuple[str, str],
+) -> list[dict[str, Any]]:
+    """The agent's conditions; what differs is given as Type=(status, reason), or by a dictionary."""
+    found = {type_: (status, "Fine") for type_, status in states.items()} | (but or {}) | reasons
     return [condition(type_, status, reason, generation=generation) for type_, (status, reason) in found.items()]
 
 

@@ -162,7 +162,7 @@ def test_ready_sums_up_what_the_agent_found(
     reported: dict[str, tuple[str, str]], expected: tuple[str, str], stalled: tuple[str, str] | None
 ) -> None:
     job = check_job(complete=True, finished_at=ago(seconds=10))
-    seen = IdentityObservation(identity(status=status(*checks(IDENTITY_GOOD, **reported), last=0.2)), (job,))
+    seen = IdentityObservation(identity(status=status(*checks(IDENTITY_GOOD, reported), last=0.2)), (job,))
 
     decision = decide_identity(seen, NOW, SETTINGS)
 
@@ -197,7 +197,8 @@ def test_a_repeated_check_changes_nothing_until_it_ends() -> None:
     )
 
     assert decision.events == before.events == ()
-    assert decision.create == decision.delete == ()
+    assert not decision.create
+    assert not decision.delete
     assert decision.status is None or found(decision.status.conditions, "Ready") == ("True", "ChecksPassed")
     assert decision.status is None or found(decision.status.conditions, "Reconciling") is None
 

@@ -171,7 +171,8 @@ def test_the_state_follows_the_agents_phases(phases: dict[str, str], state: str)
     )
 
     assert state_of(decision)[0] == state
-    assert decision.create == decision.delete == ()
+    assert not decision.create
+    assert not decision.delete
 
 
 ENDED = {"finished_at": ago(seconds=30)}
@@ -272,7 +273,9 @@ def test_an_ended_run_is_never_touched_again() -> None:
     decision = decide_run(seen(over, claims=(claim(),)), NOW, SETTINGS)
 
     assert decision.status is None
-    assert decision.create == decision.delete == decision.events == ()
+    assert not decision.create
+    assert not decision.delete
+    assert not decision.events
 
 
 def test_a_job_that_was_deleted_is_made_anew_under_another_name() -> None:
@@ -330,6 +333,16 @@ def test_a_retry_says_which_and_why() -> None:
     assert state_of(decision) == ("Launching", "Retrying")
     assert decision.status is not None
     assert "Attempt 1 of 7 failed (ConnectionLost: reset)" in decision.status.conditions[0].message
+
+
+@pytest.mark.parametrize("code", [0, 3, 11, 70])
+def test_an_end_that_is_not_retried_is_not_called_a_retry(code: int) -> None:
+    left = pod(phase="Failed", exit_code=code)
+
+    decision = decide_run(seen(run(status=RUNNING), jobs=(transfer_job(active=1),), pods=(left,)), NOW, SETTINGS)
+
+    assert decision.status is None
+    assert decision.requeue_after == timedelta(seconds=2)
 
 
 def test_a_pod_that_can_not_start_is_said_and_given_up_in_the_end() -> None:

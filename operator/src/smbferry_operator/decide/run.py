@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from smbferry_api.conditions import Condition, ConditionType, find
+from smbferry_api.exit_codes import ExitCode
 from smbferry_api.reasons import (
     AGENT_LOST,
     AGENT_NOT_SCHEDULED,
@@ -31,7 +32,7 @@ from smbferry_operator.decide.access import build_access
 from smbferry_operator.decide.agent_end import last_ended, stuck, termination
 from smbferry_operator.decide.decision import Decision, Event, OwnedStatus
 from smbferry_operator.decide.destination import Destination
-from smbferry_operator.decide.jobs import MAX_ATTEMPTS, build_transfer_job, transfer_job_name
+from smbferry_operator.decide.jobs import FINAL_EXIT_CODES, MAX_ATTEMPTS, build_transfer_job, transfer_job_name
 from smbferry_operator.decide.naming import ANNOTATION_ATTEMPTS_BEFORE
 from smbferry_operator.decide.observation import Claim, RunObservation
 from smbferry_operator.decide.resolve import Obstacle, overlap_obstacle, readiness_obstacle, resolve
@@ -42,6 +43,7 @@ from smbferry_operator.decide.text import format_duration
 from smbferry_operator.model import Job, Key, Kind, Run
 
 RUN_TYPES: Final = (ConditionType.SUCCEEDED, ConditionType.RECONCILING, ConditionType.STALLED)
+ENDS_THE_JOB: Final = frozenset({ExitCode.DONE, *FINAL_EXIT_CODES})
 REPORT_GRACE: Final = timedelta(seconds=3)  # Job and status come by separate watches
 TASK_GRACE: Final = timedelta(minutes=1)
 POLL_QUEUE: Final = timedelta(seconds=30)
@@ -208,6 +210,8 @@ def _under_way(seen: RunObservation, job: Job, now: datetime, settings: AgentSet
         return _standing(seen, RunState.LAUNCHING, AGENT_NOT_SCHEDULED, message, now, requeue_after=POLL_START, **facts)
     at_work = any(p.phase == "Running" and p.job == job.meta.name for p in seen.pods)
     if not at_work and (last := last_ended(job, seen.pods)):
+        if last.exit_code in ENDS_THE_JOB:  # which the Job controller is about to say
+            return Decision(requeue_after=POLL_END)
         left = termination(last)
         why = f"{left.reason}: {left.message}" if left else f"exit code {last.exit_code}"
         message = f"Attempt {attempts_so_far(seen, job)} of {MAX_ATTEMPTS} failed ({why}); the next starts by itself."
