@@ -46,7 +46,7 @@ verify: $(VENV)/.done ## generated files, lint, types, layers
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/mypy lab/smblab $(wildcard lab/*.py) tests
 	@PYTHONPATH=crds/src:operator/src:agent_image/src:cli/src $(VENV)/bin/lint-imports --no-cache
-	@if command -v shellcheck >/dev/null; then git ls-files '*.sh' .ci/run | xargs shellcheck; else echo 'shellcheck is not installed: shell files not checked'; fi
+	@if command -v shellcheck >/dev/null; then git ls-files '*.sh' .ci/run lab/domain/entry lab/domain/ready lab/docker/runc-without-sys-resource | xargs shellcheck; else echo 'shellcheck is not installed: shell files not checked'; fi
 
 generate: $(VENV)/.done ## write the generated files again
 	@PYTHONPATH=crds/src $(PY) -m smbferry_api.crd $(CRD_DIRS)

@@ -182,7 +182,6 @@ def store_keytab(demo: Demo, user: str, keytab: bytes) -> None:
 
 def apply_examples(demo: Demo, domain: Domain) -> None:
     """A fresh namespace under Pod Security restricted, two keytabs, and examples/ as they stand."""
-    demo.run("kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=true")
     demo.run("kubectl", "create", "namespace", NAMESPACE)
     demo.run("kubectl", "label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
     for user in USERS:
@@ -277,6 +276,11 @@ def kvno_story(demo: Demo, domain: Domain, last_run: str) -> None:
     watch_run(demo, other_than=last_run)
 
 
+def forget_earlier(demo: Demo) -> None:
+    """The namespace of an earlier demo goes first: its task would copy as soon as the destination is emptied."""
+    demo.run("kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=true")
+
+
 def show(demo: Demo, domain: Domain) -> None:
     """All steps."""
     with demo.step("images", "Operator and agent images"):
@@ -286,6 +290,7 @@ def show(demo: Demo, domain: Domain) -> None:
             raise DemoError("the images could not be built; see above")
         subprocess.run([LAB, "load", "smbferry-operator:dev", "smbferry-agent:dev"], cwd=ROOT, check=True)
     with demo.step("seed", "2,000 small files, odd names and one file of 512 MiB on the source share"):
+        forget_earlier(demo)
         source, destination = seed(domain)
         teach_dns(demo, domain)
     with demo.step("install", "The chart, by Helm"):

@@ -18,7 +18,7 @@ def test_a_stale_keytab_is_named_blocks_runs_and_clears_by_itself(scene: Scene) 
 
     stale = scene.kube.wait("kid", READER, "stale", is_("KvnoMismatch", "True", "KeytabStale"), timeout=60)
     message = condition(stale, "KvnoMismatch")["message"]
-    assert f"kvno {old}" in message, message
+    assert f"key version {old} " in message, message
     assert "Export a new keytab" in message
     scene.kube.wait("kid", READER, "not ready", is_("Ready", "False", "KeytabStale"), timeout=30)
     scene.kube.wait("smbloc", SOURCE, "not ready", is_("Ready", "False", "IdentityNotReady"), timeout=30)
