@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -195,6 +196,23 @@ def test_a_kdc_at_an_address_where_no_host_is_ends_within_thirty_seconds(identit
     assert checked.reason("KdcReachable") == "KdcUnreachable"
     assert checked.failure is not None
     assert checked.failure.exit_code == 20
+
+
+def test_a_kdc_that_takes_the_question_and_never_answers_ends_within_thirty_seconds(
+    identity: Identity, domain: Domain
+) -> None:
+    identity.address_rule = lambda _address: None
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        checked = identity.config(default_config(domain, f"127.0.0.1:{silent.getsockname()[1]}")).check()
+        assert time.monotonic() - began < 30
+    assert checked.reason("KdcReachable") == "KdcUnreachable"
+    assert "no answer in time" in checked.message("KdcReachable")
+
+
+def test_a_kdc_that_answers_nonsense_is_passed_over(identity: Identity, domain: Domain) -> None:
+    text = default_config(domain).replace("kdc =", f"kdc = {domain.address}:445\n        kdc =")
+    assert identity.config(text).check().statuses() == HEALTHY
 
 
 def test_a_realm_without_srv_records_is_named(identity: Identity, domain: Domain) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smbferry_agent.errors import AgentError
-from smbferry_agent.kerberos.krb5_config import KdcTarget, Krb5Config, parse
+from smbferry_agent.kerberos.krb5_config import KdcTarget, Krb5Config, check_realm, parse
 from smbferry_agent.kerberos.krb5_render import render
 from smbferry_api.identity import Enctype
 
@@ -127,6 +127,18 @@ def test_what_cannot_be_read_is_named_by_its_line(text: str, line: int) -> None:
 def test_a_block_that_is_not_closed_is_named() -> None:
     with pytest.raises(AgentError, match="not closed"):
         parse("[realms]\n A = {\n kdc = dc1\n")
+
+
+@pytest.mark.parametrize("realm", ["A={kdc=10.0.0.1}", 'A"', "A#", "{", "A$(x)", "-A"])
+def test_a_realm_that_could_say_more_than_a_name_is_refused(realm: str) -> None:
+    with pytest.raises(AgentError) as raised:
+        check_realm(f"svc@{realm}")
+    assert raised.value.reason.name == "SpecInvalid"
+
+
+def test_usual_realms_are_fine() -> None:
+    check_realm("svc/host@CORP.EXAMPLE.COM")
+    check_realm("svc@corp_1.local")
 
 
 def rendered(config: Krb5Config) -> str:

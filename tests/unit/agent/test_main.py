@@ -137,6 +137,14 @@ def test_the_token_is_read_again_for_each_request(server: ApiServer) -> None:
     assert server.tokens == ["Bearer first", "Bearer second"]
 
 
+def test_crds_that_are_older_than_the_agent_are_no_passing_trouble(server: ApiServer) -> None:
+    server.status = 500
+    server.raw = b'{"message": "failed to create typed patch object: .status.x: field not declared in schema"}'
+    with pytest.raises(AgentError) as raised:
+        ClusterSink(server.client(), KEY).write({})
+    assert raised.value.reason is reasons.API_SERVER_REFUSED
+
+
 @pytest.mark.parametrize(
     ("status", "reason"),
     [

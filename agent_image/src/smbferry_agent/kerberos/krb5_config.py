@@ -12,7 +12,7 @@ from typing import Final
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.kerberos.addresses import AddressRule, forbidden, parse_address
-from smbferry_api.reasons import KRB5_CONFIG_INVALID, KRB5_CONFIG_REFUSED
+from smbferry_api.reasons import KRB5_CONFIG_INVALID, KRB5_CONFIG_REFUSED, SPEC_INVALID
 
 KDC_PORT: Final = 88
 _MAX_PORT: Final = 65535
@@ -82,6 +82,19 @@ def parse(text: str, address_rule: AddressRule = forbidden) -> Krb5Config:
             loads, runs or weakens, or that names a forbidden address.
     """
     return _Builder(address_rule).build(_relations(text))
+
+
+def check_realm(principal: str) -> None:
+    """Refuses a principal whose realm could not be written into a krb5.conf as it stands.
+
+    Raises:
+        AgentError: SpecInvalid.
+    """
+    realm = principal.rpartition("@")[2]
+    if not _REALM.fullmatch(realm):
+        raise AgentError(
+            SPEC_INVALID, f"spec.principal: a realm such as CORP.EXAMPLE.COM expected, found {_show(realm)}."
+        )
 
 
 class _Builder:

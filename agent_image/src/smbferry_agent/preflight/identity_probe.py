@@ -9,7 +9,7 @@ from pathlib import Path
 from smbferry_agent.errors import AgentError
 from smbferry_agent.kerberos.addresses import AddressRule, forbidden
 from smbferry_agent.kerberos.keytab import Keytab, KeytabError, parse
-from smbferry_agent.kerberos.krb5_config import Krb5Config
+from smbferry_agent.kerberos.krb5_config import Krb5Config, check_realm
 from smbferry_agent.kerberos.krb5_config import parse as parse_config
 from smbferry_agent.kerberos.scratch import Scratch
 from smbferry_agent.kerberos.session import KerberosSession
@@ -79,6 +79,7 @@ def _probe(subject: IdentitySubject, config: Krb5Config, session: KerberosSessio
 
 def _read_config(subject: IdentitySubject) -> Krb5Config | AgentError:
     try:
+        check_realm(subject.spec.principal)
         return parse_config(subject.mount.read_krb5_config(subject.spec), subject.address_rule)
     except AgentError as error:
         return error

@@ -117,7 +117,9 @@ class ApiClient:
         said = str(answer.get("message", ""))[:500]
         if response.status == _NOT_FOUND:
             raise ObjectNotFoundError(f"{key} was not found: {said}")
-        passing = response.status in {_UNAUTHORIZED, _TOO_MANY} or response.status >= _SERVER_ERROR
+        # The API server answers 500 to a field that its CRD does not have: the CRDs are older than the agent.
+        mismatch = "field not declared in schema" in said
+        passing = response.status in {_UNAUTHORIZED, _TOO_MANY} or (response.status >= _SERVER_ERROR and not mismatch)
         reason = API_SERVER_UNREACHABLE if passing else API_SERVER_REFUSED
         raise AgentError(reason, f"{method} of {key} ended with HTTP {response.status}: {said}")
 

@@ -118,14 +118,14 @@ class RunReport:
 
     def status(self) -> api.TransferRunStatus:
         """The agent's part of the status, whole: server-side apply drops what is left out."""
-        return api.TransferRunStatus(
+        status = api.TransferRunStatus(
             phases=api.Phases(**self._phases) if self._phases else None,
             counters=self._counters,
             progress=words.progress(self._counters, ended=self._ended) if self._counters else None,
             security=api.Evidence(**self._evidence) if self._evidence else None,
-            failures=tuple(self._failures),
             failure=self._failure,
         )
+        return status.model_copy(update={"failures": tuple(self._failures)}) if self._failures else status
 
 
 def _counters(counters: Counters) -> api.Counters:
