@@ -8,6 +8,7 @@ from blake3 import blake3
 from smbferry_engine.core.calls import Request, close_request, open_request, query_security_request, read_request
 from smbferry_engine.core.errors import ProtocolError
 from smbferry_engine.core.group import run_all
+from smbferry_engine.core.lane import Lane
 from smbferry_engine.core.sync import Turnstile
 from smbferry_engine.core.tasks import Scheduler
 from smbferry_engine.errors import FileError, FileReason
@@ -35,10 +36,15 @@ class SmallFile:
 
 @dataclass(frozen=True, slots=True)
 class OpenFile:
-    """A file open for reading, and its raw descriptor where that was asked for."""
+    """A file open for reading on ``lane``, and its raw descriptor where that was asked for."""
 
+    lane: Lane
     opened: CreateReply
     descriptor: bytes | None
+
+    def close(self) -> None:
+        """Close it without waiting for the reply."""
+        self.lane.call(close_request(self.opened.file_id))
 
 
 def single_frame_limit(share: Share) -> int:
@@ -99,29 +105,29 @@ async def open_file(share: Share, path: str, *, access: int = 0, parts: int = 0)
     requests = [_open_for_reading(share, path, access)]
     if parts:
         requests.append(query_security_request(parts | SecurityPart.OWNER | SecurityPart.GROUP, DESCRIPTOR_LIMIT))
-    replies = await share.lane.call(*requests)
+    lane = share.lane
+    replies = await lane.call(*requests)
     opened = decode_create(check(replies[0], "opening the file").message)
     if not parts:
-        return OpenFile(opened, None)
+        return OpenFile(lane, opened, None)
     try:
-        return OpenFile(opened, bytes(decode_query(check(replies[1], "reading the security descriptor").message)))
+        return OpenFile(lane, opened, bytes(decode_query(check(replies[1], "reading the security descriptor").message)))
     except FileError:
-        share.lane.call(close_request(opened.file_id))
+        lane.call(close_request(opened.file_id))
         raise
 
 
-async def close_unchanged(share: Share, opened: CreateReply) -> None:
+async def close_unchanged(file: OpenFile) -> None:
     """Close a file that was read; SourceChanged when it was written to since it was opened."""
-    (reply,) = await share.lane.call(close_request(opened.file_id, query_attributes=True))
+    (reply,) = await file.lane.call(close_request(file.opened.file_id, query_attributes=True))
     closed = decode_close(check(reply, "closing the file").message)
-    if changed(opened, closed):
+    if changed(file.opened, closed):
         raise FileError(FileReason.SOURCE_CHANGED, "its size or write time changed while it was read")
 
 
 async def stream(
     scheduler: Scheduler,
-    share: Share,
-    file: CreateReply,
+    file: OpenFile,
     *,
     sink: Sink | None = None,
     before: Callable[[int], Awaitable[None]] | None = None,
@@ -132,8 +138,8 @@ async def stream(
     Each range's data lies at 112 of a buffer that ``sink(buffer, offset, length)`` may write elsewhere in place.
     ``before(length)`` is awaited before each range is asked for: the place to keep to a rate.
     """
-    mover = _Mover(share, file.file_id, sink)
-    ranges = _ranges(share, file.size)
+    mover = _Mover(file.lane, file.opened.file_id, sink)
+    ranges = _ranges(file.lane, file.opened.size)
 
     async def strand() -> None:
         for offset, length in ranges:
@@ -141,17 +147,16 @@ async def stream(
                 await before(length)
             await _move(mover, offset, length)
 
-    await run_all(
-        scheduler, (strand() for _ in range(min(depth, -(-file.size // max(1, share.lane.read_limit())) or 1)))
-    )
+    strands = max(1, min(depth, -(-file.opened.size // file.lane.read_limit())))
+    await run_all(scheduler, (strand() for _ in range(strands)))
     return mover.hasher.digest()
 
 
-def _ranges(share: Share, size: int) -> Iterator[tuple[int, int]]:
+def _ranges(lane: Lane, size: int) -> Iterator[tuple[int, int]]:
     """The ranges of a file, shared by the strands: each takes the next when it is free."""
     offset = 0
     while offset < size:
-        length = min(share.lane.read_limit(), size - offset)
+        length = min(lane.read_limit(), size - offset)
         yield offset, length
         offset += length
 
@@ -160,7 +165,7 @@ def _ranges(share: Share, size: int) -> Iterator[tuple[int, int]]:
 class _Mover:
     """What the strands of one file share."""
 
-    share: Share
+    lane: Lane
     file_id: bytes
     sink: Sink | None
     order: Turnstile = field(default_factory=Turnstile)
@@ -169,7 +174,7 @@ class _Mover:
 
 async def _move(mover: _Mover, offset: int, length: int) -> None:
     """Read one range, hash it when its turn comes, hand it on; a short read is followed by another for the rest."""
-    lane = mover.share.lane
+    lane = mover.lane
     end = offset + length
     while offset < end:
         (reply,) = await lane.read(mover.file_id, offset, end - offset)

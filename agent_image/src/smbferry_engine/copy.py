@@ -13,7 +13,6 @@ from smbferry_engine.content import (
     single_frame_limit,
     stream,
 )
-from smbferry_engine.core.calls import close_request
 from smbferry_engine.errors import EngineError, FileError
 from smbferry_engine.landing import Temporary, land_in_one_frame, metadata_of, verify_small
 from smbferry_engine.plan import READONLY
@@ -50,7 +49,7 @@ class FileCopy:
                 if copied is not None:
                     return copied
             return await self._copy_large()
-        except FileError:
+        except (FileError, EngineError):
             self._run.counters.bytes.transferred -= self._read
             raise
 
@@ -105,7 +104,7 @@ class FileCopy:
             try:
                 return await self._gather(file)
             except (FileError, EngineError):
-                run.source.lane.call(close_request(file.opened.file_id))
+                file.close()
                 raise
         finally:
             run.large.leave()
@@ -119,8 +118,8 @@ class FileCopy:
             await temporary.write_in_place(buffer, offset, length)
 
         try:
-            digest = await stream(run.scheduler, run.source, file.opened, sink=sink, before=run.limiter.take)
-            await close_unchanged(run.source, file.opened)
+            digest = await stream(run.scheduler, file, sink=sink, before=run.limiter.take)
+            await close_unchanged(file)
             if run.verifies_each:
                 await temporary.verify(digest, file.opened.size)
             metadata = metadata_of(run, file.opened, file.descriptor)

@@ -67,8 +67,9 @@ async def _finish(run: Run, folder: Folder) -> None:
         run.counters.directories.to_transfer += 1
     if run.options.dry_run:
         return
+    path, source = folder.path, folder.source
     try:
-        await set_folder_metadata(run, folder.path, folder.source)
+        await run.recovery.persist(lambda: set_folder_metadata(run, path, source))
     except FileError as error:
         run.fail(folder.path, "Directory", "Transfer", error)
         return

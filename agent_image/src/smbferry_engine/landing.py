@@ -6,6 +6,7 @@ Everything else is gathered under a temporary name beside it, verified, and rena
 a file that the server's own crash tore is seen as changed the next time.
 """
 
+import contextlib
 from dataclasses import dataclass
 from typing import Self
 
@@ -24,6 +25,7 @@ from smbferry_engine.core.calls import (
     set_security_request,
     write_request,
 )
+from smbferry_engine.core.lane import Lane
 from smbferry_engine.errors import EngineError, FileError, FileReason
 from smbferry_engine.paths import join, split, temporary_name
 from smbferry_engine.plan import COPIED_ATTRIBUTES, NORMAL
@@ -191,8 +193,9 @@ def mismatch(sent: bytes, read: bytes) -> FileError:
 class Temporary:
     """A file being gathered beside its final name; :meth:`land` gives it that name, :meth:`discard` removes it."""
 
-    def __init__(self, run: Run, path: str, file_id: bytes, final: str) -> None:
+    def __init__(self, run: Run, lane: Lane, path: str, file_id: bytes, final: str) -> None:
         self._run = run
+        self._lane = lane
         self.path = path
         self.file_id = file_id
         self._final = final
@@ -201,9 +204,10 @@ class Temporary:
     async def create(cls, run: Run, final: str) -> Self:
         """Open an empty temporary file for ``final``; what an earlier attempt left there is overwritten."""
         parent, name = split(final)
+        lane = run.destination.lane
         for attempt in range(_TEMPORARY_ATTEMPTS):
             path = join(parent, temporary_name(run.run_id, name, attempt))
-            run.temporaries[path] = call = run.destination.lane.call(_create(run, path, Disposition.OVERWRITE_IF))
+            run.temporaries[path] = call = lane.call(_create(run, path, Disposition.OVERWRITE_IF))
             (reply,) = await call
             if reply.status == NtStatus.SUCCESS:
                 break
@@ -211,17 +215,17 @@ class Temporary:
             if reply.status != NtStatus.SHARING_VIOLATION:
                 break
         opened = decode_create(check(reply, "creating a temporary file").message)
-        return cls(run, path, opened.file_id, final)
+        return cls(run, lane, path, opened.file_id, final)
 
     async def write(self, data: bytes) -> None:
         """Write the whole content of a small file."""
         if data:
-            (reply,) = await self._run.destination.lane.call(write_request(0, data, self.file_id))
+            (reply,) = await self._lane.call(write_request(0, data, self.file_id))
             _check_written(reply, len(data))
 
     async def write_in_place(self, buffer: bytearray, offset: int, length: int) -> None:
         """Write a range that lies in ``buffer`` as :func:`~smbferry_engine.content.stream` hands it on."""
-        (reply,) = await self._run.destination.lane.write_in_place(buffer, self.file_id, offset, length)
+        (reply,) = await self._lane.write_in_place(buffer, self.file_id, offset, length)
         _check_written(reply, length)
         self._run.counters.bytes.written += length
 
@@ -229,9 +233,9 @@ class Temporary:
         """Read back through another open and compare."""
         file = await open_file(self._run.destination, self.path)
         try:
-            found = await stream(self._run.scheduler, self._run.destination, file.opened)
+            found = await stream(self._run.scheduler, file)
         finally:
-            self._run.destination.lane.call(close_request(file.opened.file_id))
+            file.close()
         if file.opened.size != size or found != digest:
             raise mismatch(digest, found)
 
@@ -242,7 +246,7 @@ class Temporary:
             await run.destination.change(
                 self._final, SET_ACCESS, (set_basic_request(attributes=NORMAL),), "making the old file writable"
             )
-        lane = run.destination.lane
+        lane = self._lane
         if size >= _FLUSH_FROM:
             (flushed,) = await lane.call(flush_request(self.file_id))
             check(flushed, "flushing the file")
@@ -261,8 +265,9 @@ class Temporary:
         return incomplete
 
     async def discard(self) -> None:
-        """Delete it; nothing is left behind, whether its handle is still open or not."""
-        replies = await self._run.destination.lane.call(delete_request(self.file_id), close_request())
-        if replies[0].status != NtStatus.SUCCESS:
-            await self._run.destination.delete(self.path, directory=False, readonly=True)
-        self._run.temporaries.pop(self.path, None)
+        """Delete it, whether its handle is still open or not; what can't be deleted now is when the run ends."""
+        with contextlib.suppress(FileError, EngineError):
+            replies = await self._lane.call(delete_request(self.file_id), close_request())
+            if replies[0].status != NtStatus.SUCCESS:
+                await self._run.destination.delete(self.path, directory=False, readonly=True)
+            self._run.temporaries.pop(self.path, None)

@@ -1,12 +1,17 @@
 """Deletes what the destination has and the source does not: last, after a complete listing, and within a limit."""
 
+from collections.abc import Iterator
 from typing import Literal
 
+from smbferry_engine.core.group import run_all
 from smbferry_engine.errors import MAX_DELETES_EXCEEDED, SOURCE_LISTING_INCOMPLETE, EngineError, FileError
 from smbferry_engine.folders import set_folder_metadata
 from smbferry_engine.paths import join
 from smbferry_engine.plan import DIRECTORY, READONLY, DeleteLimit
 from smbferry_engine.run import Run
+from smbferry_engine.wire.directory import DirectoryEntry
+
+DELETES_IN_FLIGHT = 16
 
 
 def judge(run: Run) -> None:
@@ -32,24 +37,34 @@ def judge(run: Run) -> None:
 async def prune(run: Run) -> None:
     """Delete, contents before their folders; a folder that loses something gets its own times back."""
     for extras in reversed(run.extras):
-        for entry in extras.entries:
-            await _delete(run, join(extras.path, entry.name), entry.attributes)
+        entries = iter(extras.entries)
+        await run_all(run.scheduler, [_delete_each(run, extras.path, entries) for _ in range(DELETES_IN_FLIGHT)])
         if extras.parent is not None:
-            try:
-                await set_folder_metadata(run, extras.path, extras.parent)
-            except FileError as error:
-                run.fail(extras.path, "Directory", "Delete", error)
+            await _restore_times(run, extras.path, extras.parent)
 
 
-async def _delete(run: Run, path: str, attributes: int) -> None:
-    if path in run.retained:
-        return
-    directory = bool(attributes & DIRECTORY)
+async def _delete_each(run: Run, folder: str, entries: Iterator[DirectoryEntry]) -> None:
+    """Delete entries until there are none; several of these share one iterator."""
+    for entry in entries:
+        path = join(folder, entry.name)
+        if path not in run.retained:
+            await _delete(run, path, entry)
+
+
+async def _delete(run: Run, path: str, entry: DirectoryEntry) -> None:
+    directory, readonly = bool(entry.attributes & DIRECTORY), bool(entry.attributes & READONLY)
     kind: Literal["File", "Directory"] = "Directory" if directory else "File"
     try:
-        await run.destination.delete(path, directory=directory, readonly=bool(attributes & READONLY))
+        await run.recovery.persist(lambda: run.destination.delete(path, directory=directory, readonly=readonly))
     except FileError as error:
         run.fail(path, kind, "Delete", error)
         return
     run.count(kind).deleted += 1
     run.record(path, kind, "Deleted", 0)
+
+
+async def _restore_times(run: Run, path: str, source: DirectoryEntry) -> None:
+    try:
+        await run.recovery.persist(lambda: set_folder_metadata(run, path, source))
+    except FileError as error:
+        run.fail(path, "Directory", "Delete", error)

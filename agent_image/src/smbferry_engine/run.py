@@ -22,6 +22,7 @@ from smbferry_engine.model import (
 )
 from smbferry_engine.paths import display
 from smbferry_engine.progress import Limiter, Phases
+from smbferry_engine.recovery import Recovery
 from smbferry_engine.share import Share
 from smbferry_engine.wire.create import Access
 from smbferry_engine.wire.directory import DirectoryEntry
@@ -57,8 +58,9 @@ class Run:
     observer: Observer
     scheduler: Scheduler
     limiter: Limiter
+    recovery: Recovery
     run_id: str
-    counters: Counters = field(default_factory=Counters)
+    counters: Counters
     failures: Counter[str] = field(default_factory=Counter)
     temporaries: dict[str, Call] = field(default_factory=dict)
     landing: dict[str, Call] = field(default_factory=dict)

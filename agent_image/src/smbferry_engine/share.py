@@ -61,8 +61,9 @@ class Share:
 
     async def list_directory(self, path: str, doing: str) -> list[DirectoryEntry]:
         """Every entry of a folder, ``.`` and ``..`` included; up to some hundred names take one round trip."""
-        first = self.lane.list_limit(_FIRST_PAGE)
-        replies = await self.lane.call(
+        lane = self.lane
+        first = lane.list_limit(_FIRST_PAGE)
+        replies = await lane.call(
             open_request(self.wire_path(path), access=LIST_ACCESS, options=CreateOption.DIRECTORY_FILE),
             list_request(first),
             list_request(first),
@@ -72,11 +73,11 @@ class Share:
             entries: list[DirectoryEntry] = []
             more = _add_page(replies[1], entries, doing) and _add_page(replies[2], entries, doing)
             while more:
-                (reply,) = await self.lane.call(list_request(self.lane.list_limit(_PAGE), file_id))
+                (reply,) = await lane.call(list_request(lane.list_limit(_PAGE), file_id))
                 more = _add_page(reply, entries, doing)
             return entries
         finally:
-            self.lane.call(close_request(file_id))
+            lane.call(close_request(file_id))
 
     async def make_directory(self, path: str) -> None:
         """Create a folder; one that is there already is fine."""

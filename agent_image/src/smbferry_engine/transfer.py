@@ -5,7 +5,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from smbferry_engine.cleanup import clean_up
-from smbferry_engine.connect import connect
 from smbferry_engine.core.group import run_all
 from smbferry_engine.core.sync import Queue
 from smbferry_engine.errors import (
@@ -20,6 +19,7 @@ from smbferry_engine.errors import (
 from smbferry_engine.filters import Filters
 from smbferry_engine.folders import Folder
 from smbferry_engine.model import (
+    Counters,
     DeletedFiles,
     Endpoint,
     Observer,
@@ -34,8 +34,10 @@ from smbferry_engine.paths import overlaps
 from smbferry_engine.plan import DeleteLimit, removes
 from smbferry_engine.progress import Limiter, Meter
 from smbferry_engine.prune import judge, prune
-from smbferry_engine.roots import check_root, root_of, share_of
+from smbferry_engine.recovery import Recovery
+from smbferry_engine.roots import check_root, root_of
 from smbferry_engine.run import Run
+from smbferry_engine.sides import Sides
 from smbferry_engine.transport import Driver
 from smbferry_engine.trees import compare_trees
 from smbferry_engine.walk import Walker
@@ -64,29 +66,25 @@ def transfer(
     ``PartiallySucceeded``.
     """
     filters = check_options(source, destination, options)
-    ours = connect(source)
+    sides = Sides(source, destination, observer)
     try:
-        observer.security("source", ours.evidence)
-        theirs = connect(destination)
-        try:
-            observer.security("destination", theirs.evidence)
-            driver = Driver([ours.channel, theirs.channel], clock=clock)
-            limiter = Limiter(driver.scheduler, bytes_per_second or (lambda: options.bytes_per_second))
-            run = Run(
-                source=share_of(ours, source),
-                destination=share_of(theirs, destination),
-                options=options,
-                filters=filters,
-                observer=observer,
-                scheduler=driver.scheduler,
-                limiter=limiter,
-                run_id=run_id,
-            )
-            return _drive(run, driver, cancelled)
-        finally:
-            theirs.channel.close()
+        driver = Driver(sides.channels, clock=clock)
+        counters = Counters()
+        run = Run(
+            source=sides.shares[0],
+            destination=sides.shares[1],
+            options=options,
+            filters=filters,
+            observer=observer,
+            scheduler=driver.scheduler,
+            limiter=Limiter(driver.scheduler, bytes_per_second or (lambda: options.bytes_per_second)),
+            recovery=Recovery(driver.scheduler, counters, sides.broken, sides.restore),
+            run_id=run_id,
+            counters=counters,
+        )
+        return _drive(run, driver, cancelled)
     finally:
-        ours.channel.close()
+        sides.close()
 
 
 def check_options(source: Endpoint, destination: Endpoint, options: Options) -> Filters:
@@ -125,6 +123,8 @@ def _drive(run: Run, driver: Driver, cancelled: Callable[[], bool]) -> Result:
         raise
     finally:
         run.observer.progress(run.counters)
+    if run.temporaries:
+        clean_up(run, driver)
     outcome = Outcome.PARTIALLY_SUCCEEDED if run.failures else Outcome.SUCCEEDED
     return Result(run.counters, outcome, dict(run.failures))
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from smbferry_engine.core.calls import empty_request
+from smbferry_engine.core.calls import Call, empty_request
 from smbferry_engine.core.errors import PlaintextReplyError, ProtocolError
 from smbferry_engine.core.lane import Lane
 from smbferry_engine.core.tasks import Scheduler
@@ -24,7 +24,8 @@ from smbferry_engine.wire.header import Command
 
 T = TypeVar("T")
 
-ANSWER_DEADLINE = 45.0
+# A server that says nothing at all for this long, an ECHO included, is gone.
+ANSWER_DEADLINE = 20.0
 IDLE_ECHO = 60.0
 # A server that says of a request that it takes longer (flushing a large file) gets this many times as long.
 _PATIENCE_WHEN_TOLD = 6
@@ -56,10 +57,15 @@ class Channel:
         self.peer = peer
         self._deadline = ANSWER_DEADLINE if deadline is None else deadline
         self._last_heard = 0.0
+        self._last_answer = 0.0
+        self._answers = 0
         self._was_waiting = False
+        self._echo: Call | None = None
 
     def send(self) -> None:
         """Seal and send until the socket is full, credits are spent or nothing is left."""
+        if self.lane.failure is not None:
+            return
         try:
             while not self.lane.writer.idle or self.lane.fill_writer():
                 self.lane.writer.taken(self.socket.sendmsg(self.lane.writer.pending()))
@@ -88,17 +94,33 @@ class Channel:
 
     def check_deadline(self, now: float) -> None:
         """Cut the connection when the server owes an answer and has been silent too long; keep idle ones alive."""
-        waiting = self.lane.waiting
-        if waiting and not self._was_waiting:
-            self._last_heard = now
-        self._was_waiting = waiting
-        silent = now - self._last_heard
+        if not self.lane.waiting:
+            self._was_waiting = False
+            if self._last_heard and now - self._last_heard > IDLE_ECHO:
+                self._send_echo()
+            return
+        if not self._was_waiting:
+            self._was_waiting = True
+            self._last_heard = self._last_answer = now
+        if self.lane.answers != self._answers:
+            self._answers = self.lane.answers
+            self._last_answer = now
+        self._judge_silence(now - self._last_heard, now - self._last_answer)
+
+    def _judge_silence(self, silent: float, unanswered: float) -> None:
+        """``silent`` seconds without a byte, ``unanswered`` without a final reply to anything but an ECHO."""
         patience = self._deadline * (_PATIENCE_WHEN_TOLD if self.lane.told_to_wait else 1)
-        if waiting and silent > patience:
-            message = f"an answer from {self.peer} within {patience:.0f} s expected, none came"
+        if silent > self._deadline or unanswered > patience:
+            limit = self._deadline if silent > self._deadline else patience
+            message = f"an answer from {self.peer} within {limit:.0f} s expected, none came"
             self.fail(EngineError(DEADLINE_EXCEEDED, message))
-        elif not waiting and not self.lane.busy and self._last_heard and silent > IDLE_ECHO:
-            self.lane.call(empty_request(Command.ECHO))
+        elif silent > self._deadline / 3:
+            self._send_echo()
+
+    def _send_echo(self) -> None:
+        """Ask whether anybody is there, unless that has been asked already."""
+        if self._echo is None or self._echo.done:
+            self._echo = self.lane.call(empty_request(Command.ECHO))
 
     def fail(self, error: Exception) -> None:
         """End the lane: every call on it fails with the converted error."""

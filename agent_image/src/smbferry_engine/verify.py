@@ -3,7 +3,6 @@
 from blake3 import blake3
 
 from smbferry_engine.content import open_file, read_small, single_frame_limit, stream
-from smbferry_engine.core.calls import close_request
 from smbferry_engine.core.tasks import Scheduler
 from smbferry_engine.share import Share
 from smbferry_engine.wire.directory import DirectoryEntry
@@ -17,6 +16,6 @@ async def digest_of(scheduler: Scheduler, share: Share, path: str, entry: Direct
             return blake3(small.data).digest()
     file = await open_file(share, path)
     try:
-        return await stream(scheduler, share, file.opened)
+        return await stream(scheduler, file)
     finally:
-        share.lane.call(close_request(file.opened.file_id))
+        file.close()

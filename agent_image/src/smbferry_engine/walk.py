@@ -80,7 +80,7 @@ class Walker:
 
     async def _walk(self, folder: Folder) -> None:
         try:
-            listings = await self._list(folder)
+            listings = await self._run.recovery.persist(lambda: self._list(folder))
         except FileError as error:
             self._give_up(folder, error)
         else:
@@ -125,12 +125,16 @@ class Walker:
             path = join(folder.path, entry.name)
             if path not in self._run.temporaries:
                 try:
-                    await self._run.destination.delete(
-                        path, directory=bool(entry.attributes & DIRECTORY), readonly=True
-                    )
+                    await self._remove(path, directory=bool(entry.attributes & DIRECTORY))
                     folder.dirty = True
                 except FileError as error:
-                    self._run.fail(path, "File", "Prepare", error)
+                    # A dead client's open that the server has not noticed: the next run removes it.
+                    if error.reason != FileReason.SHARING_VIOLATION:
+                        self._run.fail(path, _kind(entry), "Prepare", error)
+
+    async def _remove(self, path: str, *, directory: bool) -> None:
+        run = self._run
+        await run.recovery.persist(lambda: run.destination.delete(path, directory=directory, readonly=True))
 
     async def _plan(self, folder: Folder, pairing: Pairing, listed: list[DirectoryEntry]) -> None:
         run = self._run

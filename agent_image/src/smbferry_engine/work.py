@@ -40,7 +40,7 @@ async def process(run: Run, item: FileItem) -> None:
 async def _process(run: Run, item: FileItem) -> None:
     action = item.action
     if action is Action.COMPARE:
-        action = await _compare(run, item)
+        action = await run.recovery.persist(lambda: _compare(run, item))
         if action is Action.SKIP:
             skip(run, item.path, item.source)
             return
@@ -77,7 +77,9 @@ async def _compare(run: Run, item: FileItem) -> Action:
 
 async def _set_metadata(run: Run, item: FileItem) -> None:
     requests = tuple(basic_requests(metadata_of(run, item.source)))
-    await run.destination.change(item.path, SET_ACCESS, requests, "setting times and attributes")
+    await run.recovery.persist(
+        lambda: run.destination.change(item.path, SET_ACCESS, requests, "setting times and attributes")
+    )
     run.counters.files.transferred += 1
     run.record(item.path, "File", "Transferred", 0)
 
@@ -95,11 +97,15 @@ async def _copy(run: Run, item: FileItem) -> None:
 
 async def _copy_with_pauses(run: Run, item: FileItem) -> Copied:
     """A file that is held open, or changes while it is read, gets a few more chances."""
+
+    async def attempt() -> Copied:
+        return await FileCopy(run, item.path, item.source, item.destination).run()
+
     for pause in _PAUSES:
         try:
-            return await FileCopy(run, item.path, item.source, item.destination).run()
+            return await run.recovery.persist(attempt)
         except FileError as error:
             if error.reason not in _WORTH_ANOTHER_TRY:
                 raise
             await run.scheduler.sleep(pause)
-    return await FileCopy(run, item.path, item.source, item.destination).run()
+    return await run.recovery.persist(attempt)

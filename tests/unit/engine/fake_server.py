@@ -4,6 +4,8 @@ It speaks only what the engine sends. Tests change its behaviour by `faults`: fu
 return a status to answer with instead of doing it.
 """
 
+import contextlib
+import socket
 import struct
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ from smbferry_engine.core.crypto import CIPHERS, Opener, Sealer
 from smbferry_engine.core.frames import LANDING, BufferPool, FrameReader, FrameWriter
 from smbferry_engine.core.lane import Lane, SessionFacts
 from smbferry_engine.core.tasks import Scheduler
+from smbferry_engine.errors import CONNECTION_LOST, EngineError
 from smbferry_engine.wire.header import FLAG_ASYNC, FLAG_RELATED, FLAG_RESPONSE, HEADER_SIZE, Command
 from smbferry_engine.wire.status import NtStatus
 
@@ -333,7 +336,12 @@ class Link:
 
     def __init__(self, server: FakeServer, lane: Lane | None = None) -> None:
         self.server = server
-        self.lane = lane or make_lane()
+        self.renew(lane or make_lane())
+
+    def renew(self, lane: Lane) -> None:
+        """A new connection and session."""
+        self.lane = lane
+        self.lose = False
         size = self.lane.pool.size
         self._server_reader = FrameReader(Opener(SUITE, KEY_UP), SESSION, BufferPool(size), size)
         self._server_writer = FrameWriter(Sealer(SUITE, KEY_DOWN), SESSION, size)
@@ -347,8 +355,13 @@ class Link:
             self.lane.writer.taken(len(data))
             compound = feed(self._server_reader, data)
             assert compound is not None
-            self.held.append(self.server.handle(compound))
+            reply = self.server.handle(compound)
             moved = True
+            if self.lose:
+                self.held.clear()
+                self.lane.fail(EngineError(CONNECTION_LOST, "cut"))
+                return True
+            self.held.append(reply)
         if not self.hold_replies:
             while self.held:
                 self.reply(self.held.pop(0))
@@ -357,10 +370,26 @@ class Link:
 
     def reply(self, plain: bytes) -> None:
         """Seal one compound as the server does and let the lane receive it."""
+        self.receive(self.seal(plain))
+
+    def seal(self, plain: bytes) -> bytes:
+        """A frame as the server sends it."""
         self._server_writer.seal(plain)
         data = b"".join(self._server_writer.pending())
         self._server_writer.taken(len(data))
-        self.receive(data)
+        return data
+
+    def answers_to(self, data: bytes) -> list[bytes]:
+        """Sealed answers to sealed requests."""
+        return [self.seal(self.server.handle(plain)) for plain in feed_all(self._server_reader, data)]
+
+    def echo_only(self, peer: socket.socket) -> None:
+        """Answer what has come in through a socket, if it is an ECHO, and nothing else."""
+        peer.settimeout(0)
+        with contextlib.suppress(BlockingIOError):
+            for plain in feed_all(self._server_reader, peer.recv(1 << 20)):
+                if struct.unpack_from("<H", plain, 12)[0] == Command.ECHO:
+                    peer.sendall(self.seal(self.server.handle(plain)))
 
     def receive(self, data: bytes) -> None:
         """Raw bytes into the lane."""
@@ -376,16 +405,22 @@ class Link:
 
 
 def feed(reader: FrameReader, data: bytes) -> bytes | None:
-    view, plain = memoryview(data), None
+    """The last message in `data`."""
+    return next(reversed(feed_all(reader, data)), None)
+
+
+def feed_all(reader: FrameReader, data: bytes) -> list[bytes]:
+    """Every message in `data`."""
+    view, found = memoryview(data), []
     while view:
         want = reader.want()
         count = min(len(want), len(view))
         want[:count] = view[:count]
         frame = reader.received(count)
         if frame is not None:
-            plain = bytes(frame.buffer[LANDING : frame.end])
+            found.append(bytes(frame.buffer[LANDING : frame.end]))
         view = view[count:]
-    return plain
+    return found
 
 
 def drive(scheduler: Scheduler, main: Coroutine[Any, None, Any], *links: Link) -> Any:

@@ -6,10 +6,11 @@ import pytest
 from tests.unit.engine.fake_server import CHUNK, FakeServer, Link, Node, Request, drive, file, folder, make_lane
 
 from smbferry_engine.core.tasks import Scheduler
-from smbferry_engine.errors import EngineError, FileReason
+from smbferry_engine.errors import CONNECTION_LOST, SESSION_ENDED, EngineError, FileReason
 from smbferry_engine.filters import Filters
 from smbferry_engine.model import (
     CompareBy,
+    Counters,
     DeletedFiles,
     FileFailure,
     Options,
@@ -21,6 +22,7 @@ from smbferry_engine.model import (
 )
 from smbferry_engine.paths import TEMPORARY_PREFIX, temporary_name
 from smbferry_engine.progress import Limiter
+from smbferry_engine.recovery import PAUSES, Recovery
 from smbferry_engine.run import Run
 from smbferry_engine.share import Share
 from smbferry_engine.transfer import execute
@@ -62,9 +64,11 @@ class World:
         self.links = [Link(server, make_lane(credits_=credits_)) for server in (self.source, self.destination)]
         self.watcher = Watcher()
         self.run: Run | None = None
+        self.restored = 0
 
     def transfer(self, **options: object) -> Run:
         chosen = Options(**{"security_descriptors": SecurityDescriptors.NONE, **options})  # type: ignore[arg-type]
+        counters = Counters()
         self.run = Run(
             source=Share(self.links[0].lane, "data"),
             destination=Share(self.links[1].lane, "copy"),
@@ -73,10 +77,24 @@ class World:
             observer=self.watcher,  # type: ignore[arg-type]
             scheduler=self.scheduler,
             limiter=Limiter(self.scheduler, lambda: chosen.bytes_per_second),
+            recovery=Recovery(self.scheduler, counters, self.broken, self.restore),
             run_id="run",
+            counters=counters,
         )
         drive(self.scheduler, execute(self.run), *self.links)
         return self.run
+
+    def broken(self) -> bool:
+        return not all(link.lane.usable for link in self.links)
+
+    def restore(self) -> None:
+        assert self.run is not None
+        self.restored += 1
+        for link, share in zip(self.links, (self.run.source, self.run.destination), strict=True):
+            if not link.lane.usable:
+                link.lane.fail(EngineError(SESSION_ENDED, "again"))
+                link.renew(make_lane())
+                share.lane = link.lane
 
     @property
     def copied(self) -> dict[str, bytes | None]:
@@ -395,3 +413,53 @@ def test_replies_in_any_order_give_the_same_content() -> None:
     world.transfer()
     assert world.copied == world.original
     assert world.watcher.failures == []
+
+
+def cut(world: World, link: Link, *, every: int, times: int) -> None:
+    """Lose a side's connection at every so many requests, so many times."""
+    count, left = [0], [times]
+
+    def fault(_request: Request) -> int | None:
+        count[0] += 1
+        if left[0] and count[0] % every == 0:
+            left[0] -= 1
+            link.lose = True
+        return None
+
+    link.server.faults.append(fault)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("every", [3, 7, 16])
+def test_a_lost_connection_is_made_again_and_the_run_goes_on(side: int, every: int) -> None:
+    tree = {f"f{index}": file(f"content {index}".encode()) for index in range(30)}
+    world = World(Node(None, {**tree, "big": file(BIG), "d": folder(x=file(b"x"))}, 0))
+    cut(world, world.links[side], every=every, times=4)
+    run = world.transfer()
+    assert world.restored
+    assert world.copied == world.original
+    assert world.watcher.failures == []
+    assert run.counters.files.transferred == 32
+    assert run.counters.bytes.transferred == run.counters.bytes.to_transfer
+
+
+def test_a_session_that_the_server_ends_is_opened_again() -> None:
+    world = World(folder(a=file(b"a"), b=file(b"b")))
+    world.source.faults.append(refuse(Command.READ, NtStatus.NETWORK_SESSION_EXPIRED, times=1))
+    world.transfer()
+    assert (world.restored, world.copied) == (1, world.original)
+
+
+def test_a_connection_that_stays_lost_ends_the_run() -> None:
+    world = World(folder(a=file(b"a")))
+
+    def fault(request: Request) -> int | None:
+        world.links[0].lose = world.links[0].lose or request.command == Command.READ
+        return None
+
+    world.source.faults.append(fault)
+    with pytest.raises(EngineError) as caught:
+        world.transfer()
+    assert caught.value.reason == CONNECTION_LOST.name
+    assert world.restored == len(PAUSES)
+    assert world.copied == {}

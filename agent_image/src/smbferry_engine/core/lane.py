@@ -28,6 +28,9 @@ from smbferry_engine.wire.status import NtStatus
 
 _FRAME_OVERHEAD = 64 * 1024
 _MAX_BREAKS = 10_000
+_SESSION_GONE = frozenset(
+    {NtStatus.NETWORK_NAME_DELETED, NtStatus.USER_SESSION_DELETED, NtStatus.NETWORK_SESSION_EXPIRED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +66,17 @@ class Lane:
         self.writer = FrameWriter(Sealer(facts.suite, facts.encryption_key, salt=salt), facts.session_id, payload)
         self.failure: BaseException | None = None
         self.breaks = 0
+        self.session_gone = False
+        self.answers = 0
         self._chunk = chunk
         self._backlog: deque[Call] = deque()
         self._outstanding: dict[int, tuple[Call, int]] = {}
         self._interim: set[int] = set()
+
+    @property
+    def usable(self) -> bool:
+        """Whether calls can still succeed: the connection is up and the server has not ended the session."""
+        return self.failure is None and not self.session_gone
 
     @property
     def busy(self) -> bool:
@@ -210,6 +220,8 @@ class Lane:
         del self._outstanding[header.message_id]
         self._interim.discard(header.message_id)
         self.credits.answered(request.charge)
+        self.session_gone = self.session_gone or header.status in _SESSION_GONE
+        self.answers += request.command != Command.ECHO
         if single and call.keep_buffer and header.status == NtStatus.SUCCESS:
             call.answer(index, Reply(header.status, memoryview(frame.buffer)[start:end], frame.buffer))
             return True, True

@@ -1,0 +1,83 @@
+"""A connection that is lost is made again, and what it interrupted is done again from its beginning.
+
+Everything that a run does to one file or folder may be repeated: a file that landed just before the connection went is
+replaced by itself, a folder that was made is there, a file that was deleted is gone. Only failures of the network are
+met this way; a server that breaks the protocol or refuses is not asked twice.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from smbferry_engine.core.tasks import Scheduler, Signal
+from smbferry_engine.errors import CONNECTION_LOST, DEADLINE_EXCEEDED, SESSION_ENDED, EngineError, FailureClass
+from smbferry_engine.model import Counters
+
+T = TypeVar("T")
+
+# Seconds before each attempt; as many attempts in a row without a finished file or folder between them are the end.
+PAUSES = (0.2, 1.0, 2.0, 4.0, 8.0)
+
+_TRANSIENT = frozenset(reason.name for reason in (CONNECTION_LOST, DEADLINE_EXCEEDED, SESSION_ENDED))
+
+
+class Recovery:
+    """Repeats operations over reconnections.
+
+    ``broken()`` tells whether a side's session is gone, ``restore()`` makes every such side anew (blocking, bounded in
+    time) or raises :class:`EngineError`.
+    """
+
+    def __init__(
+        self, scheduler: Scheduler, counters: Counters, broken: Callable[[], bool], restore: Callable[[], None]
+    ) -> None:
+        self._scheduler = scheduler
+        self._counters = counters
+        self._broken = broken
+        self._restore = restore
+        self._under_way: Signal[None] | None = None
+        self._attempts = 0
+        self._progress = (0, 0)
+
+    async def persist(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """The result of ``operation``, which is started again whenever its connection was lost and is back."""
+        while True:
+            try:
+                return await operation()
+            except EngineError as error:
+                if error.reason not in _TRANSIENT:
+                    raise
+                await self._recover(error)
+
+    async def _recover(self, error: EngineError) -> None:
+        """Return when both sides are up; whoever comes first does the work and the others wait for it."""
+        if self._under_way is not None:
+            await self._under_way
+            return
+        self._under_way = Signal()
+        try:
+            await self._reconnect(error)
+        except EngineError as final:
+            self._under_way.fail(final)
+            raise
+        else:
+            self._under_way.resolve(None)
+        finally:
+            self._under_way = None
+
+    async def _reconnect(self, error: EngineError) -> None:
+        progress = (self._counters.files.transferred, self._counters.files.listed + self._counters.directories.listed)
+        if progress != self._progress:
+            self._progress = progress
+            self._attempts = 0
+        while self._broken():
+            if self._attempts >= len(PAUSES):
+                raise error
+            pause = PAUSES[self._attempts]
+            self._attempts += 1
+            await self._scheduler.sleep(pause)
+            try:
+                self._restore()
+            except EngineError as refusal:
+                if refusal.failure_class is not FailureClass.NETWORK:
+                    raise
+                error = refusal

@@ -1,0 +1,52 @@
+"""Both sides of a transfer: connected at its start, and again when a connection is lost while it goes on."""
+
+from smbferry_engine.connect import HANDSHAKE_DEADLINE, connect
+from smbferry_engine.errors import SESSION_ENDED, EngineError
+from smbferry_engine.model import Endpoint, Observer, SideName
+from smbferry_engine.roots import root_of
+from smbferry_engine.share import Share
+from smbferry_engine.transport import Channel
+
+RECONNECT_DEADLINE = 4.0
+_NAMES: tuple[SideName, SideName] = ("source", "destination")
+
+
+class Sides:
+    """The source's and the destination's channel and share, in this order. The lists keep their identity."""
+
+    def __init__(self, source: Endpoint, destination: Endpoint, observer: Observer) -> None:
+        self._endpoints = (source, destination)
+        self._observer = observer
+        self.channels: list[Channel] = []
+        self.shares: list[Share] = []
+        roots = [root_of(endpoint) for endpoint in self._endpoints]
+        try:
+            for index, root in enumerate(roots):
+                self.channels.append(self._connect(index, HANDSHAKE_DEADLINE))
+                self.shares.append(Share(self.channels[index].lane, root))
+        except EngineError:
+            self.close()
+            raise
+
+    def _connect(self, index: int, deadline_seconds: float) -> Channel:
+        connected = connect(self._endpoints[index], deadline_seconds=deadline_seconds)
+        self._observer.security(_NAMES[index], connected.evidence)
+        return connected.channel
+
+    def broken(self) -> bool:
+        """Whether a side can't be used as it is."""
+        return not all(share.lane.usable for share in self.shares)
+
+    def restore(self) -> None:
+        """Connect every broken side anew; :class:`EngineError` when one can't be. Blocks for at most its deadline."""
+        for index, share in enumerate(self.shares):
+            if not share.lane.usable:
+                old = self.channels[index]
+                old.fail(EngineError(SESSION_ENDED, f"the server {old.peer} has ended the session"))
+                self.channels[index] = self._connect(index, RECONNECT_DEADLINE)
+                share.lane = self.channels[index].lane
+
+    def close(self) -> None:
+        """Cut both connections."""
+        for channel in self.channels:
+            channel.close()

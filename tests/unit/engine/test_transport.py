@@ -1,0 +1,161 @@
+"""The loop around sockets: a socket pair stands for the network, a list for the clock."""
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from tests.unit.engine.fake_server import FakeServer, Link, file, folder
+
+from smbferry_engine.core.calls import Call, open_request
+from smbferry_engine.errors import CANCELLED, EngineError
+from smbferry_engine.transport import ANSWER_DEADLINE, IDLE_ECHO, Channel, Driver
+from smbferry_engine.wire.header import FLAG_ASYNC, Command
+from smbferry_engine.wire.status import NtStatus
+
+
+@dataclass
+class Wire:
+    """A channel, and the server at the other end of its socket."""
+
+    channel: Channel
+    peer: socket.socket
+    link: Link
+
+    def serve(self) -> None:
+        """Answer what has been sent."""
+        self.peer.settimeout(0)
+        try:
+            data = self.peer.recv(1 << 20)
+        except BlockingIOError:
+            return
+        for sealed in self.link.answers_to(data):
+            self.peer.sendall(sealed)
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    ours, theirs = socket.socketpair()
+    link = Link(FakeServer(folder(f=file(b"x"))))
+    wire = Wire(Channel(ours, link.lane, "server:445"), theirs, link)
+    yield wire
+    wire.channel.close()
+    theirs.close()
+
+
+def asked(wire: Wire) -> Call:
+    call = wire.channel.lane.call(open_request("f", access=1))
+    wire.channel.send()
+    return call
+
+
+def test_a_call_goes_out_and_its_reply_comes_back(wire: Wire) -> None:
+    async def main() -> int:
+        (reply,) = await wire.channel.lane.call(open_request("f", access=1))
+        return reply.status
+
+    driver = Driver([wire.channel])
+    assert driver.run(main(), lambda _now: wire.serve()) == 0
+
+
+def test_silence_is_first_asked_about_and_then_ended(wire: Wire) -> None:
+    call = asked(wire)
+    for now in (100.0, 100.0 + ANSWER_DEADLINE / 2):
+        wire.channel.check_deadline(now)
+    assert not call.done
+    assert wire.channel._echo is not None
+    wire.channel.check_deadline(100.5 + ANSWER_DEADLINE)
+    assert isinstance(call.error, EngineError)
+    assert call.error.reason == "DeadlineExceeded"
+    assert wire.channel.socket.fileno() < 0
+
+
+def test_a_server_that_lives_but_never_answers_is_ended_too(wire: Wire) -> None:
+    call = asked(wire)
+    now = 100.0
+    while not call.done and now < 100.0 + 3 * ANSWER_DEADLINE:
+        wire.channel.check_deadline(now)
+        wire.channel.send()
+        now += 1.0
+        if call.done:
+            break
+        wire.link.echo_only(wire.peer)
+        wire.channel.receive(now)
+    assert isinstance(call.error, EngineError)
+    assert now < 105.0 + ANSWER_DEADLINE
+
+
+def test_a_server_that_says_it_takes_longer_gets_longer_as_long_as_it_lives(wire: Wire) -> None:
+    call = asked(wire)
+    wire.peer.recv(1 << 20)
+    message = FakeServer.message(Command.CREATE, NtStatus.PENDING, 5, bytes(8), flags=FLAG_ASYNC)
+    wire.peer.sendall(wire.link.seal(message))
+    wire.channel.receive(100.0)
+    wire.channel.check_deadline(100.0)
+    now = 100.0
+    while now < 100.0 + 3 * ANSWER_DEADLINE:
+        now += 1.0
+        wire.channel.check_deadline(now)
+        wire.channel.send()
+        wire.link.echo_only(wire.peer)
+        wire.channel.receive(now)
+    assert not call.done
+    for step in range(30):
+        wire.channel.check_deadline(now + step)
+    assert call.done
+
+
+def test_an_idle_connection_is_kept_alive(wire: Wire) -> None:
+    call = asked(wire)
+    wire.serve()
+    wire.channel.receive(100.0)
+    assert call.done
+    assert not wire.channel.lane.busy
+    wire.channel.check_deadline(101.0 + IDLE_ECHO)
+    assert wire.channel.lane.busy
+
+
+def test_an_end_of_the_connection_is_named(wire: Wire) -> None:
+    call = asked(wire)
+    wire.peer.close()
+    wire.channel.receive(1.0)
+    assert isinstance(call.error, EngineError)
+    assert call.error.reason == "ConnectionLost"
+    wire.channel.send()
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"), [(b"\0\0\0\x50\xfeSMB" + bytes(76), "PlaintextReply"), (b"HTTP/1.1 400", "ProtocolViolation")]
+)
+def test_a_broken_stream_is_named(wire: Wire, data: bytes, reason: str) -> None:
+    call = asked(wire)
+    wire.peer.sendall(data)
+    wire.channel.receive(1.0)
+    assert isinstance(call.error, EngineError)
+    assert call.error.reason == reason
+
+
+def test_a_run_that_waits_for_nothing_is_a_bug_not_a_hang(wire: Wire) -> None:
+    async def main() -> None:
+        await Call(())
+
+    with pytest.raises(EngineError) as caught:
+        Driver([wire.channel]).run(main())
+    assert caught.value.reason == "InternalError"
+
+
+def test_whoever_ticks_may_stop_everything(wire: Wire) -> None:
+    ended: list[int] = []
+
+    async def main() -> None:
+        try:
+            await wire.channel.lane.call(open_request("f", access=1))
+        finally:
+            ended.append(1)
+
+    def tick(_now: float) -> None:
+        raise EngineError(CANCELLED, "enough")
+
+    with pytest.raises(EngineError):
+        Driver([wire.channel]).run(main(), tick)
+    assert ended == [1]
