@@ -1,0 +1,77 @@
+from datetime import timedelta
+
+import pytest
+
+from smbferry_operator.main import kopf_settings, main
+from smbferry_operator.settings import Settings, SettingsError
+
+IMAGE = {"SMBFERRY_AGENT_IMAGE": "smbferry/agent:1"}
+
+
+def test_only_the_agents_image_is_needed() -> None:
+    settings = Settings.read(IMAGE)
+
+    assert settings.agent.image == "smbferry/agent:1"
+    assert settings.namespaces == ()
+    assert settings.resync == timedelta(minutes=10)
+
+
+def test_all_of_it() -> None:
+    settings = Settings.read(
+        IMAGE
+        | {
+            "SMBFERRY_WATCH_NAMESPACES": "a, b,",
+            "SMBFERRY_AGENT_IMAGE_PULL_POLICY": "Never",
+            "SMBFERRY_AGENT_IMAGE_PULL_SECRETS": "registry",
+            "SMBFERRY_AGENT_RESOURCES": '{"limits": {"memory": "1Gi"}}',
+            "SMBFERRY_WORKERS": "3",
+            "SMBFERRY_RESYNC": "1m",
+            "HOSTNAME": "pod-1",
+        },
+        standalone=True,
+    )
+
+    assert settings.namespaces == ("a", "b")
+    assert settings.agent.image_pull_policy == "Never"
+    assert settings.agent.image_pull_secrets == ("registry",)
+    assert settings.agent.resources == {"limits": {"memory": "1Gi"}}
+    assert (settings.workers, settings.instance, settings.standalone) == (3, "pod-1", True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("AGENT_IMAGE", "", "SMBFERRY_AGENT_IMAGE is not set"),
+        ("AGENT_IMAGE_PULL_POLICY", "Sometimes", "expected one of Always, IfNotPresent, Never"),
+        ("WORKERS", "0", "at least 1"),
+        ("WORKERS", "many", "invalid literal"),
+        ("AGENT_RESOURCES", "[]", "expected a JSON object"),
+        ("AGENT_RESOURCES", "{", "Expecting"),
+        ("RESYNC", "often", "is not a duration"),
+        ("LOG_LEVEL", "loud", "expected one of debug, info, warning"),
+    ],
+)
+def test_what_can_not_be_used_is_named(name: str, value: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        Settings.read(IMAGE | {f"SMBFERRY_{name}": value})
+
+
+def test_a_bad_environment_ends_the_command_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("SMBFERRY_AGENT_IMAGE", raising=False)
+
+    assert main([]) == 2
+    assert (
+        capsys.readouterr().err
+        == "smbferry-operator: SMBFERRY_AGENT_IMAGE is not set; expected the image that agents run\n"
+    )
+
+
+def test_kopf_watches_only_our_own_jobs_and_pods_and_writes_nothing() -> None:
+    settings = kopf_settings(Settings.read(IMAGE))
+
+    assert set(settings.watching.label_selectors.values()) == {"app.kubernetes.io/managed-by=smbferry-operator"}
+    assert len(settings.watching.label_selectors) == 2
+    assert settings.posting.enabled is False
+    assert settings.scanning.disabled is True
