@@ -5,7 +5,7 @@ from typing import Any
 
 from smbferry_api.conditions import Condition
 from smbferry_api.fields import format_time
-from smbferry_api.names import LABEL_OWNER_KIND, LABEL_OWNER_UID
+from smbferry_api.names import ANNOTATION_REQUESTED_AT, LABEL_OWNER_KIND, LABEL_OWNER_UID
 from smbferry_operator.decide.naming import (
     ANNOTATION_ATTEMPTS_BEFORE,
     ANNOTATION_CHECK_EPOCH,
@@ -196,6 +196,8 @@ def check_job(**given: Any) -> Job:
         ANNOTATION_CHECK_EPOCH: given.pop("epoch", ""),
         ANNOTATION_LAST_CHECK: given.pop("last_check", ""),
     }
+    if "request" in given:
+        annotations[ANNOTATION_REQUESTED_AT] = given.pop("request")
     created = given.pop("created", ago(minutes=1))
     meta = Meta(given.pop("name", "check-1"), "team", "uid-job", created, annotations=annotations)
     return Job(meta, **given)

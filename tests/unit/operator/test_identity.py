@@ -120,6 +120,21 @@ def test_a_check_is_launched_when_it_is_due(seen: IdentityObservation, launches:
     assert [body["kind"] for body in decision.apply] == (["ServiceAccount", "Role", "RoleBinding"] if launches else [])
 
 
+def test_a_request_is_acted_on_once_whether_or_not_its_check_reports() -> None:
+    asked = {"smbferry.io/requested-at": "now"}
+    waiting = identity(status=status(*checks(IDENTITY_GOOD), ready()), annotations=asked)
+    launched = decide_identity(IdentityObservation(waiting), NOW, SETTINGS).create[0]["metadata"]
+    done = check_job(
+        complete=True, finished_at=ago(seconds=9), request=launched["annotations"]["smbferry.io/requested-at"]
+    )
+
+    decision = decide_identity(IdentityObservation(waiting, (done,)), NOW, SETTINGS)
+
+    assert decision.create == ()
+    assert decision.status is not None
+    assert decision.status.fields["lastHandledRequest"] == "now"
+
+
 def test_the_same_check_has_the_same_name_and_the_next_another() -> None:
     first = decide_identity(IdentityObservation(identity()), NOW, SETTINGS)
     again = decide_identity(IdentityObservation(identity()), NOW + timedelta(seconds=9), SETTINGS)

@@ -7,7 +7,7 @@ a time; its Job carries what it is about, so that an operator that has just star
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from smbferry_api.conditions import Condition, ConditionType, find
 from smbferry_api.fields import format_time
@@ -49,6 +49,8 @@ class Subject:
     access: tuple[Manifest, ...]
     judged_inputs: str | None
     """What the agent's conditions in the status are about; None before the first check."""
+    handled_request: str | None = None
+    """The request of a person that was last acted on."""
 
     @property
     def distrusted(self) -> bool:
@@ -88,6 +90,7 @@ def check_inputs(resource: Identity | Location, identity: Identity | None = None
 
 def decide_check(subject: Subject, checks: Checks, now: datetime, settings: AgentSettings) -> Decision:
     """Launches, awaits or sums up a check."""
+    subject = replace(subject, handled_request=_handled_request(subject.resource, checks))
     if checks.refusal is not None:
         return _refused(subject, checks.refusal, now)
     if checks.active is not None:
@@ -237,7 +240,7 @@ def _due_in(subject: Subject, checks: Checks, conditions: Iterable[Condition], n
     """How long until the next check; zero or less when it is due."""
     due_now = timedelta(0)
     status = subject.resource.status
-    if not _is_current(subject, checks) or _is_requested(subject.resource):
+    if not _is_current(subject, checks) or _is_requested(subject):
         return due_now
     scheduled = status.next_check_time - now if status.next_check_time else due_now
     ready = find(conditions, ConditionType.READY)
@@ -247,10 +250,15 @@ def _due_in(subject: Subject, checks: Checks, conditions: Iterable[Condition], n
     return min(scheduled, ended + RECHECK_FAILED - now) if ended else due_now
 
 
-def _is_requested(resource: Identity | Location) -> bool:
+def _is_requested(subject: Subject) -> bool:
     """Whether a person asks for a check now."""
-    asked = resource.meta.annotations.get(ANNOTATION_REQUESTED_AT)
-    return asked is not None and asked != resource.status.last_handled_request
+    return subject.check.request not in {"", subject.handled_request}
+
+
+def _handled_request(resource: Identity | Location, checks: Checks) -> str | None:
+    """A request is handled once the Job that was launched for it has ended, well or not."""
+    by_last = checks.last.meta.annotations.get(ANNOTATION_REQUESTED_AT) if checks.last else None
+    return by_last or resource.status.last_handled_request
 
 
 def _refused(subject: Subject, refusal: Refusal, now: datetime) -> Decision:
@@ -267,15 +275,22 @@ def _refused(subject: Subject, refusal: Refusal, now: datetime) -> Decision:
 def _decision(
     subject: Subject, conditions: tuple[Condition, ...], now: datetime, *, requeue_after: timedelta
 ) -> Decision:
-    return summarised(subject.resource, conditions, requeue_after=max(requeue_after, timedelta(seconds=1)))
+    delay = max(requeue_after, timedelta(seconds=1))
+    return summarised(subject.resource, conditions, requeue_after=delay, handled_request=subject.handled_request)
 
 
 def summarised(
-    resource: Identity | Location, conditions: tuple[Condition, ...], *, requeue_after: timedelta | None
+    resource: Identity | Location,
+    conditions: tuple[Condition, ...],
+    *,
+    requeue_after: timedelta | None,
+    handled_request: str | None = None,
 ) -> Decision:
     """A Decision that writes these conditions if they are new, with an Event where Ready changed."""
     ready = find(conditions, ConditionType.READY)
-    fields = {"observedGeneration": ready.observed_generation} if ready and ready.status != "Unknown" else {}
+    fields: dict[str, Any] = {"lastHandledRequest": handled_request or resource.status.last_handled_request}
+    if ready and ready.status != "Unknown":
+        fields["observedGeneration"] = ready.observed_generation
     status = OwnedStatus(conditions, fields)
     before = resource.status.conditions
     return Decision(

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from smbferry_api.agent_contract import AgentCommand
 from smbferry_api.conditions import IDENTITY_CHECKS, Condition
+from smbferry_api.names import ANNOTATION_REQUESTED_AT
 from smbferry_operator.decide.access import build_access
 from smbferry_operator.decide.check import Checks, Subject, check_inputs, decide_check, last_check_text
 from smbferry_operator.decide.decision import Decision
@@ -29,6 +30,7 @@ def identity_check(identity: Identity) -> Check:
         inputs=check_inputs(identity),
         epoch="",
         last_check=last_check_text(identity),
+        request=identity.meta.annotations.get(ANNOTATION_REQUESTED_AT, ""),
     )
 
 

@@ -8,7 +8,7 @@ from smbferry_api.agent_contract import AGENT_CONTAINER, AgentCommand, Side
 from smbferry_api.exit_codes import PERMANENT, ExitCode
 from smbferry_api.fields import parse_duration
 from smbferry_api.identity import KerberosIdentitySpec
-from smbferry_api.names import ANNOTATION_OWNER_GENERATION, LABEL_RUN, LABEL_TASK
+from smbferry_api.names import ANNOTATION_OWNER_GENERATION, ANNOTATION_REQUESTED_AT, LABEL_RUN, LABEL_TASK
 from smbferry_api.run import ResolvedTask
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.naming import (
@@ -67,6 +67,8 @@ class Check:
     """When the identity became ready, for a location."""
     last_check: str
     """status.lastCheckTime as it stands at the launch: when it differs, the agent has reported."""
+    request: str = ""
+    """What a person has asked for it by, if so."""
     follows: str = ""
     """The Job before it, where that one ended without a report."""
 
@@ -86,6 +88,8 @@ def build_check_job(check: Check, settings: AgentSettings) -> Manifest:
         ANNOTATION_CHECK_EPOCH: check.epoch,
         ANNOTATION_LAST_CHECK: check.last_check,
     }
+    if check.request:
+        metadata["annotations"][ANNOTATION_REQUESTED_AT] = check.request
     pod = AgentPod(
         kind=check.kind,
         owner=check.owner,

@@ -5,6 +5,7 @@ from datetime import datetime
 from smbferry_api.agent_contract import AgentCommand
 from smbferry_api.conditions import LOCATION_CHECKS, ConditionType, find
 from smbferry_api.fields import format_time
+from smbferry_api.names import ANNOTATION_REQUESTED_AT
 from smbferry_api.reasons import CHECKING, IDENTITY_NOT_FOUND, IDENTITY_NOT_READY
 from smbferry_operator.decide.access import build_access
 from smbferry_operator.decide.check import Checks, Subject, check_inputs, decide_check, last_check_text, summarised
@@ -44,6 +45,7 @@ def _subject(location: Location, identity: Identity, state: Referent) -> Subject
         inputs=check_inputs(location, identity),
         epoch=since,
         last_check=last_check_text(location),
+        request=location.meta.annotations.get(ANNOTATION_REQUESTED_AT, ""),
     )
     return Subject(
         resource=location,
