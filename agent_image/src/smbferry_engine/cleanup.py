@@ -31,16 +31,20 @@ def clean_up(run: Run, driver: Driver) -> None:
     run.source.lane.drop_unsent(too_long)
     run.destination.lane.drop_unsent(too_long)
     with contextlib.suppress(EngineError):
-        driver.run(_undo(run), tick)
+        driver.run(undo(run), tick)
 
 
-async def _undo(run: Run) -> None:
+async def undo(run: Run) -> None:
+    """Delete every final name whose landing failed, and every temporary file."""
     for path, call in list(run.landing.items()):
         with contextlib.suppress(FileError, EngineError):
             replies = await call
             created = replies[0].status == NtStatus.SUCCESS
             if created and any(reply.status != NtStatus.SUCCESS for reply in replies[1:]):
-                await run.destination.delete(path, directory=False, readonly=True)
+                run.doomed.add(path)
+    for path in list(run.doomed):
+        with contextlib.suppress(FileError, EngineError):
+            await run.destination.delete(path, directory=False, readonly=True)
     for path, call in list(run.temporaries.items()):
         with contextlib.suppress(FileError, EngineError):
             (opened,) = await call

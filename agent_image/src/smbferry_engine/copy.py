@@ -14,7 +14,7 @@ from smbferry_engine.content import (
     stream,
 )
 from smbferry_engine.errors import EngineError, FileError
-from smbferry_engine.landing import Temporary, land_in_one_frame, metadata_of, verify_small
+from smbferry_engine.landing import Temporary, land_in_one_frame, metadata_of, take_back, verify_small
 from smbferry_engine.plan import READONLY
 from smbferry_engine.run import Run
 from smbferry_engine.wire.directory import DirectoryEntry
@@ -43,6 +43,9 @@ class FileCopy:
     async def run(self) -> Copied:
         """Copy; :class:`FileError` when this file can't be, with the counters of bytes as if it had not been tried."""
         try:
+            if self._path in self._run.doomed:
+                # The connection went while an earlier attempt took its file back.
+                await take_back(self._run, self._path)
             limit = min(single_frame_limit(self._run.source), single_frame_limit(self._run.destination))
             if self._source.size <= limit:
                 copied = await self._copy_small()

@@ -152,11 +152,18 @@ async def land_in_one_frame(run: Run, path: str, file: SmallFile) -> FileError |
         for reply in replies[at + len(security) :]:
             check(reply, "setting times and attributes")
     except (FileError, EngineError):
-        await run.destination.delete(path, directory=False, readonly=True)
+        await take_back(run, path)
         raise
-    finally:
-        run.landing.pop(path, None)
+    del run.landing[path]
     return incomplete
+
+
+async def take_back(run: Run, path: str) -> None:
+    """Delete a final name that was found wanting; if the run is stopped first, its clean-up does."""
+    run.doomed.add(path)
+    run.landing.pop(path, None)
+    await run.destination.delete(path, directory=False, readonly=True)
+    run.doomed.discard(path)
 
 
 def _create(run: Run, path: str, disposition: Disposition) -> Request:
@@ -179,7 +186,7 @@ async def verify_small(run: Run, path: str, file: SmallFile) -> None:
     """Read a landed file back through another open; one that differs does not stay."""
     back = await read_small(run.destination, path, len(file.data))
     if back is None or back.data != file.data:
-        await run.destination.delete(path, directory=False, readonly=True)
+        await take_back(run, path)
         raise mismatch(blake3(file.data).digest(), blake3(back.data).digest() if back else b"")
 
 

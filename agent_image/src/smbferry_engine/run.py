@@ -48,7 +48,8 @@ class Run:
     """The state of one transfer. Only the engine's one thread touches it.
 
     ``temporaries`` are the paths of files being gathered with the calls that opened them, ``landing`` the final names
-    whose compound is on its way: what a run that is stopped must not leave half-done.
+    whose compound is on its way, ``doomed`` those found wanting and not deleted yet: what a run that is stopped must
+    not leave half-done.
     """
 
     source: Share
@@ -64,6 +65,7 @@ class Run:
     failures: Counter[str] = field(default_factory=Counter)
     temporaries: dict[str, Call] = field(default_factory=dict)
     landing: dict[str, Call] = field(default_factory=dict)
+    doomed: set[str] = field(default_factory=set)
     phases: Phases = field(init=False)
     extras: list[Extras] = field(default_factory=list)
     retained: set[str] = field(default_factory=set)

@@ -18,8 +18,13 @@ def domain() -> Domain:
 
 
 @pytest.fixture(scope="session")
-def tickets(domain: Domain, tmp_path_factory: pytest.TempPathFactory) -> Tickets:
-    return Tickets(domain, tmp_path_factory.mktemp("tickets"))
+def tickets(domain: Domain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tickets]:
+    scratch = tmp_path_factory.mktemp("tickets")
+    with (
+        domain.user("src-readers", prefix="engine") as reader,
+        domain.user("dst-writers", "Backup Operators", prefix="engine") as writer,
+    ):
+        yield Tickets(domain, scratch, reader, writer)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.support.domain import Directory, Domain
+    from tests.support.domain import Directory, Domain, User
 
     from smbferry_engine import Counters, Evidence, SideName
 
@@ -26,27 +26,30 @@ MIB = 1 << 20
 
 @dataclass
 class Tickets:
-    """Credential caches of the lab's users, filled once by libkrb5 from their keytabs."""
+    """Credential caches of the tests' own users, filled once by libkrb5 from keytabs of the domain."""
 
     domain: Domain
     scratch: Path
+    reader: User
+    writer: User
     _caches: dict[str, str] = field(default_factory=dict)
 
-    def of(self, user: str, keytab: Path | None = None) -> str:
+    def of(self, user: User) -> str:
         """The ccache of `user`."""
-        if user not in self._caches:
-            path = keytab or f"{os.environ['SMBFERRY_LAB_KEYTABS']}/{user}.keytab"
-            ccache = f"FILE:{self.scratch / user}"
-            name = gssapi.Name(f"{user}@{self.domain.realm}", gssapi.NameType.kerberos_principal)
-            store = {"client_keytab": f"FILE:{path}", "ccache": ccache}
+        if user.name not in self._caches:
+            keytab = self.scratch / f"{user.name}.keytab"
+            keytab.write_bytes(user.keytab())
+            ccache = f"FILE:{self.scratch / user.name}"
+            name = gssapi.Name(user.principal, gssapi.NameType.kerberos_principal)
+            store = {"client_keytab": f"FILE:{keytab}", "ccache": ccache}
             credentials = gssapi.Credentials(name=name, usage="initiate", store=store)
             assert credentials.lifetime
-            self._caches[user] = ccache
-        return self._caches[user]
+            self._caches[user.name] = ccache
+        return self._caches[user.name]
 
-    def endpoint(self, share: str, path: str, *, user: str | None = None, **changes: object) -> Endpoint:
-        """One side; by default as the lab's user for that share."""
-        who = user or ("svc-dst" if share == "dst" else "svc-src")
+    def endpoint(self, share: str, path: str, *, user: User | None = None, **changes: object) -> Endpoint:
+        """One side; by default as the user for that share."""
+        who = user or (self.writer if share == "dst" else self.reader)
         made = Endpoint(
             server=self.domain.server,
             port=445,
@@ -54,7 +57,7 @@ class Tickets:
             path=path,
             addresses=(self.domain.address,),
             service_principal=f"cifs/{self.domain.server}",
-            principal=f"{who}@{self.domain.realm}",
+            principal=who.principal,
             ccache=self.of(who),
             krb5_config=os.environ["KRB5_CONFIG"],
         )

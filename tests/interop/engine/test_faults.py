@@ -152,7 +152,7 @@ def test_a_handshake_in_the_clear_after_the_session_is_refused(bench: Bench, dom
 
 def test_a_file_that_another_program_holds_is_recorded_and_the_others_are_copied(bench: Bench) -> None:
     bench.source.seed([Wanted("held", size=10), Wanted("free", size=10)])
-    holder = connect(bench.tickets.endpoint("src", "/", user="svc-src"))
+    holder = connect(bench.tickets.endpoint("src", "/"))
     try:
 
         async def hold() -> None:

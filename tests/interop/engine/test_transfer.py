@@ -103,7 +103,7 @@ def test_a_read_only_file_is_replaced_and_attributes_are_kept(bench: Bench, doma
         "Administrator", "src", f'setmode "{bench.source.name}/f" +rhs', f'allinfo "{bench.source.name}/f"'
     )
     bench.copy()
-    shown = domain.smbclient("svc-dst", "dst", f'allinfo "{bench.destination.name}/f"').text
+    shown = domain.smbclient("Administrator", "dst", f'allinfo "{bench.destination.name}/f"').text
     assert "attributes: RHS" in shown
     bench.source.write("f", b"changed")
     bench.copy()
@@ -118,8 +118,8 @@ def test_creation_and_access_times_are_the_sources(bench: Bench, domain: Domain)
         domain.smbclient("Administrator", "src", f'utimes "{bench.source.name}/{name}" {stamp} -1 {stamp} -1')
     bench.copy(verify_mode=VerifyMode.NONE)
     for name in ("f", "g"):
-        ours = domain.smbclient("svc-src", "src", f'allinfo "{bench.source.name}/{name}"').text
-        theirs = domain.smbclient("svc-dst", "dst", f'allinfo "{bench.destination.name}/{name}"').text
+        ours = domain.smbclient("Administrator", "src", f'allinfo "{bench.source.name}/{name}"').text
+        theirs = domain.smbclient("Administrator", "dst", f'allinfo "{bench.destination.name}/{name}"').text
         for word in ("create_time", "write_time"):
             line = next(line for line in ours.splitlines() if line.startswith(word))
             assert "2019" in line
@@ -242,3 +242,19 @@ def test_a_full_destination_is_named_and_keeps_only_whole_files(bench: Bench) ->
         assert not [path for path in there if TEMPORARY in path]
         for path, entry in there.items():
             assert path == "large" or entry.sha256 == ours[path].sha256
+
+
+def test_an_owner_that_the_account_may_not_set_is_said_and_everything_else_is_copied(
+    bench: Bench, domain: Domain
+) -> None:
+    bench.source.seed([Wanted("f", size=100), Wanted("g", size=2 * MIB)])
+    for name in ("f", "g"):
+        set_descriptor(domain, "src", f"{bench.source.name}/{name}", "O:S-1-5-32-545D:P(A;;0x1f01ff;;;WD)")
+    with domain.user("dst-writers", prefix="plain") as user:
+        source, destination = bench.ends()
+        destination = bench.tickets.endpoint("dst", bench.destination.path, user=user)
+        result = bench.copy(ends=(source, destination), security_descriptors=SecurityDescriptors.OWNER_DACL)
+    assert result.outcome is Outcome.PARTIALLY_SUCCEEDED
+    assert bench.watcher.reasons == {"/f": "OwnerNotPermitted", "/g": "OwnerNotPermitted"}
+    assert differences(bench.source.tree(), bench.destination.tree(), times=True) == []
+    assert "D:P(A;;0x001f01ff;;;WD)" in descriptor(domain, "dst", f"{bench.destination.name}/f")

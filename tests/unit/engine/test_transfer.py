@@ -1,10 +1,12 @@
 """Whole runs over two servers in memory: what lands, what is counted, and what every kind of trouble leaves behind."""
 
+import contextlib
 from collections.abc import Callable
 
 import pytest
 from tests.unit.engine.fake_server import CHUNK, FakeServer, Link, Node, Request, drive, file, folder, make_lane
 
+from smbferry_engine.cleanup import undo
 from smbferry_engine.core.tasks import Scheduler
 from smbferry_engine.errors import CONNECTION_LOST, SESSION_ENDED, EngineError, FileReason
 from smbferry_engine.filters import Filters
@@ -463,3 +465,26 @@ def test_a_connection_that_stays_lost_ends_the_run() -> None:
     assert caught.value.reason == CONNECTION_LOST.name
     assert world.restored == len(PAUSES)
     assert world.copied == {}
+
+
+@pytest.mark.parametrize("stop_at", range(1, 40, 3))
+def test_a_run_stopped_anywhere_leaves_only_whole_files(stop_at: int) -> None:
+    tree = {f"f{index}": file(f"content {index}".encode()) for index in range(8)}
+    world = World(Node(None, {**tree, "big": file(BIG)}, 0), folder(big=file(b"old")))
+    count = [0]
+
+    def full(request: Request) -> int | None:
+        count[0] += 1
+        return NtStatus.DISK_FULL if count[0] >= stop_at and request.command == Command.WRITE else None
+
+    world.destination.faults.append(full)
+    with pytest.raises(EngineError, match="DestinationFull") if stop_at < 10 else contextlib.suppress(EngineError):
+        world.transfer()
+    assert world.run is not None
+    world.scheduler.close_all()
+    for lane in (link.lane for link in world.links):
+        lane.drop_unsent(EngineError(SESSION_ENDED, "stopped"))
+    drive(world.scheduler, undo(world.run), *world.links)
+    original = {**world.original, "/big": b"old"}
+    for path, content in world.copied.items():
+        assert content in (original[path], world.original[path])
