@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.interop.agent.scene import Scene
 from tests.interop.agent.support import CountingKdc, Identity
 from tests.support.domain import Domain, User
+from tests.support.trees import Wanted
+
+from smbferry_api.agent_contract import Side
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,3 +39,18 @@ def counted(domain: Domain, identity: Identity) -> Iterator[CountingKdc]:
     identity.address_rule = lambda _address: None
     with CountingKdc(domain).running() as relay:
         yield relay
+
+
+@pytest.fixture
+def scene(domain: Domain, user: User, tmp_path: Path) -> Iterator[Scene]:
+    with (
+        domain.user("dst-writers", "Backup Operators", prefix="agent") as writer,
+        domain.directory("src") as source,
+        domain.directory("dst") as destination,
+    ):
+        identities = {
+            Side.SOURCE: Identity(tmp_path / "source", domain, user.principal).keytab(user.keytab()),
+            Side.DESTINATION: Identity(tmp_path / "destination", domain, writer.principal).keytab(writer.keytab()),
+        }
+        source.seed([Wanted("a.txt", text="hello"), Wanted("empty", size=0), Wanted("deep/er/ü.bin", size=3_000_000)])
+        yield Scene(source, destination, identities, tmp_path)

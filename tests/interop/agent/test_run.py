@@ -2,87 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from tests.interop.agent.support import Identity
 from tests.support.trees import Wanted
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.kerberos.session import KerberosSession
 from smbferry_agent.preflight.identity_probe import checked_identity
-from smbferry_agent.report.run_report import RunReport
-from smbferry_agent.run import Surroundings, run_transfer
 from smbferry_api.agent_contract import Side
 from smbferry_api.exit_codes import ExitCode
-from smbferry_api.run import ResolvedTask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from tests.support.domain import Directory, Domain, User
-
-
-@dataclasses.dataclass
-class Scene:
-    """Two folders, an identity for each, and a task between them."""
-
-    source: Directory
-    destination: Directory
-    identities: dict[Side, Identity]
-    folder: Path
-    report: RunReport = dataclasses.field(default_factory=RunReport)
-
-    def run(self, cancelled: Callable[[], bool] = lambda: False, *, dry_run: bool = False) -> ExitCode:
-        around = Surroundings(
-            mounts={side: identity.subject().mount for side, identity in self.identities.items()},
-            scratch=self.folder / "tickets",
-            cancelled=cancelled,
-        )
-        return run_transfer(self.task(), around, self.report, run_id="run-of-a-test", dry_run=dry_run)
-
-    def task(self) -> ResolvedTask:
-        ends = {
-            side.value: self._end(side, directory)
-            for side, directory in ((Side.SOURCE, self.source), (Side.DESTINATION, self.destination))
-        }
-        return ResolvedTask.model_validate({"name": "task", **ends})
-
-    def _end(self, side: Side, directory: Directory) -> dict[str, Any]:
-        domain, identity = directory.domain, self.identities[side]
-        return {
-            "location": side.value,
-            "path": directory.path,
-            "spec": {
-                "server": domain.server,
-                "share": directory.share,
-                "identityRef": {"name": side.value},
-                "nameservers": [domain.address],
-            },
-            "identity": {"name": side.value, "spec": identity.subject().spec.model_dump(by_alias=True)},
-        }
-
-    def status(self) -> dict[str, Any]:
-        return self.report.status().model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-@pytest.fixture
-def scene(domain: Domain, user: User, tmp_path: Path) -> Iterator[Scene]:
-    with (
-        domain.user("dst-writers", "Backup Operators", prefix="agent") as writer,
-        domain.directory("src") as source,
-        domain.directory("dst") as destination,
-    ):
-        identities = {
-            Side.SOURCE: Identity(tmp_path / "source", domain, user.principal).keytab(user.keytab()),
-            Side.DESTINATION: Identity(tmp_path / "destination", domain, writer.principal).keytab(writer.keytab()),
-        }
-        source.seed([Wanted("a.txt", text="hello"), Wanted("empty", size=0), Wanted("deep/er/ü.bin", size=3_000_000)])
-        yield Scene(source, destination, identities, tmp_path)
+    from tests.interop.agent.scene import Scene
+    from tests.interop.agent.support import Identity
+    from tests.support.domain import Domain
 
 
 def test_a_run_copies_the_tree_and_reports_phases_counters_and_evidence(scene: Scene) -> None:
