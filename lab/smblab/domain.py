@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import time
@@ -22,6 +23,9 @@ IMAGE = f"{IMAGE_PREFIX}-dc:latest"
 READY = "/usr/local/lib/smbferry-lab/ready"
 READY_SECONDS = 120.0
 PASSWORD_IN_CONTAINER = "/run/smbferry-lab/admin-password"
+SHARES = "/srv"
+# `make bench` measures clients, not disks. A tmpfs that holds nothing costs nothing.
+BENCH_SHARES = ("/srv/benchsrc", "/srv/benchdst")
 
 
 def up(settings: Settings, docker: Docker, progress: Progress) -> None:
@@ -52,7 +56,9 @@ def up(settings: Settings, docker: Docker, progress: Progress) -> None:
 
 def on_tmpfs(docker: Docker) -> bool:
     """Whether the running domain's shares lie in memory."""
-    return "/srv" in (docker.inspect("container", DC_CONTAINER, "{{json .HostConfig.Tmpfs}}") or "")
+    # Docker says null where a container has no tmpfs at all.
+    found = json.loads(docker.inspect("container", DC_CONTAINER, "{{json .HostConfig.Tmpfs}}") or "null")
+    return SHARES in (found or {})
 
 
 def down(docker: Docker) -> None:
@@ -110,14 +116,22 @@ def write_private(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
+def mounts(*, in_memory: bool) -> list[str]:
+    """The words of `docker run` that give the shares their place; those of the bench are in memory in any case."""
+    words = ["--tmpfs", f"{SHARES}:rw,exec,mode=0755"] if in_memory else ["--volume", f"{SRV_VOLUME}:{SHARES}"]
+    for share in BENCH_SHARES:
+        words += ["--tmpfs", f"{share}:rw,exec,mode=0777"]
+    return words
+
+
 def _start(settings: Settings, docker: Docker) -> None:
     write_private(settings.admin_password, (secrets.token_urlsafe(24) + "aA1!").encode())
-    files = ["--tmpfs", "/srv:rw,exec,mode=0755"] if settings.tmpfs else ["--volume", f"{SRV_VOLUME}:/srv"]
     docker.text(
         "run", "--detach", "--name", DC_CONTAINER, "--hostname", DC_HOST, "--domainname", DNS_DOMAIN,
         "--network", NETWORK, "--ip", str(settings.dc_address), "--cap-add", "SYS_ADMIN",
         "--security-opt", "label=disable",
-        "--volume", f"{settings.admin_password}:{PASSWORD_IN_CONTAINER}:ro", *files, IMAGE,
+        "--volume", f"{settings.admin_password}:{PASSWORD_IN_CONTAINER}:ro", *mounts(in_memory=settings.tmpfs),
+        IMAGE,
     )  # fmt: skip
 
 

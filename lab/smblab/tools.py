@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 IMAGE = f"{IMAGE_PREFIX}-tools:latest"
 LABEL = "smbferry.lab.tools"
 SOCKET_INSIDE = "/run/docker.sock"
+# /dev/shm: where `make bench` keeps what its clients read and write. Docker's own default is 64 MiB.
+MEMORY = "6g"
 # Variables of the caller that a test run in the container understands too.
 PASSED_ON = ("SMBFERRY_", "PYTEST_", "HYPOTHESIS_", "CI")
 
@@ -76,7 +78,7 @@ def _arguments(settings: Settings, docker: Docker) -> list[str]:
     words += ["--volume", f"{resolver}:/etc/resolv.conf:ro", *_hosts(docker)]
     words += ["--user", f"{os.getuid()}:{os.getgid()}", "--group-add", str(Path(socket).stat().st_gid)]
     # Files of the caller are mounted as they are, not relabelled, where SELinux is on.
-    words += ["--security-opt", "label=disable"]
+    words += ["--security-opt", "label=disable", "--shm-size", MEMORY]
     words += ["--volume", f"{socket}:{SOCKET_INSIDE}", "--volume", f"{settings.repo}:{settings.repo}"]
     words += ["--volume", f"{settings.cache}:{settings.cache}:ro", "--workdir", _directory(settings)]
     if sys.stdin.isatty() and sys.stdout.isatty():

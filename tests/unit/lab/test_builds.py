@@ -106,6 +106,37 @@ def test_the_clients_krb5_conf_names_one_kdc_and_asks_no_dns() -> None:
     assert "udp_preference_limit = 1" in written
 
 
+@pytest.mark.parametrize(("in_memory", "shares"), [(True, "--tmpfs /srv:"), (False, "--volume smbferry-srv:/srv")])
+def test_the_benchs_shares_lie_in_memory_wherever_the_others_lie(*, in_memory: bool, shares: str) -> None:
+    words = " ".join(domain.mounts(in_memory=in_memory))
+    assert shares in words
+    assert "--tmpfs /srv/benchsrc:" in words
+    assert "--tmpfs /srv/benchdst:" in words
+
+
+class Told:
+    """A Docker that knows one container."""
+
+    def __init__(self, tmpfs: str | None) -> None:
+        self._tmpfs = tmpfs
+
+    def inspect(self, *_arguments: str) -> str | None:
+        return self._tmpfs
+
+
+@pytest.mark.parametrize(
+    ("tmpfs", "expected"),
+    [
+        ('{"/srv":"rw","/srv/benchsrc":"rw"}', True),
+        ('{"/srv/benchsrc":"rw","/srv/benchdst":"rw"}', False),
+        ("null", False),
+        (None, False),
+    ],
+)
+def test_only_a_tmpfs_at_their_own_place_holds_the_shares(tmpfs: str | None, *, expected: bool) -> None:
+    assert domain.on_tmpfs(Told(tmpfs)) is expected  # type: ignore[arg-type]  # all that it is asked for
+
+
 def test_a_secret_is_private_from_its_first_byte_and_replaces_the_old(tmp_path: Path) -> None:
     path = tmp_path / "keytabs" / "svc.keytab"
     for content in (b"one", b"two"):
