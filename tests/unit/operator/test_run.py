@@ -160,6 +160,9 @@ def test_a_persons_run_gets_its_snapshot_before_its_agent() -> None:
         ({"prepare": "Succeeded", "transfer": "Running", "verify": "Pending"}, "Transferring"),
         ({"transfer": "Succeeded", "verify": "Running"}, "Verifying"),
         ({"transfer": "Running", "verify": "Skipped"}, "Transferring"),
+        ({"prepare": "Running", "transfer": "Running", "verify": "Running"}, "Transferring"),
+        ({"preflight": "Succeeded", "prepare": "Pending"}, "Preparing"),
+        ({"transfer": "Succeeded", "verify": "Pending"}, "Transferring"),
         ({"verify": "Succeeded", "delete": "Running"}, "Verifying"),
     ],
 )

@@ -27,7 +27,7 @@ from smbferry_api.reasons import (
     Reason,
 )
 from smbferry_api.run import ResolvedTask
-from smbferry_api.run_status import Phase, PhaseState, RunState
+from smbferry_api.run_status import PhaseState, RunState
 from smbferry_operator.decide.access import build_access
 from smbferry_operator.decide.agent_end import last_ended, stuck, termination
 from smbferry_operator.decide.decision import Decision, Event, OwnedStatus
@@ -44,6 +44,7 @@ from smbferry_operator.model import Job, Key, Kind, Run
 
 RUN_TYPES: Final = (ConditionType.SUCCEEDED, ConditionType.RECONCILING, ConditionType.STALLED)
 ENDS_THE_JOB: Final = frozenset({ExitCode.DONE, *FINAL_EXIT_CODES})
+ENDED_PHASE: Final = frozenset({PhaseState.SUCCEEDED, PhaseState.FAILED})
 REPORT_GRACE: Final = timedelta(seconds=3)  # Job and status come by separate watches
 TASK_GRACE: Final = timedelta(minutes=1)
 POLL_QUEUE: Final = timedelta(seconds=30)
@@ -223,19 +224,24 @@ def _under_way(seen: RunObservation, job: Job, now: datetime, settings: AgentSet
 
 
 def state_by_phases(run: Run) -> RunState:
-    """Where the agent is, by the furthest phase that it has begun."""
+    """Where the agent is. Phases overlap: files are verified while others are still transferred."""
     phases = run.status.phases
     if phases is None:
         return RunState.LAUNCHING
-
-    def begun(phase: Phase | None) -> bool:
-        return phase is not None and phase.state not in {PhaseState.PENDING, PhaseState.SKIPPED}
-
-    if begun(phases.verify) or begun(phases.delete):
-        return RunState.VERIFYING
-    if begun(phases.transfer):
-        return RunState.TRANSFERRING
-    return RunState.PREPARING if begun(phases.preflight) or begun(phases.prepare) else RunState.LAUNCHING
+    order = (
+        (phases.transfer, RunState.TRANSFERRING),
+        (phases.verify, RunState.VERIFYING),
+        (phases.delete, RunState.VERIFYING),
+        (phases.prepare, RunState.PREPARING),
+        (phases.preflight, RunState.PREPARING),
+    )
+    for phase, state in order:
+        if phase is not None and phase.state is PhaseState.RUNNING:
+            return state
+    furthest = (*order[1:3], order[0], *order[3:])
+    return next(
+        (state for phase, state in furthest if phase is not None and phase.state in ENDED_PHASE), RunState.LAUNCHING
+    )
 
 
 def _finished(seen: RunObservation, job: Job, now: datetime) -> Decision:
