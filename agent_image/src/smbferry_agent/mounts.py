@@ -24,10 +24,11 @@ MAX_KRB5_CONFIG: Final = 128 * 1024
 
 @dataclass(frozen=True, slots=True)
 class IdentityMount:
-    """Where one identity's Secret and ConfigMap lie."""
+    """Where one identity's Secret and ConfigMap lie; ``where`` is how a message says where they were looked for."""
 
     keytab_dir: Path
     krb5_dir: Path
+    where: str = "in this namespace"
 
     @classmethod
     def of(cls, side: Side) -> "IdentityMount":
@@ -42,7 +43,7 @@ class IdentityMount:
         """
         ref = spec.keytab_secret_ref
         missing = (SECRET_NOT_FOUND, SECRET_KEY_NOT_FOUND)
-        data = _read(self.keytab_dir, f"Secret {ref.name!r}", ref.key, (*missing, KEYTAB_UNREADABLE), MAX_KEYTAB)
+        data = self._read(self.keytab_dir, f"Secret {ref.name!r}", ref.key, (*missing, KEYTAB_UNREADABLE), MAX_KEYTAB)
         if len(data) > MAX_KEYTAB:
             raise AgentError(KEYTAB_TOO_LARGE, f"Key {ref.key!r} of Secret {ref.name!r} is larger than 64 KiB.")
         return data
@@ -55,7 +56,7 @@ class IdentityMount:
         """
         ref = spec.krb5_config_map_ref
         missing = (CONFIG_MAP_NOT_FOUND, CONFIG_MAP_KEY_NOT_FOUND)
-        data = _read(
+        data = self._read(
             self.krb5_dir, f"ConfigMap {ref.name!r}", ref.key, (*missing, KRB5_CONFIG_INVALID), MAX_KRB5_CONFIG
         )
         if len(data) > MAX_KRB5_CONFIG:
@@ -68,18 +69,17 @@ class IdentityMount:
                 f"Key {ref.key!r} of ConfigMap {ref.name!r} is not UTF-8 text (byte {error.start}).",
             ) from error
 
-
-def _read(folder: Path, what: str, key: str, reasons: tuple[Reason, Reason, Reason], limit: int) -> bytes:
-    """At most ``limit`` + 1 bytes of a key's file. ``reasons``: no object, no such key, not readable."""
-    no_object, no_key, unreadable = reasons
-    try:
-        # The kubelet keeps its own bookkeeping under names that begin with "..".
-        keys = sorted(p.name for p in folder.iterdir() if not p.name.startswith("..")) if folder.is_dir() else []
-        if not keys:
-            raise AgentError(no_object, f"{what} was not found in this namespace, or holds nothing.")
-        if key not in keys:
-            raise AgentError(no_key, f"{what} has no key {key!r}; it has {', '.join(map(repr, keys[:10]))}.")
-        with (folder / key).open("rb") as file:
-            return file.read(limit + 1)
-    except OSError as error:
-        raise AgentError(unreadable, f"Key {key!r} of {what} could not be read: {error.strerror}.") from error
+    def _read(self, folder: Path, what: str, key: str, reasons: tuple[Reason, Reason, Reason], limit: int) -> bytes:
+        """At most ``limit`` + 1 bytes of a key's file. ``reasons``: no object, no such key, not readable."""
+        no_object, no_key, unreadable = reasons
+        try:
+            # The kubelet keeps its own bookkeeping under names that begin with "..".
+            keys = sorted(p.name for p in folder.iterdir() if not p.name.startswith("..")) if folder.is_dir() else []
+            if not keys:
+                raise AgentError(no_object, f"{what} was not found {self.where}, or holds nothing.")
+            if key not in keys:
+                raise AgentError(no_key, f"{what} has no key {key!r}; it has {', '.join(map(repr, keys[:10]))}.")
+            with (folder / key).open("rb") as file:
+                return file.read(limit + 1)
+        except OSError as error:
+            raise AgentError(unreadable, f"Key {key!r} of {what} could not be read: {error.strerror}.") from error

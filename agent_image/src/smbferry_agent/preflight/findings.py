@@ -54,15 +54,20 @@ def ordered(findings: Iterable[Finding], types: Sequence[ConditionType]) -> tupl
     return tuple(by_type.get(t) or unknown(t, because) for t in types)
 
 
-def first_failure(findings: Iterable[Finding]) -> Finding | None:
-    """The first check that found something wrong and that stands in the way.
+def failures(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The checks that found something wrong and that stand in the way.
 
     A key version that differs does no harm while tickets are issued: an older key of the keytab works.
     """
     found = list(findings)
     issued = any(f.type == ConditionType.TICKET_ACQUIRED and f.healthy for f in found)
     harmless = ConditionType.KVNO_MISMATCH if issued else None
-    return next((f for f in found if f.failed and f.type != harmless), None)
+    return tuple(f for f in found if f.failed and f.type != harmless)
+
+
+def first_failure(findings: Iterable[Finding]) -> Finding | None:
+    """The first of `failures`, or None."""
+    return next(iter(failures(findings)), None)
 
 
 def error_of(finding: Finding) -> AgentError:

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -11,7 +12,7 @@ from smbferry_agent.errors import AgentError
 from smbferry_agent.kerberos.libkrb5 import KerberosError
 from smbferry_agent.kerberos.session import KerberosSession
 from smbferry_agent.preflight.findings import error_of, first_failure
-from smbferry_agent.preflight.identity_probe import IdentitySubject, checked_identity
+from smbferry_agent.preflight.identity_probe import CheckedIdentity, IdentitySubject, checked_identity
 from smbferry_agent.preflight.location_facts import LocationFacts, ServerNames, TicketRefusal
 from smbferry_agent.preflight.server_names import look_up_server
 from smbferry_agent.resolve import Resolver
@@ -25,12 +26,17 @@ _CONNECT_TIMEOUT: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class LocationSubject:
-    """A location to check with its identity; the error where there is no such identity."""
+    """A location to check with its identity; the error where there is no such identity.
+
+    Attributes:
+        checked: the identity, where the caller has checked it and its tickets live: it is not asked for again.
+    """
 
     spec: SmbLocationSpec
     generation: int
     identity: IdentitySubject | AgentError
     previous: SmbLocationStatus | None = None
+    checked: CheckedIdentity | None = None
 
 
 def probe_location(subject: LocationSubject, now: datetime) -> LocationFacts:
@@ -39,7 +45,7 @@ def probe_location(subject: LocationSubject, now: datetime) -> LocationFacts:
     names = look_up_server(resolver, subject.spec.server, with_reverse=True)
     if isinstance(subject.identity, AgentError):
         return _without_ticket(subject.spec, names, identity=subject.identity)
-    with checked_identity(subject.identity, now) as checked:
+    with nullcontext(subject.checked) if subject.checked else checked_identity(subject.identity, now) as checked:
         failure = first_failure(checked.findings)
         if failure or checked.session is None:
             return _without_ticket(subject.spec, names, identity=error_of(failure) if failure else None)
