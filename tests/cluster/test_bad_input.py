@@ -57,7 +57,7 @@ KID, LOC, TASK = "kerberosidentity", "smblocation", "transfertask"
         (KID, "not-in-keytab", "PrincipalNotInKeytab", "{reader}"),
         (LOC, "no-share", "ShareNotFound", "nosuchshare"),
         (LOC, "no-path", "PathNotFound", "/no/such/folder"),
-        (LOC, "no-encryption", "EncryptionNotSupported", "1445"),
+        (LOC, "no-encryption", "EncryptionNotSupported", "offers none"),
         (LOC, "old-dialect", "DialectRefused", "3.1.1"),
         (LOC, "closed-port", "ServerRefused", "1447"),
         (LOC, "no-name", "NameNotFound", "nosuch"),
