@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Terminated(BaseException):
-    """SIGTERM during a check: not an Exception, so that nothing on the way takes it for a failure of its own."""
+    """SIGTERM with nothing to undo. Not an Exception: nothing on the way may take it for a failure of its own."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ObjectNotFoundError as error:
         code, message = ExitCode.CANCELLED, _last_word(OBJECT_GONE, str(error))
     except _Terminated:
-        code, message = ExitCode.CANCELLED, _last_word(RUN_CANCELLED, "SIGTERM ended the check.")
+        code, message = (
+            ExitCode.CANCELLED,
+            _last_word(RUN_CANCELLED, "SIGTERM ended the agent before it had begun, or during a check."),
+        )
     except Exception as error:  # noqa: BLE001 (the boundary: whatever else happens is a bug, and is reported as one)
         _log.exception("unexpected error")
         code, message = ExitCode.BUG, _last_word(INTERNAL_ERROR, f"{type(error).__name__} in smbferry-agent.")
@@ -64,8 +67,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _run(arguments: argparse.Namespace) -> tuple[ExitCode, TerminationMessage]:
     client = ApiClient.in_cluster()
-    if arguments.command is not AgentCommand.TRANSFER:
-        signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, _terminate)  # a transfer that has begun takes it over, to end cleanly
     if arguments.command is AgentCommand.TRANSFER:
         code = transfer(client, arguments.namespace, arguments.name)
         reason = RUN_SUCCEEDED if code is ExitCode.DONE else RUN_PARTIALLY_SUCCEEDED

@@ -136,6 +136,20 @@ def test_an_account_that_is_disabled_is_named_and_seen_as_soon_as_it_is_enabled(
     assert identity.check().statuses() == HEALTHY
 
 
+def test_a_password_that_must_be_changed_is_named(identity: Identity, domain: Domain, user: User) -> None:
+    domain.samba_tool(
+        "user", "setpassword", user.name, f"--newpassword={user.password}x", "--must-change-at-next-login"
+    )
+    checked = identity.keytab(user.keytab()).check()
+    assert checked.reason("TicketAcquired") == "PasswordExpired"
+    assert checked.statuses()["KvnoMismatch"] == "Unknown"
+
+
+def test_an_account_that_has_expired_is_named(identity: Identity, domain: Domain, user: User) -> None:
+    domain.samba_tool("user", "setexpiry", user.name, "--days=-2")
+    assert identity.check().reason("TicketAcquired") == "AccountRevoked"
+
+
 def test_the_principal_in_another_case_is_found_before_the_kdc_is_asked(identity: Identity, user: User) -> None:
     identity.principal = user.principal.replace("agent", "Agent")
     checked = identity.check()
