@@ -13,6 +13,7 @@ from smbferry_agent.preflight.location_probe import LocationSubject
 from smbferry_api.agent_contract import SCRATCH_DIR, Side
 from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
 from smbferry_api.location import SmbLocationSpec, SmbLocationStatus
+from smbferry_api.names import ANNOTATION_REQUESTED_AT
 from smbferry_api.reasons import SPEC_INVALID
 from smbferry_api.run import ResolvedTask, TransferRunSpec
 
@@ -40,12 +41,15 @@ def identity_subject(manifest: dict[str, Any], side: Side, scratch: Path = Path(
     Raises:
         AgentError: SpecInvalid.
     """
+    previous = _previous(KerberosIdentityStatus, manifest)
+    requested = (manifest["metadata"].get("annotations") or {}).get(ANNOTATION_REQUESTED_AT)
     return IdentitySubject(
         spec=parse_spec(KerberosIdentitySpec, manifest.get("spec"), f"KerberosIdentity {manifest['metadata']['name']}"),
         generation=int(manifest["metadata"].get("generation", 0)),
         mount=IdentityMount.of(side),
         scratch=scratch / side.value,
-        previous=_previous(KerberosIdentityStatus, manifest),
+        previous=previous,
+        requested=requested not in {None, previous.last_handled_request if previous else None},
     )
 
 

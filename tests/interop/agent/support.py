@@ -69,6 +69,7 @@ class Identity:
     permitted: tuple[str, ...] = ("aes256-cts-hmac-sha1-96", "aes128-cts-hmac-sha1-96")
     nameservers: tuple[str, ...] = ()
     previous: dict[str, Any] = dataclasses.field(default_factory=dict)
+    requested: bool = False
     address_rule: AddressRule = forbidden
 
     def __post_init__(self) -> None:
@@ -101,6 +102,7 @@ class Identity:
             mount=IdentityMount(self.folder / "keytab", self.folder / "krb5"),
             scratch=self.folder / "scratch",
             address_rule=self.address_rule,
+            requested=self.requested,
             previous=KerberosIdentityStatus.model_validate(self.previous),
         )
 

@@ -93,6 +93,10 @@ def test_a_refused_key_is_not_tried_again_until_the_interval_is_over(
     identity.check(datetime.now(UTC) + timedelta(hours=2))
     assert counted.proofs == 2
 
+    identity.requested = True
+    assert "not tried again" not in identity.check().message("KvnoMismatch")
+    assert counted.proofs == 3
+
 
 def test_a_keytab_with_many_stale_versions_costs_two_wrong_keys_at_most(
     identity: Identity, domain: Domain, user: User, counted: CountingKdc

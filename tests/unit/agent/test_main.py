@@ -15,11 +15,13 @@ from tests.unit.agent.facts import SPEC
 from smbferry_agent import logs, main
 from smbferry_agent.cluster import CancelWatch
 from smbferry_agent.errors import AgentError
-from smbferry_agent.manifests import run_task
+from smbferry_agent.manifests import identity_subject, run_task
 from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError
 from smbferry_agent.report.sinks import ClusterSink
 from smbferry_api import reasons
+from smbferry_api.agent_contract import Side
 from smbferry_api.exit_codes import ExitCode
+from smbferry_api.names import ANNOTATION_REQUESTED_AT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -208,6 +210,27 @@ def test_an_api_server_that_is_away_stops_no_run(server: ApiServer, monkeypatch:
         assert server.seen(3)
         assert not watch.cancelled()
     signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "handled", "requested"),
+    [
+        (None, None, False),
+        ({}, "1", False),
+        ({ANNOTATION_REQUESTED_AT: "1"}, None, True),
+        ({ANNOTATION_REQUESTED_AT: "2"}, "1", True),
+        ({ANNOTATION_REQUESTED_AT: "1"}, "1", False),
+    ],
+)
+def test_a_persons_request_counts_once(
+    annotations: dict[str, str] | None, handled: str | None, requested: bool
+) -> None:
+    manifest = {
+        "metadata": {"name": "svc-src", "annotations": annotations},
+        "spec": SPEC.model_dump(by_alias=True, mode="json"),
+        "status": {"lastHandledRequest": handled},
+    }
+    assert identity_subject(manifest, Side.SELF).requested is requested
 
 
 def test_a_run_without_any_snapshot_is_refused() -> None:

@@ -29,6 +29,7 @@ class IdentitySubject:
 
     Attributes:
         previous: its status as it stood, for the guard against lockouts; None where there is none.
+        requested: a person asked for this check, so a key that was refused before is tried again.
         scratch: a memory-backed folder that tickets may lie in; each subject needs its own.
     """
 
@@ -37,6 +38,7 @@ class IdentitySubject:
     mount: IdentityMount
     scratch: Path
     previous: KerberosIdentityStatus | None = None
+    requested: bool = False
     address_rule: AddressRule = forbidden
 
 
@@ -72,7 +74,8 @@ def _probe(subject: IdentitySubject, config: Krb5Config, session: KerberosSessio
     account = session.ask_account()
     if isinstance(keytab, AgentError) or account.answered is None or account.ping_code is not None:
         return IdentityFacts(config, keytab, discovery, account)
-    if kept := kept_refusal(subject.spec, subject.generation, keytab, subject.previous, now):
+    previous = None if subject.requested else subject.previous
+    if kept := kept_refusal(subject.spec, subject.generation, keytab, previous, now):
         return IdentityFacts(config, keytab, discovery, account, kept)
     return IdentityFacts(config, keytab, discovery, session.try_keys(keytab, account))
 
