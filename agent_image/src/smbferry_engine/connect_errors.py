@@ -14,6 +14,7 @@ from smbferry_engine.errors import (
     ENCTYPE_REFUSED,
     GUEST_REFUSED,
     INTERNAL_ERROR,
+    KDC_ERROR,
     KDC_UNREACHABLE,
     LOGON_REFUSED,
     MUTUAL_AUTHENTICATION_FAILED,
@@ -48,12 +49,15 @@ _BY_MINOR: dict[int, Reason] = {
     -1765328190: TICKET_MISSING,  # KRB5_FCC_PERM
     -1765328185: TICKET_MISSING,  # KRB5_CC_FORMAT
 }
+# The codes of RFC 4120 section 7.5.9 as libkrb5 numbers them.
+_KDC_CODES = range(-1765328384, -1765328256)
 _BY_STATUS: dict[int, tuple[Reason, str]] = {
     NtStatus.NOT_SUPPORTED: (DIALECT_REFUSED, "the server speaks none of the dialects offered"),
     NtStatus.BAD_NETWORK_NAME: (SHARE_NOT_FOUND, "the server has no such share"),
     NtStatus.ACCESS_DENIED: (ACCESS_DENIED, "the server denied access to the share"),
     NtStatus.NETWORK_ACCESS_DENIED: (ACCESS_DENIED, "the server denied access from the network"),
-    NtStatus.LOGON_FAILURE: (LOGON_REFUSED, "the server refused the ticket or the account behind it"),
+    NtStatus.LOGON_FAILURE: (SERVER_KEY_MISMATCH, "the server could not use a ticket that the KDC has just issued"),
+    NtStatus.TIME_DIFFERENCE_AT_DC: (CLOCK_SKEW, "the server finds that the clocks differ too much"),
     NtStatus.ACCOUNT_RESTRICTION: (LOGON_REFUSED, "the account is restricted"),
 }
 
@@ -107,6 +111,8 @@ def _kerberos_cause(error: BaseException | None) -> tuple[Reason, str] | None:
                 signed = minor - _UNSIGNED if minor >= _UNSIGNED // 2 else minor
                 if signed in _BY_MINOR:
                     return _BY_MINOR[signed], str(candidate)
+                if signed in _KDC_CODES:
+                    return KDC_ERROR, str(candidate)
                 if signed:
                     return TICKET_MISSING, str(candidate)
         error = error.__cause__ or error.__context__

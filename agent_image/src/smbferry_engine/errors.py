@@ -121,6 +121,8 @@ MUTUAL_AUTHENTICATION_FAILED = Reason(
 ENCTYPE_REFUSED = Reason("EnctypeRefused", _C.POLICY, "Enable AES on the accounts of the user and of the server.")
 # The clocks differ by more than Kerberos tolerates.
 CLOCK_SKEW = Reason("ClockSkew", _C.CLOCK, "Set the clocks by NTP.")
+# The KDC refused the service ticket for a reason that has no word of its own here.
+KDC_ERROR = Reason("KdcError", _C.IDENTITY, "Look up the code that the message names in RFC 4120 section 7.5.9.")
 # No KDC answered when the service ticket was asked for.
 KDC_UNREACHABLE = Reason("KdcUnreachable", _C.NETWORK, "Check that this host may reach a KDC of the realm on port 88.")
 # The server refused the session although the ticket was good.
@@ -206,6 +208,7 @@ _BY_STATUS: dict[int, tuple[FileReason, str]] = {
     NtStatus.NO_SUCH_FILE: (FileReason.FILE_VANISHED, "it was listed but is gone now"),
     NtStatus.DELETE_PENDING: (FileReason.FILE_VANISHED, "it is being deleted"),
     NtStatus.OBJECT_NAME_INVALID: (FileReason.NAME_NOT_REPRESENTABLE, "the server does not accept the name"),
+    NtStatus.ILLEGAL_CHARACTER: (FileReason.NAME_NOT_REPRESENTABLE, "the server can't hold a character of the name"),
     NtStatus.FILE_IS_A_DIRECTORY: (FileReason.TYPE_CONFLICT, "a file expected, it is a folder"),
     NtStatus.NOT_A_DIRECTORY: (FileReason.TYPE_CONFLICT, "a folder expected, it is a file"),
     NtStatus.STOPPED_ON_SYMLINK: (FileReason.REPARSE_POINT_SKIPPED, "a folder above it is a link"),

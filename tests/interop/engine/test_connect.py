@@ -120,3 +120,11 @@ def test_a_server_that_is_none_is_named(tickets: Tickets, noise: bytes) -> None:
         error = refused(tickets.endpoint("src", "/", addresses=("127.0.0.1",), port=port), within=5)
         thread.join(10)
     assert error.reason in {"ProtocolViolation", "ConnectionLost"}
+
+
+def test_a_server_without_the_services_key_is_named_and_gets_nothing(tickets: Tickets, domain: Domain) -> None:
+    with domain.user(prefix="rogue") as rogue:
+        principal = f"cifs/{rogue.name}.corp.example.com"
+        domain.samba_tool("spn", "add", principal, rogue.name)
+        error = refused(tickets.endpoint("src", "/", service_principal=principal))
+    assert (error.reason, error.failure_class) == ("ServerKeyMismatch", FailureClass.IDENTITY)

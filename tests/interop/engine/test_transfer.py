@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.domain import User
 from tests.support.trees import Wanted, differences, odd, small
 
 from smbferry_engine import (
@@ -18,6 +19,11 @@ from smbferry_engine import (
     VerifyMode,
     compare,
 )
+from smbferry_engine.connect import connect
+from smbferry_engine.core.calls import close_request, open_request
+from smbferry_engine.share import Share
+from smbferry_engine.transport import Driver
+from smbferry_engine.wire.create import CreateOption, Disposition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -258,3 +264,53 @@ def test_an_owner_that_the_account_may_not_set_is_said_and_everything_else_is_co
     assert bench.watcher.reasons == {"/f": "OwnerNotPermitted", "/g": "OwnerNotPermitted"}
     assert differences(bench.source.tree(), bench.destination.tree(), times=True) == []
     assert "D:P(A;;0x001f01ff;;;WD)" in descriptor(domain, "dst", f"{bench.destination.name}/f")
+
+
+# The longest name, forms of one letter, and characters that no one sees. (Samba refuses lone surrogates altogether.)
+HARD_NAMES = [
+    "composed \u00e9",
+    "decomposed e\u0301",
+    "\U0001f6a2",
+    "n" * 255,
+    "\u00a0no-break",
+    "\ufeffmark",
+    "\u202eright to left",
+]
+
+
+def test_hard_names_on_long_paths_arrive_to_the_code_unit(bench: Bench, domain: Domain) -> None:
+    administrator = User(domain, "Administrator", "")
+    side = connect(bench.tickets.endpoint("src", "/", user=administrator))
+
+    async def make() -> None:
+        deep = bench.source.name
+        for level in range(12):
+            deep += "\\" + f"level {level} " + "x" * 40
+            await made(deep, CreateOption.DIRECTORY_FILE)
+        for name in HARD_NAMES:
+            for parent in (bench.source.name, deep):
+                await made(f"{parent}\\{name}", CreateOption.NON_DIRECTORY_FILE)
+
+    async def made(path: str, kind: int) -> None:
+        opening = open_request(path, access=2, disposition=Disposition.CREATE, options=kind)
+        replies = await side.channel.lane.call(opening, close_request())
+        assert replies[0].status == 0, path.encode("utf-8", "backslashreplace")
+
+    async def names() -> set[str]:
+        listed = await Share(seen.channel.lane, bench.destination.name).list_directory("", "listing")
+        return {entry.name for entry in listed if entry.name not in {".", ".."}}
+
+    try:
+        Driver([side.channel]).run(make())
+    finally:
+        side.channel.close()
+    result = bench.copy()
+    assert bench.watcher.failures == []
+    assert result.counters.files.transferred == 2 * len(HARD_NAMES)
+    assert compare(*bench.ends()).equal
+    seen = connect(bench.tickets.endpoint("dst", "/"))
+    try:
+        assert set(HARD_NAMES) <= Driver([seen.channel]).run(names())
+    finally:
+        seen.channel.close()
+    assert bench.copy().counters.files.transferred == 0
