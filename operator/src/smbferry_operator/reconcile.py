@@ -122,7 +122,8 @@ class News:
         if kind in {Kind.JOB, Kind.POD}:
             concerned |= before.references | after.references
         elif kind is Kind.RUN and before.state != after.state:
-            concerned |= {k for k in before.references | after.references if k.kind is Kind.TASK}
+            concerned |= before.references | after.references
+            concerned |= {end for location in after.references for end in self._cache.references_of(location)}
         if before.in_the_way and not after.in_the_way:
             concerned |= set(self._cache.tagged(TAG_QUEUED))
         self.changed(concerned)

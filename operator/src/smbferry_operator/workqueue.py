@@ -87,7 +87,7 @@ class WorkQueue(Generic[K]):
         delay: float = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(failures, MAX_DOUBLINGS))
         delay *= 1 + JITTER * (2 * self._spread() - 1)
         self._under_way.discard(key)
-        self._again.discard(key)  # an event must not shorten the delay: the failure would be repeated at its pace
+        self._again.discard(key)  # what came during the work is seen by the repetition
         self.add_at(key, now + delay)
         return delay
 

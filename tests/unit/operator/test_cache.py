@@ -112,8 +112,9 @@ def test_news_of_an_agent_concern_its_object_and_when_it_ends_the_queue() -> Non
     assert sorted(queued) == [RUN, Key(Kind.RUN, "team", "waits")]
 
 
-def test_a_runs_progress_does_not_concern_its_task_but_its_end_does() -> None:
-    _cache, heard, queued = news()
+def test_a_runs_progress_concerns_nobody_else_but_its_end_does() -> None:
+    cache, heard, queued = news()
+    cache.put(Kind.LOCATION, location_body())
     heard.seen(Kind.RUN, run_body(status={"state": "Transferring"}, version=1))
     queued.clear()
     heard.seen(Kind.RUN, run_body(status={"state": "Transferring", "counters": {}}, version=2))
@@ -122,7 +123,7 @@ def test_a_runs_progress_does_not_concern_its_task_but_its_end_does() -> None:
     heard.seen(Kind.RUN, run_body(status={"state": "Succeeded"}, version=3))
 
     assert progress == [RUN]
-    assert sorted(queued) == [RUN, TASK]
+    assert sorted(queued) == [IDENTITY, Key(Kind.LOCATION, "team", "dst"), LOCATION, RUN, TASK]
 
 
 def test_a_full_list_finds_what_the_watches_missed() -> None:

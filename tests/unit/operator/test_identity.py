@@ -90,6 +90,14 @@ def status(*conditions: dict[str, Any], last: float | None = 10, following: floa
             False,
             id="what a person asked for is done",
         ),
+        pytest.param(
+            IdentityObservation(checked_identity(), doubted_at=ago(minutes=5)), True, id="a run has failed by it since"
+        ),
+        pytest.param(
+            IdentityObservation(checked_identity(), doubted_at=ago(minutes=15)),
+            False,
+            id="a run had failed before",
+        ),
         pytest.param(IdentityObservation(identity(), (check_job(active=1),)), False, id="never two at once"),
         pytest.param(
             IdentityObservation(identity(), checks_under_way=SETTINGS.max_concurrent_checks),

@@ -25,6 +25,7 @@ from smbferry_operator.cluster.errors import ConflictError, RefusedError, Termin
 from smbferry_operator.model import Key, Kind, Manifest
 from smbferry_operator.reconcile import News, Reconciler
 
+OURS = {"Ready", "Reconciling", "Stalled", "Succeeded", "InSync"}
 TASK = Key(Kind.TASK, "team", "nightly")
 
 
@@ -53,8 +54,11 @@ class Memory:
 
     async def apply_status(self, key: Key, uid: str, status: Manifest) -> Manifest:
         await asyncio.sleep(0)
-        body = self._stamped(self.objects[key.kind.value, key.name]) | {"status": status}
-        assert body["metadata"]["uid"] == uid
+        known = self.objects[key.kind.value, key.name]
+        assert known["metadata"]["uid"] == uid
+        others = [c for c in known.get("status", {}).get("conditions", []) if c["type"] not in OURS]
+        merged = {**known.get("status", {}), **status, "conditions": [*others, *status["conditions"]]}
+        body = self._stamped(known) | {"status": merged}
         self.objects[key.kind.value, key.name] = body
         return body
 
@@ -201,6 +205,16 @@ def test_an_invalid_spec_is_said_once() -> None:
     assert first["status"]["conditions"][0]["reason"] == "SpecInvalid"
     assert "expected five fields" in first["status"]["conditions"][0]["message"]
     assert world.memory.objects["TransferTask", "nightly"] is first
+
+
+def test_a_run_that_fails_by_its_identity_has_it_and_its_locations_checked() -> None:
+    failure = {"class": "Identity", "reason": "KeytabStale", "message": "refused"}
+    failed = {"state": "Failed", "completionTime": format_time(NOW), "failure": failure}
+    world = World(*settled(), (Kind.RUN, run_body("one", failed)))
+    world.settle(Key(Kind.IDENTITY, "team", "svc"), Key(Kind.LOCATION, "team", "src"))
+
+    commands = [body["spec"]["template"]["spec"]["containers"][0]["args"][0] for body in world.memory.of("Job")]
+    assert sorted(commands) == ["check-identity", "check-location", "check-location"]
 
 
 def test_what_is_gone_is_let_be() -> None:

@@ -1,9 +1,11 @@
 """Gathers, from the cache, what a decision looks at. No request is made: what is cached is at most moments old."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Final
 
 from smbferry_api.conditions import ConditionType, find
+from smbferry_api.exit_codes import FailureClass
 from smbferry_api.names import LABEL_OWNER_UID
 from smbferry_api.reasons import RUN_QUEUED
 from smbferry_api.run import ResolvedTask
@@ -29,7 +31,20 @@ from smbferry_operator.parse import (
     parse_pod,
     parse_run,
     parse_task,
+    parse_time,
 )
+
+DOUBTFUL: Final = frozenset(
+    {
+        FailureClass.IDENTITY,
+        FailureClass.POLICY,
+        FailureClass.ACCESS,
+        FailureClass.NETWORK,
+        FailureClass.CLOCK,
+        FailureClass.DNS,
+    }
+)
+"""Failures of a run that cast doubt on the verdicts about its locations and identities."""
 
 
 class Observer:
@@ -49,7 +64,9 @@ class Observer:
             return None
         identity = parse_identity(body)
         jobs, pods = self._agents(key, identity.meta.uid)
-        return IdentityObservation(identity, jobs, pods, self._cache.count(TAG_CHECK), refusal)
+        locations = [other for other in self._cache.referrer_keys(key) if other.kind is Kind.LOCATION]
+        doubted_at = self._doubted_at(locations)
+        return IdentityObservation(identity, jobs, pods, self._cache.count(TAG_CHECK), doubted_at, refusal)
 
     def location(self, key: Key, refusal: Refusal | None = None) -> LocationObservation | None:
         """A location with its identity and its checks; None if it is gone.
@@ -63,7 +80,8 @@ class Observer:
         location = parse_location(body)
         jobs, pods = self._agents(key, location.meta.uid)
         identity = self._identity(key.namespace, location.spec.identity_ref.name)
-        return LocationObservation(location, identity, jobs, pods, self._cache.count(TAG_CHECK), refusal)
+        checks = self._cache.count(TAG_CHECK)
+        return LocationObservation(location, identity, jobs, pods, checks, self._doubted_at([key]), refusal)
 
     def task(self, key: Key) -> TaskObservation | None:
         """A task with its locations and runs; None if it is gone.
@@ -107,6 +125,17 @@ class Observer:
         jobs = (b for b in self._cache.referrers(key, Kind.JOB) if _owner_uid(b) == uid)
         pods = (b for b in self._cache.referrers(key, Kind.POD) if _owner_uid(b) == uid)
         return tuple(parse_job(b) for b in jobs), tuple(parse_pod(b) for b in pods)
+
+    def _doubted_at(self, locations: Iterable[Key]) -> datetime | None:
+        """When a run between these locations last failed in a way that a check would see."""
+        runs = (run for location in locations for run in self._cache.referrers(location, Kind.RUN))
+        failed = (run["status"] for run in runs if (run.get("status") or {}).get("state") == RunState.FAILED)
+        moments = (
+            parse_time(status.get("completionTime"))
+            for status in failed
+            if (status.get("failure") or {}).get("class") in DOUBTFUL
+        )
+        return max((moment for moment in moments if moment), default=None)
 
     def _identity(self, namespace: str, name: str) -> Identity | None:
         body = self._cache.get(Key(Kind.IDENTITY, namespace, name))

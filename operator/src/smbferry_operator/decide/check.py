@@ -66,6 +66,7 @@ class Checks:
     jobs: tuple[Job, ...]
     pods: tuple[Pod, ...]
     under_way_everywhere: int
+    doubted_at: datetime | None
     refusal: Refusal | None
 
     @property
@@ -240,7 +241,7 @@ def _due_in(subject: Subject, checks: Checks, conditions: Iterable[Condition], n
     """How long until the next check; zero or less when it is due."""
     due_now = timedelta(0)
     status = subject.resource.status
-    if not _is_current(subject, checks) or _is_requested(subject):
+    if not _is_current(subject, checks) or _is_requested(subject) or _is_doubted(subject, checks):
         return due_now
     scheduled = status.next_check_time - now if status.next_check_time else due_now
     ready = find(conditions, ConditionType.READY)
@@ -253,6 +254,12 @@ def _due_in(subject: Subject, checks: Checks, conditions: Iterable[Condition], n
 def _is_requested(subject: Subject) -> bool:
     """Whether a person asks for a check now."""
     return subject.check.request not in {"", subject.handled_request}
+
+
+def _is_doubted(subject: Subject, checks: Checks) -> bool:
+    """Whether a run has failed since the last check in a way that makes its verdict doubtful."""
+    looked_at = checks.last.meta.created if checks.last else subject.resource.status.last_check_time
+    return checks.doubted_at is not None and (looked_at is None or looked_at < checks.doubted_at)
 
 
 def _handled_request(resource: Identity | Location, checks: Checks) -> str | None:

@@ -47,4 +47,5 @@ def decide_identity(seen: IdentityObservation, now: datetime, settings: AgentSet
         access=build_access(Kind.IDENTITY, identity.meta),
         judged_inputs=None if judged is None else str(judged),
     )
-    return decide_check(subject, Checks(seen.jobs, seen.pods, seen.checks_under_way, seen.refusal), now, settings)
+    checks = Checks(seen.jobs, seen.pods, seen.checks_under_way, seen.doubted_at, seen.refusal)
+    return decide_check(subject, checks, now, settings)

@@ -28,7 +28,7 @@ def decide_location(seen: LocationObservation, now: datetime, settings: AgentSet
     identity = referent(seen.identity)
     if seen.identity is None or identity.state is not Readiness.READY:
         return _without_identity(location, identity, now)
-    checks = Checks(seen.jobs, seen.pods, seen.checks_under_way, seen.refusal)
+    checks = Checks(seen.jobs, seen.pods, seen.checks_under_way, seen.doubted_at, seen.refusal)
     return decide_check(_subject(location, seen.identity, identity), checks, now, settings)
 
 

@@ -16,6 +16,8 @@ class IdentityObservation:
     pods: tuple[Pod, ...] = ()
     checks_under_way: int = 0
     """Check Jobs that have not finished, of all objects."""
+    doubted_at: datetime | None = None
+    """When a run with it last failed in a way that a check would see."""
     refusal: Refusal | None = None
 
 
@@ -28,6 +30,8 @@ class LocationObservation:
     jobs: tuple[Job, ...] = ()
     pods: tuple[Pod, ...] = ()
     checks_under_way: int = 0
+    doubted_at: datetime | None = None
+    """When a run with it last failed in a way that a check would see."""
     refusal: Refusal | None = None
 
 
