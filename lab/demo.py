@@ -135,8 +135,9 @@ def teach_dns(demo: Demo, domain: Domain) -> None:
     """The cluster's DNS asks the domain's for the domain's names, as a cluster beside a domain usually does."""
     config = json.loads(demo.run("kubectl", "-n", "kube-system", "get", "configmap", "coredns", "-o", "json"))
     zone = domain.realm.lower()
-    block = f"{zone}:53 {{\n    errors\n    cache 5\n    forward . {domain.address}\n}}\n"
-    rest = config["data"]["Corefile"].split(f"{zone}:53 {{")[0]
+    reverse = ".".join(reversed(domain.address.split(".")[:3])) + ".in-addr.arpa"
+    block = f"{zone}:53 {reverse}:53 {{\n    errors\n    cache 5\n    forward . {domain.address}\n}}\n"
+    rest = config["data"]["Corefile"].split(f"{zone}:53 ")[0]
     if config["data"]["Corefile"] == rest + block:
         return
     patch = json.dumps({"data": {"Corefile": rest + block}})
