@@ -122,6 +122,7 @@ class FileCopy:
 
         try:
             digest = await stream(run.scheduler, file, sink=sink, before=run.limiter.take)
+            await temporary.complete(file.opened.size)
             await close_unchanged(file)
             if run.verifies_each:
                 await temporary.verify(digest, file.opened.size)

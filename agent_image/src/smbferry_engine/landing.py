@@ -23,6 +23,7 @@ from smbferry_engine.core.calls import (
     rename_request,
     set_basic_request,
     set_security_request,
+    set_size_request,
     write_request,
 )
 from smbferry_engine.core.lane import Lane
@@ -34,7 +35,7 @@ from smbferry_engine.share import SET_ACCESS, check
 from smbferry_engine.times import settable
 from smbferry_engine.wire.create import Access, CreateOption, CreateReply, Disposition, decode_create
 from smbferry_engine.wire.create import Share as Sharing
-from smbferry_engine.wire.data import decode_write
+from smbferry_engine.wire.data import WRITE_DATA_OFFSET, decode_write
 from smbferry_engine.wire.directory import DirectoryEntry
 from smbferry_engine.wire.header import RELATED_FILE_ID
 from smbferry_engine.wire.info import SecurityPart
@@ -50,6 +51,7 @@ _WRITE_ACCESS = (
 )
 _FLUSH_FROM = 1 << 20
 _TEMPORARY_ATTEMPTS = 3
+_ZEROS = bytes(4 << 20)
 _NOT_PERMITTED = frozenset({NtStatus.ACCESS_DENIED, NtStatus.INVALID_OWNER, NtStatus.PRIVILEGE_NOT_HELD})
 
 
@@ -206,6 +208,7 @@ class Temporary:
         self.path = path
         self.file_id = file_id
         self._final = final
+        self._has_holes = False
 
     @classmethod
     async def create(cls, run: Run, final: str) -> Self:
@@ -231,10 +234,22 @@ class Temporary:
             _check_written(reply, len(data))
 
     async def write_in_place(self, buffer: bytearray, offset: int, length: int) -> None:
-        """Write a range that lies in ``buffer`` as :func:`~smbferry_engine.content.stream` hands it on."""
+        """Write a range that lies in ``buffer`` as :func:`~smbferry_engine.content.stream` hands it on.
+
+        Zeros are not sent: what is never written of a new file reads as zeros.
+        """
+        if _ZEROS.startswith(memoryview(buffer)[WRITE_DATA_OFFSET : WRITE_DATA_OFFSET + length]):
+            self._has_holes = True
+            return
         (reply,) = await self._lane.write_in_place(buffer, self.file_id, offset, length)
         _check_written(reply, length)
         self._run.counters.bytes.written += length
+
+    async def complete(self, size: int) -> None:
+        """All ranges are written: give the file its size, which a hole at its end did not."""
+        if self._has_holes:
+            (reply,) = await self._lane.call(set_size_request(size, self.file_id))
+            check(reply, "setting the file's size")
 
     async def verify(self, digest: bytes, size: int) -> None:
         """Read back through another open and compare."""

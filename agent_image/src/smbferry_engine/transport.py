@@ -31,20 +31,20 @@ IDLE_ECHO = 60.0
 _PATIENCE_WHEN_TOLD = 6
 TICK = 0.25
 _FRAMES_PER_TURN = 32
-_SOCKET_BUFFER = 4 << 20
 _USER_TIMEOUT_MS = int(ANSWER_DEADLINE * 1000)
 
 
 def tune_socket(sock: socket.socket) -> None:
-    """No Nagle, keep-alive, big buffers, and an end to unacknowledged data (TCP_USER_TIMEOUT)."""
+    """No Nagle, keep-alive, and an end to unacknowledged data (TCP_USER_TIMEOUT).
+
+    Buffer sizes are left to the kernel, whose own tuning goes further than what SO_RCVBUF may ask for.
+    """
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MS)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
 
 
 class Channel:

@@ -314,3 +314,18 @@ def test_hard_names_on_long_paths_arrive_to_the_code_unit(bench: Bench, domain: 
     finally:
         seen.channel.close()
     assert bench.copy().counters.files.transferred == 0
+
+
+def test_a_sparse_file_larger_than_4_gib_is_copied_without_its_zeros(bench: Bench, domain: Domain) -> None:
+    inside = f"{bench.source.inside}/sparse"
+    domain.run(
+        "sh", "-c", 'truncate -s 5G "$1" && printf tail | dd of="$1" bs=1 seek=5000000000 conv=notrunc', "sh", inside
+    )
+    result = bench.copy(verify_mode=VerifyMode.NONE)
+    assert bench.watcher.failures == []
+    assert result.counters.bytes.transferred == 5 << 30
+    assert result.counters.bytes.written < 4 * MIB
+    shown = domain.run(
+        "sh", "-c", 'stat -c %s "$1" && tail -c 368709120 "$1" | head -c 4', "sh", f"{bench.destination.inside}/sparse"
+    )
+    assert shown.output == b"5368709120\ntail"

@@ -301,6 +301,10 @@ class FakeServer:
             *times, attributes, _ = struct.unpack("<4QII", data)
             handle.node.times = [new or old for new, old in zip(times, handle.node.times, strict=True)]
             handle.node.attributes = attributes or handle.node.attributes
+        elif info_class == 20:
+            content, size = handle.node.data, struct.unpack("<Q", data)[0]
+            assert content is not None
+            content[:] = content[:size].ljust(size, b"\0")
         elif info_class == 13:
             handle.delete = bool(data[0])
         elif info_class == 10:

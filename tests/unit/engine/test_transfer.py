@@ -488,3 +488,14 @@ def test_a_run_stopped_anywhere_leaves_only_whole_files(stop_at: int) -> None:
     original = {**world.original, "/big": b"old"}
     for path, content in world.copied.items():
         assert content in (original[path], world.original[path])
+
+
+@pytest.mark.parametrize("holes", [{0}, {4}, {1, 3}, {0, 1, 2, 3, 4}])
+def test_zeros_are_not_sent_and_read_as_zeros(holes: set[int]) -> None:
+    content = b"".join(bytes(CHUNK) if index in holes else b"x" * CHUNK for index in range(5))
+    world = World(folder(big=file(content)))
+    run = world.transfer()
+    assert world.copied == world.original
+    assert world.watcher.failures == []
+    assert run.counters.bytes.transferred == 5 * CHUNK
+    assert run.counters.bytes.written == (5 - len(holes)) * CHUNK
