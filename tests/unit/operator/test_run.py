@@ -270,6 +270,23 @@ def test_what_was_given_up_says_after_how_many_attempts() -> None:
     assert decision.status.conditions[0].message == "Lost. Look. Given up after 7 attempts."
 
 
+@pytest.mark.parametrize(
+    ("dry", "words"),
+    [
+        (True, "A dry run: nothing was written; 3 of 5 files (7 bytes) would be transferred."),
+        (False, "3 files transferred, 2 verified, 1 unchanged."),
+    ],
+)
+def test_success_says_how_much(dry: bool, words: str) -> None:
+    files = {"listed": 5, "toTransfer": 3, "transferred": 3, "verified": 2, "skipped": 1}
+    over = run(status={"counters": {"files": files, "bytes": {"toTransfer": 7}}}, dry_run=dry)
+
+    decision = decide_run(seen(over, jobs=(transfer_job(complete=True, **ENDED),)), NOW, SETTINGS)
+
+    assert decision.status is not None
+    assert decision.status.conditions[0].message == words
+
+
 def test_an_ended_run_is_never_touched_again() -> None:
     over = run(status={"state": "Succeeded"}, cancel=True)
 

@@ -39,11 +39,12 @@ class End:
 def end_of(seen: RunObservation, job: Job) -> End:
     """How the run ended whose Job has finished."""
     code = exit_code(job, seen.pods)
-    dry = " Nothing was written: a dry run." if seen.run.spec.dry_run else ""
+    counters = seen.run.status.counters
     if code == ExitCode.DONE:
-        return End(RunState.SUCCEEDED, RUN_SUCCEEDED, _counted(seen.run.status.counters, RUN_SUCCEEDED.when) + dry)
+        text = _dry(counters) if seen.run.spec.dry_run else _counted(counters)
+        return End(RunState.SUCCEEDED, RUN_SUCCEEDED, text)
     if code == ExitCode.DONE_WITH_FAILURES:
-        failed = seen.run.status.counters.files.failed if seen.run.status.counters else 0
+        failed = counters.files.failed if counters else 0
         text = f"{failed} files failed." if failed else RUN_PARTIALLY_SUCCEEDED.when
         return End(RunState.PARTIALLY_SUCCEEDED, RUN_PARTIALLY_SUCCEEDED, with_remedy(text, RUN_PARTIALLY_SUCCEEDED))
     if seen.run.spec.cancel:
@@ -51,11 +52,20 @@ def end_of(seen: RunObservation, job: Job) -> End:
     return _failed(seen, job, code)
 
 
-def _counted(counters: Counters | None, otherwise: str) -> str:
+def _counted(counters: Counters | None) -> str:
     if counters is None:
-        return otherwise
+        return RUN_SUCCEEDED.when
     files, verified = counters.files.transferred, counters.files.verified
     return f"{files} files transferred, {verified} verified, {counters.files.skipped} unchanged."
+
+
+def _dry(counters: Counters | None) -> str:
+    if counters is None:
+        return "A dry run: nothing was written."
+    files, size = counters.files.to_transfer, counters.bytes.to_transfer
+    return (
+        f"A dry run: nothing was written; {files} of {counters.files.listed} files ({size} bytes) would be transferred."
+    )
 
 
 def _failed(seen: RunObservation, job: Job, code: int | None) -> End:
