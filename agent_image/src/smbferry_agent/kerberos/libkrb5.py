@@ -3,6 +3,7 @@
 libkrb5 finds its configuration by the environment of the process, so calls are serialised by a lock.
 """
 
+import importlib
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -11,12 +12,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import gssapi
-import gssapi.raw
-import krb5
-
 from smbferry_agent.kerberos.facts import Ticket
 from smbferry_agent.kerberos.messages import read_ticket
+
+
+class _Binding:
+    """A compiled binding, imported at its first use: what asks for no ticket (parsing, judging) works without it."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module(self._module), name)
+
+
+gssapi, gssapi_raw, krb5 = _Binding("gssapi"), _Binding("gssapi.raw"), _Binding("krb5")
 
 _ENVIRONMENT = threading.RLock()
 _PROTOCOL_ERRORS: Final = -1765328384  # krb5_err.et: ERROR_TABLE_BASE_krb5; RFC 4120 codes follow it
@@ -141,7 +151,7 @@ def _converted() -> Iterator[None]:
         yield
     except krb5.Krb5Error as error:
         raise KerberosError(error.err_code, str(error)) from None
-    except gssapi.raw.GSSError as error:
+    except gssapi_raw.GSSError as error:
         # gssapi gives libkrb5's signed codes as unsigned.
         minor = error.min_code - 2 * _SIGN if error.min_code >= _SIGN else error.min_code
         raise KerberosError(minor, error.gen_message()) from None
