@@ -100,7 +100,16 @@ def _documents(path: Path) -> list[Any]:
         text = path.read_text(encoding="utf-8")
         return [d for d in yaml.safe_load_all(text) if d is not None]
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ManifestError(f"{path}: not readable as YAML: {error}") from error
+        raise ManifestError(f"{path}: not readable as YAML: {_why(error)}") from None
+
+
+def _why(error: OSError | UnicodeDecodeError | yaml.YAMLError) -> str:
+    """What is wrong and where. PyYAML's own text would quote the line, which may be part of a Secret."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}: {error.problem}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} is not UTF-8"
+    return error.strerror or "it can't be read" if isinstance(error, OSError) else type(error).__name__
 
 
 def _take(found: Manifests, document: Any, where: str) -> None:

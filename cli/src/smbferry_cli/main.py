@@ -1,0 +1,90 @@
+"""`smbferry`: parses, calls, and turns every end into a sentence and an exit code."""
+
+import importlib.metadata
+import logging
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import Final
+
+from smbferry_api.exit_codes import ExitCode
+from smbferry_cli.arguments import parse
+from smbferry_cli.manifests import ManifestError
+from smbferry_cli.text import safe
+
+_LIBKRB5: Final = frozenset({"gssapi", "krb5"})
+_OURS: Final = ("smbferry_",)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the process's exit code."""
+    arguments = parse(_version(), argv)
+    if arguments.command == "help":
+        arguments.helps[arguments.topic].print_help()
+        return ExitCode.DONE
+    try:
+        return int(_run(arguments))
+    except ManifestError as error:
+        return _end(ExitCode.CONFIGURATION, str(error))
+    except KeyboardInterrupt:
+        return _end(ExitCode.CANCELLED, "cancelled")
+    except BrokenPipeError:
+        # Whoever read our output has gone; what Python still holds of it must not raise once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.CANCELLED
+    except Exception as error:
+        if arguments.verbose:
+            raise
+        said = f"{type(error).__name__}: {error}. This is a bug in smbferry; --verbose shows where it happened."
+        return _end(ExitCode.BUG, said)
+
+
+def _run(arguments: Namespace) -> ExitCode:
+    _set_up_logs(verbose=arguments.verbose)
+    try:
+        # The agent binds libkrb5; without it, help and version still work, and a sentence says what is missing.
+        from smbferry_cli.commands import check_command, run_command  # noqa: PLC0415
+    except ImportError as error:
+        if (error.name or "").startswith(_OURS):
+            raise
+        return ExitCode(_end(ExitCode.CONFIGURATION, missing(error)))
+    return check_command(arguments) if arguments.command == "check" else run_command(arguments)
+
+
+def missing(error: ImportError) -> str:
+    """What to install, when a module that the commands need can't be imported."""
+    name = (error.name or "").partition(".")[0]
+    if name in _LIBKRB5 or "krb5" in str(error):
+        return (
+            f"smbferry needs MIT Kerberos' library and its Python bindings, and they can't be loaded ({error}). "
+            "Install libkrb5 with its headers and a C compiler (Debian, Ubuntu: apt-get install libkrb5-dev gcc "
+            "python3-dev; Fedora, RHEL: dnf install krb5-devel gcc python3-devel), then: pip install gssapi krb5"
+        )
+    return f"smbferry needs the Python package {name}, which can't be loaded ({error}). Install it: pip install {name}"
+
+
+def _set_up_logs(*, verbose: bool) -> None:
+    if not verbose:
+        # The verdicts and the summary say everything that the log lines would.
+        logging.root.addHandler(logging.NullHandler())
+        return
+    from smbferry_agent.logs import set_up  # noqa: PLC0415 (the agent is imported only where it is needed)
+
+    set_up()
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("smbferry")
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed: run from its source)"
+
+
+def _end(code: ExitCode, said: str) -> int:
+    print(f"smbferry: {safe(said)}", file=sys.stderr)
+    return int(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""Verdicts and summaries as tables for people. Pure: values in, rich's renderables out.
+
+Everything that comes from a manifest, a server or a KDC is put into `Text`, never into markup, and through `safe`.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from smbferry_agent.report import words
+from smbferry_api.conditions import IDENTITY_CHECKS, LOCATION_CHECKS
+from smbferry_api.run_status import (
+    ByteCounters,
+    Counters,
+    FileFailure,
+    ItemCounters,
+    RunState,
+    SideEvidence,
+    TransferRunStatus,
+)
+from smbferry_cli.text import safe
+from smbferry_cli.verdicts import Verdict, Word
+
+WIDE: Final = 120
+"""From this width on, reason and message have columns of their own."""
+
+_CHECK_WIDTH: Final = max(len(t) for t in (*IDENTITY_CHECKS, *LOCATION_CHECKS))
+_WORD_WIDTH: Final = max(len(w) for w in Word)
+_STYLE: Final = {Word.OK: "green", Word.WARNING: "yellow", Word.FAILED: "bold red", Word.NOT_CHECKED: "dim"}
+_STATE_STYLE: Final = {
+    RunState.SUCCEEDED: "bold green",
+    RunState.PARTIALLY_SUCCEEDED: "bold yellow",
+    RunState.FAILED: "bold red",
+    RunState.CANCELLED: "bold yellow",
+}
+
+
+def verdicts_view(verdicts: Iterable[Verdict], width: int) -> RenderableType:
+    """Object, check, verdict, reason and message; in a narrow terminal a table per object, the message on its own."""
+    if width >= WIDE:
+        return _wide(verdicts)
+    return Group(*(part for verdict in verdicts for part in _narrow(verdict)))
+
+
+def _wide(verdicts: Iterable[Verdict]) -> Table:
+    table = _table("OBJECT", "CHECK", "VERDICT", "REASON", "MESSAGE")
+    for verdict in verdicts:
+        name = Text(_object(verdict))
+        for row in verdict.rows():
+            table.add_row(name, row.check, _word(row.word), Text(safe(row.reason)), Text(safe(row.message)))
+            name = Text()
+        table.add_section()
+    return table
+
+
+def _narrow(verdict: Verdict) -> Iterator[RenderableType]:
+    table = _table("CHECK", "VERDICT", "REASON AND MESSAGE")
+    for row in verdict.rows():
+        table.add_row(row.check, _word(row.word), Text(f"{safe(row.reason)}\n{safe(row.message)}"))
+    yield Text(_object(verdict), "bold")
+    yield table
+    yield Text()
+
+
+def _object(verdict: Verdict) -> str:
+    return f"{verdict.kind}/{safe(verdict.name)}"
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for title in titles:
+        table.add_column(title, no_wrap=title in {"CHECK", "VERDICT", "REASON"}, overflow="fold")
+    table.columns[0].min_width = _CHECK_WIDTH
+    return table
+
+
+def _word(word: Word) -> Text:
+    return Text(f"{word:{_WORD_WIDTH}}", _STYLE[word])
+
+
+def style_of(word: Word) -> str:
+    """How a verdict looks."""
+    return _STYLE[word]
+
+
+def summary(name: str, status: TransferRunStatus, *, dry_run: bool, to_delete: int = 0) -> RenderableType:
+    """How a run ended: state, counts, what failed, and what protected the data."""
+    return Group(*_summary(name, status, dry_run=dry_run, to_delete=to_delete))
+
+
+def _summary(name: str, status: TransferRunStatus, *, dry_run: bool, to_delete: int) -> Iterator[RenderableType]:
+    state = status.state or RunState.FAILED
+    took = f" in {status.duration}" if status.duration else ""
+    dry = " (dry run: nothing was written)" if dry_run else ""
+    yield Text.assemble(f"{safe(name)}: ", (state.value, _STATE_STYLE.get(state, "")), f"{took}{dry}")
+    if status.counters:
+        yield Text()
+        yield _counts(status.counters, dry_run=dry_run)
+        yield Text(_moved(status, status.counters.bytes, dry_run=dry_run, to_delete=to_delete))
+        listed, failed = len(status.failures), status.counters.files.failed + status.counters.directories.failed
+        if failed > listed:
+            yield Text(f"{failed - listed:,} more failures are not listed.")
+    if status.security:
+        yield Text()
+        yield _evidence(status.security.source, status.security.destination)
+    if status.failure:
+        yield Text()
+        yield Text.assemble((safe(status.failure.reason), "bold red"), f": {safe(status.failure.message)}")
+        if status.failure.remedy:
+            yield Text(safe(status.failure.remedy))
+
+
+def _counts(counters: Counters, *, dry_run: bool) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("")
+    titles = ("listed", "to transfer", *(() if dry_run else ("transferred",)), "skipped")
+    titles += () if dry_run else ("verified", "deleted")
+    for title in (*titles, "failed"):
+        table.add_column(title.upper(), justify="right")
+    for what, items in (("files", counters.files), ("folders", counters.directories)):
+        table.add_row(what, *(f"{n:,}" for n in _numbers(items, dry_run=dry_run)))
+    return table
+
+
+def _moved(status: TransferRunStatus, octets: ByteCounters, *, dry_run: bool, to_delete: int) -> str:
+    if dry_run:
+        said = f"{words.size(octets.to_transfer)} to transfer"
+        return f"{said}, {to_delete:,} files and folders to delete" if to_delete else said
+    said = f"{words.size(octets.transferred)} of {words.size(octets.to_transfer)} transferred"
+    if not octets.transferred or not status.start_time or not status.completion_time:
+        return said
+    seconds = max((status.completion_time - status.start_time).total_seconds(), 0.001)
+    return f"{said}, {words.rate(octets.transferred / seconds)} on average"
+
+
+def _numbers(items: ItemCounters, *, dry_run: bool) -> tuple[int, ...]:
+    if dry_run:
+        return (items.listed, items.to_transfer, items.skipped, items.failed)
+    return (
+        items.listed, items.to_transfer, items.transferred, items.skipped, items.verified, items.deleted, items.failed,
+    )  # fmt: skip
+
+
+def _evidence(source: SideEvidence | None, destination: SideEvidence | None) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("")
+    sides = [(title, side) for title, side in (("SOURCE", source), ("DESTINATION", destination)) if side]
+    for title, _ in sides:
+        table.add_column(title, overflow="fold")
+    for label, field in (
+        ("principal", "principal"),
+        ("key version", "kvno"),
+        ("ticket", "ticket_enctype"),
+        ("dialect", "dialect"),
+        ("cipher", "cipher"),
+        ("signing", "signing"),
+    ):
+        values = [getattr(side, field) for _, side in sides]
+        table.add_row(label, *(Text("-" if v is None else safe(str(v))) for v in values))
+    return table
+
+
+def failure_line(failure: FileFailure) -> Text:
+    """One file that failed."""
+    said = f"{safe(failure.path)}: {failure.reason}"
+    return Text.assemble(("failed ", "red"), f"{said}: {safe(failure.message)}" if failure.message else said)
