@@ -68,6 +68,7 @@ def run_transfer(
     Raises:
         AgentError: the run as a whole failed or was cancelled; nothing half-done stays behind.
     """
+    report.dry_run = dry_run
     try:
         with ExitStack() as stack:
             report.phase(PhaseName.PREFLIGHT, PhaseState.RUNNING)

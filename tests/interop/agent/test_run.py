@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.trees import Wanted
 
 from smbferry_agent.errors import AgentError
+from smbferry_agent.kerberos.renewal import Renewal
 from smbferry_agent.kerberos.session import KerberosSession
 from smbferry_agent.preflight.identity_probe import checked_identity
 from smbferry_api.agent_contract import Side
@@ -92,6 +94,25 @@ def test_renewed_tickets_take_the_place_of_the_old_ones(identity: Identity, doma
         assert cache.read_bytes() != before
         assert cache.stat().st_mode & 0o777 == 0o600
         assert session.service_ticket(target).server.startswith(target)
+
+
+def test_tickets_are_renewed_in_the_background_before_they_end(identity: Identity, domain: Domain) -> None:
+    target = f"cifs/{domain.server}"
+    with checked_identity(identity.subject(), now()) as checked:
+        account = checked.facts.account
+        assert checked.session is not None
+        assert account is not None
+        assert account.ticket is not None
+        cache = identity.folder / "scratch" / "ccache"
+        before = cache.read_bytes()
+        # Samba issues nothing by a ticket of less than two minutes, so only the renewal is told of a short life.
+        short = dataclasses.replace(account.ticket, start_time=now(), end_time=now() + timedelta(seconds=2))
+        with Renewal(checked.session, short, target):
+            deadline = time.monotonic() + 10
+            while cache.read_bytes() == before and time.monotonic() < deadline:
+                time.sleep(0.05)
+        assert cache.read_bytes() != before
+        assert checked.session.service_ticket(target).server.startswith(target)
 
 
 def now() -> datetime:

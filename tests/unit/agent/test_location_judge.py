@@ -94,6 +94,12 @@ CASES: list[tuple[str, LocationFacts, dict[str, str], str]] = [
         {TICKET: "EnctypeRefused", **REST},
         "(14)",
     ),
+    (
+        "a ticket that ended",
+        location(ticket=TicketRefusal(32, ""), share=None),
+        {TICKET: "TicketExpired", **REST},
+        "(32)",
+    ),
     ("another KDC error", location(ticket=TicketRefusal(60, ""), share=None), {TICKET: "KdcError", **REST}, "(60)"),
     (
         "the KDC is gone",

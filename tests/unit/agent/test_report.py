@@ -87,6 +87,11 @@ def test_progress_reads_at_a_glance() -> None:
     assert (shown.files, shown.bytes, shown.rate) == ("1,234/2,003", "312.0 MiB/512.0 MiB", "210 MiB/s")
 
 
+def test_a_dry_run_shows_what_would_be_done() -> None:
+    shown = words.progress(counters((0, 2003), (0, 512 * MIB)), ended=True, dry_run=True)
+    assert (shown.percent, shown.files, shown.bytes, shown.rate) == ("dry run", "2,003", "512.0 MiB", "")
+
+
 @given(st.integers(0, 1 << 62), st.integers(0, 1 << 62))
 def test_percent_stays_within_its_bounds(done: int, total: int) -> None:
     assert 0 <= int(words.progress(counters((0, 0), (done, total)), ended=True).percent[:-1]) <= 100

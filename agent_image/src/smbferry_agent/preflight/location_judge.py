@@ -85,6 +85,8 @@ _REASON_OF_CODE: Final[dict[int, Reason]] = {
     ErrorCode.PRINCIPAL_NOT_UNIQUE: SERVICE_PRINCIPAL_UNKNOWN,
     ErrorCode.ENCTYPE_UNSUPPORTED: ENCTYPE_REFUSED,
     ErrorCode.CLOCK_SKEW: CLOCK_SKEW,
+    # Active Directory also says so of a ticket-granting ticket that has two minutes or less to live.
+    ErrorCode.TICKET_EXPIRED: TICKET_EXPIRED,
 }
 
 

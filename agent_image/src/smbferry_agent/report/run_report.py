@@ -40,6 +40,7 @@ class RunReport:
 
     now: Callable[[], datetime] = _now
     changed: Changed = _unheard
+    dry_run: bool = False
     _phases: dict[str, api.Phase] = field(default_factory=dict)
     _counters: api.Counters | None = None
     _evidence: dict[str, api.SideEvidence] = field(default_factory=dict)
@@ -116,12 +117,17 @@ class RunReport:
         self._ended = True
         self.changed(urgent=True)
 
+    def _progress(self) -> api.Progress | None:
+        if self._counters is None:
+            return None
+        return words.progress(self._counters, ended=self._ended, dry_run=self.dry_run)
+
     def status(self) -> api.TransferRunStatus:
         """The agent's part of the status, whole: server-side apply drops what is left out."""
         status = api.TransferRunStatus(
             phases=api.Phases(**self._phases) if self._phases else None,
             counters=self._counters,
-            progress=words.progress(self._counters, ended=self._ended) if self._counters else None,
+            progress=self._progress(),
             security=api.Evidence(**self._evidence) if self._evidence else None,
             failure=self._failure,
         )

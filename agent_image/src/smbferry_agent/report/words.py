@@ -32,9 +32,11 @@ def duration(seconds: float) -> str:
     return f"{whole // _HOUR}h{whole % _HOUR // _MINUTE:02d}m"
 
 
-def progress(counters: Counters, *, ended: bool = False) -> Progress:
+def progress(counters: Counters, *, ended: bool = False, dry_run: bool = False) -> Progress:
     """The four columns of `kubectl get`. While a run goes on, what is to be transferred may still grow."""
     files, octets = counters.files, counters.bytes
+    if dry_run:
+        return Progress(percent="dry run", files=f"{files.to_transfer:,}", bytes=size(octets.to_transfer))
     return Progress(
         percent=f"{_percent(counters, ended=ended)}%",
         files=f"{files.transferred:,}/{files.to_transfer:,}",
