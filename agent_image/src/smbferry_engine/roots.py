@@ -14,7 +14,7 @@ from smbferry_engine.model import Endpoint, SideName
 from smbferry_engine.paths import display, from_user
 from smbferry_engine.plan import DIRECTORY, REPARSE_POINT
 from smbferry_engine.share import Share
-from smbferry_engine.wire.create import CreateReply
+from smbferry_engine.wire.create import Access, CreateReply
 
 
 def root_of(endpoint: Endpoint) -> str:
@@ -47,3 +47,12 @@ async def check_root(share: Share, side: SideName | None = None) -> CreateReply:
     if not opened.attributes & DIRECTORY:
         raise EngineError(PATH_NOT_FOUND, f"the {where} is a file")
     return opened
+
+
+def check_writable(opened: CreateReply) -> None:
+    """The destination's root must let the account create files; better said once than of every file."""
+    if opened.maximal_access is not None and not opened.maximal_access & Access.WRITE_DATA:
+        found = f"0x{opened.maximal_access:08x}"
+        raise EngineError(
+            ACCESS_DENIED, f"the right to create files in the destination folder expected, the account has {found}"
+        )

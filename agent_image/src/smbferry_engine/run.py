@@ -105,7 +105,12 @@ class Run:
     @property
     def verifies_each(self) -> bool:
         """Whether what was written is read back file by file."""
-        return self.options.verify_mode is VerifyMode.ONLY_FILES_TRANSFERRED
+        return self.options.verify_mode is VerifyMode.ONLY_FILES_TRANSFERRED and not self.options.dry_run
+
+    @property
+    def verifies_trees(self) -> bool:
+        """Whether both whole trees are read and compared at the end."""
+        return self.options.verify_mode is VerifyMode.POINT_IN_TIME_CONSISTENT and not self.options.dry_run
 
     @property
     def keeps_times(self) -> bool:

@@ -28,14 +28,13 @@ from smbferry_engine.model import (
     Phase,
     Result,
     TransferMode,
-    VerifyMode,
 )
 from smbferry_engine.paths import overlaps
 from smbferry_engine.plan import DeleteLimit, removes
 from smbferry_engine.progress import Limiter, Meter
 from smbferry_engine.prune import judge, prune
 from smbferry_engine.recovery import Recovery
-from smbferry_engine.roots import check_root, root_of
+from smbferry_engine.roots import check_root, check_writable, root_of
 from smbferry_engine.run import Run
 from smbferry_engine.sides import Sides
 from smbferry_engine.transport import Driver
@@ -133,9 +132,11 @@ async def execute(run: Run) -> None:
     """Everything that a run does once both sides are up; :class:`EngineError` when it fails as a whole."""
     run.phases.begin(Phase.PREPARE)
     await check_root(run.source, "source")
-    await check_root(run.destination, "destination")
+    root = await check_root(run.destination, "destination")
+    if not run.options.dry_run:
+        check_writable(root)
     await _walk_and_copy(run)
-    if run.options.verify_mode is VerifyMode.POINT_IN_TIME_CONSISTENT and not run.options.dry_run:
+    if run.verifies_trees:
         await _verify_trees(run)
     if removes(run.options):
         run.phases.begin(Phase.DELETE)
@@ -165,7 +166,7 @@ async def _walk_and_copy(run: Run) -> None:
     run.phases.begin(Phase.TRANSFER)
     if run.verifies_each:
         run.phases.begin(Phase.VERIFY)
-    elif run.options.verify_mode is VerifyMode.NONE:
+    elif not run.verifies_trees:
         run.phases.skip(Phase.VERIFY)
     tasks: list[Coroutine[Any, None, None]] = [walk(), *(work() for _ in range(FILES_IN_FLIGHT))]
     try:

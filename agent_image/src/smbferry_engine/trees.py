@@ -1,10 +1,9 @@
 """Comparing trees: names, kinds and hashes of everything, folder by folder, in bounded memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from smbferry_engine.core.group import run_all
-from smbferry_engine.core.sync import Gate
 from smbferry_engine.core.tasks import Scheduler
 from smbferry_engine.errors import FileError
 from smbferry_engine.filters import Descent, Filters
@@ -42,7 +41,6 @@ class Comparer:
     surplus: Report
     differs: Report
     totals: Totals = field(default_factory=Totals)
-    gate: Gate = field(default_factory=lambda: Gate(_FILES_AT_ONCE))
 
     async def run(self) -> None:
         """Compare from the root down; a folder's files are hashed together, its folders follow."""
@@ -64,7 +62,7 @@ class Comparer:
         for entry in pairing.only_destination:
             if self._wanted(join(path, entry.name), entry):
                 self.surplus(join(path, entry.name), "the source does not have it")
-        files = []
+        files: list[tuple[str, DirectoryEntry, DirectoryEntry]] = []
         for one, other in pairing.both:
             name = join(path, one.name)
             if one.attributes & REPARSE_POINT or not self._wanted(name, one):
@@ -77,16 +75,21 @@ class Comparer:
                 self.totals.directories += 1
                 stack.append(name)
             else:
-                files.append(self._file(name, one, other))
-        await run_all(self.scheduler, files)
+                files.append((name, one, other))
+        queue = iter(files)
+        await run_all(self.scheduler, [self._files(queue) for _ in range(min(_FILES_AT_ONCE, len(files)))])
 
     def _wanted(self, path: str, entry: DirectoryEntry) -> bool:
         if entry.attributes & DIRECTORY:
             return self.filters.descent(path) is not Descent.NONE
         return self.filters.wants_file(path)
 
+    async def _files(self, queue: Iterator[tuple[str, DirectoryEntry, DirectoryEntry]]) -> None:
+        """Compare files until there are none; several of these share one iterator."""
+        for path, one, other in queue:
+            await self._file(path, one, other)
+
     async def _file(self, path: str, one: DirectoryEntry, other: DirectoryEntry) -> None:
-        await self.gate.enter()
         try:
             if one.name != other.name:
                 self.differs(path, f"the destination spells it {other.name!r}")
@@ -96,8 +99,6 @@ class Comparer:
         except FileError as error:
             self.differs(path, error.message)
             return
-        finally:
-            self.gate.leave()
         self.totals.files += 1
         self.totals.bytes += one.size
         if ours != theirs:

@@ -329,3 +329,12 @@ def test_a_sparse_file_larger_than_4_gib_is_copied_without_its_zeros(bench: Benc
         "sh", "-c", 'stat -c %s "$1" && tail -c 368709120 "$1" | head -c 4', "sh", f"{bench.destination.inside}/sparse"
     )
     assert shown.output == b"5368709120\ntail"
+
+
+def test_a_destination_that_may_not_be_written_is_named_before_anything_is_tried(bench: Bench) -> None:
+    bench.source.seed([Wanted("a/f", size=1), Wanted("b", size=1)])
+    source = bench.tickets.endpoint("src", f"{bench.source.path}/a")
+    with bench.source.domain.directory("src") as elsewhere, pytest.raises(EngineError) as caught:
+        bench.copy(ends=(source, bench.tickets.endpoint("src", elsewhere.path)))
+    assert caught.value.reason == "AccessDenied"
+    assert bench.watcher.failures == []

@@ -499,3 +499,22 @@ def test_zeros_are_not_sent_and_read_as_zeros(holes: set[int]) -> None:
     assert world.watcher.failures == []
     assert run.counters.bytes.transferred == 5 * CHUNK
     assert run.counters.bytes.written == (5 - len(holes)) * CHUNK
+
+
+@pytest.mark.parametrize(
+    ("options", "state"),
+    [
+        ({}, "Running"),
+        ({"verify_mode": VerifyMode.NONE}, "Skipped"),
+        ({"verify_mode": VerifyMode.POINT_IN_TIME_CONSISTENT}, "Running"),
+        ({"dry_run": True}, "Skipped"),
+        ({"dry_run": True, "verify_mode": VerifyMode.POINT_IN_TIME_CONSISTENT}, "Skipped"),
+    ],
+)
+def test_every_phase_is_told_of_and_none_stays_running(options: dict[str, object], state: str) -> None:
+    world = World(folder(a=file(b"a")))
+    world.transfer(**options)
+    told = world.watcher.phases
+    assert [phase for phase, first in told if first != "Succeeded"] == ["prepare", "transfer", "verify", "delete"]
+    assert ("verify", state) in told
+    assert "Running" not in dict(told).values()
