@@ -178,6 +178,16 @@ def test_the_state_follows_the_agents_phases(phases: dict[str, str], state: str)
     assert not decision.delete
 
 
+def test_the_agents_word_is_believed_before_its_pod_is_said_to_run() -> None:
+    status = {"phases": {"transfer": {"state": "Running"}}}
+
+    decision = decide_run(
+        seen(run(status=status), jobs=(transfer_job(active=1),), pods=(pod(phase="Pending"),)), NOW, SETTINGS
+    )
+
+    assert state_of(decision)[0] == "Transferring"
+
+
 ENDED = {"finished_at": ago(seconds=30)}
 POLICY = {"failure_reason": "PodFailurePolicy", **ENDED}
 FAILURE = {"class": "Identity", "reason": "KeytabStale", "message": "The KDC refused it", "remedy": "Export a new one."}

@@ -217,7 +217,7 @@ def _under_way(seen: RunObservation, job: Job, now: datetime, settings: AgentSet
         why = f"{left.reason}: {left.message}" if left else f"exit code {last.exit_code}"
         message = f"Attempt {attempts_so_far(seen, job)} of {MAX_ATTEMPTS} failed ({why}); the next starts by itself."
         return _standing(seen, RunState.LAUNCHING, RETRYING, message, now, requeue_after=POLL_START, **facts)
-    if not at_work or state is RunState.LAUNCHING:
+    if state is RunState.LAUNCHING:  # the agent's own word counts before the pod's phase, which comes later
         message = f"Agent Job {job.meta.name} was launched."
         return _standing(seen, RunState.LAUNCHING, AGENT_STARTING, message, now, requeue_after=POLL_START, **facts)
     return _standing(seen, state, RUN_IN_PROGRESS, f"{state.value}.", now, requeue_after=None, **facts)
