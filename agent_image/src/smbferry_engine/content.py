@@ -21,6 +21,7 @@ from smbferry_engine.wire.status import NtStatus
 SINGLE_FRAME = 512 * 1024
 DESCRIPTOR_LIMIT = 64 * 1024
 DEPTH = 8
+_READ_OPTIONS = int(CreateOption.NON_DIRECTORY_FILE | CreateOption.SEQUENTIAL_ONLY)
 
 Sink = Callable[[bytearray, int, int], Awaitable[None]]
 
@@ -53,8 +54,8 @@ def single_frame_limit(share: Share) -> int:
 
 
 def changed(opened: CreateReply, closed: CloseReply) -> bool:
-    """Whether a file was written to between CREATE and CLOSE, by its size and write time."""
-    return (opened.size, opened.write_time) != (closed.size, closed.write_time)
+    """Whether a file was written to between CREATE and CLOSE, by its size and write time, where the server tells."""
+    return closed.known and (opened.size, opened.write_time) != (closed.size, closed.write_time)
 
 
 async def read_small(share: Share, path: str, size: int, *, access: int = 0, parts: int = 0) -> SmallFile | None:
@@ -85,7 +86,7 @@ async def read_small(share: Share, path: str, size: int, *, access: int = 0, par
         closed = decode_close(check(next(replies), doing).message)
         if len(data) == opened.size and not changed(opened, closed):
             return SmallFile(data, opened, descriptor)
-        size = closed.size
+        size = closed.size if closed.known else opened.size
         if size > limit:
             return None
     raise FileError(FileReason.SOURCE_CHANGED, "the file was written to while it was read, three times in a row")
@@ -96,7 +97,7 @@ def _open_for_reading(share: Share, path: str, access: int) -> Request:
         share.wire_path(path),
         access=READ_ACCESS | access,
         disposition=Disposition.OPEN,
-        options=CreateOption.NON_DIRECTORY_FILE | CreateOption.SEQUENTIAL_ONLY,
+        options=_READ_OPTIONS,
     )
 
 

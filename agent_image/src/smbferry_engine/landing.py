@@ -41,7 +41,7 @@ from smbferry_engine.wire.header import RELATED_FILE_ID
 from smbferry_engine.wire.info import SecurityPart
 from smbferry_engine.wire.status import NtStatus
 
-_WRITE_ACCESS = (
+_WRITE_ACCESS = int(
     Access.WRITE_DATA
     | Access.APPEND_DATA
     | Access.READ_ATTRIBUTES

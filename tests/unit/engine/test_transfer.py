@@ -518,3 +518,18 @@ def test_every_phase_is_told_of_and_none_stays_running(options: dict[str, object
     assert [phase for phase, first in told if first != "Succeeded"] == ["prepare", "transfer", "verify", "delete"]
     assert ("verify", state) in told
     assert "Running" not in dict(told).values()
+
+
+def test_a_server_that_does_not_say_how_a_file_was_closed_is_read_all_the_same() -> None:
+    world = World(folder(a=file(b"alpha"), big=file(BIG)))
+
+    def forget(replies: list[bytes]) -> list[bytes]:
+        return [
+            reply[:66] + bytes(len(reply) - 66) if reply[12] == Command.CLOSE and reply[8:12] == bytes(4) else reply
+            for reply in replies
+        ]
+
+    world.source.before_reply = forget
+    world.transfer()
+    assert world.copied == world.original
+    assert world.watcher.failures == []

@@ -169,6 +169,12 @@ def create_reply(contexts: bytes = b"", offset: int | None = None) -> bytes:
     )
 
 
+def test_a_close_reply_says_whether_it_knows_the_file() -> None:
+    known = HEAD + struct.pack("<HHI4QQQI", 60, 1, 0, 1, 2, 3, 4, 4096, 77, 0x20)
+    assert create.decode_close(known) == create.CloseReply(True, 1, 2, 3, 4, 77, 0x20)
+    assert not create.decode_close(HEAD + struct.pack("<HHI", 60, 0, 0) + bytes(52)).known
+
+
 MAXIMAL = struct.pack("<IHHHHI", 0, 16, 4, 0, 24, 8) + b"MxAc\0\0\0\0" + struct.pack("<II", 0, 0x1F01FF)
 
 

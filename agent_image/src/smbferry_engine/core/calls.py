@@ -7,6 +7,9 @@ from smbferry_engine.core.tasks import Signal
 from smbferry_engine.wire import create, data, directory, info, tree
 from smbferry_engine.wire.header import RELATED_FILE_ID, Command
 
+_SHARE_ALL = int(create.Share.READ | create.Share.WRITE | create.Share.DELETE)
+_OPEN_REPARSE_POINT = int(create.CreateOption.OPEN_REPARSE_POINT)
+
 
 class Request(NamedTuple):
     """One message without its header; ``charge`` in credits."""
@@ -60,7 +63,7 @@ def open_request(
     access: int,
     disposition: int = create.Disposition.OPEN,
     options: int = 0,
-    share: int = create.Share.READ | create.Share.WRITE | create.Share.DELETE,
+    share: int = _SHARE_ALL,
     attributes: int = 0,
     query_maximal_access: bool = False,
 ) -> Request:
@@ -69,7 +72,7 @@ def open_request(
         name,
         access=access,
         disposition=disposition,
-        options=options | create.CreateOption.OPEN_REPARSE_POINT,
+        options=options | _OPEN_REPARSE_POINT,
         share=share,
         attributes=attributes,
         query_maximal_access=query_maximal_access,

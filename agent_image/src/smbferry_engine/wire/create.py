@@ -89,8 +89,9 @@ class CreateReply(NamedTuple):
 
 
 class CloseReply(NamedTuple):
-    """A file as it was when it was closed; all zero unless the request asked for it."""
+    """A file as it was when it was closed; ``known`` only if the request asked for it and the server complied."""
 
+    known: bool
     creation_time: int
     access_time: int
     write_time: int
@@ -167,5 +168,6 @@ def decode_close(message: bytes | memoryview) -> CloseReply:
     """A successful CLOSE reply (2.2.16)."""
     fields = unpack(_CLOSE_RESPONSE, message, HEADER_SIZE, "close")
     check_structure_size(fields[0], _CLOSE_RESPONSE_SIZE, "close")
-    _, _, _, creation, access, write, change, _, size, attributes = fields
-    return CloseReply(creation, access, write, change, size, attributes)
+    _, flags, _, creation, access, write, change, _, size, attributes = fields
+    known = bool(flags & _CLOSE_QUERY_ATTRIBUTES)
+    return CloseReply(known, creation, access, write, change, size, attributes)
