@@ -1,5 +1,6 @@
 """`smbferry`: parses, calls, and turns every end into a sentence and an exit code."""
 
+import importlib
 import importlib.metadata
 import logging
 import os
@@ -13,8 +14,8 @@ from smbferry_cli.arguments import parse
 from smbferry_cli.manifests import ManifestError
 from smbferry_cli.text import safe
 
-_LIBKRB5: Final = frozenset({"gssapi", "krb5"})
-_OURS: Final = ("smbferry_",)
+_BINDINGS: Final = ("gssapi", "krb5")
+_OURS: Final = "smbferry_"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,8 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: Namespace) -> ExitCode:
     _set_up_logs(verbose=arguments.verbose)
     try:
-        # The agent binds libkrb5; without it, help and version still work, and a sentence says what is missing.
-        from smbferry_cli.commands import check_command, run_command  # noqa: PLC0415
+        # Late, so that help and version work without them. The agent imports the bindings at their first use only:
+        # that would be in the middle of a check.
+        for binding in _BINDINGS:
+            importlib.import_module(binding)
+        from smbferry_cli.commands import check_command, run_command  # noqa: PLC0415 (see above)
     except ImportError as error:
         if (error.name or "").startswith(_OURS):
             raise
@@ -54,14 +58,14 @@ def _run(arguments: Namespace) -> ExitCode:
 
 def missing(error: ImportError) -> str:
     """What to install, when a module that the commands need can't be imported."""
-    name = (error.name or "").partition(".")[0]
-    if name in _LIBKRB5 or "krb5" in str(error):
+    extras = "pip install '.[agent,cli,kerberos]' in smbferry's source"
+    if (error.name or "").partition(".")[0] in _BINDINGS or "krb5" in str(error):
         return (
-            f"smbferry needs MIT Kerberos' library and its Python bindings, and they can't be loaded ({error}). "
+            f"MIT Kerberos' library and its Python bindings are needed and can't be loaded ({error}). "
             "Install libkrb5 with its headers and a C compiler (Debian, Ubuntu: apt-get install libkrb5-dev gcc "
-            "python3-dev; Fedora, RHEL: dnf install krb5-devel gcc python3-devel), then: pip install gssapi krb5"
+            f"python3-dev; Fedora, RHEL: dnf install krb5-devel gcc python3-devel), then: {extras}"
         )
-    return f"smbferry needs the Python package {name}, which can't be loaded ({error}). Install it: pip install {name}"
+    return f"a Python package is missing ({error}). Install smbferry with its extras: {extras}"
 
 
 def _set_up_logs(*, verbose: bool) -> None:

@@ -107,7 +107,10 @@ def _summary(name: str, status: TransferRunStatus, *, dry_run: bool, to_delete: 
     if status.security:
         yield Text()
         yield _evidence(status.security.source, status.security.destination)
-    if status.failure:
+    if state is RunState.CANCELLED:
+        yield Text()
+        yield Text("Cancelled: what was copied whole stays, nothing half-done does. Run it again to copy the rest.")
+    elif status.failure:
         yield Text()
         yield Text.assemble((safe(status.failure.reason), "bold red"), f": {safe(status.failure.message)}")
         if status.failure.remedy:
@@ -117,7 +120,7 @@ def _summary(name: str, status: TransferRunStatus, *, dry_run: bool, to_delete: 
 def _counts(counters: Counters, *, dry_run: bool) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("")
-    titles = ("listed", "to transfer", *(() if dry_run else ("transferred",)), "skipped")
+    titles = ("listed", "to copy", *(() if dry_run else ("copied",)), "skipped")
     titles += () if dry_run else ("verified", "deleted")
     for title in (*titles, "failed"):
         table.add_column(title.upper(), justify="right")

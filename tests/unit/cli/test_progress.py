@@ -1,0 +1,156 @@
+"""A run as it goes on, on a terminal and in a log; and what Ctrl-C does at each moment."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+from tests.unit.cli.samples import ended, going_on
+
+from smbferry_api.run_status import PhaseState
+from smbferry_cli.cancel import Cancel, Interrupted
+from smbferry_cli.progress import Bar, Lines, amounts, doing, view_of
+
+if TYPE_CHECKING:
+    from smbferry_api.run_status import TransferRunStatus
+
+RUNNING, DONE = PhaseState.RUNNING, PhaseState.SUCCEEDED
+
+
+def console(*, terminal: bool, width: int = 120) -> tuple[Console, io.StringIO]:
+    out = io.StringIO()
+    shown = Console(file=out, width=width, force_terminal=terminal, highlight=False, markup=False, _environ={})
+    return shown, out
+
+
+@pytest.mark.parametrize(
+    ("status", "word"),
+    [
+        (going_on(), "Ending"),
+        (going_on(preflight=RUNNING), "Checking"),
+        (going_on(preflight=DONE, prepare=RUNNING), "Listing"),
+        (going_on(prepare=RUNNING, transfer=RUNNING, verify=RUNNING), "Copying"),
+        (going_on(prepare=DONE, transfer=DONE, verify=RUNNING), "Verifying"),
+        (going_on(transfer=DONE, delete=RUNNING), "Deleting"),
+        (going_on(preflight=DONE), "Ending"),
+    ],
+)
+def test_what_goes_on_in_a_word(status: TransferRunStatus, word: str) -> None:
+    assert doing(status) == word
+
+
+def test_the_bar_counts_bytes_and_where_there_are_none_files() -> None:
+    status = ended()
+    assert amounts(status) == (512 << 20, 512 << 20)
+    assert status.counters is not None
+    empty = status.counters.model_copy(update={"bytes": status.counters.bytes.model_copy(update={"to_transfer": 0})})
+    assert amounts(status.model_copy(update={"counters": empty})) == (2003, 2003)
+    assert amounts(going_on()) == (0, 0)
+
+
+def test_the_view_suits_the_place() -> None:
+    assert isinstance(view_of(console(terminal=True)[0]), Bar)
+    assert isinstance(view_of(console(terminal=False)[0]), Lines)
+
+
+def test_a_log_gets_a_line_per_phase_and_failure_and_one_each_half_minute() -> None:
+    shown, out = console(terminal=False)
+    now = [0.0]
+    with Lines(shown, lambda: now[0]) as view:
+        view.show(going_on(preflight=RUNNING))
+        view.show(going_on(preflight=DONE, transfer=RUNNING))
+        view.show(going_on(preflight=DONE, transfer=RUNNING))
+        view.show(ended(listed=1))
+        view.show(ended(failed=2, listed=2))
+        now[0] = 31.0
+        view.show(ended(failed=2, listed=2))
+    assert out.getvalue().splitlines() == [
+        "preflight: Succeeded",
+        "failed f0: FileLocked",
+        "failed f1: FileLocked",
+        "Ending 99% 512.0 MiB/512.0 MiB 2,001/2,003 files, 2 failed",
+    ]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_bar_lists_each_failure_once_above_itself(width: int) -> None:
+    shown, out = console(terminal=True, width=width)
+    with Bar(shown) as view:
+        view.show(ended(failed=1, listed=1))
+        view.show(ended(failed=2, listed=2))
+    said = out.getvalue()
+    assert (said.count("f0: FileLocked"), said.count("f1: FileLocked")) == (1, 1)
+    assert "512.0 MiB/512.0" in said
+
+
+def test_no_colour_means_none() -> None:
+    out = io.StringIO()
+    shown = Console(file=out, width=120, force_terminal=True, _environ={"NO_COLOR": "1"})
+    with Bar(shown) as view:
+        view.show(ended(failed=1, listed=1))
+    assert "\x1b[3" not in out.getvalue()
+
+
+# --- Ctrl-C ----------------------------------------------------------------------------------------------------------
+
+
+class Ends:
+    """What a Cancel called."""
+
+    def __init__(self) -> None:
+        self.called: list[str] = []
+
+    def cancel(self) -> Cancel:
+        return Cancel(lambda: self.called.append("asked"), lambda: self.called.append("hard"))
+
+
+def signalled(number: int = signal.SIGINT) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_before_any_data_moves_the_first_signal_drops_everything(number: int) -> None:
+    ends = Ends()
+    with ends.cancel() as cancel, pytest.raises(Interrupted), cancel.droppable():
+        signalled(number)
+    assert cancel.cancelled()
+    assert ends.called == []
+
+
+def test_once_data_moves_the_first_signal_asks_for_an_orderly_end() -> None:
+    ends = Ends()
+    with ends.cancel() as cancel, cancel.droppable():
+        cancel.from_now_on_orderly()
+        assert not cancel.cancelled()
+        signalled()
+        assert cancel.cancelled()
+    assert ends.called == ["asked"]
+
+
+def test_the_second_signal_wipes_and_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = Ends()
+    monkeypatch.setattr(os, "_exit", lambda code: ends.called.append(f"exit {code:d}"))
+    with ends.cancel():
+        signalled()
+        signalled(signal.SIGTERM)
+    assert ends.called[:3] == ["asked", "hard", "exit 40"]
+
+
+def test_afterwards_signals_do_what_they_did_before() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with Ends().cancel():
+        assert signal.getsignal(signal.SIGINT) != before
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_a_terminal_that_is_gone_does_not_stop_the_orderly_end() -> None:
+    def gone() -> None:
+        raise OSError
+
+    with Cancel(gone, gone) as cancel:
+        signalled(signal.SIGHUP)
+        assert cancel.cancelled()
