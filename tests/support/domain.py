@@ -297,7 +297,8 @@ class Directory:
 
 def new_password() -> str:
     """A password that passes any policy."""
-    return secrets.token_urlsafe(18) + "aA1!"
+    # Never first a "-": samba-tool would take it for an option.
+    return "aA1!" + secrets.token_urlsafe(18)
 
 
 def default_salt(principal: str) -> str:
