@@ -219,6 +219,7 @@ class FakeServer:
             node = Node(None if options & 1 else bytearray(), attributes=attributes, times=[self.clock] * 4)
             self._number(node)
             parent.children[leaf] = node
+            self._touch(parent)
         elif disposition == 5 and node.data is not None:
             node.data = bytearray()
         if options & 0x40 and node.is_directory:
@@ -245,6 +246,7 @@ class FakeServer:
             if parent is not None:
                 key = next((name for name, child in parent.children.items() if child is node), leaf)
                 parent.children.pop(key, None)
+                self._touch(parent)
         size = len(node.data or b"")
         return 0, struct.pack("<HHI4QQQI", 60, 1, 0, *node.times, size, size, node.wire_attributes)
 
@@ -308,11 +310,18 @@ class FakeServer:
         elif info_class == 13:
             handle.delete = bool(data[0])
         elif info_class == 10:
-            self._rename(handle, data)
+            return self._rename(handle, data), b"\x02\0"
         return 0, b"\x02\0"
 
-    def _rename(self, handle: Handle, data: bytes) -> None:
+    def _touch(self, parent: Node) -> None:
+        """What happens in a folder moves its time."""
+        self.clock += 1
+        parent.times[2] = self.clock
+
+    def _rename(self, handle: Handle, data: bytes) -> int:
         new = data[20 : 20 + struct.unpack_from("<I", data, 16)[0]].decode("utf-16-le", "surrogatepass")
+        if self.find(new) is not None and not data[0]:
+            return NtStatus.OBJECT_NAME_COLLISION
         for path in (handle.path, new):
             parent = self.find(path.rpartition("\\")[0])
             assert parent is not None
@@ -321,7 +330,9 @@ class FakeServer:
         target = self.find(new.rpartition("\\")[0])
         assert target is not None
         target.children[new.rpartition("\\")[2]] = handle.node
+        self._touch(target)
         handle.path = new
+        return 0
 
 
 def _file_id(command: int, body: bytes) -> bytes:

@@ -4,9 +4,11 @@ import contextlib
 from collections.abc import Callable
 
 import pytest
+from blake3 import blake3
 from tests.unit.engine.fake_server import CHUNK, FakeServer, Link, Node, Request, drive, file, folder, make_lane
 
 from smbferry_engine.cleanup import undo
+from smbferry_engine.core.calls import Call, Reply
 from smbferry_engine.core.tasks import Scheduler
 from smbferry_engine.errors import CONNECTION_LOST, SESSION_ENDED, EngineError, FileReason
 from smbferry_engine.filters import Filters
@@ -15,6 +17,7 @@ from smbferry_engine.model import (
     Counters,
     DeletedFiles,
     FileFailure,
+    FileRecord,
     Options,
     OverwriteMode,
     SecurityDescriptors,
@@ -38,7 +41,7 @@ class Watcher:
     def __init__(self) -> None:
         self.failures: list[FileFailure] = []
         self.phases: list[tuple[str, str]] = []
-        self.records: list[str] = []
+        self.records: list[FileRecord] = []
 
     def phase(self, name: str, state: str) -> None:
         self.phases.append((name, state))
@@ -49,8 +52,8 @@ class Watcher:
     def failure(self, failure: FileFailure) -> None:
         self.failures.append(failure)
 
-    def record(self, record: object) -> None:
-        self.records.append(repr(record))
+    def record(self, record: FileRecord) -> None:
+        self.records.append(record)
 
     def security(self, side: str, evidence: object) -> None:
         pass
@@ -414,6 +417,7 @@ def test_replies_in_any_order_give_the_same_content() -> None:
         link.exchange = reversed_exchange  # type: ignore[method-assign]
     world.transfer()
     assert world.copied == world.original
+    assert [record.digest for record in world.watcher.records if record.path == "/big"] == [blake3(BIG).hexdigest()]
     assert world.watcher.failures == []
 
 
@@ -533,3 +537,21 @@ def test_a_server_that_does_not_say_how_a_file_was_closed_is_read_all_the_same()
     world.transfer()
     assert world.copied == world.original
     assert world.watcher.failures == []
+
+
+def test_a_folder_keeps_its_sources_time_when_something_was_put_into_it() -> None:
+    world = World(folder(d=folder(old=file(b"o"), new=file(b"n"))), folder(d=folder(old=file(b"o"))))
+    run = world.transfer()
+    assert world.node("d").times[2] == 30_000
+    assert (run.counters.directories.transferred, run.counters.directories.skipped) == (0, 1)
+
+
+def test_a_landing_that_was_under_way_when_the_run_was_stopped_is_judged_and_undone() -> None:
+    world = World(folder(), folder(good=file(b"g"), torn=file(b"")))
+    run = world.transfer()
+    opened, refused = Reply(NtStatus.SUCCESS, b""), Reply(NtStatus.DISK_FULL, b"")
+    for name, replies in (("good", [opened, opened]), ("torn", [opened, refused]), ("never", [refused, refused])):
+        run.landing[name] = Call(())
+        run.landing[name].resolve(replies)
+    drive(world.scheduler, undo(run), *world.links)
+    assert world.copied == {"/good": b"g"}
