@@ -212,7 +212,7 @@ def _hand_over(parts: _Parts, endpoint: Endpoint, dialect: str, chunk: int) -> C
     transport: HandshakeTransport = connection.transport
     sock = transport.release()
     connection._t_worker.join(_WORKER_END)  # noqa: SLF001  # the socket must have one reader
-    if connection._t_worker.is_alive():  # noqa: SLF001
+    if connection._t_worker.is_alive():  # noqa: SLF001  # as above
         raise RuntimeError("smbprotocol's receiving thread did not end")
     transport.dispose()
     cipher = _CCM if dialect == _DIALECT_WITH_CCM_ONLY else _cipher_name(connection)

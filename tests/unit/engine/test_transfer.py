@@ -1,24 +1,16 @@
 """Whole runs over two servers in memory: what lands, what is counted, and what every kind of trouble leaves behind."""
 
-import contextlib
 from collections.abc import Callable
 
 import pytest
 from blake3 import blake3
-from tests.unit.engine.fake_server import CHUNK, FakeServer, Link, Node, Request, drive, file, folder, make_lane
+from tests.unit.engine.fake_server import CHUNK, Link, Node, Request, file, folder
+from tests.unit.engine.world import BIG, World, refuse
 
-from smbferry_engine.cleanup import undo
-from smbferry_engine.core.calls import Call, Reply
-from smbferry_engine.core.tasks import Scheduler
-from smbferry_engine.errors import CONNECTION_LOST, SESSION_ENDED, EngineError, FileReason
-from smbferry_engine.filters import Filters
+from smbferry_engine.errors import EngineError, FileReason
 from smbferry_engine.model import (
     CompareBy,
-    Counters,
     DeletedFiles,
-    FileFailure,
-    FileRecord,
-    Options,
     OverwriteMode,
     SecurityDescriptors,
     Symlinks,
@@ -26,109 +18,8 @@ from smbferry_engine.model import (
     VerifyMode,
 )
 from smbferry_engine.paths import TEMPORARY_PREFIX, temporary_name
-from smbferry_engine.progress import Limiter
-from smbferry_engine.recovery import PAUSES, Recovery
-from smbferry_engine.run import Run
-from smbferry_engine.share import Share
-from smbferry_engine.transfer import execute
 from smbferry_engine.wire.header import Command
 from smbferry_engine.wire.status import NtStatus
-
-BIG = bytes(range(256)) * (5 * CHUNK // 256) + b"tail"
-
-
-class Watcher:
-    def __init__(self) -> None:
-        self.failures: list[FileFailure] = []
-        self.phases: list[tuple[str, str]] = []
-        self.records: list[FileRecord] = []
-
-    def phase(self, name: str, state: str) -> None:
-        self.phases.append((name, state))
-
-    def progress(self, counters: object) -> None:
-        pass
-
-    def failure(self, failure: FileFailure) -> None:
-        self.failures.append(failure)
-
-    def record(self, record: FileRecord) -> None:
-        self.records.append(record)
-
-    def security(self, side: str, evidence: object) -> None:
-        pass
-
-
-class World:
-    """A source, a destination and a run between them."""
-
-    def __init__(self, source: Node, destination: Node | None = None, *, credits_: int = 64) -> None:
-        self.source = FakeServer(folder(data=source))
-        self.destination = FakeServer(folder(copy=destination or folder()))
-        self.scheduler = Scheduler()
-        self.links = [Link(server, make_lane(credits_=credits_)) for server in (self.source, self.destination)]
-        self.watcher = Watcher()
-        self.run: Run | None = None
-        self.restored = 0
-
-    def transfer(self, **options: object) -> Run:
-        chosen = Options(**{"security_descriptors": SecurityDescriptors.NONE, **options})  # type: ignore[arg-type]
-        counters = Counters()
-        self.run = Run(
-            source=Share(self.links[0].lane, "data"),
-            destination=Share(self.links[1].lane, "copy"),
-            options=chosen,
-            filters=Filters(chosen.include, chosen.exclude),
-            observer=self.watcher,  # type: ignore[arg-type]
-            scheduler=self.scheduler,
-            limiter=Limiter(self.scheduler, lambda: chosen.bytes_per_second),
-            recovery=Recovery(self.scheduler, counters, self.broken, self.restore),
-            run_id="run",
-            counters=counters,
-        )
-        drive(self.scheduler, execute(self.run), *self.links)
-        return self.run
-
-    def broken(self) -> bool:
-        return not all(link.lane.usable for link in self.links)
-
-    def restore(self) -> None:
-        assert self.run is not None
-        self.restored += 1
-        for link, share in zip(self.links, (self.run.source, self.run.destination), strict=True):
-            if not link.lane.usable:
-                link.lane.fail(EngineError(SESSION_ENDED, "again"))
-                link.renew(make_lane())
-                share.lane = link.lane
-
-    @property
-    def copied(self) -> dict[str, bytes | None]:
-        return self.destination.tree(self.destination.root.children["copy"])
-
-    @property
-    def original(self) -> dict[str, bytes | None]:
-        return self.source.tree(self.source.root.children["data"])
-
-    def node(self, path: str) -> Node:
-        found = self.destination.find("copy\\" + path)
-        assert found is not None
-        return found
-
-    @property
-    def reasons(self) -> list[tuple[str, str]]:
-        return [(failure.path, failure.reason) for failure in self.watcher.failures]
-
-
-def refuse(command: int, status: int, *, name: str = "", times: int = 1_000) -> Callable[[Request], int | None]:
-    left = [times]
-
-    def fault(request: Request) -> int | None:
-        if request.command == command and left[0] and (not name or name in (request.name or "")):
-            left[0] -= 1
-            return status
-        return None
-
-    return fault
 
 
 def test_a_tree_arrives_whole_with_its_times_and_attributes() -> None:
@@ -421,79 +312,6 @@ def test_replies_in_any_order_give_the_same_content() -> None:
     assert world.watcher.failures == []
 
 
-def cut(world: World, link: Link, *, every: int, times: int) -> None:
-    """Lose a side's connection at every so many requests, so many times."""
-    count, left = [0], [times]
-
-    def fault(_request: Request) -> int | None:
-        count[0] += 1
-        if left[0] and count[0] % every == 0:
-            left[0] -= 1
-            link.lose = True
-        return None
-
-    link.server.faults.append(fault)
-
-
-@pytest.mark.parametrize("side", [0, 1])
-@pytest.mark.parametrize("every", [3, 7, 16])
-def test_a_lost_connection_is_made_again_and_the_run_goes_on(side: int, every: int) -> None:
-    tree = {f"f{index}": file(f"content {index}".encode()) for index in range(30)}
-    world = World(Node(None, {**tree, "big": file(BIG), "d": folder(x=file(b"x"))}, 0))
-    cut(world, world.links[side], every=every, times=4)
-    run = world.transfer()
-    assert world.restored
-    assert world.copied == world.original
-    assert world.watcher.failures == []
-    assert run.counters.files.transferred == 32
-    assert run.counters.bytes.transferred == run.counters.bytes.to_transfer
-
-
-def test_a_session_that_the_server_ends_is_opened_again() -> None:
-    world = World(folder(a=file(b"a"), b=file(b"b")))
-    world.source.faults.append(refuse(Command.READ, NtStatus.NETWORK_SESSION_EXPIRED, times=1))
-    world.transfer()
-    assert (world.restored, world.copied) == (1, world.original)
-
-
-def test_a_connection_that_stays_lost_ends_the_run() -> None:
-    world = World(folder(a=file(b"a")))
-
-    def fault(request: Request) -> int | None:
-        world.links[0].lose = world.links[0].lose or request.command == Command.READ
-        return None
-
-    world.source.faults.append(fault)
-    with pytest.raises(EngineError) as caught:
-        world.transfer()
-    assert caught.value.reason == CONNECTION_LOST.name
-    assert world.restored == len(PAUSES)
-    assert world.copied == {}
-
-
-@pytest.mark.parametrize("stop_at", range(1, 40, 3))
-def test_a_run_stopped_anywhere_leaves_only_whole_files(stop_at: int) -> None:
-    tree = {f"f{index}": file(f"content {index}".encode()) for index in range(8)}
-    world = World(Node(None, {**tree, "big": file(BIG)}, 0), folder(big=file(b"old")))
-    count = [0]
-
-    def full(request: Request) -> int | None:
-        count[0] += 1
-        return NtStatus.DISK_FULL if count[0] >= stop_at and request.command == Command.WRITE else None
-
-    world.destination.faults.append(full)
-    with pytest.raises(EngineError, match="DestinationFull") if stop_at < 10 else contextlib.suppress(EngineError):
-        world.transfer()
-    assert world.run is not None
-    world.scheduler.close_all()
-    for lane in (link.lane for link in world.links):
-        lane.drop_unsent(EngineError(SESSION_ENDED, "stopped"))
-    drive(world.scheduler, undo(world.run), *world.links)
-    original = {**world.original, "/big": b"old"}
-    for path, content in world.copied.items():
-        assert content in (original[path], world.original[path])
-
-
 @pytest.mark.parametrize("holes", [{0}, {4}, {1, 3}, {0, 1, 2, 3, 4}])
 def test_zeros_are_not_sent_and_read_as_zeros(holes: set[int]) -> None:
     content = b"".join(bytes(CHUNK) if index in holes else b"x" * CHUNK for index in range(5))
@@ -544,14 +362,3 @@ def test_a_folder_keeps_its_sources_time_when_something_was_put_into_it() -> Non
     run = world.transfer()
     assert world.node("d").times[2] == 30_000
     assert (run.counters.directories.transferred, run.counters.directories.skipped) == (0, 1)
-
-
-def test_a_landing_that_was_under_way_when_the_run_was_stopped_is_judged_and_undone() -> None:
-    world = World(folder(), folder(good=file(b"g"), torn=file(b"")))
-    run = world.transfer()
-    opened, refused = Reply(NtStatus.SUCCESS, b""), Reply(NtStatus.DISK_FULL, b"")
-    for name, replies in (("good", [opened, opened]), ("torn", [opened, refused]), ("never", [refused, refused])):
-        run.landing[name] = Call(())
-        run.landing[name].resolve(replies)
-    drive(world.scheduler, undo(run), *world.links)
-    assert world.copied == {"/good": b"g"}

@@ -1,0 +1,98 @@
+"""Runs that are cut short: connections lost and made again, sessions ended, a stop at any moment."""
+
+import contextlib
+
+import pytest
+from tests.unit.engine.fake_server import Link, Node, Request, drive, file, folder
+from tests.unit.engine.world import BIG, World, refuse
+
+from smbferry_engine.cleanup import undo
+from smbferry_engine.core.calls import Call, Reply
+from smbferry_engine.errors import CONNECTION_LOST, SESSION_ENDED, EngineError
+from smbferry_engine.recovery import PAUSES
+from smbferry_engine.wire.header import Command
+from smbferry_engine.wire.status import NtStatus
+
+
+def cut(world: World, link: Link, *, every: int, times: int) -> None:
+    """Lose a side's connection at every so many requests, so many times."""
+    count, left = [0], [times]
+
+    def fault(_request: Request) -> int | None:
+        count[0] += 1
+        if left[0] and count[0] % every == 0:
+            left[0] -= 1
+            link.lose = True
+        return None
+
+    link.server.faults.append(fault)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("every", [3, 7, 16])
+def test_a_lost_connection_is_made_again_and_the_run_goes_on(side: int, every: int) -> None:
+    tree = {f"f{index}": file(f"content {index}".encode()) for index in range(30)}
+    world = World(Node(None, {**tree, "big": file(BIG), "d": folder(x=file(b"x"))}, 0))
+    cut(world, world.links[side], every=every, times=4)
+    run = world.transfer()
+    assert world.restored
+    assert world.copied == world.original
+    assert world.watcher.failures == []
+    assert run.counters.files.transferred == 32
+    assert run.counters.bytes.transferred == run.counters.bytes.to_transfer
+
+
+def test_a_session_that_the_server_ends_is_opened_again() -> None:
+    world = World(folder(a=file(b"a"), b=file(b"b")))
+    world.source.faults.append(refuse(Command.READ, NtStatus.NETWORK_SESSION_EXPIRED, times=1))
+    world.transfer()
+    assert (world.restored, world.copied) == (1, world.original)
+
+
+def test_a_connection_that_stays_lost_ends_the_run() -> None:
+    world = World(folder(a=file(b"a")))
+
+    def fault(request: Request) -> int | None:
+        world.links[0].lose = world.links[0].lose or request.command == Command.READ
+        return None
+
+    world.source.faults.append(fault)
+    with pytest.raises(EngineError) as caught:
+        world.transfer()
+    assert caught.value.reason == CONNECTION_LOST.name
+    assert world.restored == len(PAUSES)
+    assert world.copied == {}
+
+
+@pytest.mark.parametrize("stop_at", range(1, 40, 3))
+def test_a_run_stopped_anywhere_leaves_only_whole_files(stop_at: int) -> None:
+    tree = {f"f{index}": file(f"content {index}".encode()) for index in range(8)}
+    world = World(Node(None, {**tree, "big": file(BIG)}, 0), folder(big=file(b"old")))
+    count = [0]
+
+    def full(request: Request) -> int | None:
+        count[0] += 1
+        return NtStatus.DISK_FULL if count[0] >= stop_at and request.command == Command.WRITE else None
+
+    world.destination.faults.append(full)
+    with pytest.raises(EngineError, match="DestinationFull") if stop_at < 10 else contextlib.suppress(EngineError):
+        world.transfer()
+    assert world.run is not None
+    world.scheduler.close_all()
+    for lane in (link.lane for link in world.links):
+        lane.drop_unsent(EngineError(SESSION_ENDED, "stopped"))
+    drive(world.scheduler, undo(world.run), *world.links)
+    original = {**world.original, "/big": b"old"}
+    for path, content in world.copied.items():
+        assert content in (original[path], world.original[path])
+
+
+def test_a_landing_that_was_under_way_when_the_run_was_stopped_is_judged_and_undone() -> None:
+    world = World(folder(), folder(good=file(b"g"), torn=file(b"")))
+    run = world.transfer()
+    opened, refused = Reply(NtStatus.SUCCESS, b""), Reply(NtStatus.DISK_FULL, b"")
+    for name, replies in (("good", [opened, opened]), ("torn", [opened, refused]), ("never", [refused, refused])):
+        run.landing[name] = Call(())
+        run.landing[name].resolve(replies)
+    drive(world.scheduler, undo(run), *world.links)
+    assert world.copied == {"/good": b"g"}

@@ -1,0 +1,117 @@
+"""Two servers in memory and a run between them, for tests of whole runs."""
+
+from collections.abc import Callable
+
+from tests.unit.engine.fake_server import CHUNK, FakeServer, Link, Node, Request, drive, folder, make_lane
+
+from smbferry_engine.core.tasks import Scheduler
+from smbferry_engine.errors import SESSION_ENDED, EngineError
+from smbferry_engine.filters import Filters
+from smbferry_engine.model import (
+    Counters,
+    FileFailure,
+    FileRecord,
+    Options,
+    SecurityDescriptors,
+)
+from smbferry_engine.progress import Limiter
+from smbferry_engine.recovery import Recovery
+from smbferry_engine.run import Run
+from smbferry_engine.share import Share
+from smbferry_engine.transfer import execute
+
+BIG = bytes(range(256)) * (5 * CHUNK // 256) + b"tail"
+
+
+class Watcher:
+    def __init__(self) -> None:
+        self.failures: list[FileFailure] = []
+        self.phases: list[tuple[str, str]] = []
+        self.records: list[FileRecord] = []
+
+    def phase(self, name: str, state: str) -> None:
+        self.phases.append((name, state))
+
+    def progress(self, counters: object) -> None:
+        pass
+
+    def failure(self, failure: FileFailure) -> None:
+        self.failures.append(failure)
+
+    def record(self, record: FileRecord) -> None:
+        self.records.append(record)
+
+    def security(self, side: str, evidence: object) -> None:
+        pass
+
+
+class World:
+    """A source, a destination and a run between them."""
+
+    def __init__(self, source: Node, destination: Node | None = None, *, credits_: int = 64) -> None:
+        self.source = FakeServer(folder(data=source))
+        self.destination = FakeServer(folder(copy=destination or folder()))
+        self.scheduler = Scheduler()
+        self.links = [Link(server, make_lane(credits_=credits_)) for server in (self.source, self.destination)]
+        self.watcher = Watcher()
+        self.run: Run | None = None
+        self.restored = 0
+
+    def transfer(self, **options: object) -> Run:
+        chosen = Options(**{"security_descriptors": SecurityDescriptors.NONE, **options})  # type: ignore[arg-type]
+        counters = Counters()
+        self.run = Run(
+            source=Share(self.links[0].lane, "data"),
+            destination=Share(self.links[1].lane, "copy"),
+            options=chosen,
+            filters=Filters(chosen.include, chosen.exclude),
+            observer=self.watcher,  # type: ignore[arg-type]
+            scheduler=self.scheduler,
+            limiter=Limiter(self.scheduler, lambda: chosen.bytes_per_second),
+            recovery=Recovery(self.scheduler, counters, self.broken, self.restore),
+            run_id="run",
+            counters=counters,
+        )
+        drive(self.scheduler, execute(self.run), *self.links)
+        return self.run
+
+    def broken(self) -> bool:
+        return not all(link.lane.usable for link in self.links)
+
+    def restore(self) -> None:
+        assert self.run is not None
+        self.restored += 1
+        for link, share in zip(self.links, (self.run.source, self.run.destination), strict=True):
+            if not link.lane.usable:
+                link.lane.fail(EngineError(SESSION_ENDED, "again"))
+                link.renew(make_lane())
+                share.lane = link.lane
+
+    @property
+    def copied(self) -> dict[str, bytes | None]:
+        return self.destination.tree(self.destination.root.children["copy"])
+
+    @property
+    def original(self) -> dict[str, bytes | None]:
+        return self.source.tree(self.source.root.children["data"])
+
+    def node(self, path: str) -> Node:
+        found = self.destination.find("copy\\" + path)
+        assert found is not None
+        return found
+
+    @property
+    def reasons(self) -> list[tuple[str, str]]:
+        return [(failure.path, failure.reason) for failure in self.watcher.failures]
+
+
+def refuse(command: int, status: int, *, name: str = "", times: int = 1_000) -> Callable[[Request], int | None]:
+    left = [times]
+
+    def fault(request: Request) -> int | None:
+        if request.command == command and left[0] and (not name or name in (request.name or "")):
+            left[0] -= 1
+            return status
+        return None
+
+    return fault
