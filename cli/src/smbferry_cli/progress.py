@@ -10,7 +10,6 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
 
-from smbferry_agent.report import words
 from smbferry_api.run_status import PhaseName, PhaseState, TransferRunStatus
 from smbferry_cli.tables import failure_line
 
@@ -145,10 +144,9 @@ def amounts(status: TransferRunStatus) -> tuple[int, int]:
 
 
 def _fields(status: TransferRunStatus) -> dict[str, str]:
-    counters = status.counters
-    if counters is None:
+    counters, shown = status.counters, status.progress
+    if counters is None or shown is None:
         return dict.fromkeys(("percent", "bytes", "rate", "files", "eta"), "")
-    shown = words.progress(counters)
     failed = counters.files.failed + counters.directories.failed
     return {
         "percent": shown.percent,

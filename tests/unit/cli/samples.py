@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from smbferry_agent.preflight.findings import Finding, bad, conditions, good, ordered
+from smbferry_agent.report import words
 from smbferry_api.conditions import IDENTITY_CHECKS, LOCATION_CHECKS, ConditionType
 from smbferry_api.reasons import (
     CLOCK_IN_SYNC,
@@ -89,16 +90,18 @@ def ended(state: RunState = RunState.SUCCEEDED, failed: int = 0, listed: int = 0
     side = SideEvidence(
         principal="svc-src@CORP", kvno=3, ticket_enctype="aes256", dialect="3.1.1", cipher="AES-256-GCM", signing="GMAC"
     )
+    counters = Counters(
+        files=ItemCounters(listed=2003, to_transfer=2003, transferred=2003 - failed, verified=2000, failed=failed),
+        directories=ItemCounters(listed=12, to_transfer=12, transferred=12),
+        bytes=ByteCounters(to_transfer=512 << 20, transferred=512 << 20, written=512 << 20),
+    )
     return TransferRunStatus(
         state=state,
         start_time=NOW,
         completion_time=NOW + timedelta(seconds=10),
         duration="10.0s",
-        counters=Counters(
-            files=ItemCounters(listed=2003, to_transfer=2003, transferred=2003 - failed, verified=2000, failed=failed),
-            directories=ItemCounters(listed=12, to_transfer=12, transferred=12),
-            bytes=ByteCounters(to_transfer=512 << 20, transferred=512 << 20, written=512 << 20),
-        ),
+        counters=counters,
+        progress=words.progress(counters),
         security=Evidence(source=side, destination=side.model_copy(update={"principal": "svc-dst@CORP"})),
         failures=tuple(FileFailure(path=f"f{i}", phase="Transfer", reason="FileLocked") for i in range(listed)),
     )
