@@ -3,6 +3,8 @@
 import contextlib
 import os
 import signal
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
@@ -20,6 +22,9 @@ class Interrupted(KeyboardInterrupt):
 class Cancel:
     """A context manager in the main thread.
 
+    The first signal is handled there. The second is seen by a thread of its own: Python runs handlers in the main
+    thread only, and that may be waiting inside libkrb5 for a KDC that does not answer.
+
     Args:
         asked: called at the first signal when the work goes on to a clean end.
         hard: called at the second signal, before the process ends by force: wipes what must not stay.
@@ -31,16 +36,25 @@ class Cancel:
         self._cancelled = False
         self._droppable = False
         self._before: dict[int, object] = {}
+        self._woken, self._waker = socket.socketpair()
+        self._waker.setblocking(False)  # noqa: FBT003 (the socket module's own signature)
+        self._watcher = threading.Thread(target=self._watch, name="second-signal", daemon=True)
 
     def __enter__(self) -> Self:
         self._before = {number: signal.signal(number, self._signalled) for number in _SIGNALS}
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        self._watcher.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        signal.set_wakeup_fd(-1)
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal() itself returned
+        self._waker.close()  # ends the watcher
+        self._watcher.join()
+        self._woken.close()
 
     def cancelled(self) -> bool:
         """Whether a clean end is asked for."""
@@ -61,10 +75,19 @@ class Cancel:
 
     def _signalled(self, _number: int, _frame: FrameType | None) -> None:
         if self._cancelled:
-            self._hard()
-            os._exit(ExitCode.CANCELLED)
+            return
         self._cancelled = True
         if self._droppable:
             raise Interrupted
         with contextlib.suppress(OSError):  # the terminal may be what went away
             self._asked()
+
+    def _watch(self) -> None:
+        seen = 0
+        while data := self._woken.recv(16):  # a byte per signal: its number
+            seen += sum(number in _SIGNALS for number in data)
+            if seen > 1:
+                try:
+                    self._hard()
+                finally:
+                    os._exit(ExitCode.CANCELLED)

@@ -117,3 +117,9 @@ def rendered(what: RenderableType, width: int) -> list[str]:
     console.print(what)
     assert isinstance(console.file, io.StringIO)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+def console(*, terminal: bool, width: int = 120) -> tuple[Console, io.StringIO]:
+    out = io.StringIO()
+    shown = Console(file=out, width=width, force_terminal=terminal, highlight=False, markup=False, _environ={})
+    return shown, out

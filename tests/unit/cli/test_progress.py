@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import os
 import signal
+import subprocess
+import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
-from tests.unit.cli.samples import ended, going_on
+from tests.unit.cli.samples import console, ended, going_on
 
 from smbferry_api.run_status import PhaseState
 from smbferry_cli.cancel import Cancel, Interrupted
@@ -19,12 +22,6 @@ if TYPE_CHECKING:
     from smbferry_api.run_status import TransferRunStatus
 
 RUNNING, DONE = PhaseState.RUNNING, PhaseState.SUCCEEDED
-
-
-def console(*, terminal: bool, width: int = 120) -> tuple[Console, io.StringIO]:
-    out = io.StringIO()
-    shown = Console(file=out, width=width, force_terminal=terminal, highlight=False, markup=False, _environ={})
-    return shown, out
 
 
 @pytest.mark.parametrize(
@@ -132,12 +129,42 @@ def test_once_data_moves_the_first_signal_asks_for_an_orderly_end() -> None:
 
 
 def test_the_second_signal_wipes_and_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    ends = Ends()
-    monkeypatch.setattr(os, "_exit", lambda code: ends.called.append(f"exit {code:d}"))
+    ends, over = Ends(), threading.Event()
+
+    def end(code: int) -> None:
+        ends.called.append(f"exit {code:d}")
+        over.set()
+
+    monkeypatch.setattr(os, "_exit", end)
     with ends.cancel():
         signalled()
         signalled(signal.SIGTERM)
-    assert ends.called[:3] == ["asked", "hard", "exit 40"]
+        assert over.wait(5)
+    assert ends.called == ["asked", "hard", "exit 40"]
+
+
+STUCK = """
+import ctypes, os, signal
+from smbferry_cli.cancel import Cancel
+
+libc = ctypes.CDLL(None)
+with Cancel(lambda: None, lambda: print("wiped", flush=True) or 1 // 0):
+    if os.fork() == 0:
+        for _ in range(2):
+            os.kill(os.getppid(), signal.SIGINT)
+            libc.usleep(100_000)
+        os._exit(0)
+    mutex = ctypes.create_string_buffer(64)
+    libc.pthread_mutex_lock(mutex)
+    libc.pthread_mutex_lock(mutex)  # never comes back, not even for a signal
+"""
+
+
+def test_a_process_that_is_stuck_in_c_ends_at_the_second_signal_even_where_wiping_fails() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    script = [sys.executable, "-c", STUCK]
+    ended = subprocess.run(script, capture_output=True, text=True, check=False, env=environment, timeout=20)
+    assert (ended.returncode, ended.stdout) == (40, "wiped\n")
 
 
 def test_afterwards_signals_do_what_they_did_before() -> None:
