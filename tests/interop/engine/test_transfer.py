@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.domain import User
@@ -91,7 +91,7 @@ def test_a_second_run_transfers_nothing_and_changes_nothing(bench: Bench) -> Non
 
 
 @pytest.mark.parametrize("mode", [{}, {"compare_by": CompareBy.CHECKSUM}, {"transfer_mode": TransferMode.ALL}])
-def test_what_changed_is_replaced_whole(bench: Bench, mode: dict[str, object]) -> None:
+def test_what_changed_is_replaced_whole(bench: Bench, mode: dict[str, Any]) -> None:
     bench.source.seed([Wanted("small", size=5000), Wanted("large", size=9 * MIB), Wanted("same", size=10)])
     bench.copy()
     bench.source.write("small", b"new content")

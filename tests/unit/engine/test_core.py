@@ -107,7 +107,8 @@ def test_frames_assemble_from_any_pieces(pieces: list[int]) -> None:
 
 
 def feed_one(source: FrameReader, data: bytes) -> list[bytes]:
-    view, found = memoryview(data), []
+    found: list[bytes] = []
+    view = memoryview(data)
     while view:
         want = source.want()
         count = min(len(want), len(view))
@@ -225,11 +226,9 @@ def test_an_interim_reply_is_waited_out() -> None:
     joined.exchange()
     message_id = struct.unpack_from("<Q", joined.held[0], 24)[0]
     joined.reply(FakeServer.message(Command.CREATE, NtStatus.PENDING, message_id, bytes(8), flags=FLAG_ASYNC))
-    assert joined.lane.told_to_wait
-    assert not call.done
+    assert (joined.lane.told_to_wait, call.done) == (True, False)
     joined.reply(joined.held.pop())
-    assert call.done
-    assert not joined.lane.told_to_wait
+    assert (joined.lane.told_to_wait, call.done) == (False, True)
 
 
 def test_breaks_are_ignored_and_counted() -> None:

@@ -65,7 +65,7 @@ class World:
             destination=Share(self.links[1].lane, "copy"),
             options=chosen,
             filters=Filters(chosen.include, chosen.exclude),
-            observer=self.watcher,  # type: ignore[arg-type]
+            observer=self.watcher,
             scheduler=self.scheduler,
             limiter=Limiter(self.scheduler, lambda: chosen.bytes_per_second),
             recovery=Recovery(self.scheduler, counters, self.broken, self.restore),
