@@ -7,6 +7,7 @@ happens by way of an :class:`Observer`.
 from smbferry_engine.compare import compare
 from smbferry_engine.errors import EngineError, FailureClass, FileReason, Reason
 from smbferry_engine.filters import Filters
+from smbferry_engine.krb5_environment import krb5_environment
 from smbferry_engine.model import (
     ByteCounters,
     CompareBy,
@@ -67,6 +68,7 @@ __all__ = [
     "TransferMode",
     "VerifyMode",
     "compare",
+    "krb5_environment",
     "probe_share",
     "transfer",
 ]

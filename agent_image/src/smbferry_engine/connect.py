@@ -6,13 +6,9 @@ guest and anonymous are refused, and a reply in the clear ends the connection.
 """
 
 import logging
-import os
 import secrets
-import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +28,7 @@ from smbferry_engine.errors import (
     EngineError,
 )
 from smbferry_engine.handshake import HandshakeTransport, dial
+from smbferry_engine.krb5_environment import krb5_environment
 from smbferry_engine.model import Endpoint, Evidence
 from smbferry_engine.transport import Channel
 
@@ -56,9 +53,6 @@ _SIGNING = {
 _WORKER_END = 5.0
 CHUNK = 2 << 20
 HANDSHAKE_DEADLINE = 30.0
-
-# KRB5_CONFIG is the process's, and two sides may need different ones.
-_environment_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,23 +172,9 @@ def _set_up_session(connection: Any, endpoint: Endpoint) -> Any:
         require_encryption=True,
         auth_protocol="kerberos",
     )
-    with _krb5_environment(endpoint.krb5_config):
+    with krb5_environment(endpoint.krb5_config):
         session.connect()
     return session
-
-
-@contextmanager
-def _krb5_environment(config: str) -> Iterator[None]:
-    with _environment_lock:
-        before = os.environ.get("KRB5_CONFIG")
-        os.environ["KRB5_CONFIG"] = config
-        try:
-            yield
-        finally:
-            if before is None:
-                del os.environ["KRB5_CONFIG"]
-            else:
-                os.environ["KRB5_CONFIG"] = before
 
 
 @dataclass(frozen=True, slots=True)

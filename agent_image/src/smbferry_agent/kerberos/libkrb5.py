@@ -1,11 +1,10 @@
 """The only importer of libkrb5's bindings: three calls, foreign errors converted here.
 
-libkrb5 finds its configuration by the environment of the process, so calls are serialised by a lock.
+libkrb5 finds its configuration by the environment of the process, so calls are serialised by the engine's lock.
 """
 
 import importlib
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from typing import Any, Final
 
 from smbferry_agent.kerberos.facts import Ticket
 from smbferry_agent.kerberos.messages import read_ticket
+from smbferry_engine import krb5_environment
 
 
 class _Binding:
@@ -28,7 +28,6 @@ class _Binding:
 
 gssapi, gssapi_raw, krb5 = _Binding("gssapi"), _Binding("gssapi.raw"), _Binding("krb5")
 
-_ENVIRONMENT = threading.RLock()
 _PROTOCOL_ERRORS: Final = -1765328384  # krb5_err.et: ERROR_TABLE_BASE_krb5; RFC 4120 codes follow it
 _LAST_PROTOCOL_ERROR: Final = 127
 _SIGN: Final = 1 << 31
@@ -44,27 +43,13 @@ class KerberosError(Exception):
         self.code = offset if 0 < offset <= _LAST_PROTOCOL_ERROR else None
 
 
-@contextmanager
-def environment(config: Path) -> Iterator[None]:
-    """Within, this process's libkrb5 reads the rendered file and nothing else."""
-    names = ("KRB5_CONFIG", "KRB5CCNAME", "KRB5_KTNAME", "KRB5_CLIENT_KTNAME")
-    with _ENVIRONMENT:
-        before = {name: os.environ.pop(name, None) for name in names}
-        os.environ["KRB5_CONFIG"] = str(config)
-        try:
-            yield
-        finally:
-            del os.environ["KRB5_CONFIG"]
-            os.environ.update({name: value for name, value in before.items() if value is not None})
-
-
 def account_info(config: Path, principal: str, etypes: Sequence[int]) -> tuple[int, str | None]:
     """An AS-REQ that proves no key: the account's best enctype of those asked, and its salt.
 
     Raises:
         KerberosError: no such account, none of these enctypes, account disabled, KDC unreachable, …
     """
-    with environment(config), _converted():
+    with krb5_environment(str(config)), _converted():
         context = krb5.init_context()
         options = krb5.get_init_creds_opt_alloc(context)
         krb5.get_init_creds_opt_set_etype_list(options, list(etypes))
@@ -78,7 +63,7 @@ def initial_ticket(config: Path, principal: str, keytab: Path, etypes: Sequence[
     Raises:
         KerberosError: the KDC refused the key or the account, or could not be reached.
     """
-    with environment(config), _converted():
+    with krb5_environment(str(config)), _converted():
         context = krb5.init_context()
         client = krb5.parse_name_flags(context, principal.encode())
         options = krb5.get_init_creds_opt_alloc(context)
@@ -100,7 +85,7 @@ def service_ticket(config: Path, ccache: Path, target: str) -> Ticket:
     Raises:
         KerberosError: the KDC knows no such service, or could not be reached.
     """
-    with environment(config), _converted():
+    with krb5_environment(str(config)), _converted():
         credentials = gssapi.Credentials(usage="initiate", store={"ccache": f"FILE:{ccache}"})
         name = _service_name(target)
         context = gssapi.SecurityContext(
