@@ -1,0 +1,149 @@
+"""Makes measurements: prepares, runs a client as a child, checks by hash that it did its job, and makes a row of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+from tests.bench import measure
+from tests.bench.cases import Case, Tree, Work
+from tests.bench.job import Job, Side
+from tests.bench.measure import ClientError, Usage
+from tests.bench.results import Row
+from tests.bench.scene import DESTINATION, FILE, SOURCE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from tests.bench.peers import Peer
+    from tests.bench.scene import Fingerprint, Scene
+    from tests.bench.schedule import Step
+
+OUTPUT = "out"
+TIMEOUT_SECONDS = 600.0
+BLOCK = 1 << 20
+
+
+class Runner:
+    """Runs steps in a scene. `ports` are where the server is reached, by round trip: (address, port)."""
+
+    def __init__(self, scene: Scene, ports: Mapping[float, tuple[str, int]], krb5_config: str) -> None:
+        self._scene = scene
+        self._ports = ports
+        self._krb5_config = krb5_config
+        self.ciphers: set[str] = set()
+
+    def prepare(self, case: Case) -> None:
+        """Everything that a case needs, made before its first round."""
+        self._scene.prepare(case.tree)
+        if case.work is Work.RESCAN:
+            self._scene.clone(case.tree)
+
+    def finish(self, case: Case) -> None:
+        """Drop what a case needed.
+
+        Raises:
+            ClientError: a rescan changed a tree.
+        """
+        try:
+            if case.work is Work.RESCAN:
+                self._compare(self._scene.expected(case.tree), case.tree.name, case.tree, times=True)
+        finally:
+            self._scene.forget(case.tree)
+
+    def check(self, peer: Peer, case: Case) -> None:
+        """Have a client that is about to be timed reading show once what it reads.
+
+        Raises:
+            ClientError: it is not what the file holds.
+        """
+        if case.work is Work.READ and peer.check is not None:
+            job = self._job(case, case.tree, "")
+            used = measure.run(peer.check(job), self._scene.scratch, timeout=TIMEOUT_SECONDS)
+            wanted, found = self._local_hash(case.tree, "sha256"), used.outputs[0].split()[0].decode()
+            if found != wanted:
+                raise ClientError(f"SHA-256 {wanted} to read, {peer.title} read {found}")
+
+    def measure(self, step: Step) -> Row:
+        """One measurement; a failure of the client becomes the row's error."""
+        case, peer = step.case, step.peer
+        tree = case.tree.part() if case.work in peer.parts else case.tree
+        try:
+            used = self._run(step, tree)
+        except ClientError as error:
+            return Row(case.name, peer.name, step.round, 0.0, 0, 0, 0.0, 0, str(error))
+        return Row(
+            case.name, peer.name, step.round, used.seconds, tree.files, tree.bytes, used.cpu_seconds, used.peak_bytes
+        )
+
+    def _run(self, step: Step, tree: Tree) -> Usage:
+        case, peer, scene = step.case, step.peer, self._scene
+        output = tree.name if case.work is Work.RESCAN else OUTPUT
+        if case.work is not Work.RESCAN:
+            scene.empty_destination(OUTPUT)
+        job = self._job(case, tree, output)
+        used = measure.run(peer.stages(job), scene.scratch, timeout=TIMEOUT_SECONDS)
+        shutil.rmtree(job.scratch)
+        said = [json.loads(output) for output in used.outputs if output.startswith(b"{")]
+        for answer in said:
+            self._judge(answer, case, tree)
+        if case.work not in (Work.READ, Work.RESCAN):
+            self._compare(scene.expected(tree), OUTPUT, tree, times=peer.times and case.work is Work.TREE)
+        # A worker times itself from before it connects: starting Python is no part of the job.
+        return dataclasses.replace(used, seconds=max(answer["seconds"] for answer in said)) if said else used
+
+    def _judge(self, answer: Mapping[str, object], case: Case, tree: Tree) -> None:
+        """What a worker says of what it did."""
+        if "cipher" in answer:
+            self.ciphers.add(str(answer["cipher"]))
+        if "digest" in answer and answer["digest"] != self._local_hash(tree, "blake3"):
+            raise ClientError(f"BLAKE3 {answer['digest']} was read, the file has {self._local_hash(tree, 'blake3')}")
+        if case.work is Work.RESCAN and answer["listed"] != tree.files:
+            raise ClientError(f"{tree.files} files to compare, {answer['listed']} were")
+
+    def _compare(self, wanted: Fingerprint, name: str, tree: Tree, *, times: bool) -> None:
+        found = self._scene.fingerprint(DESTINATION, name, descriptors=tree.protected)
+        kinds = [
+            "files",
+            "bytes",
+            "content",
+            *(["times"] if times else []),
+            *(["descriptors"] if tree.protected else []),
+        ]
+        wrong = [kind for kind in kinds if getattr(wanted, kind) != getattr(found, kind)]
+        if wrong:
+            raise ClientError(f"the copy is not the source: {', '.join(wrong)} differ ({wanted}, found {found})")
+
+    def _job(self, case: Case, tree: Tree, output: str) -> Job:
+        scene = self._scene
+        address, port = self._ports[case.round_trip]
+        scratch: Path = scene.scratch / "tree"
+        scratch.mkdir(exist_ok=True)
+        source, destination = scene.source, scene.destination
+        return Job(
+            work=case.work,
+            server=scene.domain.server,
+            address=address,
+            port=port,
+            krb5_config=self._krb5_config,
+            source=Side(SOURCE, scene.path(tree.name), source.principal, source.ccache),
+            destination=Side(DESTINATION, scene.path(output), destination.principal, destination.ccache),
+            name=FILE if tree.single else "",
+            size=tree.bytes if tree.single else 0,
+            local=str(scene.local_file(tree)) if tree.single else "",
+            scratch=str(scratch),
+            descriptors=tree.protected,
+        )
+
+    def _local_hash(self, tree: Tree, kind: str) -> str:
+        """The hash of the local file, which was made from the same seed as the source's."""
+        hasher = blake3() if kind == "blake3" else hashlib.sha256()
+        with self._scene.local_file(tree).open("rb") as source:
+            while block := source.read(BLOCK):
+                hasher.update(block)
+        return hasher.hexdigest()
