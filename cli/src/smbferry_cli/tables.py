@@ -31,6 +31,7 @@ WIDE: Final = 120
 _CHECK_WIDTH: Final = max(len(t) for t in (*IDENTITY_CHECKS, *LOCATION_CHECKS))
 _WORD_WIDTH: Final = max(len(w) for w in Word)
 _STYLE: Final = {Word.OK: "green", Word.WARNING: "yellow", Word.FAILED: "bold red", Word.NOT_CHECKED: "dim"}
+_CANCELLED: Final = "Cancelled: what was copied whole stays, nothing half-done does. Run it again to copy the rest."
 _STATE_STYLE: Final = {
     RunState.SUCCEEDED: "bold green",
     RunState.PARTIALLY_SUCCEEDED: "bold yellow",
@@ -109,7 +110,7 @@ def _summary(name: str, status: TransferRunStatus, *, dry_run: bool, to_delete: 
         yield _evidence(status.security.source, status.security.destination)
     if state is RunState.CANCELLED:
         yield Text()
-        yield Text("Cancelled: what was copied whole stays, nothing half-done does. Run it again to copy the rest.")
+        yield Text(_CANCELLED if status.counters else "Cancelled before any data moved.")
     elif status.failure:
         yield Text()
         yield Text.assemble((safe(status.failure.reason), "bold red"), f": {safe(status.failure.message)}")

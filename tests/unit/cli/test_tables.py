@@ -95,8 +95,10 @@ def test_failures_beyond_the_listed_ones_are_counted() -> None:
 
 
 def test_a_cancelled_run_says_what_stays() -> None:
-    lines = rendered(tables.summary("t", ended(RunState.CANCELLED), dry_run=False), 100)
-    assert lines[-1].startswith("Cancelled: what was copied whole stays")
+    status = ended(RunState.CANCELLED)
+    assert rendered(tables.summary("t", status, dry_run=False), 100)[-1].startswith("Cancelled: what was copied whole")
+    early = status.model_copy(update={"counters": None})
+    assert rendered(tables.summary("t", early, dry_run=False), 100)[-1] == "Cancelled before any data moved."
 
 
 HOSTILE = "\x1b]0;title\x07[bold]x[/bold]\u202etxt.exe\nnext"
