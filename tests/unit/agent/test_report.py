@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.report import words
-from smbferry_agent.report.api_client import ObjectNotFoundError
+from smbferry_agent.report import writer as writer_module
+from smbferry_agent.report.api_client import ObjectNotFoundError, PermissionWithdrawnError
 from smbferry_agent.report.run_report import RunReport
 from smbferry_agent.report.sinks import FileSink, status_fields
 from smbferry_agent.report.throttle import Throttle
@@ -243,6 +244,14 @@ def test_an_api_server_that_comes_back_gets_the_newest_status() -> None:
 
 def test_a_run_that_is_gone_is_no_reason_to_try_on() -> None:
     sink = Sink(failures=1, error=ObjectNotFoundError("gone"))
+    with BackgroundWriter(sink, lambda: {"n": 1}, NoPause()) as writer:
+        writer.notify(urgent=True)
+    assert sink.written == []
+
+
+def test_an_account_that_was_deleted_with_its_run_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "_WITHDRAWN_FLUSH_SECONDS", 0.01)
+    sink = Sink(failures=1 << 60, error=PermissionWithdrawnError(API_SERVER_UNREACHABLE, "HTTP 401"))
     with BackgroundWriter(sink, lambda: {"n": 1}, NoPause()) as writer:
         writer.notify(urgent=True)
     assert sink.written == []

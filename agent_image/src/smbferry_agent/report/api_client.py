@@ -30,6 +30,10 @@ class ObjectNotFoundError(Exception):
     """The object is not there (any more)."""
 
 
+class PermissionWithdrawnError(AgentError):
+    """This agent's account may not do it, or is no more (HTTP 401, 403): so it is while its object is being deleted."""
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectKey:
     """Which object."""
@@ -121,7 +125,8 @@ class ApiClient:
         mismatch = "field not declared in schema" in said
         passing = response.status in {_UNAUTHORIZED, _TOO_MANY} or (response.status >= _SERVER_ERROR and not mismatch)
         reason = API_SERVER_UNREACHABLE if passing else API_SERVER_REFUSED
-        raise AgentError(reason, f"{method} of {key} ended with HTTP {response.status}: {said}")
+        failure = PermissionWithdrawnError if response.status in {_UNAUTHORIZED, _FORBIDDEN} else AgentError
+        raise failure(reason, f"{method} of {key} ended with HTTP {response.status}: {said}")
 
 
 def _parse(data: bytes) -> dict[str, Any]:

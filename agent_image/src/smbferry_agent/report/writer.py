@@ -9,12 +9,14 @@ from typing import Any, Final, Self
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.logs import fields
-from smbferry_agent.report.api_client import ObjectNotFoundError
+from smbferry_agent.report.api_client import ObjectNotFoundError, PermissionWithdrawnError
 from smbferry_agent.report.sinks import StatusSink
 from smbferry_agent.report.throttle import Throttle
 
 _log = logging.getLogger(__name__)
 _FLUSH_SECONDS: Final = 30.0
+# With the run its account is deleted; then nobody waits for the last status, and the pod should go soon.
+_WITHDRAWN_FLUSH_SECONDS: Final = 3.0
 
 
 class BackgroundWriter:
@@ -32,6 +34,7 @@ class BackgroundWriter:
         self._pending: dict[str, Any] | None = None
         self._urgent = False
         self._deadline: float | None = None
+        self._withdrawn = False
         self._thread = threading.Thread(target=self._work, name="status-writer", daemon=True)
 
     def __enter__(self) -> Self:
@@ -42,7 +45,8 @@ class BackgroundWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._wake:
-            self._deadline = time.monotonic() + _FLUSH_SECONDS
+            flush = _WITHDRAWN_FLUSH_SECONDS if self._withdrawn else _FLUSH_SECONDS
+            self._deadline = time.monotonic() + flush
             self._wake.notify()
         self._thread.join(_FLUSH_SECONDS + 20)
         if self._pending is not None:
@@ -68,9 +72,17 @@ class BackgroundWriter:
                     "status not written, will try again", extra=fields(reason=str(error.reason), detail=error.message)
                 )
                 self._throttle.failed(time.monotonic())
+                self._note_permission(withdrawn=isinstance(error, PermissionWithdrawnError))
             else:
                 self._throttle.written(time.monotonic())
+                self._note_permission(withdrawn=False)
                 self._done(status)
+
+    def _note_permission(self, *, withdrawn: bool) -> None:
+        with self._wake:
+            self._withdrawn = withdrawn
+            if withdrawn and self._deadline is not None:
+                self._deadline = min(self._deadline, time.monotonic() + _WITHDRAWN_FLUSH_SECONDS)
 
     def _next(self) -> dict[str, Any] | None:
         """The status to write, when its time has come; None at the end."""
@@ -83,6 +95,8 @@ class BackgroundWriter:
                 wait = None if self._pending is None else self._throttle.wait(now, urgent=self._urgent or closing)
                 if wait == 0:
                     return self._pending
+                if self._deadline is not None:
+                    wait = min(wait or 0.0, self._deadline - now + 0.01)
                 self._wake.wait(wait)
 
     def _done(self, status: dict[str, Any]) -> None:
