@@ -112,7 +112,7 @@ def _near(scale: float) -> list[Case]:
 
 def _far(scale: float) -> list[Case]:
     one = Tree("one-far", (_scaled(256 * MIB, scale),), single=True)
-    small = Tree("small-far", (SMALL_FILE,) * _scaled(2_000, scale))
+    small = Tree("small-far", (SMALL_FILE,) * _scaled(1_000, scale))
     protected = Tree("protected-far", small.sizes, protected=True)
     mixed = Tree("mixed-far", log_normal_sizes(_scaled(256 * MIB, scale)))
     many = Tree("unchanged-far", (1,) * _scaled(20_000, scale))
@@ -122,7 +122,7 @@ def _far(scale: float) -> list[Case]:
         ("read-10ms", f"read one file of {size}", Work.READ, Unit.BYTES, one, 3),
         ("write-10ms", f"write one file of {size}", Work.WRITE, Unit.BYTES, one, 3),
         ("copy-10ms", f"copy one file of {size}", Work.COPY, Unit.BYTES, one, 3),
-        ("small-10ms", f"copy {count}, times", Work.TREE, Unit.FILES, small, 3),
+        ("small-10ms", f"copy {count}, times", Work.TREE, Unit.FILES, small, 2),
         ("small-acl-10ms", f"copy {count}, times, owner + DACL", Work.TREE, Unit.FILES, protected, 3),
         ("mixed-10ms", f"copy {mixed.files:,} files of {_size(mixed.bytes)} in all", Work.TREE, Unit.BYTES, mixed, 2),
         ("rescan-10ms", f"rescan {many.files:,} unchanged files", Work.RESCAN, Unit.FILES, many, 2),

@@ -102,7 +102,8 @@ def protect(root: str, owner: str) -> None:
         0
     ]
     domain = sid.rpartition("-")[0]
-    access = f"(A;;FA;;;WD)(A;;0x1200a9;;;{sid})(A;;FA;;;BA)"
+    # As numbers: this Samba reads FA as the rights of directory services.
+    access = f"(A;;0x1f01ff;;;WD)(A;;0x1200a9;;;{sid})(A;;0x1f01ff;;;BA)"
     wrapped = xattr.NTACL()
     wrapped.version = 1
     wrapped.info = security.descriptor.from_sddl(f"O:{sid}G:{domain}-513D:P{access}", security.dom_sid(domain))

@@ -32,6 +32,11 @@ class Command:
     piped: bool = False
     silent: bool = False
 
+    @property
+    def name(self) -> str:
+        """What it is called in messages: the program, or a worker's module."""
+        return self.argv[2] if self.argv[1:2] == ("-m",) else self.argv[0]
+
 
 Stage = tuple[Command, ...]
 
@@ -74,7 +79,8 @@ def total(parts: Sequence[Usage]) -> Usage:
 class _Child:
     """A running command, and a thread that waits for it, so that its end is timed to the microsecond."""
 
-    def __init__(self, process: subprocess.Popen[bytes], errors: Path, output: Path | None) -> None:
+    def __init__(self, name: str, process: subprocess.Popen[bytes], errors: Path, output: Path | None) -> None:
+        self._name = name
         self.process = process
         self._errors = errors
         self._output = output
@@ -102,9 +108,9 @@ class _Child:
         self._waiter.join()
         said = self._errors.read_bytes().decode(errors="replace").strip()[-_SHOWN:]
         if timed_out:
-            raise ClientError(f"{self.process.args!r:.200} was not done in time: {said}")
+            raise ClientError(f"{self._name} was not done in time: {said}")
         if self.process.returncode:
-            raise ClientError(f"{self.process.args!r:.200} ended with {self.process.returncode}: {said}")
+            raise ClientError(f"{self._name} ended with {self.process.returncode}: {said}")
         return None if self._output is None else self._output.read_bytes()
 
 
@@ -150,7 +156,7 @@ class _Stage:
                 if descriptor is not None:
                     os.close(descriptor)
             feed = read_end
-            self._children.append(_Child(process, errors, None if write_end is not None else output))
+            self._children.append(_Child(command.name, process, errors, None if write_end is not None else output))
 
     def _watch(self, deadline: float) -> bool:
         """Sample memory until all have ended; end them, by their ids, when time is up. Tells whether it was."""

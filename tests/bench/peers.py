@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tests.bench.cases import Case, Unit, Work
+from tests.bench.cases import Case, Tree, Unit, Work
 from tests.bench.measure import Command, Stage
 
 if TYPE_CHECKING:
@@ -25,8 +25,9 @@ class Peer:
     """A client. `stages` gives its commands for a job, `start` what shows how long it takes to start at all.
 
     It tells no hash of what it only reads: `check` hashes that, once. `parts` are the works that it is measured with on
-    a tenth of the tree, for its rate does not depend on the tree's size and the whole would take minutes. With
-    `descriptors` it can copy owner and DACL; with `times` it copies times.
+    a tenth of the tree, `far_parts` those over a long line: it does one file after the other, so that its rate does not
+    depend on the tree's size and the whole would only take minutes. With `descriptors` it can copy owner and DACL, with
+    `times` it copies times.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Peer:
     check: Callable[[Job], list[Stage]] | None = None
     start: tuple[str, ...] = ()
     parts: frozenset[Work] = frozenset()
+    far_parts: frozenset[Work] = frozenset()
     descriptors: bool = False
     times: bool = True
 
@@ -46,6 +48,11 @@ class Peer:
         if case.name == MEMORY_CASE:
             return self.name == ENGINE
         return case.work in self.works and (case.unit is Unit.BYTES or self.name != LIMIT)
+
+    def share_of(self, case: Case) -> Tree:
+        """The tree that it is given in a case, or a part of it."""
+        parts = self.far_parts if case.round_trip else self.parts
+        return case.tree.part() if case.work in parts else case.tree
 
 
 def python(module: str, job: Job) -> Command:
@@ -174,7 +181,7 @@ PEERS = (
     Peer(RCLONE_16, "rclone, 16 transfers", TREES, rclone(16), start=("rclone", "version")),
     Peer(
         SMBCLIENT, "smbclient", ONE_FILE | {Work.TREE}, smbclient, smbclient_check, ("smbclient", "--version"),
-        times=False,
+        far_parts=TREES, times=False,
     ),
-    Peer(SMBPROTOCOL, "smbprotocol", ALL, smbprotocol, smbprotocol_check, parts=TREES),
+    Peer(SMBPROTOCOL, "smbprotocol", ALL, smbprotocol, smbprotocol_check, parts=TREES, far_parts=TREES),
 )  # fmt: skip

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from tests.bench.results import Row
 
+SHOWN_ERROR = 240
 BEGIN, END = "<!-- bench: begin (written by `make bench`) -->", "<!-- bench: end -->"
 
 
@@ -42,8 +43,14 @@ def render(*, machine: Mapping[str, object], scale: float, cases: Sequence[Case]
         parts += [f"### At {far[0].round_trip * 1000:.0f} ms round trip", figures_table(far, summaries)]
     if failed := [summary for summary in summaries if summary.error is not None]:
         parts.append("### Errors")
-        parts.append("\n".join(f"- {one.case}, {title(one.peer)}: {one.error}" for one in failed))
+        parts.append("\n".join(f"- {one.case}, {title(one.peer)}: {_line(one.error)}" for one in failed))
     return "\n\n".join(parts)
+
+
+def _line(error: str | None) -> str:
+    """An error in one line: its beginning says who, its end says what."""
+    words = " ".join((error or "").split())
+    return words if len(words) <= SHOWN_ERROR else f"{words[:60]} ... {words[-SHOWN_ERROR + 60 :]}"
 
 
 def title(peer: str) -> str:

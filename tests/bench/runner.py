@@ -72,7 +72,7 @@ class Runner:
     def measure(self, step: Step) -> Row:
         """One measurement; a failure of the client becomes the row's error."""
         case, peer = step.case, step.peer
-        tree = case.tree.part() if case.work in peer.parts else case.tree
+        tree = peer.share_of(case)
         try:
             used = self._run(step, tree)
         except ClientError as error:
