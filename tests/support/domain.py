@@ -137,6 +137,26 @@ class Domain:
                 return int(line.split()[1])
         raise DomainError(f"no account {name} in the domain")
 
+    def modify(self, name: str, *changes: str) -> None:
+        """Change an account's attributes by the lines of an LDIF."""
+        found = self.run("ldbsearch", "-H", DATABASE, f"(sAMAccountName={name})", "dn").text
+        (dn,) = [line for line in found.splitlines() if line.startswith("dn: ")]
+        with self._temporary("ldif") as path:
+            self.put("\n".join([dn, "changetype: modify", *changes, ""]).encode(), path)
+            self.run("ldbmodify", "-H", DATABASE, path)
+
+    def rename(self, name: str, to: str) -> None:
+        """Give an account another name to log on by; its keys stay as they are."""
+        upn = f"{to}@{self.realm.lower()}"
+        self.modify(
+            name,
+            "replace: sAMAccountName",
+            f"sAMAccountName: {to}",
+            "-",
+            "replace: userPrincipalName",
+            f"userPrincipalName: {upn}",
+        )
+
     # --- keytabs ------------------------------------------------------------------------------------------------
 
     def export_keytab(self, principal: str, *, enctypes: Collection[int] = DOMAIN_AES) -> bytes:

@@ -35,6 +35,19 @@ class ConfigMapKeyRef(Spec):
     key: DataKey = "krb5.conf"
 
 
+class Rotation(Spec):
+    """How the keytab is expected to be replaced."""
+
+    max_age: Annotated[
+        str,
+        DurationRange("1h", "87600h"),
+        Field(
+            description="How old the keytab may become. KeytabValid warns of KeytabAging in the last tenth of it, "
+            "and beyond; the identity stays Ready."
+        ),
+    ]
+
+
 class KerberosIdentitySpec(Spec):
     """A principal, its keytab and the krb5.conf of its realm."""
 
@@ -69,6 +82,9 @@ class KerberosIdentitySpec(Spec):
     check_interval: Annotated[
         str, DurationRange("1m", "168h"), Field(description="How often the identity is checked when nothing changes.")
     ] = "1h"
+    rotation: Annotated[
+        Rotation | None, Field(description="When set, a keytab that grows old is warned of before it is too old.")
+    ] = None
     nameservers: Annotated[
         Nameservers, Field(description="Up to 3 DNS servers for the agent's pod, in place of the cluster's.")
     ] = ()

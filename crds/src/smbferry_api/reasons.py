@@ -298,18 +298,42 @@ KVNO_NUMBER_WRONG = _reason(
 SALT_MISMATCH = _reason(
     "SaltMismatch",
     "The key was derived with another salt than the KDC uses (an account that was renamed, or a hand-made keytab).",
-    "Reset the account's password after the rename and export the keytab again.",
+    "Export the keytab from the domain, which has the right keys, or reset the password, which takes the new salt.",
     _IDENTITY,
 )
 KEYTAB_AGING = _reason(
     "KeytabAging",
-    "The keytab is nearly as old as spec.rotation.maxAge allows (a warning only).",
+    "The keytab is in the last tenth of the age that spec.rotation.maxAge allows, or past it (a warning only).",
     "Rotate the account's password and export a new keytab.",
 )
 ACCOUNT_LOCKED_OR_DISABLED = _reason(
     "AccountRevoked",
-    "The KDC says that the account is disabled, locked or expired.",
-    "Enable or unlock the account in the domain; smbferry does not retry on its own.",
+    "The KDC refuses the account as revoked and does not say why: it is disabled, locked or expired.",
+    "Look at the account in the domain, and enable or unlock it.",
+    _IDENTITY,
+)
+ACCOUNT_DISABLED = _reason(
+    "AccountDisabled",
+    "The KDC says that the account is disabled.",
+    "Enable the account in the domain.",
+    _IDENTITY,
+)
+ACCOUNT_LOCKED = _reason(
+    "AccountLocked",
+    "The KDC says that the account is locked, after too many wrong passwords or keys.",
+    "Find who else tries wrong passwords for the account, then unlock it.",
+    _IDENTITY,
+)
+ACCOUNT_EXPIRED = _reason(
+    "AccountExpired",
+    "The KDC says that the account has expired.",
+    "Move or clear the account's expiry date in the domain.",
+    _IDENTITY,
+)
+LOGON_RESTRICTED = _reason(
+    "LogonRestricted",
+    "The domain does not let the account log on at this time, or from here.",
+    "Widen the account's logon hours, the workstations it may log on to, or its authentication policy.",
     _IDENTITY,
 )
 PASSWORD_EXPIRED = _reason(

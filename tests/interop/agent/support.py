@@ -70,6 +70,7 @@ class Identity:
     nameservers: tuple[str, ...] = ()
     previous: dict[str, Any] = dataclasses.field(default_factory=dict)
     requested: bool = False
+    rotation: dict[str, str] | None = None
     address_rule: AddressRule = forbidden
 
     def __post_init__(self) -> None:
@@ -94,6 +95,7 @@ class Identity:
                 "permittedEnctypes": self.permitted,
                 "checkInterval": self.check_interval,
                 "nameservers": self.nameservers,
+                "rotation": self.rotation,
             }
         )
         return IdentitySubject(

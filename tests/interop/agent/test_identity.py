@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import time
 from datetime import UTC, datetime, timedelta
@@ -134,7 +135,7 @@ def test_an_account_that_is_disabled_is_named_and_seen_as_soon_as_it_is_enabled(
 ) -> None:
     domain.samba_tool("user", "disable", user.name)
     checked = identity.check()
-    assert checked.reason("TicketAcquired") == "AccountRevoked"
+    assert checked.reason("TicketAcquired") == "AccountDisabled"
     assert checked.statuses()["KvnoMismatch"] == "Unknown"
     domain.samba_tool("user", "enable", user.name)
     assert identity.check().statuses() == HEALTHY
@@ -151,7 +152,61 @@ def test_a_password_that_must_be_changed_is_named(identity: Identity, domain: Do
 
 def test_an_account_that_has_expired_is_named(identity: Identity, domain: Domain, user: User) -> None:
     domain.samba_tool("user", "setexpiry", user.name, "--days=-2")
+    assert identity.check().reason("TicketAcquired") == "AccountExpired"
+
+
+def test_an_account_that_may_log_on_at_no_hour_of_the_week_is_named(
+    identity: Identity, domain: Domain, user: User
+) -> None:
+    domain.modify(user.name, "replace: logonHours", "logonHours:: " + base64.b64encode(bytes(21)).decode())
+    checked = identity.check()
+    assert checked.reason("TicketAcquired") == "LogonRestricted"
+    assert "0xC000006F" in checked.message("TicketAcquired")
+
+
+def test_a_locked_account_is_told_from_none_but_disabled_and_expired_as_samba_says_no_more(
+    identity: Identity, domain: Domain, user: User
+) -> None:
+    since_1601 = int((time.time() + 11_644_473_600) * 10_000_000)
+    domain.modify(user.name, "replace: lockoutTime", f"lockoutTime: {since_1601}")
     assert identity.check().reason("TicketAcquired") == "AccountRevoked"
+
+
+def test_a_key_with_the_salt_of_a_new_name_is_named_until_the_password_is_set_anew(
+    identity: Identity, domain: Domain, user: User
+) -> None:
+    name = f"{user.name}-new"
+    domain.rename(user.name, name)
+    try:
+        identity.principal = f"{name}@{domain.realm}"
+        made = domain.make_keytab(identity.principal, user.password, kvno=domain.kvno(name))
+        checked = identity.keytab(made).check()
+        assert checked.reason("KvnoMismatch") == checked.reason("TicketAcquired") == "SaltMismatch"
+        assert f"'{domain.realm}{user.name}'" in checked.message("KvnoMismatch")
+        assert checked.failure is not None
+        assert checked.failure.exit_code == 11
+
+        right = domain.make_keytab(
+            identity.principal, user.password, kvno=domain.kvno(name), salt=domain.realm + user.name
+        )
+        identity.requested = True  # made within the same second, it has the same entries
+        assert identity.keytab(right).check().statuses() == HEALTHY
+
+        password = domain.set_password(name)
+        assert identity.check().reason("KvnoMismatch") == "KeytabStale"
+        made = domain.make_keytab(identity.principal, password, kvno=domain.kvno(name))
+        assert identity.keytab(made).check().statuses() == HEALTHY
+    finally:
+        domain.rename(name, user.name)
+
+
+def test_a_keytab_that_grows_old_is_warned_of_and_the_identity_stays_ready(identity: Identity) -> None:
+    identity.rotation = {"maxAge": "1h"}
+    assert identity.check().reason("KeytabValid") == "KeytabUsable"
+    aging = identity.check(datetime.now(UTC) + timedelta(minutes=55))
+    assert aging.reason("KeytabValid") == "KeytabAging"
+    assert aging.statuses() == HEALTHY
+    assert aging.failure is None
 
 
 def test_the_principal_in_another_case_is_found_before_the_kdc_is_asked(identity: Identity, user: User) -> None:

@@ -40,9 +40,9 @@ LOCATION = SmbLocationSpec.model_validate(
 )
 
 
-def keytab(*versions: int, principal: str = PRINCIPAL, enctype: int = 18) -> Keytab:
+def keytab(*versions: int, principal: str = PRINCIPAL, enctype: int = 18, made: int = 1_700_000_000) -> Keytab:
     name, realm = principal.split("@")
-    entries = [writer.Entry(realm, (name,), 1, 1_700_000_000, v, enctype, b"k" * 32) for v in versions or (3,)]
+    entries = [writer.Entry(realm, (name,), 1, made, v, enctype, b"k" * 32) for v in versions or (3,)]
     return parse(writer.write(entries))
 
 
@@ -50,8 +50,8 @@ def worked(kvno: int = 3, account_kvno: int | None = 3) -> KeyTry:
     return KeyTry(kvno, (18,), TICKET, 18, account_kvno)
 
 
-def refused(kvno: int = 3, code: int | None = 24, detail: str = "") -> KeyTry:
-    return KeyTry(kvno, (18,), code=code, detail=detail)
+def refused(kvno: int = 3, code: int | None = 24, detail: str = "", nt_status: int | None = None) -> KeyTry:
+    return KeyTry(kvno, (18,), code=code, nt_status=nt_status, detail=detail)
 
 
 def clock(seconds: float) -> ClockSample:
@@ -62,7 +62,11 @@ IN_SYNC = clock(0.01)
 
 
 def account(
-    *tries: KeyTry, clock_: ClockSample | None = IN_SYNC, ping_code: int | None = None, detail: str = ""
+    *tries: KeyTry,
+    clock_: ClockSample | None = IN_SYNC,
+    ping_code: int | None = None,
+    detail: str = "",
+    salt: str | None = f"{REALM}svc-src",
 ) -> AccountFacts:
     return AccountFacts(
         attempts=(Attempt(KDC, AttemptOutcome.ANSWERED),),
@@ -72,6 +76,7 @@ def account(
         ping_code=ping_code,
         ping_detail=detail,
         enctypes=(18, 17),
+        salt=salt,
         tries=tries,
     )
 

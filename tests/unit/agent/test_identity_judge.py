@@ -28,6 +28,7 @@ from smbferry_agent.preflight.identity_facts import IdentityFacts, Refusal
 from smbferry_agent.preflight.identity_judge import judge_identity
 from smbferry_agent.resolve import Lookup, Outcome
 from smbferry_api.conditions import IDENTITY_CHECKS
+from smbferry_api.identity import Rotation
 from smbferry_api.reasons import CONFIG_MAP_NOT_FOUND, KEYTAB_UNREADABLE, SECRET_NOT_FOUND
 
 if TYPE_CHECKING:
@@ -156,7 +157,43 @@ CASES: list[tuple[str, IdentityFacts, dict[str, str], str]] = [
     ("unknown account", identity(account(ping_code=6)), {KVNO: NOT, TICKET: "PrincipalUnknown"}, "(6)"),
     ("disabled account", identity(account(ping_code=18)), {KVNO: NOT, TICKET: "AccountRevoked"}, "(18)"),
     ("expired password", identity(account(ping_code=23)), {KVNO: NOT, TICKET: "PasswordExpired"}, "(23)"),
-    ("expired account", identity(account(ping_code=1)), {KVNO: NOT, TICKET: "AccountRevoked"}, "(1)"),
+    ("expired account", identity(account(ping_code=1)), {KVNO: NOT, TICKET: "AccountExpired"}, "(1)"),
+    ("a policy", identity(account(ping_code=12)), {KVNO: NOT, TICKET: "LogonRestricted"}, "KDC_ERR_POLICY (12)"),
+    *(
+        (f"status {status:#x}", identity(account(refused(code=18, nt_status=status))), {KVNO: NOT, TICKET: word}, "0xC")
+        for status, word in (
+            (0xC0000072, "AccountDisabled"),
+            (0xC0000193, "AccountExpired"),
+            (0xC0000234, "AccountLocked"),
+            (0xC000006F, "LogonRestricted"),
+            (0xC0000224, "PasswordExpired"),
+            (0xC000FFFF, "AccountRevoked"),
+        )
+    ),
+    (
+        "a salt that is not the name's",
+        identity(account(refused(), salt="CORP.EXAMPLE.COMold-name")),
+        {KVNO: "SaltMismatch", TICKET: "SaltMismatch"},
+        "salt is 'CORP.EXAMPLE.COMold-name'; that of this name would be 'CORP.EXAMPLE.COMsvc-src'",
+    ),
+    (
+        "another salt, and a keytab that worked before",
+        identity(account(refused(), salt="CORP.EXAMPLE.COMold-name"), worked_before=True),
+        {KVNO: "KeytabStale", TICKET: "KeytabStale"},
+        "",
+    ),
+    (
+        "another salt, and the key works",
+        identity(account(worked(), salt="CORP.EXAMPLE.COMold-name")),
+        {},
+        "",
+    ),
+    (
+        "the older key, which worked before, is tried first",
+        identity(account(worked(3)), keytab=keytab(4, 3)),
+        {KVNO: "KeytabAhead"},
+        "was not asked again, key version 4",
+    ),
     ("no common enctype", identity(account(ping_code=14)), {KVNO: NOT, TICKET: "EnctypeRefused"}, "aes256"),
     ("an unheard-of error", identity(account(ping_code=99)), {KVNO: NOT, TICKET: "KdcError"}, "error (99)"),
     ("disabled between the requests", identity(account(refused(code=18))), {KVNO: NOT, TICKET: "AccountRevoked"}, ""),
@@ -191,7 +228,7 @@ WELL = {
 
 @pytest.mark.parametrize(("facts", "differs", "says"), [pytest.param(*case[1:], id=case[0]) for case in CASES])
 def test_each_set_of_facts_has_its_verdict(facts: IdentityFacts, differs: dict[str, str], says: str) -> None:
-    findings = judge_identity(SPEC, facts)
+    findings = judge_identity(SPEC, facts, NOW)
     assert {f.type.value: f.reason.name for f in findings} == WELL | differs
     assert any(says in f.message for f in findings)
     for found in findings:
@@ -199,8 +236,38 @@ def test_each_set_of_facts_has_its_verdict(facts: IdentityFacts, differs: dict[s
         assert not found.failed or found.reason.remedy, "what failed says what to do"
 
 
+DAY = 24 * 3600
+YOUNG, AGING, OLD = (int(NOW.timestamp()) - days * DAY for days in (80, 82, 100))
+
+
+@pytest.mark.parametrize(
+    ("made", "reason", "says"),
+    [
+        (YOUNG, "KeytabUsable", "aes256"),
+        (AGING, "KeytabAging", "82 days ago; spec.rotation.maxAge is 2160h. Rotate the account's password"),
+        (OLD, "KeytabAging", "100 days ago"),
+        (0, "KeytabUsable", "does not tell when it was made"),
+    ],
+)
+def test_a_keytab_that_grows_old_is_warned_of_and_still_good(made: int, reason: str, says: str) -> None:
+    spec = SPEC.model_copy(update={"rotation": Rotation(max_age="2160h")})
+    findings = {f.type.value: f for f in judge_identity(spec, identity(keytab=keytab(made=made)), NOW)}
+    assert findings[KEYTAB].reason.name == reason
+    assert says in findings[KEYTAB].message
+    assert first_failure(findings.values()) is None
+
+
+def test_the_salt_of_a_computer_is_never_that_of_its_name() -> None:
+    host = f"FILES$@{PRINCIPAL.split('@')[1]}"
+    spec = SPEC.model_copy(update={"principal": host})
+    facts = identity(
+        account(refused(), salt="CORP.EXAMPLE.COMhostfiles.corp.example.com"), keytab=keytab(principal=host)
+    )
+    assert {f.type.value: f.reason.name for f in judge_identity(spec, facts, NOW)}[KVNO] == "KeytabStale"
+
+
 def test_what_was_not_reached_names_the_check_that_failed() -> None:
-    findings = judge_identity(SPEC, identity(account(), keytab=GONE))
+    findings = judge_identity(SPEC, identity(account(), keytab=GONE), NOW)
     by_type = {f.type.value: f for f in findings}
     assert by_type[TICKET].message == "Not checked, because KeytabValid failed: SecretNotFound."
 
@@ -218,12 +285,12 @@ def test_what_was_not_reached_names_the_check_that_failed() -> None:
 def test_a_key_version_that_differs_stands_in_nobodys_way_while_tickets_are_issued(
     facts: IdentityFacts, failure: str | None
 ) -> None:
-    found = first_failure(judge_identity(SPEC, facts))
+    found = first_failure(judge_identity(SPEC, facts, NOW))
     assert (found.reason.name if found else None) == failure
 
 
 def test_conditions_end_with_the_remedy_and_carry_the_generation() -> None:
-    findings: tuple[Finding, ...] = judge_identity(SPEC, identity(account(refused())))
+    findings: tuple[Finding, ...] = judge_identity(SPEC, identity(account(refused())), NOW)
     made = {c.type: c for c in conditions(findings, (), generation=7, now=NOW)}
     assert made[KVNO].status == "True"
     assert made[KVNO].message.endswith(

@@ -6,21 +6,22 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.agent.facts import NOW, SPEC, account, identity, keytab, refused
+from tests.unit.agent.facts import NOW, SPEC, account, identity, keytab, refused, worked
 
 from smbferry_agent.preflight.findings import conditions
 from smbferry_agent.preflight.identity_judge import judge_identity
-from smbferry_agent.preflight.lockout import kept_refusal
-from smbferry_api.identity import KerberosIdentityStatus, KeytabStatus
+from smbferry_agent.preflight.lockout import kept_refusal, to_try
+from smbferry_api.identity import KdcStatus, KerberosIdentityStatus, KeytabStatus, TicketStatus
 
 if TYPE_CHECKING:
     from smbferry_agent.kerberos.keytab import Keytab
+    from smbferry_agent.preflight.identity_facts import IdentityFacts
 
 OTHER_TIME = keytab(3).entries()[0].model_copy(update={"timestamp": NOW})
 
 
 def status(code: int = 24, generation: int = 1, **changed: Any) -> KerberosIdentityStatus:
-    findings = judge_identity(SPEC, identity(account(refused(code=code))))
+    findings = judge_identity(SPEC, identity(account(refused(code=code))), NOW)
     values = {
         "conditions": conditions(findings, (), generation=generation, now=NOW),
         "keytab": KeytabStatus(entries=keytab(3).entries()),
@@ -65,7 +66,38 @@ def test_the_note_is_not_added_twice_and_the_remedy_stays_at_the_end() -> None:
     first = kept_refusal(SPEC, 1, keytab(3), status(), MINUTE)
     assert first is not None
     assert first.message.count("not tried again before 2026-11-21T13:00:00Z") == 1
-    findings = judge_identity(SPEC, identity(account(), kept=first))
+    findings = judge_identity(SPEC, identity(account(), kept=first), NOW)
     again = status(conditions=conditions(findings, (), generation=1, now=MINUTE))
     second = kept_refusal(SPEC, 1, keytab(3), again, MINUTE)
     assert second == first
+
+
+def after(facts: IdentityFacts, keys: Keytab, kvno: int | None, *, ticket: bool = True) -> KerberosIdentityStatus:
+    return KerberosIdentityStatus(
+        conditions=conditions(judge_identity(SPEC, facts, NOW), (), generation=1, now=NOW),
+        keytab=KeytabStatus(entries=keys.entries()),
+        kdc=KdcStatus(kvno=kvno),
+        ticket=TicketStatus() if ticket else None,
+    )
+
+
+BOTH = keytab(4, 3)
+WORKED = after(identity(account(worked(4, 4)), keytab=BOTH), BOTH, 4)
+AHEAD = after(identity(account(refused(4), worked(3)), keytab=BOTH), BOTH, 3)
+STALE = after(identity(account(refused(4)), keytab=BOTH), BOTH, None, ticket=False)
+
+
+@pytest.mark.parametrize(
+    ("previous", "keys", "versions"),
+    [
+        pytest.param(None, BOTH, (4, 3), id="nothing is known"),
+        pytest.param(WORKED, BOTH, (4,), id="the newest worked: an older one can't have become right"),
+        pytest.param(AHEAD, BOTH, (3, 4), id="an older one worked: it costs no wrong key while it does"),
+        pytest.param(STALE, BOTH, (4,), id="it had worked, and was refused then"),
+        pytest.param(WORKED, keytab(5, 4), (5, 4), id="another keytab"),
+    ],
+)
+def test_what_is_known_of_a_keytab_saves_wrong_keys(
+    previous: KerberosIdentityStatus | None, keys: Keytab, versions: tuple[int, ...]
+) -> None:
+    assert to_try(keys.versions(SPEC.principal, (18,)), keys, previous) == versions

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support import stub_kdc
 
 from smbferry_agent.kerberos.messages import (
     ErrorCode,
@@ -49,6 +50,23 @@ def test_errors_tell_their_code(code: int) -> None:
     error = read_answer(RECORDED[f"krb-error-{code}"])
     assert isinstance(error, KdcError)
     assert error.code == code
+
+
+@pytest.mark.parametrize("of_windows", [True, False])
+def test_an_error_of_a_domain_controller_tells_its_nt_status(of_windows: bool) -> None:
+    """Windows sends a single KERB-ERROR-DATA, Samba one among others."""
+    one = stub_kdc.pa_data(3, stub_kdc.nt_status(0xC0000072))
+    edata = one if of_windows else stub_kdc.der(0x30, stub_kdc.pa_data(4, b""), one)
+    error = read_answer(stub_kdc.krb_error(18, "EXAMPLE.COM", e_data=edata))
+    assert isinstance(error, KdcError)
+    assert (error.code, error.nt_status) == (18, 0xC0000072)
+
+
+@pytest.mark.parametrize("edata", [b"", b"\x30", b"e-data of its own", stub_kdc.pa_data(3, b"short")])
+def test_e_data_of_another_kind_tells_nothing_and_harms_nothing(edata: bytes) -> None:
+    error = read_answer(stub_kdc.krb_error(18, "EXAMPLE.COM", e_data=edata))
+    assert isinstance(error, KdcError)
+    assert (error.code, error.nt_status, error.etype_info) == (18, None, ())
 
 
 def test_an_as_rep_tells_enctype_and_key_version_of_the_account() -> None:

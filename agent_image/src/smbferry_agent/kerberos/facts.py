@@ -109,6 +109,7 @@ class KeyTry:
 
     Attributes:
         code: the KDC's error code, or None where libkrb5 or the network ended it.
+        nt_status: what a domain controller says beside the code.
         account_kvno: the key version of the account that the KDC's reply names.
     """
 
@@ -118,6 +119,7 @@ class KeyTry:
     reply_enctype: int | None = None
     account_kvno: int | None = None
     code: int | None = None
+    nt_status: int | None = None
     detail: str = ""
 
 
@@ -127,8 +129,8 @@ class AccountFacts:
 
     Attributes:
         answered: the KDC that gave the first answer, and how long that took.
-        ping_code: why the KDC would not even ask for a key (RFC 4120 section 7.5.9), or None.
-        enctypes: permitted encryption types that the account has keys of.
+        ping_code, ping_status: why the KDC would not even ask for a key (RFC 4120 section 7.5.9), or None.
+        enctypes, salt: permitted encryption types that the account has keys of, and what these are derived with.
         tries: key versions that were tried, in order; empty when none was.
     """
 
@@ -137,6 +139,7 @@ class AccountFacts:
     round_trip: timedelta | None = None
     clock: ClockSample | None = None
     ping_code: int | None = None
+    ping_status: int | None = None
     ping_detail: str = ""
     enctypes: tuple[int, ...] = ()
     salt: str | None = None

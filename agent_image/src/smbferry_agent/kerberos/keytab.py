@@ -58,6 +58,11 @@ class Keytab:
         mine = (k for k in self.keys if k.principal == principal and kvno in {None, k.kvno})
         return tuple(dict.fromkeys(k.enctype for k in mine))
 
+    def made(self, principal: str, kvno: int) -> datetime | None:
+        """When that version was written into the file; None where its writer left the time out, as ktpass does."""
+        moment = max(k.timestamp for k in self.keys if k.principal == principal and k.kvno == kvno)
+        return moment if moment.timestamp() > 0 else None
+
     def only(self, principal: str, kvno: int, enctypes: Collection[int]) -> bytes:
         """A keytab file of these keys alone. Secret."""
         chosen = (k.record for k in self.keys if k.principal == principal and k.kvno == kvno and k.enctype in enctypes)

@@ -1,5 +1,7 @@
 """The clear fields of KDC messages (RFC 4120 section 5, RFC 6113): DER in, plain values out, hostile bytes refused."""
 
+import contextlib
+import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -63,6 +65,8 @@ _RFC_NAMES: Final = {
 
 _AS_REQ, _AS_REP, _TGS_REQ, _TGS_REP, _KRB_ERROR = 10, 11, 12, 13, 30
 _PA_ENC_TIMESTAMP, _PA_ETYPE_INFO2, _PA_ENCRYPTED_CHALLENGE, _PA_SPAKE = 2, 19, 138, 151
+_KERB_EXT_ERROR = 3  # PA-PW-SALT's number, which domain controllers use for KERB_ERR_TYPE_EXTENDED
+_KERB_EXT_ERROR_SIZE: Final = 12
 _WITH_KEY: Final = frozenset({_PA_ENC_TIMESTAMP, _PA_ENCRYPTED_CHALLENGE, _PA_SPAKE})
 _APPLICATION_TAG: Final = 0x60
 _TAG_NUMBER: Final = 0x1F
@@ -78,13 +82,18 @@ class EtypeInfo:
 
 @dataclass(frozen=True, slots=True)
 class KdcError:
-    """A KRB-ERROR. ``server_time`` is whole seconds where the KDC sends no microseconds."""
+    """A KRB-ERROR. ``server_time`` is whole seconds where the KDC sends no microseconds.
+
+    Attributes:
+        nt_status: why, in Windows' words, where a domain controller adds them (MS-KILE section 2.2.1).
+    """
 
     code: int
     server_time: datetime
     has_microseconds: bool
     realm: str
     etype_info: tuple[EtypeInfo, ...] = ()
+    nt_status: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,22 +163,35 @@ def _read_error(error: Any) -> KdcError:
     except ValueError as wrong:
         raise MessageError(f"KRB-ERROR with an impossible time: {wrong}") from None
     code = int(error["error-code"])
-    info: tuple[EtypeInfo, ...] = ()
-    if error["e-data"].isValue and code in {ErrorCode.PREAUTH_REQUIRED, ErrorCode.PREAUTH_FAILED}:
-        info = _etype_info(bytes(error["e-data"]))
-    return KdcError(code, moment, bool(micros), str(error["realm"]), info)
+    details = _method_data(bytes(error["e-data"])) if error["e-data"].isValue else {}
+    return KdcError(code, moment, bool(micros), str(error["realm"]), _etype_info(details), _nt_status(details))
 
 
-def _etype_info(edata: bytes) -> tuple[EtypeInfo, ...]:
-    """ETYPE-INFO2 from the METHOD-DATA of a KRB-ERROR; empty when a KDC puts something else there."""
+def _method_data(edata: bytes) -> dict[int, bytes]:
+    """The e-data of a KRB-ERROR by type: a METHOD-DATA, or Windows' single KERB-ERROR-DATA (MS-KILE section 2.2.2)."""
+    for shape in (_MethodData, _PaData):
+        with contextlib.suppress(MessageError):  # a KDC may write anything there; it then tells nothing
+            found = _decode(edata, shape())
+            return {
+                int(pa["padata-type"]): bytes(pa["padata-value"]) for pa in (found if shape is _MethodData else [found])
+            }
+    return {}
+
+
+def _etype_info(details: dict[int, bytes]) -> tuple[EtypeInfo, ...]:
+    if _PA_ETYPE_INFO2 not in details:
+        return ()
     try:
-        for pa in _decode(edata, _MethodData()):
-            if int(pa["padata-type"]) == _PA_ETYPE_INFO2:
-                lines = _decode(bytes(pa["padata-value"]), _EtypeInfo2())
-                return tuple(EtypeInfo(int(i["etype"]), str(i["salt"]) if i["salt"].isValue else None) for i in lines)
+        lines = _decode(details[_PA_ETYPE_INFO2], _EtypeInfo2())
     except MessageError:
-        return ()  # a KDC may write its own into e-data; it then says nothing of enctypes
-    return ()
+        return ()  # the same
+    return tuple(EtypeInfo(int(i["etype"]), str(i["salt"]) if i["salt"].isValue else None) for i in lines)
+
+
+def _nt_status(details: dict[int, bytes]) -> int | None:
+    """The status of a KERB-EXT-ERROR: three little-endian words, of which it is the first."""
+    value = details.get(_KERB_EXT_ERROR, b"")
+    return struct.unpack_from("<I", value)[0] if len(value) == _KERB_EXT_ERROR_SIZE else None
 
 
 def _encrypted(part: Any) -> tuple[int, int | None]:

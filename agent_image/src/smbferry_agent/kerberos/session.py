@@ -96,7 +96,7 @@ class KerberosSession:
 
     def ask_account(self) -> AccountFacts:
         """What the KDC says of the account to one who proves no key: this can't lock it out."""
-        code, detail, salt = None, "", None
+        code, status, detail, salt = None, None, "", None
         enctypes: list[int] = []
         for etypes in (self._etypes, *((e,) for e in self._etypes)):
             if set(etypes) <= set(enctypes):
@@ -106,16 +106,16 @@ class KerberosSession:
                 enctypes.append(found)
             except libkrb5.KerberosError as error:
                 if not enctypes:
-                    code, detail = self._last_code(error), str(error)
+                    (code, status), detail = self._last_word(error), str(error)
                     break
         return self._with_exchanges(
-            AccountFacts(ping_code=code, ping_detail=detail, enctypes=tuple(enctypes), salt=salt)
+            AccountFacts(ping_code=code, ping_status=status, ping_detail=detail, enctypes=tuple(enctypes), salt=salt)
         )
 
-    def try_keys(self, keytab: Keytab, facts: AccountFacts) -> AccountFacts:
-        """Gets a ticket-granting ticket by the keytab's newest key, then by older ones, within the limit."""
+    def try_keys(self, keytab: Keytab, versions: Sequence[int], facts: AccountFacts) -> AccountFacts:
+        """Gets a ticket-granting ticket by these key versions of the keytab, one after the other, within the limit."""
         tries: list[KeyTry] = []
-        for kvno in keytab.versions(self._spec.principal, self._etypes)[:MAX_REFUSED_KEYS]:
+        for kvno in versions[:MAX_REFUSED_KEYS]:
             tries.append(self._try_key(keytab, kvno))
             if tries[-1].code != ErrorCode.PREAUTH_FAILED:
                 break
@@ -133,7 +133,7 @@ class KerberosSession:
         try:
             return libkrb5.service_ticket(self._scratch.relay_config, self._scratch.ccache, target)
         except libkrb5.KerberosError as error:
-            error.code = self._last_code(error)
+            error.code, _ = self._last_word(error)
             raise
 
     def renew(self, target: str) -> Ticket:
@@ -156,7 +156,8 @@ class KerberosSession:
         try:
             ticket = self._initial_ticket(keytab, kvno, self._scratch.ccache)
         except libkrb5.KerberosError as error:
-            return KeyTry(kvno, enctypes, code=self._last_code(error), detail=str(error))
+            code, status = self._last_word(error)
+            return KeyTry(kvno, enctypes, code=code, nt_status=status, detail=str(error))
         self._proven = (keytab, kvno)
         reply = self._relay.exchanges[-1].answer
         if not isinstance(reply, KdcReply):
@@ -175,11 +176,12 @@ class KerberosSession:
     def _usable(self, keytab: Keytab, kvno: int) -> tuple[int, ...]:
         return tuple(e for e in self._etypes if e in keytab.enctypes(self._spec.principal, kvno))
 
-    def _last_code(self, error: libkrb5.KerberosError) -> int | None:
-        """The KDC's own last word; libkrb5 at times reports what it did next instead."""
-        if self._relay.exchanges and isinstance(answer := self._relay.exchanges[-1].answer, KdcError):
-            return answer.code if answer.code != ErrorCode.PREAUTH_REQUIRED else error.code
-        return error.code
+    def _last_word(self, error: libkrb5.KerberosError) -> tuple[int | None, int | None]:
+        """The KDC's own last code and NTSTATUS; libkrb5 at times reports what it did next instead."""
+        answer = self._relay.exchanges[-1].answer if self._relay.exchanges else None
+        if isinstance(answer, KdcError) and answer.code != ErrorCode.PREAUTH_REQUIRED:
+            return answer.code, answer.nt_status
+        return error.code, None
 
     def _with_exchanges(self, facts: AccountFacts, tries: tuple[KeyTry, ...] = ()) -> AccountFacts:
         exchanges = self._relay.exchanges
@@ -190,6 +192,7 @@ class KerberosSession:
             round_trip=first.received - first.sent if first else None,
             clock=_best_clock(exchanges, tries[-1].ticket if tries else None),
             ping_code=facts.ping_code,
+            ping_status=facts.ping_status,
             ping_detail=facts.ping_detail,
             enctypes=facts.enctypes,
             salt=facts.salt,

@@ -3,38 +3,53 @@
 Facts behind it (RFC 4120): the KDC tells its key version only in a reply to a right key (enc-part kvno); of a wrong
 key it says no more than PREAUTH_FAILED, which skew can cause as well. So a refused newest key means a stale keytab
 when the clock was measured, and an older key that works means that the keytab is ahead.
+
+Of the salt the KDC tells its own, the keytab nothing. A password change derives the keys anew, with the account's name
+of that day. So an account whose salt is not that of its name was renamed after its last password change, and a keytab
+for the new name was made after both: a key in it that is refused is not old, but derived with the salt of the new
+name. (Or the principal is a second name of the account, where the message's two salts tell as much.) Two cases are
+not so, and count as stale: a keytab that worked before, and a computer, whose salt never is that of its name
+(MS-KILE section 3.1.1.2).
 """
 
 from collections.abc import Sequence
 from typing import Final
 
 from smbferry_agent.kerberos.enctypes import names_of
-from smbferry_agent.kerberos.facts import KeyTry
+from smbferry_agent.kerberos.facts import AccountFacts
 from smbferry_agent.kerberos.messages import ErrorCode
-from smbferry_api.reasons import KEYTAB_AHEAD, KEYTAB_STALE, KVNO_MATCHES, KVNO_NUMBER_WRONG, PREAUTH_FAILED, Reason
+from smbferry_api.reasons import (
+    KEYTAB_AHEAD,
+    KEYTAB_STALE,
+    KVNO_MATCHES,
+    KVNO_NUMBER_WRONG,
+    PREAUTH_FAILED,
+    SALT_MISMATCH,
+    Reason,
+)
 
 _OLD_KVNO_BYTE: Final = 0xFF
 
 
 def judge_kvno(
-    principal: str, versions: Sequence[int], tries: Sequence[KeyTry], *, clock_known: bool
+    principal: str, versions: Sequence[int], account: AccountFacts, *, worked_before: bool = False
 ) -> tuple[Reason, str] | None:
     """Reason and message, or None where nothing was learnt of key versions.
 
     Args:
         versions: key versions in the keytab, newest first.
-        tries: those that were tried, in the same order.
+        account: with those that were tried.
+        worked_before: an earlier check got a ticket by this very keytab.
     """
+    tries = account.tries
     if not tries:
         return None
-    last = tries[-1]
+    last, newest = tries[-1], versions[0]
     if last.ticket is None:
-        return _refused(principal, versions, tries, clock_known=clock_known)
-    newest = tries[0].kvno
+        return _refused(principal, versions, account, worked_before=worked_before)
     if last.kvno != newest:
-        message = (
-            f"The KDC refused key version {newest} of {principal}, the keytab's newest; its version {last.kvno} works."
-        )
+        refused = "The KDC refused" if tries[0].kvno == newest else "The KDC refused before, and was not asked again,"
+        message = f"{refused} key version {newest} of {principal}, the keytab's newest; its version {last.kvno} works."
         return KEYTAB_AHEAD, message
     if last.account_kvno is not None and not _same(last.kvno, last.account_kvno):
         message = (
@@ -44,16 +59,28 @@ def judge_kvno(
     return KVNO_MATCHES, f"Keytab and KDC agree on key version {last.kvno} of {principal}."
 
 
+def default_salt(principal: str) -> str:
+    """The salt of a principal's name (RFC 4120 section 4): the realm, then the name's components."""
+    name, _, realm = principal.rpartition("@")
+    return realm + name.replace("/", "")
+
+
 def _refused(
-    principal: str, versions: Sequence[int], tries: Sequence[KeyTry], *, clock_known: bool
+    principal: str, versions: Sequence[int], account: AccountFacts, *, worked_before: bool
 ) -> tuple[Reason, str] | None:
+    tries = account.tries
     if tries[-1].code != ErrorCode.PREAUTH_FAILED:
         return None
     tried = " and ".join(f"{t.kvno} ({names_of(t.enctypes)})" for t in tries)
     message = f"The KDC refused key version {tried} of {principal}, the newest in the keytab."
     if left := len(versions) - len(tries):
         message += f" {left} older ones were not tried, so as not to lock the account."
-    return (KEYTAB_STALE if clock_known else PREAUTH_FAILED), message
+    if account.clock is None:
+        return PREAUTH_FAILED, message
+    usual = default_salt(principal)
+    if account.salt in {None, usual} or worked_before or principal.rpartition("@")[0].endswith("$"):
+        return KEYTAB_STALE, message
+    return SALT_MISMATCH, f"{message} The account's salt is {account.salt!r}; that of this name would be {usual!r}."
 
 
 def _same(keytab_kvno: int, account_kvno: int) -> bool:

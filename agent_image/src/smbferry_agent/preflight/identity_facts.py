@@ -22,6 +22,7 @@ class IdentityFacts:
 
     Attributes:
         kept: set when a key was not tried, because the KDC refused it before and it is still the same.
+        worked_before: an earlier check got a ticket by this very keytab.
     """
 
     config: Krb5Config | AgentError
@@ -29,3 +30,4 @@ class IdentityFacts:
     discovery: Discovery | None = None
     account: AccountFacts | None = None
     kept: Refusal | None = None
+    worked_before: bool = False

@@ -1,7 +1,7 @@
 """Judges the facts of an identity: one finding per condition. Pure."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from smbferry_agent.errors import AgentError
@@ -18,6 +18,9 @@ from smbferry_api.conditions import IDENTITY_CHECKS, ConditionType
 from smbferry_api.fields import format_time, parse_duration
 from smbferry_api.identity import KerberosIdentitySpec
 from smbferry_api.reasons import (
+    ACCOUNT_DISABLED,
+    ACCOUNT_EXPIRED,
+    ACCOUNT_LOCKED,
     ACCOUNT_LOCKED_OR_DISABLED,
     CLOCK_IN_SYNC,
     CLOCK_SKEW,
@@ -27,10 +30,12 @@ from smbferry_api.reasons import (
     KDC_ERROR,
     KDC_REFUSED,
     KDC_UNREACHABLE,
+    KEYTAB_AGING,
     KEYTAB_USABLE,
     KRB5_CONFIG_INVALID,
     KRB5_CONFIG_REFUSED,
     KVNO_MATCHES,
+    LOGON_RESTRICTED,
     NAME_NOT_FOUND,
     PASSWORD_EXPIRED,
     PRINCIPAL_CASE_MISMATCH,
@@ -46,27 +51,39 @@ from smbferry_api.reasons import (
 )
 
 _REASON_OF_CODE: Final[dict[int, Reason]] = {
-    ErrorCode.CLIENT_EXPIRED: ACCOUNT_LOCKED_OR_DISABLED,
+    ErrorCode.CLIENT_EXPIRED: ACCOUNT_EXPIRED,
     ErrorCode.CLIENT_UNKNOWN: PRINCIPAL_UNKNOWN,
     ErrorCode.PRINCIPAL_NOT_UNIQUE: PRINCIPAL_UNKNOWN,
-    ErrorCode.POLICY: ACCOUNT_LOCKED_OR_DISABLED,
+    ErrorCode.POLICY: LOGON_RESTRICTED,
     ErrorCode.ENCTYPE_UNSUPPORTED: ENCTYPE_REFUSED,
     ErrorCode.CLIENT_REVOKED: ACCOUNT_LOCKED_OR_DISABLED,
     ErrorCode.CLIENT_NOT_YET_VALID: ACCOUNT_LOCKED_OR_DISABLED,
     ErrorCode.KEY_EXPIRED: PASSWORD_EXPIRED,
     ErrorCode.CLOCK_SKEW: CLOCK_SKEW,
 }
+# MS-ERREF section 2.3.1: what a domain controller says beside CLIENT_REVOKED and POLICY.
+_REASON_OF_STATUS: Final[dict[int, Reason]] = {
+    0xC000006F: LOGON_RESTRICTED,  # STATUS_INVALID_LOGON_HOURS
+    0xC0000070: LOGON_RESTRICTED,  # STATUS_INVALID_WORKSTATION
+    0xC0000071: PASSWORD_EXPIRED,  # STATUS_PASSWORD_EXPIRED
+    0xC0000072: ACCOUNT_DISABLED,  # STATUS_ACCOUNT_DISABLED
+    0xC0000193: ACCOUNT_EXPIRED,  # STATUS_ACCOUNT_EXPIRED
+    0xC0000224: PASSWORD_EXPIRED,  # STATUS_PASSWORD_MUST_CHANGE
+    0xC0000234: ACCOUNT_LOCKED,  # STATUS_ACCOUNT_LOCKED_OUT
+    0xC0000413: LOGON_RESTRICTED,  # STATUS_AUTHENTICATION_FIREWALL_FAILED
+}
+_WARNS_AT: Final = 0.9  # of rotation.maxAge
 _OF_REALM: Final = frozenset({ErrorCode.WRONG_REALM, ErrorCode.SERVICE_UNKNOWN})
 
 
-def judge_identity(spec: KerberosIdentitySpec, facts: IdentityFacts) -> tuple[Finding, ...]:
+def judge_identity(spec: KerberosIdentitySpec, facts: IdentityFacts, now: datetime) -> tuple[Finding, ...]:
     """A finding for each of IDENTITY_CHECKS, in their order."""
-    return ordered(_findings(spec, facts), IDENTITY_CHECKS)
+    return ordered(_findings(spec, facts, now), IDENTITY_CHECKS)
 
 
-def _findings(spec: KerberosIdentitySpec, facts: IdentityFacts) -> Iterator[Finding]:
+def _findings(spec: KerberosIdentitySpec, facts: IdentityFacts, now: datetime) -> Iterator[Finding]:
     realm = spec.principal.rpartition("@")[2]
-    yield _keytab(spec, facts.keytab)
+    yield _keytab(spec, facts.keytab, now)
     if isinstance(facts.config, AgentError):
         # Which names and KDCs there are to ask stands in that file alone.
         yield bad(ConditionType.KDC_REACHABLE, facts.config.reason, facts.config.message)
@@ -150,7 +167,7 @@ def _clock(spec: KerberosIdentitySpec, account: AccountFacts) -> Iterator[Findin
         yield good(type_, CLOCK_IN_SYNC, f"The KDC's clock is {clock} from this node's; {tolerated}.")
 
 
-def _keytab(spec: KerberosIdentitySpec, keytab: Keytab | AgentError) -> Finding:
+def _keytab(spec: KerberosIdentitySpec, keytab: Keytab | AgentError, now: datetime) -> Finding:
     type_ = ConditionType.KEYTAB_VALID
     if isinstance(keytab, AgentError):
         return bad(type_, keytab.reason, keytab.message)
@@ -169,11 +186,23 @@ def _keytab(spec: KerberosIdentitySpec, keytab: Keytab | AgentError) -> Finding:
         has = names_of(keytab.enctypes(spec.principal))
         wants = ", ".join(spec.permitted_enctypes)
         return bad(type_, ENCTYPE_REFUSED, f"The keytab's keys of {spec.principal} are {has}; permitted are {wants}.")
-    return good(
-        type_,
-        KEYTAB_USABLE,
-        f"Key version {versions[0]} of {spec.principal}: {names_of(keytab.enctypes(spec.principal, versions[0]))}.",
+    message = (
+        f"Key version {versions[0]} of {spec.principal}: {names_of(keytab.enctypes(spec.principal, versions[0]))}."
     )
+    return good(type_, *_age(spec, keytab.made(spec.principal, versions[0]), message, now))
+
+
+def _age(spec: KerberosIdentitySpec, made: datetime | None, message: str, now: datetime) -> tuple[Reason, str]:
+    """Reason and message for a keytab that is good, and perhaps growing old."""
+    if spec.rotation is None:
+        return KEYTAB_USABLE, message
+    if made is None:
+        return KEYTAB_USABLE, f"{message} It does not tell when it was made, so spec.rotation can't warn."
+    age, allowed = now - made, parse_duration(spec.rotation.max_age)
+    if age < _WARNS_AT * allowed:
+        return KEYTAB_USABLE, message
+    since = f"It is from {format_time(made)}, {age.days} days ago; spec.rotation.maxAge is {spec.rotation.max_age}."
+    return KEYTAB_AGING, f"{message} {since} {KEYTAB_AGING.remedy}"
 
 
 def _keys(spec: KerberosIdentitySpec, facts: IdentityFacts, account: AccountFacts) -> Iterator[Finding]:
@@ -182,7 +211,7 @@ def _keys(spec: KerberosIdentitySpec, facts: IdentityFacts, account: AccountFact
     if account.answered is None or account.ping_code in _OF_REALM:
         return
     if account.ping_code is not None:
-        yield bad(ticket, *_of_code(spec, account.ping_code, account.ping_detail))
+        yield bad(ticket, *_of_code(spec, account.ping_code, account.ping_status, account.ping_detail))
         return
     if facts.kept and (reason := by_name(facts.kept.reason)):
         yield bad(mismatch, reason, facts.kept.message)
@@ -191,7 +220,7 @@ def _keys(spec: KerberosIdentitySpec, facts: IdentityFacts, account: AccountFact
     if not account.tries or isinstance(facts.keytab, AgentError):
         return
     versions = facts.keytab.versions(spec.principal, numbers_of(spec.permitted_enctypes))
-    verdict = judge_kvno(spec.principal, versions, account.tries, clock_known=account.clock is not None)
+    verdict = judge_kvno(spec.principal, versions, account, worked_before=facts.worked_before)
     if verdict:
         yield (good if verdict[0] is KVNO_MATCHES else bad)(mismatch, *verdict)
     yield _ticket(spec, account, verdict)
@@ -204,13 +233,14 @@ def _ticket(spec: KerberosIdentitySpec, account: AccountFacts, verdict: tuple[Re
         return good(type_, TICKET_ISSUED, f"A ticket-granting ticket ({name_of(last.ticket.enctype)}) until {until}.")
     if last.code == ErrorCode.PREAUTH_FAILED and verdict:
         return bad(type_, *verdict)
-    return bad(type_, *_of_code(spec, last.code, last.detail))
+    return bad(type_, *_of_code(spec, last.code, last.nt_status, last.detail))
 
 
-def _of_code(spec: KerberosIdentitySpec, code: int | None, detail: str) -> tuple[Reason, str]:
+def _of_code(spec: KerberosIdentitySpec, code: int | None, status: int | None, detail: str) -> tuple[Reason, str]:
     """Reason and message for a KDC's error code, or for what ended the exchange without one."""
     if code is None:
         return KDC_UNREACHABLE, f"The exchange with the KDC ended early: {detail}."
-    reason = _REASON_OF_CODE.get(code, KDC_ERROR)
+    reason = _REASON_OF_STATUS.get(status or 0) or _REASON_OF_CODE.get(code, KDC_ERROR)
+    also = f", NTSTATUS 0x{status:08X}" if status else ""
     asked = f" for {', '.join(spec.permitted_enctypes)}" if reason is ENCTYPE_REFUSED else ""
-    return reason, f"The KDC refused {spec.principal}{asked}: {ErrorCode.describe(code)}."
+    return reason, f"The KDC refused {spec.principal}{asked}: {ErrorCode.describe(code)}{also}."

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.kerberos.addresses import AddressRule, forbidden
+from smbferry_agent.kerberos.enctypes import numbers_of
 from smbferry_agent.kerberos.keytab import Keytab, KeytabError, parse
 from smbferry_agent.kerberos.krb5_config import Krb5Config, check_realm
 from smbferry_agent.kerberos.krb5_config import parse as parse_config
@@ -17,7 +18,7 @@ from smbferry_agent.mounts import IdentityMount
 from smbferry_agent.preflight.findings import Finding
 from smbferry_agent.preflight.identity_facts import IdentityFacts
 from smbferry_agent.preflight.identity_judge import judge_identity
-from smbferry_agent.preflight.lockout import kept_refusal
+from smbferry_agent.preflight.lockout import kept_refusal, to_try, worked_before
 from smbferry_agent.resolve import Resolver
 from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
 from smbferry_api.reasons import KEYTAB_UNREADABLE
@@ -57,13 +58,13 @@ def checked_identity(subject: IdentitySubject, now: datetime) -> Iterator[Checke
     config = _read_config(subject)
     if isinstance(config, AgentError):
         facts = IdentityFacts(config, _read_keytab(subject))
-        yield CheckedIdentity(facts, judge_identity(subject.spec, facts), None)
+        yield CheckedIdentity(facts, judge_identity(subject.spec, facts, now), None)
         return
     resolver = Resolver(subject.spec.nameservers)
     scratch = Scratch(subject.scratch)
     with KerberosSession(subject.spec, config, resolver, scratch, subject.address_rule) as session:
         facts = _probe(subject, config, session, now)
-        yield CheckedIdentity(facts, judge_identity(subject.spec, facts), session)
+        yield CheckedIdentity(facts, judge_identity(subject.spec, facts, now), session)
 
 
 def _probe(subject: IdentitySubject, config: Krb5Config, session: KerberosSession, now: datetime) -> IdentityFacts:
@@ -77,7 +78,9 @@ def _probe(subject: IdentitySubject, config: Krb5Config, session: KerberosSessio
     previous = None if subject.requested else subject.previous
     if kept := kept_refusal(subject.spec, subject.generation, keytab, previous, now):
         return IdentityFacts(config, keytab, discovery, account, kept)
-    return IdentityFacts(config, keytab, discovery, session.try_keys(keytab, account))
+    versions = keytab.versions(subject.spec.principal, numbers_of(subject.spec.permitted_enctypes))
+    tried = session.try_keys(keytab, to_try(versions, keytab, subject.previous), account)
+    return IdentityFacts(config, keytab, discovery, tried, worked_before=worked_before(keytab, subject.previous))
 
 
 def _read_config(subject: IdentitySubject) -> Krb5Config | AgentError:

@@ -3,8 +3,13 @@
 A failing identity is looked at every minute, but each wrong key counts towards the domain's lockout policy. So a
 refused key is tried again only when the keytab or the spec changed, or when checkInterval has passed. Asking without
 a key is harmless, and goes on: an account that was unknown or disabled is seen as soon as it is mended.
+
+Checks of locations and runs follow the same rules by the status of their identity. A keytab that worked before costs
+one wrong key, since older keys in it can't have become right: so a run that is refused and the check of its identity
+that follows spend two together, and then the key rests for all.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -13,7 +18,7 @@ from smbferry_agent.preflight.identity_facts import Refusal
 from smbferry_api.conditions import ConditionType, find
 from smbferry_api.fields import format_time, parse_duration
 from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus, KeytabEntry
-from smbferry_api.reasons import KEYTAB_STALE, PREAUTH_FAILED, SALT_MISMATCH, by_name
+from smbferry_api.reasons import KEYTAB_AHEAD, KEYTAB_STALE, PREAUTH_FAILED, SALT_MISMATCH, by_name
 
 # Not KeytabAhead: its older key works, and a right key clears the count of wrong ones.
 _KEY_REFUSED: Final = frozenset(r.name for r in (KEYTAB_STALE, PREAUTH_FAILED, SALT_MISMATCH))
@@ -40,6 +45,29 @@ def kept_refusal(
         verdict.reason,
         f"{_base(verdict.message, verdict.reason)}{_NOTE} it is not tried again before {format_time(again)}.",
     )
+
+
+def worked_before(keytab: Keytab, previous: KerberosIdentityStatus | None) -> bool:
+    """Whether an earlier check got a ticket by this very keytab, as far as the status still tells."""
+    if previous is None or previous.keytab is None or not same_entries(previous.keytab.entries, keytab.entries()):
+        return False
+    verdict = find(previous.conditions, ConditionType.KVNO_MISMATCH)
+    return previous.ticket is not None or (verdict is not None and verdict.reason == KEYTAB_STALE.name)
+
+
+def to_try(versions: Sequence[int], keytab: Keytab, previous: KerberosIdentityStatus | None) -> tuple[int, ...]:
+    """Key versions in the order to try them: the one that worked last first, without those that are sure to fail.
+
+    Args:
+        versions: the usable ones in the keytab, newest first.
+    """
+    if previous is None or not versions or not worked_before(keytab, previous):
+        return tuple(versions)
+    newest, verdict = versions[0], find(previous.conditions, ConditionType.KVNO_MISMATCH)
+    if verdict is None or verdict.reason != KEYTAB_AHEAD.name:
+        return (newest,)
+    works = previous.kdc.kvno if previous.kdc else None
+    return (works, newest) if works is not None and works in versions else tuple(versions)
 
 
 def same_entries(before: tuple[KeytabEntry, ...], after: tuple[KeytabEntry, ...]) -> bool:
