@@ -4,6 +4,8 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from rich.console import Console
@@ -32,12 +34,13 @@ def check_command(arguments: argparse.Namespace) -> ExitCode:
     with _cancel(workspace, errors) as cancel, workspace, cancel.droppable(), errors.status("") as shown:
         verdicts = list(check(manifests, workspace, lambda what: shown.update(Text(f"checking {safe(what)}"))))
     code = exit_code(verdicts)
-    if arguments.output == "json":
-        _print_json(as_list(verdicts))
-        return code
-    console = _console()
-    console.print(tables.verdicts_view(verdicts, console.width))
-    console.print(Text(safe(conclusion(verdicts)), tables.style_of(Word.FAILED if code else Word.OK)))
+    with _reader_may_leave():
+        if arguments.output == "json":
+            _print_json(as_list(verdicts))
+            return code
+        console = _console()
+        console.print(tables.verdicts_view(verdicts, console.width))
+        console.print(Text(safe(conclusion(verdicts)), tables.style_of(Word.FAILED if code else Word.OK)))
     return code
 
 
@@ -49,10 +52,11 @@ def run_command(arguments: argparse.Namespace) -> ExitCode:
     workspace = Workspace()
     with _cancel(workspace, errors) as cancel, workspace, view_of(errors) as view:
         ended = run(task, manifests, workspace, view, cancel, dry_run=arguments.dry_run)
-    if arguments.output == "json":
-        _print_json(ended.manifest())
-    else:
-        _console().print(tables.summary(ended.task, ended.status, dry_run=ended.dry_run, to_delete=ended.to_delete))
+    with _reader_may_leave():
+        if arguments.output == "json":
+            _print_json(ended.manifest())
+        else:
+            _console().print(tables.summary(ended.task, ended.status, dry_run=ended.dry_run, to_delete=ended.to_delete))
     return ended.code
 
 
@@ -72,7 +76,26 @@ def _cancel(workspace: Workspace, errors: Console) -> Cancel:
 def _console(*, to_stderr: bool = False) -> Console:
     """Colours on terminals only, and never with NO_COLOR. What is piped is not wrapped at 80 columns."""
     piped = not (sys.stderr if to_stderr else sys.stdout).isatty() and "COLUMNS" not in os.environ
-    return Console(stderr=to_stderr, highlight=False, markup=False, width=_PIPED_WIDTH if piped else None)
+    return _Console(stderr=to_stderr, highlight=False, markup=False, width=_PIPED_WIDTH if piped else None)
+
+
+class _Console(Console):
+    """rich's console, but a reader that has gone is the caller's to deal with: rich itself would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        """Called where BrokenPipeError was raised."""
+        raise BrokenPipeError
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """`smbferry check ... | head`: the exit code still tells how the check or the run ended."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What Python still holds of the output must not raise once more when the process ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_json(document: dict[str, Any]) -> None:

@@ -3,7 +3,6 @@
 import importlib
 import importlib.metadata
 import logging
-import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -30,10 +29,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _end(ExitCode.CONFIGURATION, str(error))
     except KeyboardInterrupt:
         return _end(ExitCode.CANCELLED, "cancelled")
-    except BrokenPipeError:
-        # Whoever read our output has gone; what Python still holds of it must not raise once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.CANCELLED
     except Exception as error:
         if arguments.verbose:
             raise

@@ -133,7 +133,7 @@ def _counts(counters: Counters, *, dry_run: bool) -> Table:
 def _moved(status: TransferRunStatus, octets: ByteCounters, *, dry_run: bool, to_delete: int) -> str:
     if dry_run:
         said = f"{words.size(octets.to_transfer)} to transfer"
-        return f"{said}, {to_delete:,} files and folders to delete" if to_delete else said
+        return f"{said}; files and folders to delete: {to_delete:,}" if to_delete else said
     said = f"{words.size(octets.transferred)} of {words.size(octets.to_transfer)} transferred"
     if not octets.transferred or not status.start_time or not status.completion_time:
         return said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.interop.cli.support import ReachableKdc
 
 if TYPE_CHECKING:
@@ -101,3 +102,15 @@ def test_an_empty_keytab(scene: Scene) -> None:
     assert ended.code == 10
     assert "KeytabUnreadable" in ended.out
     assert "2 failed: KerberosIdentity writer, SmbLocation destination." in ended.out
+
+
+@pytest.mark.parametrize("output", ["json", "table"])
+def test_a_reader_that_leaves_early_does_not_change_the_verdict(scene: Scene, output: str) -> None:
+    scene.locations["source"] = {"share": "nonesuch", "identityRef": {"name": "reader"}}
+    process = scene.start("check", "-o", output)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    assert process.wait(30) == 13
+    process.stderr.close()

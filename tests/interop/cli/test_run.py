@@ -57,7 +57,7 @@ def test_a_dry_run_counts_and_writes_nothing(scene: Scene) -> None:
     ended = scene.smbferry("run", "--dry-run")
     assert ended.code == 0
     assert "dry run: nothing was written" in ended.out
-    assert "1.0 KiB to transfer, 1 files and folders to delete" in ended.out
+    assert "1.0 KiB to transfer; files and folders to delete: 1" in ended.out
     assert set(scene.destination.tree()) == {"extra"}
 
 

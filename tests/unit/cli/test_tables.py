@@ -73,7 +73,7 @@ def test_the_summary_of_a_dry_run_says_what_would_be_done() -> None:
     lines = rendered(tables.summary("nightly", ended(), dry_run=True, to_delete=7), 80)
     assert lines[0] == "nightly: Succeeded in 10.0s (dry run: nothing was written)"
     assert lines[2] == "          LISTED   TO COPY   SKIPPED   FAILED"
-    assert "512.0 MiB to transfer, 7 files and folders to delete" in lines
+    assert "512.0 MiB to transfer; files and folders to delete: 7" in lines
 
 
 def test_the_summary_of_a_failure_gives_reason_and_remedy() -> None:
