@@ -269,7 +269,9 @@ def kvno_story(demo: Demo, domain: Domain, last_run: str) -> None:
     show_condition(demo, identity, "KvnoMismatch", "Ready")
     demo.kubectl("get", "kid", quiet=False)
     print("\n   a new keytab into the Secret; nothing else is touched …", flush=True)
-    store_keytab(demo, identity, domain.export_keytab(identity))
+    renewed = domain.export_keytab(identity)
+    (current().keytabs / f"{identity}.keytab").write_bytes(renewed)  # the lab's own copy would be stale too
+    store_keytab(demo, identity, renewed)
     demo.wait("kerberosidentity", identity, is_true("Ready"), timeout=150)
     show_condition(demo, identity, "KvnoMismatch", "Ready")
     change = json.dumps({"spec": {"trigger": f"after the rotation {time.time():.0f}"}})
