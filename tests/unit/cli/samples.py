@@ -13,6 +13,7 @@ from smbferry_agent.report import words
 from smbferry_api.conditions import IDENTITY_CHECKS, LOCATION_CHECKS, ConditionType
 from smbferry_api.reasons import (
     CLOCK_IN_SYNC,
+    KEYTAB_AGING,
     KEYTAB_AHEAD,
     KEYTAB_STALE,
     KEYTAB_USABLE,
@@ -61,6 +62,7 @@ STALE = (
     bad(T.TICKET_ACQUIRED, KEYTAB_STALE, "Refused."),
 )
 AHEAD = (*IDENTITY_IS_WELL[:4], bad(T.KVNO_MISMATCH, KEYTAB_AHEAD, "Ahead."), IDENTITY_IS_WELL[5])
+AGING = (*IDENTITY_IS_WELL[:3], good(T.KEYTAB_VALID, KEYTAB_AGING, "Old."), *IDENTITY_IS_WELL[4:])
 LOCATION_IS_WELL = (
     good(T.DNS_READY, RESOLVED, "A files: 10.0.0.5."),
     good(T.TICKET_ACQUIRED, TICKET_ISSUED, "Until noon."),

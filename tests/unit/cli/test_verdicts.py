@@ -49,6 +49,7 @@ def test_the_state_of_an_end(code: ExitCode, state: RunState) -> None:
         (identity(), "ok ok ok ok ok ok", 0),
         (identity(samples.STALE), "ok ok ok ok failed failed", 11),
         (identity(samples.AHEAD), "ok ok ok ok warning ok", 0),
+        (identity(samples.AGING), "ok ok ok warning ok ok", 0),
         (location(), "ok ok ok ok ok", 0),
         (location(samples.REVERSED), "warning ok ok ok ok", 0),
         (location(samples.NO_SHARE), "ok ok ok ok failed", 13),
