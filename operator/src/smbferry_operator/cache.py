@@ -42,6 +42,9 @@ class Cache:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __iter__(self) -> Iterator[Key]:
+        return iter(list(self._entries))
+
     def get(self, key: Key) -> Manifest | None:
         """The object, or None. It is not to be changed."""
         entry = self._entries.get(key)

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from typing import Final
+from uuid import uuid4
 
 import kopf
 from kopf._core.engines.peering import Identity
@@ -17,7 +18,10 @@ from smbferry_api import GROUP
 from smbferry_api.names import FINALIZER
 from smbferry_operator.cluster.client import Cluster
 from smbferry_operator.cluster.errors import ClusterError
+from smbferry_operator.cluster.lease import LeaseStore
+from smbferry_operator.decide.lease import LeaseTimes
 from smbferry_operator.handlers import lifecycle, watch
+from smbferry_operator.leader import Fence
 from smbferry_operator.service import AGENT_SELECTOR, Service
 from smbferry_operator.settings import Settings, SettingsError
 
@@ -57,12 +61,29 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def build_service(settings: Settings) -> Service:
+    """The operator, with credentials for the API server.
+
+    Raises:
+        ClusterError: there are none.
+    """
+    fence = Fence()
+    cluster = Cluster.connect(settings.workers + SPARE_CONNECTIONS, fence.remaining)
+    # The lease has a connection of its own: slow work must not keep it from being renewed.
+    store = None if settings.standalone else _lease_store(settings)
+    return Service(settings, cluster, fence, store, f"{settings.instance}_{uuid4()}")
+
+
+def _lease_store(settings: Settings) -> LeaseStore:
+    return LeaseStore(Cluster.connect(1), settings.lease_namespace, settings.lease_name, LeaseTimes())
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the operator until it is told to stop; returns the exit code."""
     options = parse_arguments(arguments)
     try:
         settings = Settings.read(os.environ, standalone=options.standalone)
-        cluster = Cluster.connect(settings.workers + SPARE_CONNECTIONS)
+        service = build_service(settings)
     except (SettingsError, ClusterError) as error:
         sys.stderr.write(f"smbferry-operator: {error}\n")
         return USAGE_ERROR
@@ -74,7 +95,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     for chatty in ("kopf.objects", "kopf.activities", "aiohttp.access"):  # they tell of each watch event and probe
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    service = Service(settings, cluster)
     lifecycle.register(service)
     watch.register(service)
     kopf.run(
@@ -83,7 +103,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         standalone=True,
         clusterwide=not settings.namespaces,
         namespaces=settings.namespaces,
-        liveness_endpoint=settings.liveness,
     )
     return 0
 

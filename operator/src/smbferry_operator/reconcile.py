@@ -4,8 +4,9 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from smbferry_api.run_status import RunState
 from smbferry_operator.cache import TAG_QUEUED, TAG_WRITER, Cache, key_of
 from smbferry_operator.cluster.apply import Applier
 from smbferry_operator.cluster.errors import RefusedError, TerminatingError
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+GONE: Final = "Gone"
+ENDED_STATES: Final = frozenset(state.value for state in RunState if state.ended)
+
 
 def utc_now() -> datetime:
     """The time, for everything that decides by it."""
@@ -42,6 +46,10 @@ class Reconciler:
         self._settings = settings
         self._clock = clock
         self._reserved: dict[Key, Claim] = {}
+
+    def forget_reservations(self) -> None:
+        """When this operator begins to act: what it once had under way has ended, and the cache is fresh."""
+        self._reserved.clear()
 
     async def reconcile(self, key: Key) -> timedelta | None:
         """Brings an object nearer to what is wanted; returns when to look again at the latest.
@@ -105,9 +113,12 @@ class Reconciler:
 class News:
     """From what changed in the cluster to what must be looked at."""
 
-    def __init__(self, cache: Cache, enqueue: Callable[[Key], None]) -> None:
+    def __init__(
+        self, cache: Cache, enqueue: Callable[[Key], None], run_ended: Callable[[Manifest], None] = lambda _: None
+    ) -> None:
         self._cache = cache
         self._enqueue = enqueue
+        self._run_ended = run_ended
 
     def seen(self, kind: Kind, body: Manifest, *, deleted: bool = False) -> None:
         """Takes in a watch event."""
@@ -118,6 +129,8 @@ class News:
         elif not self._cache.put(kind, body):
             return
         after = _Standing.of(self._cache, key)
+        if kind is Kind.RUN and before.going_on and after.ended:
+            self._run_ended(body)
         concerned = {key, *self._cache.referrer_keys(key)}
         if kind in {Kind.JOB, Kind.POD}:
             concerned |= before.references | after.references
@@ -153,9 +166,19 @@ class _Standing:
     in_the_way: bool
     """It writes to a destination, or waits for one before others."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether it is a run that is over."""
+        return self.state in ENDED_STATES
+
+    @property
+    def going_on(self) -> bool:
+        """Whether it is there and not over."""
+        return self.state != GONE and not self.ended
+
     @classmethod
     def of(cls, cache: Cache, key: Key) -> "_Standing":
         body = cache.get(key)
         state = ((body or {}).get("status") or {}).get("state")
         in_the_way = bool(cache.tags_of(key) & {TAG_WRITER, TAG_QUEUED})
-        return cls(cache.references_of(key), state if body else "Gone", in_the_way)
+        return cls(cache.references_of(key), state if body else GONE, in_the_way)

@@ -2,16 +2,21 @@
 
 import asyncio
 import logging
+from collections.abc import Coroutine, Iterable
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from smbferry_api.names import LABEL_MANAGED_BY, MANAGED_BY_OPERATOR
-from smbferry_operator.cache import Cache
+from smbferry_operator.cache import Cache, key_of, version_of
 from smbferry_operator.cluster.apply import Applier
-from smbferry_operator.cluster.client import Cluster
+from smbferry_operator.cluster.client import Cluster, Listing
 from smbferry_operator.cluster.errors import ClusterError, NotFoundError
-from smbferry_operator.model import Key, Kind, Manifest
+from smbferry_operator.echo import Echo, Stream
+from smbferry_operator.leader import Elector, Fence, Store, uptime
+from smbferry_operator.metrics import Metrics
+from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
 from smbferry_operator.reconcile import News, Reconciler, utc_now
+from smbferry_operator.serve import Server, Verdict
 from smbferry_operator.settings import Settings
 from smbferry_operator.workers import Workers
 
@@ -19,60 +24,145 @@ logger = logging.getLogger(__name__)
 
 STARTUP_RETRY: Final = 2.0
 STOP_GRACE: Final = 20.0
+ECHO_CHECK: Final = 15.0
 AGENT_SELECTOR: Final = f"{LABEL_MANAGED_BY}={MANAGED_BY_OPERATOR}"
 SELECTED: Final = (Kind.JOB, Kind.POD)
 """Kinds of which only our own objects are asked for."""
+DECISIVE: Final = (Kind.RUN, Kind.JOB, Kind.POD)
+"""Kinds that a new leader lists before it acts: a stale picture of them could start a second writer."""
 
 
 class Service:
-    """One operator's life: start, news, stop."""
+    """One operator's life: start, news, turns as the leader, stop."""
 
-    def __init__(self, settings: Settings, cluster: Cluster) -> None:
+    def __init__(self, settings: Settings, cluster: Cluster, fence: Fence, store: Store | None, identity: str) -> None:
+        """Puts an operator together.
+
+        Args:
+            store: where the lease is kept; None for one that elects no leader.
+            identity: a name for the lease that no other process ever has.
+        """
         self._settings = settings
         self._cluster = cluster
+        self._fence = fence
         self._cache = Cache()
-        self._news = News(self._cache, self._enqueue)
-        applier = Applier(cluster, self._news.seen, utc_now, settings.instance)
-        reconciler = Reconciler(self._cache, applier, settings.agent)
-        self._workers = Workers(reconciler.reconcile, settings.workers)
-        self._resync: asyncio.Task[None] | None = None
+        self._echo = Echo()
+        self._metrics = Metrics(self._cache, self._leading)
+        self._news = News(self._cache, self._enqueue, self._metrics.run_ended)
+        applier = Applier(cluster, self._written, utc_now, settings.instance)
+        self._reconciler = Reconciler(self._cache, applier, settings.agent)
+        self._workers = Workers(self._metrics.timed(self._reconciler.reconcile), settings.workers)
+        self._elector = (
+            Elector(store, identity, fence, began=self._began, ceased=self._ceased, utc_now=utc_now) if store else None
+        )
+        self._server = Server(alive=self.alive, ready=self.ready, metrics=self._exposed)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._tenure: asyncio.Task[None] | None = None
+        self._warm = False
 
     async def start(self) -> None:
-        """Lists everything, then begins to work: nothing is decided on half a picture."""
-        await self._first_list()
+        """Lists everything, then stands for election: nothing is decided on half a picture."""
+        await self._server.start(self._settings.health_port, self._settings.metrics_port)
+        await self._until_answered(Kind)
+        self._warm = True
+        self._workers.pause()
         self._workers.start()
-        self._resync = asyncio.create_task(self._resync_forever(self._settings.resync), name="resync")
-        logger.info("%d objects listed; at work", len(self._cache))
+        logger.info("%d objects listed; ready", len(self._cache))
+        self._run(self._resync_forever(self._settings.resync), "resync")
+        self._run(self._listen_forever(), "echo")
+        if self._elector is not None:
+            self._run(self._elector.run(), "election")
+        else:
+            self._fence.hold(float("inf"))
+            self._began()
 
     async def stop(self) -> None:
-        """Ends what is under way and takes nothing new."""
-        if self._resync is not None:
-            self._resync.cancel()
-        await self._workers.stop(STOP_GRACE)
+        """Ends what is under way, takes nothing new, and gives the lease up only then."""
+        self._warm = False
+        ended = await self._workers.stop(STOP_GRACE)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._elector is not None and ended:
+            await self._elector.release()
+        await self._server.stop()
+
+    def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._tasks.append(asyncio.create_task(work, name=name))
 
     def _enqueue(self, key: Key) -> None:
         self._workers.add(key)
 
+    # --- News
+
     def seen(self, kind: Kind, body: Manifest, *, deleted: bool) -> None:
         """Takes in a watch event."""
+        self._echo.heard(self._stream(kind, body), version_of(body))
         self._news.seen(kind, body, deleted=deleted)
 
-    def alive(self) -> dict[str, int]:
-        """Figures for the liveness probe.
+    def _written(self, kind: Kind, body: Manifest) -> None:
+        """Takes in what we wrote ourselves; its watch has to tell of it, too."""
+        self._echo.expect(self._stream(kind, body), version_of(body), uptime())
+        self._news.seen(kind, body)
 
-        Raises:
-            RuntimeError: the operator is stuck and should be started anew.
-        """
-        if problem := self._workers.problem():
-            raise RuntimeError(problem)
-        return self._workers.figures
+    def _stream(self, kind: Kind, body: Manifest) -> Stream:
+        return Stream(kind, key_of(kind, body).namespace if self._settings.namespaces else "")
 
-    async def _first_list(self) -> None:
+    # --- Turns as the leader
+
+    def _began(self) -> None:
+        """The lease is ours."""
+        self._tenure = asyncio.create_task(self._begin(), name="tenure")
+
+    def _ceased(self) -> None:
+        """The lease is ours no more."""
+        self._workers.pause()
+        self._fence.act(acting=False)
+        if self._tenure is not None:
+            self._tenure.cancel()
+
+    async def _begin(self) -> None:
+        """From a warm picture to a fresh one, and to work."""
+        await self._workers.idle()
+        await self._until_answered(DECISIVE)
+        self._reconciler.forget_reservations()
+        for key in self._cache:
+            if key.kind in OWN_KINDS:
+                self._enqueue(key)
+        self._fence.act(acting=True)
+        self._workers.resume()
+        logger.info("%d objects known; at work", len(self._cache))
+
+    def _leading(self) -> bool:
+        return self._fence.remaining() > 0
+
+    # --- Probes and metrics
+
+    def alive(self) -> Verdict:
+        """Whether a restart would not help."""
+        ended = next((task.get_name() for task in self._all_tasks() if _failed(task)), None)
+        problem = f"its task {ended!r} has ended" if ended else self._workers.problem() if self._warm else None
+        problem = problem or self._echo.problem()
+        return Verdict(problem is None, {"problem": problem, **self._workers.figures})
+
+    def ready(self) -> Verdict:
+        """Whether it could lead at once."""
+        return Verdict(self._warm, {"leading": self._leading(), "objects": len(self._cache)})
+
+    def _all_tasks(self) -> list[asyncio.Task[None]]:
+        return [*self._tasks, *([self._tenure] if self._tenure else [])]
+
+    def _exposed(self) -> bytes:
+        return self._metrics.exposed(self._workers.figures)
+
+    # --- Lists
+
+    async def _until_answered(self, kinds: Iterable[Kind]) -> None:
         """Waits, aloud, for an API server that answers and knows our kinds."""
         complaint = ""
         while True:
             try:
-                await self._list_all()
+                await self._list_all(kinds)
             except NotFoundError as error:
                 text = f"the CustomResourceDefinitions of smbferry.io are not installed yet ({error})"
             except ClusterError as error:
@@ -84,23 +174,45 @@ class Service:
                 complaint = text
             await asyncio.sleep(STARTUP_RETRY)
 
-    async def _list_all(self) -> None:
+    async def _list_all(self, kinds: Iterable[Kind]) -> None:
         for namespace in self._settings.namespaces or (None,):
-            for kind in Kind:
+            for kind in kinds:
                 await self._list_one(kind, namespace)
 
-    async def _list_one(self, kind: Kind, namespace: str | None) -> None:
+    async def _list_one(self, kind: Kind, namespace: str | None) -> Listing:
         listing = await self._cluster.list(kind, namespace, AGENT_SELECTOR if kind in SELECTED else "")
 
         def within(key: Key) -> bool:
             return namespace is None or key.namespace == namespace
 
+        self._echo.expect(Stream(kind, namespace or ""), _newest(listing), uptime())
         self._news.listed(kind, listing.items, listing.version, within=within)
+        return listing
 
     async def _resync_forever(self, interval: timedelta) -> None:
         while True:
             await asyncio.sleep(interval.total_seconds())
             try:
-                await self._list_all()
+                await self._list_all(Kind)
             except ClusterError as error:
                 logger.warning("the full list failed and is repeated later: %s", error)
+
+    async def _listen_forever(self) -> None:
+        """Looks itself where a watch should have told of something and has not."""
+        while True:
+            await asyncio.sleep(ECHO_CHECK)
+            for stream in self._echo.overdue(uptime()):
+                try:
+                    listing = await self._list_one(stream.kind, stream.namespace or None)
+                except ClusterError as error:
+                    logger.warning("%s is silent, and a list failed, too: %s", stream, error)
+                    break
+                self._echo.confirm(stream, _newest(listing))
+
+
+def _newest(listing: Listing) -> int:
+    return max((version_of(body) for body in listing.items), default=-1)
+
+
+def _failed(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is not None

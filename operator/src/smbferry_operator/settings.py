@@ -28,10 +28,14 @@ class Settings:
     """The namespaces to watch; all when empty."""
     workers: int = 16
     """How many objects are reconciled at once."""
-    liveness: str = "http://0.0.0.0:8080/healthz"
+    health_port: int = 8080
+    metrics_port: int = 8081
     resync: timedelta = timedelta(minutes=10)
     """How often everything is listed anew, to find what a watch may have missed."""
     instance: str = "smbferry-operator"
+    """This process, for Events and people: the pod's name."""
+    lease_namespace: str = ""
+    lease_name: str = "smbferry-operator"
     log_format: str = "text"
     log_level: str = "info"
     standalone: bool = False
@@ -59,13 +63,19 @@ class Settings:
             agent=agent,
             namespaces=source.read("WATCH_NAMESPACES", (), _names),
             workers=source.read("WORKERS", cls.workers, _positive),
-            liveness=source.read("LIVENESS", cls.liveness, str),
+            health_port=source.read("HEALTH_PORT", cls.health_port, _positive),
+            metrics_port=source.read("METRICS_PORT", cls.metrics_port, _positive),
             resync=source.read("RESYNC", cls.resync, parse_duration),
-            instance=environ.get("HOSTNAME") or cls.instance,
+            instance=source.read("POD_NAME", environ.get("HOSTNAME") or cls.instance, str),
+            lease_namespace="" if standalone else source.required("LEASE_NAMESPACE", _LEASE),
+            lease_name=source.read("LEASE_NAME", cls.lease_name, str),
             log_format=source.read("LOG_FORMAT", cls.log_format, _one_of("json", "text")),
             log_level=source.read("LOG_LEVEL", cls.log_level, _one_of("debug", "info", "warning")),
             standalone=standalone,
         )
+
+
+_LEASE: Final = "the namespace of the Lease by which operators elect a leader (or the option --standalone)"
 
 
 class _Source:

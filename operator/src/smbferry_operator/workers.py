@@ -26,6 +26,7 @@ class Workers:
         self._queue: WorkQueue[Key] = WorkQueue()
         self._wake = asyncio.Event()
         self._stopping = False
+        self._paused = False
         self._dispatcher: asyncio.Task[None] | None = None
         self._running: dict[asyncio.Task[None], float] = {}
 
@@ -43,14 +44,29 @@ class Workers:
         """Begins to work; what was added before is not lost."""
         self._dispatcher = asyncio.create_task(self._dispatch(), name="work queue")
 
-    async def stop(self, grace: float) -> None:
-        """Takes nothing new and waits for what is under way, for as many seconds."""
+    def pause(self) -> None:
+        """Takes nothing more for now; what is added waits."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Goes on."""
+        self._paused = False
+        self._wake.set()
+
+    async def idle(self) -> None:
+        """Waits until nothing is under way."""
+        while self._running:
+            await asyncio.wait(set(self._running))
+
+    async def stop(self, grace: float) -> bool:
+        """Takes nothing new and waits for what is under way, for as many seconds; tells whether all of it ended."""
         self._stopping = True
         self._wake.set()
         if self._dispatcher is not None:
             await self._dispatcher
         if self._running:
             await asyncio.wait(set(self._running), timeout=grace)
+        return not self._running
 
     def problem(self) -> str | None:
         """Why the workers can't be called alive, if so: for the liveness probe."""
@@ -68,16 +84,18 @@ class Workers:
 
     async def _dispatch(self) -> None:
         while not self._stopping:
-            while len(self._running) < self._count and (key := self._queue.take(self._clock())) is not None:
+            while self._may_take() and (key := self._queue.take(self._clock())) is not None:
                 task = asyncio.create_task(self._work(key), name=f"reconcile {key}")
                 self._running[task] = self._clock()
                 task.add_done_callback(self._ended)
             await self._sleep()
 
+    def _may_take(self) -> bool:
+        return not self._paused and len(self._running) < self._count
+
     async def _sleep(self) -> None:
         due = self._queue.next_due()
-        full = len(self._running) >= self._count
-        timeout = None if due is None or full else max(0.0, due - self._clock())
+        timeout = max(0.0, due - self._clock()) if due is not None and self._may_take() else None
         try:
             await asyncio.wait_for(self._wake.wait(), timeout)
         except TimeoutError:

@@ -5,13 +5,14 @@ import pytest
 from smbferry_operator.main import kopf_settings, main
 from smbferry_operator.settings import Settings, SettingsError
 
-IMAGE = {"SMBFERRY_AGENT_IMAGE": "smbferry/agent:1"}
+IMAGE = {"SMBFERRY_AGENT_IMAGE": "smbferry/agent:1", "SMBFERRY_LEASE_NAMESPACE": "system"}
 
 
-def test_only_the_agents_image_is_needed() -> None:
+def test_only_the_agents_image_and_the_namespace_of_the_lease_are_needed() -> None:
     settings = Settings.read(IMAGE)
 
     assert settings.agent.image == "smbferry/agent:1"
+    assert (settings.lease_namespace, settings.lease_name) == ("system", "smbferry-operator")
     assert settings.namespaces == ()
     assert settings.resync == timedelta(minutes=10)
 
@@ -43,6 +44,7 @@ def test_all_of_it() -> None:
     [
         ("AGENT_IMAGE", "", "SMBFERRY_AGENT_IMAGE is not set"),
         ("AGENT_IMAGE_PULL_POLICY", "Sometimes", "expected one of Always, IfNotPresent, Never"),
+        ("LEASE_NAMESPACE", "", "SMBFERRY_LEASE_NAMESPACE is not set; expected the namespace of the Lease"),
         ("WORKERS", "0", "at least 1"),
         ("WORKERS", "many", "invalid literal"),
         ("AGENT_RESOURCES", "[]", "expected a JSON object"),

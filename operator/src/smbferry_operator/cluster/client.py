@@ -7,7 +7,9 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Final, TypeVar
 
 import urllib3
@@ -21,6 +23,7 @@ from smbferry_operator.cluster.errors import (
     ClusterError,
     ConflictError,
     NotFoundError,
+    NotLeadingError,
     RefusedError,
     TerminatingError,
     UnavailableError,
@@ -32,6 +35,8 @@ logger = logging.getLogger(__name__)
 R = TypeVar("R")
 
 REQUEST_TIMEOUT: Final = 60.0
+SHORTEST_WRITE: Final = 0.1
+"""A write that has fewer seconds than this is not begun."""
 PAGE: Final = 500
 APPLY: Final = "application/apply-patch+yaml"
 JSON: Final = "application/json"
@@ -48,6 +53,7 @@ _COLLECTIONS: Final[dict[str, tuple[str, str]]] = {
     "Event": ("/apis/events.k8s.io/v1", "events"),
     "Role": ("/apis/rbac.authorization.k8s.io/v1", "roles"),
     "RoleBinding": ("/apis/rbac.authorization.k8s.io/v1", "rolebindings"),
+    "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
 }
 
 
@@ -65,15 +71,28 @@ def collection_path(kind: str, namespace: str | None) -> str:
     return f"{base}/namespaces/{namespace}/{plural}" if namespace else f"{base}/{plural}"
 
 
+Permit = Callable[[], float]
+
+
+def _always() -> float:
+    return inf
+
+
 class Cluster:
     """The API server."""
 
-    def __init__(self, api: client.ApiClient) -> None:
+    def __init__(self, api: client.ApiClient, connections: int = 1, permit: Permit = _always) -> None:
         self._api = api
+        self._permit = permit
+        self._threads = ThreadPoolExecutor(connections, thread_name_prefix="api")
 
     @classmethod
-    def connect(cls, connections: int) -> "Cluster":
+    def connect(cls, connections: int, permit: Permit = _always) -> "Cluster":
         """Takes the pod's own credentials, or outside of a cluster those of KUBECONFIG.
+
+        Args:
+            connections: how many requests go on at once.
+            permit: for how many more seconds this operator may write; asked before each write.
 
         Raises:
             ClusterError: neither is there.
@@ -89,9 +108,20 @@ class Cluster:
                     f"no credentials for an API server: neither a pod's service account nor KUBECONFIG ({error})"
                 ) from error
         configuration.connection_pool_maxsize = connections
-        return cls(client.ApiClient(configuration))
+        configuration.retries = 0  # a request that is repeated unseen would outlive its permit
+        return cls(client.ApiClient(configuration), connections, permit)
 
-    async def create(self, body: Manifest) -> Manifest:
+    async def get(self, kind: str, namespace: str, name: str, timeout: float = REQUEST_TIMEOUT) -> Manifest:
+        """One object as it stands now.
+
+        Raises:
+            NotFoundError: there is none.
+            UnavailableError: to be repeated.
+        """
+        path = f"{collection_path(kind, namespace)}/{name}"
+        return await self._call(lambda: self._request("GET", path, {}, None, timeout), f"{kind} {namespace}/{name}")
+
+    async def create(self, body: Manifest, timeout: float = REQUEST_TIMEOUT) -> Manifest:
         """Creates an object.
 
         Raises:
@@ -101,7 +131,19 @@ class Cluster:
         """
         path = collection_path(body["kind"], body["metadata"]["namespace"])
         query = {"fieldManager": FIELD_MANAGER_OPERATOR}
-        return await self._call(lambda: self._request("POST", path, query, body), body["kind"])
+        return await self._call(lambda: self._request("POST", path, query, body, timeout), body["kind"])
+
+    async def replace(self, body: Manifest, timeout: float = REQUEST_TIMEOUT) -> Manifest:
+        """Changes an object if it still has the resourceVersion that `body` names.
+
+        Raises:
+            ConflictError: it has changed since.
+            UnavailableError: it is unknown whether it was changed.
+        """
+        meta = body["metadata"]
+        path = f"{collection_path(body['kind'], meta['namespace'])}/{meta['name']}"
+        query = {"fieldManager": FIELD_MANAGER_OPERATOR}
+        return await self._call(lambda: self._request("PUT", path, query, body, timeout), body["kind"])
 
     async def apply(self, body: Manifest) -> Manifest:
         """Creates or changes an object by server-side apply, winning conflicts: it is ours.
@@ -166,13 +208,20 @@ class Cluster:
 
     async def _call(self, request: Callable[[], R], what: str) -> R:
         try:
-            return await asyncio.to_thread(request)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, request)
         except ApiException as error:
             raise _converted(error, what) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise UnavailableError(f"{what}: the API server could not be reached: {error}") from error
 
-    def _request(self, method: str, path: str, query: dict[str, str], body: Manifest | None) -> Manifest:
+    def _request(
+        self, method: str, path: str, query: dict[str, str], body: Manifest | None, timeout: float = REQUEST_TIMEOUT
+    ) -> Manifest:
+        if method != "GET" and (permitted := self._permit()) < inf:
+            if permitted < SHORTEST_WRITE:
+                raise NotLeadingError(f"{method} {path}: not sent, as this operator does not lead")
+            timeout = min(timeout, permitted)
+            query = {**query, "timeout": f"{int(timeout * 1000)}ms"}  # the server lets go of it then, too
         headers = {"Accept": JSON, "Content-Type": APPLY if method == "PATCH" else JSON}
         request = self._api.param_serialize(
             method,
@@ -182,7 +231,7 @@ class Cluster:
             body=body,
             auth_settings=["BearerToken"],
         )
-        response = self._api.call_api(*request, _request_timeout=REQUEST_TIMEOUT)
+        response = self._api.call_api(*request, _request_timeout=timeout)
         text = response.read()  # type: ignore[no-untyped-call] # the client publishes no types for it
         if not 200 <= response.status <= 299:  # noqa: PLR2004 - HTTP's success class
             raise ApiException(status=response.status, reason=response.reason, body=text.decode(errors="replace"))

@@ -32,3 +32,7 @@ class RefusedError(ClusterError):
         self.what = what
         self.message = message
         self.permanent = permanent
+
+
+class NotLeadingError(ClusterError):
+    """This operator may not write (any more): another acts, or soon will."""

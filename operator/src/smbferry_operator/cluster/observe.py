@@ -7,7 +7,7 @@ from typing import Final
 from smbferry_api.conditions import ConditionType, find
 from smbferry_api.exit_codes import FailureClass
 from smbferry_api.names import LABEL_OWNER_UID
-from smbferry_api.reasons import RUN_QUEUED
+from smbferry_api.reasons import KEY_REFUSED, RUN_QUEUED
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import RunState
 from smbferry_operator.cache import TAG_CHECK, TAG_QUEUED, TAG_WRITER, Cache
@@ -65,7 +65,8 @@ class Observer:
         identity = parse_identity(body)
         jobs, pods = self._agents(key, identity.meta.uid)
         locations = [other for other in self._cache.referrer_keys(key) if other.kind is Kind.LOCATION]
-        doubted_at = self._doubted_at(locations)
+        doubts = (self._doubted_at(locations), self._refused_at(locations))
+        doubted_at = max((moment for moment in doubts if moment), default=None)
         return IdentityObservation(identity, jobs, pods, self._cache.count(TAG_CHECK), doubted_at, refusal)
 
     def location(self, key: Key, refusal: Refusal | None = None) -> LocationObservation | None:
@@ -135,6 +136,17 @@ class Observer:
             for status in failed
             if (status.get("failure") or {}).get("class") in DOUBTFUL
         )
+        return max((moment for moment in moments if moment), default=None)
+
+    def _refused_at(self, locations: Iterable[Key]) -> datetime | None:
+        """When a check of these locations last failed by its identity's key.
+
+        The identity is checked at once then, and until it is well again nothing else tries its key: each wrong one
+        counts towards the domain's lockout policy.
+        """
+        bodies = (body for location in locations if (body := self._cache.get(location)) is not None)
+        statuses = [body.get("status") or {} for body in bodies]
+        moments = (parse_time(status.get("lastCheckTime")) for status in statuses if _by_its_key(status))
         return max((moment for moment in moments if moment), default=None)
 
     def _identity(self, namespace: str, name: str) -> Identity | None:
@@ -225,3 +237,9 @@ def _writing(body: Manifest) -> Claim:
 def claim_of(run: Run, destination: Destination, since: datetime, *, writing: bool) -> Claim:
     """A run's claim on a destination."""
     return Claim(f"{run.meta.namespace}/{run.meta.name}", run.meta.uid, destination, writing, since)
+
+
+def _by_its_key(status: Manifest) -> bool:
+    """Whether the agent says that the KDC refused the key of a location's identity."""
+    tickets = (c for c in status.get("conditions") or () if c.get("type") == ConditionType.TICKET_ACQUIRED)
+    return any(c.get("reason") in KEY_REFUSED for c in tickets)

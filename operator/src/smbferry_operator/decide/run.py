@@ -183,7 +183,8 @@ def _launch(seen: RunObservation, task: ResolvedTask, used: int, now: datetime, 
     )
     return replace(
         decision,
-        apply=build_access(Kind.RUN, run),
+        # The agent looks at their status, so as not to try a key that the KDC has refused since.
+        apply=build_access(Kind.RUN, run, also_reads=tuple((Kind.IDENTITY, name) for name in task.identity_names)),
         create=(job,),
         events=(Event("Normal", RUN_STARTED, message),),
         claim=None if seen.run.spec.dry_run else Destination.of(task.destination),

@@ -1,4 +1,4 @@
-"""Start, stop and liveness of the operator."""
+"""Start and stop of the operator."""
 
 import kopf
 
@@ -15,7 +15,3 @@ def register(service: Service) -> None:
     @kopf.on.cleanup()
     async def stop(**_: object) -> None:
         await service.stop()
-
-    @kopf.on.probe(id="queue")
-    async def queue(**_: object) -> dict[str, int]:
-        return service.alive()

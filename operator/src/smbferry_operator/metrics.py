@@ -1,0 +1,249 @@
+"""The operator's metrics, by Prometheus' conventions: base units, `_total` for counters, moments as timestamps.
+
+What stands in the cluster is read from the cache at each scrape; what happens is counted. Only the operator that leads
+tells of objects and counts runs, so that a standby doubles nothing. Labels are names of objects, of namespaces and of
+our own reasons and states: never of files or messages.
+"""
+
+import re
+from collections import Counter as Tally
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from smbferry_api.conditions import ConditionType
+from smbferry_api.reasons import by_name
+from smbferry_api.run_status import RunState
+from smbferry_operator.cache import Cache
+from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
+from smbferry_operator.parse import parse_time
+
+RUN_BUCKETS: Final = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600)
+RECONCILE_BUCKETS: Final = (0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60)
+OTHER: Final = "Other"
+"""For reasons that are not ours: a label must not grow with what somebody else writes."""
+_OFFSET: Final = re.compile(r"[+-]?\d+(?:\.\d+)?(?=s)")
+
+Reconcile = Callable[[Key], Awaitable[timedelta | None]]
+
+
+class Metrics:
+    """All of them."""
+
+    def __init__(self, cache: Cache, leading: Callable[[], bool]) -> None:
+        """Makes them, all zero.
+
+        Args:
+            leading: whether this operator is the one that acts.
+        """
+        disable_created_metrics()  # type: ignore[no-untyped-call] # the library publishes no types for it
+        self.leading = leading
+        self._registry = CollectorRegistry()
+        self._figures: Mapping[str, int] = {}
+        ProcessCollector(registry=self._registry)
+        self._registry.register(_Standing(cache, self))
+        self._runs = self._counter("smbferry_runs_ended", "Runs that ended, by their last state.", "state")
+        self._failures = self._counter("smbferry_run_failures", "Runs that failed as a whole, by reason.", "reason")
+        self._bytes = self._counter("smbferry_transferred_bytes", "Bytes of file content that ended runs transferred.")
+        self._files = self._counter("smbferry_transferred_files", "Files that ended runs transferred.")
+        self._bad_files = self._counter("smbferry_failed_files", "Files that failed in ended runs.")
+        self._deleted = self._counter("smbferry_deleted_files", "Files that ended runs deleted at the destination.")
+        self._durations = Histogram(
+            "smbferry_run_duration_seconds",
+            "From start to end of a run, by its last state.",
+            ["state"],
+            buckets=RUN_BUCKETS,
+            registry=self._registry,
+        )
+        self._rounds = Histogram(
+            "smbferry_reconcile_duration_seconds",
+            "One look at an object and what followed from it.",
+            ["kind"],
+            buckets=RECONCILE_BUCKETS,
+            registry=self._registry,
+        )
+        self._errors = Counter(
+            "smbferry_reconcile_errors", "Looks at an object that are repeated.", ["kind"], registry=self._registry
+        )
+        for kind in OWN_KINDS:  # from zero, so that a first error is seen as a growth
+            self._errors.labels(kind.value)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, ["namespace", *labels], registry=self._registry)
+
+    @property
+    def figures(self) -> Mapping[str, int]:
+        """Those of the work queue, as of the last scrape."""
+        return self._figures
+
+    def exposed(self, figures: Mapping[str, int]) -> bytes:
+        """In Prometheus' text format.
+
+        Args:
+            figures: the work queue's: ready, delayed, underWay.
+        """
+        self._figures = figures
+        return generate_latest(self._registry)
+
+    def timed(self, reconcile: Reconcile) -> Reconcile:
+        """The same function, counted."""
+
+        async def counted(key: Key) -> timedelta | None:
+            with self._errors.labels(key.kind.value).count_exceptions(), self._rounds.labels(key.kind.value).time():
+                return await reconcile(key)
+
+        return counted
+
+    def run_ended(self, body: Manifest) -> None:
+        """A run was seen to end."""
+        if not self.leading():
+            return
+        namespace, status = body["metadata"].get("namespace", ""), body.get("status") or {}
+        state = str(status.get("state"))
+        self._runs.labels(namespace, state).inc()
+        if state == RunState.FAILED:
+            self._failures.labels(namespace, _reason((status.get("failure") or {}).get("reason"))).inc()
+        start, end = parse_time(status.get("startTime")), parse_time(status.get("completionTime"))
+        if start and end:
+            self._durations.labels(state).observe(max(0.0, (end - start).total_seconds()))
+        if (body.get("spec") or {}).get("dryRun"):
+            return
+        counters = status.get("counters") or {}
+        files, size = counters.get("files") or {}, counters.get("bytes") or {}
+        self._bytes.labels(namespace).inc(size.get("transferred", 0))
+        self._files.labels(namespace).inc(files.get("transferred", 0))
+        self._bad_files.labels(namespace).inc(files.get("failed", 0))
+        self._deleted.labels(namespace).inc(files.get("deleted", 0))
+
+
+class _Standing(Collector):
+    """How things stand at a scrape."""
+
+    def __init__(self, cache: Cache, metrics: Metrics) -> None:
+        self._cache = cache
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        yield _single("smbferry_leader", "Whether this operator is the one that acts.", int(self._metrics.leading()))
+        figures = self._metrics.figures
+        yield _single("smbferry_queue_length", "Objects that wait to be looked at now.", figures.get("ready", 0))
+        yield _single("smbferry_queue_delayed", "Objects that are looked at later.", figures.get("delayed", 0))
+        yield _single("smbferry_queue_under_way", "Objects that are looked at right now.", figures.get("underWay", 0))
+        if self._metrics.leading():
+            yield from standing(self._cache)
+
+
+def standing(cache: Cache) -> Iterator[Metric]:
+    """What the objects themselves tell."""
+    bodies: dict[Kind, list[Manifest]] = {kind: [] for kind in OWN_KINDS}
+    for key in cache:
+        body = cache.get(key)
+        if body is not None and key.kind in bodies:
+            bodies[key.kind].append(body)
+    yield _readiness(bodies)
+    yield from _of_runs(bodies[Kind.RUN])
+    yield from _of_tasks(bodies[Kind.TASK])
+    yield from _of_identities(bodies[Kind.IDENTITY])
+
+
+def _readiness(bodies: Mapping[Kind, list[Manifest]]) -> Metric:
+    family = GaugeMetricFamily(
+        "smbferry_ready", "Whether an object is Ready; absent until it is known.", labels=["kind", "namespace", "name"]
+    )
+    for kind in (Kind.IDENTITY, Kind.LOCATION, Kind.TASK):
+        for body in bodies[kind]:
+            found = _condition(body, ConditionType.READY)
+            if found in {"True", "False"}:
+                family.add_metric([kind.value, *_names(body)], int(found == "True"))
+    return family
+
+
+def _of_runs(runs: list[Manifest]) -> Iterator[Metric]:
+    states = Tally((_names(r)[0], str((r.get("status") or {}).get("state") or RunState.QUEUED.value)) for r in runs)
+    family = GaugeMetricFamily("smbferry_runs", "Runs that there are, by state.", labels=["namespace", "state"])
+    for (namespace, state), count in sorted(states.items()):
+        family.add_metric([namespace, state], count)
+    yield family
+    rates: Tally[str] = Tally()
+    for run in runs:
+        status = run.get("status") or {}
+        if status.get("state") in {RunState.TRANSFERRING, RunState.VERIFYING}:
+            rates[_names(run)[0]] += (status.get("counters") or {}).get("bytesPerSecond") or 0
+    speed = GaugeMetricFamily(
+        "smbferry_transfer_rate_bytes_per_second", "Of all runs under way, together.", labels=["namespace"]
+    )
+    for namespace, rate in sorted(rates.items()):
+        speed.add_metric([namespace], rate)
+    yield speed
+
+
+def _of_tasks(tasks: list[Manifest]) -> Iterator[Metric]:
+    success = _timestamps("smbferry_task_last_success", "When the last run that succeeded ended.", "task")
+    upcoming = _timestamps("smbferry_task_next_schedule", "When the task is due next.", "task")
+    in_sync = GaugeMetricFamily("smbferry_task_in_sync", "The condition InSync.", labels=["namespace", "task"])
+    for task in tasks:
+        status = task.get("status") or {}
+        _add_moment(success, task, (status.get("lastSuccessfulRun") or {}).get("completionTime"))
+        _add_moment(upcoming, task, status.get("nextScheduleTime"))
+        found = _condition(task, ConditionType.IN_SYNC)
+        if found in {"True", "False"}:
+            in_sync.add_metric(_names(task), int(found == "True"))
+    yield from (success, upcoming, in_sync)
+
+
+def _of_identities(identities: list[Manifest]) -> Iterator[Metric]:
+    offset = GaugeMetricFamily(
+        "smbferry_identity_clock_offset_seconds",
+        "The KDC's clock minus the agent's at the last check.",
+        labels=["namespace", "identity"],
+    )
+    ticket = _timestamps("smbferry_identity_ticket_expiry", "When the last check's ticket ends.", "identity")
+    keytab = _timestamps("smbferry_identity_keytab_key", "When the newest key was put into the keytab.", "identity")
+    checked = _timestamps("smbferry_identity_last_check", "When the identity was last checked.", "identity")
+    for identity in identities:
+        status = identity.get("status") or {}
+        if found := _OFFSET.match((status.get("kdc") or {}).get("clockOffset") or ""):
+            offset.add_metric(_names(identity), float(found.group()))
+        _add_moment(ticket, identity, (status.get("ticket") or {}).get("endTime"))
+        entries = (status.get("keytab") or {}).get("entries") or ()
+        _add_moment(keytab, identity, max((e["timestamp"] for e in entries if e.get("timestamp")), default=None))
+        _add_moment(checked, identity, status.get("lastCheckTime"))
+    yield from (offset, ticket, keytab, checked)
+
+
+def _single(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _timestamps(name: str, text: str, label: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"{name}_timestamp_seconds", text, labels=["namespace", label])
+
+
+def _add_moment(family: GaugeMetricFamily, body: Manifest, text: str | None) -> None:
+    moment = parse_time(text)
+    if moment is not None:
+        family.add_metric(_names(body), moment.timestamp())
+
+
+def _names(body: Manifest) -> list[str]:
+    return [body["metadata"].get("namespace", ""), body["metadata"]["name"]]
+
+
+def _condition(body: Manifest, type_: ConditionType) -> str | None:
+    conditions: list[dict[str, Any]] = (body.get("status") or {}).get("conditions") or []
+    return next((c.get("status") for c in conditions if c.get("type") == type_), None)
+
+
+def _reason(word: str | None) -> str:
+    return word if word and by_name(word) else OTHER
