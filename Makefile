@@ -31,7 +31,7 @@ unit: $(VENV)/.done ## pure tests, no network, under a minute
 	@$(PYTEST) -q tests/unit
 
 interop: lab-up ## engine and agent against the real domain
-	@$(LAB) tools -- python3 -m pytest -q tests/interop
+	@$(LAB) tools -- python3 -m pytest -q -n 2 --dist loadfile tests/interop
 
 cluster: lab-up images ## operator and agents in the real cluster
 	@$(PYTEST) -q tests/cluster

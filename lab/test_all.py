@@ -43,12 +43,14 @@ def run(what: str, command: list[str]) -> float:
     return took
 
 
-def pytest(name: str, prefix: list[str]) -> Suite:
+def pytest(name: str, prefix: list[str], *options: str) -> Suite:
     """Runs one folder of tests and counts from its report."""
     report = REPORTS / f"{name}.xml"
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
-    took = run(name, [*prefix, "-m", "pytest", "-q", f"tests/{name}", f"--junitxml={report.relative_to(ROOT)}"])
+    took = run(
+        name, [*prefix, "-m", "pytest", "-q", *options, f"tests/{name}", f"--junitxml={report.relative_to(ROOT)}"]
+    )
     suite = next(ET.parse(report).iter("testsuite"))
     broken = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
     skipped = int(suite.get("skipped", 0))
@@ -64,7 +66,7 @@ def everything(lab: subprocess.Popen[bytes]) -> list[Suite]:
     print("\n=== lab: waiting until domain and cluster are up", flush=True)
     if lab.wait():
         raise SystemExit("lab: did not come up; see above")
-    suites.append(pytest("interop", [LAB, "tools", "--", "python3"]))
+    suites.append(pytest("interop", [LAB, "tools", "--", "python3"], "-n", "2", "--dist", "loadfile"))
     run("images", ["make", "--no-print-directory", "images"])
     suites.append(pytest("cluster", [sys.executable]))
     return suites
