@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 from smbferry_agent.checks import check_identity, check_location
 from smbferry_agent.errors import AgentError
 from smbferry_agent.logs import fields
-from smbferry_agent.manifests import identity_subject, location_subject, run_task
+from smbferry_agent.manifests import identity_subject, location_subject, previous_status, run_task
 from smbferry_agent.mounts import IdentityMount
 from smbferry_agent.preflight.identity_probe import IdentitySubject
 from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError
@@ -22,7 +22,9 @@ from smbferry_agent.report.writer import BackgroundWriter
 from smbferry_agent.run import Surroundings, run_transfer
 from smbferry_api.agent_contract import SCRATCH_DIR, Side
 from smbferry_api.exit_codes import ExitCode
+from smbferry_api.identity import KerberosIdentityStatus
 from smbferry_api.reasons import API_SERVER_UNREACHABLE, IDENTITY_NOT_FOUND
+from smbferry_api.run import ResolvedTask
 
 _log = logging.getLogger(__name__)
 _POLL_SECONDS: Final = 5.0
@@ -63,6 +65,7 @@ def transfer(client: ApiClient, namespace: str, name: str) -> ExitCode:
             mounts={side: IdentityMount.of(side) for side in (Side.SOURCE, Side.DESTINATION)},
             scratch=Path(SCRATCH_DIR),
             cancelled=watch.cancelled,
+            standing=_standing(client, namespace, task),
         )
         return run_transfer(task, around, report, run_id=str(manifest["metadata"]["uid"]), dry_run=spec.dry_run)
 
@@ -114,6 +117,20 @@ class CancelWatch:
                 _log.info("the run is cancelled or gone; stopping")
                 self._cancelled.set()
                 return
+
+
+def _standing(client: ApiClient, namespace: str, task: ResolvedTask) -> dict[str, KerberosIdentityStatus]:
+    """What the statuses of the identities say now; one that can't be read leaves the run without that knowledge."""
+    found: dict[str, KerberosIdentityStatus] = {}
+    for name in task.identity_names:
+        try:
+            status = previous_status(KerberosIdentityStatus, client.get(ObjectKey("KerberosIdentity", namespace, name)))
+        except (AgentError, ObjectNotFoundError) as error:
+            _log.warning("the identity's status could not be read: %s", error, extra=fields(identity=name))
+            continue
+        if status is not None:
+            found[name] = status
+    return found
 
 
 def _identity_of(client: ApiClient, namespace: str, name: str) -> IdentitySubject | AgentError:

@@ -41,7 +41,7 @@ def identity_subject(manifest: dict[str, Any], side: Side, scratch: Path = Path(
     Raises:
         AgentError: SpecInvalid.
     """
-    previous = _previous(KerberosIdentityStatus, manifest)
+    previous = previous_status(KerberosIdentityStatus, manifest)
     requested = (manifest["metadata"].get("annotations") or {}).get(ANNOTATION_REQUESTED_AT)
     return IdentitySubject(
         spec=parse_spec(KerberosIdentitySpec, manifest.get("spec"), f"KerberosIdentity {manifest['metadata']['name']}"),
@@ -63,7 +63,7 @@ def location_subject(manifest: dict[str, Any], identity: IdentitySubject | Agent
         spec=parse_spec(SmbLocationSpec, manifest.get("spec"), f"SmbLocation {manifest['metadata']['name']}"),
         generation=int(manifest["metadata"].get("generation", 0)),
         identity=identity,
-        previous=_previous(SmbLocationStatus, manifest),
+        previous=previous_status(SmbLocationStatus, manifest),
     )
 
 
@@ -83,7 +83,7 @@ def run_task(manifest: dict[str, Any]) -> tuple[TransferRunSpec, ResolvedTask]:
     return spec, parse_spec(ResolvedTask, snapshot, f"{what}, status.task")
 
 
-def _previous(model: type[Model], manifest: dict[str, Any]) -> Model | None:
+def previous_status(model: type[Model], manifest: dict[str, Any]) -> Model | None:
     """The status that is there; one that can't be read counts as none, and is written anew."""
     try:
         return model.model_validate(manifest.get("status") or {})

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from smbferry_agent.resolve import Resolver
 from smbferry_api.agent_contract import Side
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.fields import parse_quantity
+from smbferry_api.identity import KerberosIdentityStatus
 from smbferry_api.reasons import INTERNAL_ERROR
 from smbferry_api.run import ResolvedEnd, ResolvedTask
 from smbferry_api.run_status import PhaseName, PhaseState
@@ -52,12 +53,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Where a run finds its files, and when it must stop."""
+    """Where a run finds its files, and when it must stop.
+
+    Attributes:
+        standing: what is known of the identities, by name: a key that the KDC refused is not tried again.
+    """
 
     mounts: Mapping[Side, IdentityMount]
     scratch: Path
     cancelled: Callable[[], bool]
     address_rule: AddressRule = forbidden
+    standing: Mapping[str, KerberosIdentityStatus] = field(default_factory=dict)
 
 
 def run_transfer(
@@ -126,6 +132,7 @@ def _prepare(side: Side, end: ResolvedEnd, around: Surroundings, report: RunRepo
         generation=end.identity.generation,
         mount=around.mounts[side],
         scratch=around.scratch / side.value,
+        previous=around.standing.get(end.identity.name),
         address_rule=around.address_rule,
     )
     checked = stack.enter_context(checked_identity(subject, datetime.now(UTC)))

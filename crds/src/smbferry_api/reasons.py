@@ -348,6 +348,9 @@ PREAUTH_FAILED = _reason(
     "Export the keytab again; if it stays, look at the KDC's log for this principal.",
     _IDENTITY,
 )
+KEY_REFUSED: Final = frozenset({KEYTAB_STALE.name, SALT_MISMATCH.name, PREAUTH_FAILED.name})
+"""The KDC refused a key, which counts towards a domain's lockout policy: nothing tries that key again for a while."""
+
 KDC_ERROR = _reason(
     "KdcError",
     "The KDC answered with an error that smbferry does not know better.",

@@ -54,6 +54,11 @@ class ResolvedTask(Spec):
     agent: AgentSpec = AgentSpec()
     report: Report = Report()
 
+    @property
+    def identity_names(self) -> tuple[str, ...]:
+        """The KerberosIdentities of both ends, each once."""
+        return tuple(dict.fromkeys((self.source.identity.name, self.destination.identity.name)))
+
 
 class TransferRunSpec(Spec):
     """Which task to run. Nothing in it may change afterwards but `cancel`, and that only to true."""

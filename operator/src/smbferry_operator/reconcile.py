@@ -134,6 +134,8 @@ class News:
         concerned = {key, *self._cache.referrer_keys(key)}
         if kind in {Kind.JOB, Kind.POD}:
             concerned |= before.references | after.references
+        elif kind is Kind.LOCATION:
+            concerned |= after.references  # a key that was refused casts doubt on its identity
         elif kind is Kind.RUN and before.state != after.state:
             concerned |= before.references | after.references
             concerned |= {end for location in after.references for end in self._cache.references_of(location)}

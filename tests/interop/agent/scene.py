@@ -35,6 +35,8 @@ class Scene:
             mounts={side: identity.subject().mount for side, identity in self.identities.items()},
             scratch=self.folder / "tickets",
             cancelled=cancelled,
+            address_rule=self.identities[Side.SOURCE].address_rule,
+            standing={side.value: identity.standing() for side, identity in self.identities.items()},
         )
         return run_transfer(self.task(), around, self.report, run_id="run-of-a-test", dry_run=dry_run)
 
@@ -56,7 +58,11 @@ class Scene:
                 "identityRef": {"name": side.value},
                 "nameservers": [domain.address],
             },
-            "identity": {"name": side.value, "spec": identity.subject().spec.model_dump(by_alias=True)},
+            "identity": {
+                "name": side.value,
+                "generation": identity.generation,
+                "spec": identity.subject().spec.model_dump(by_alias=True),
+            },
         }
 
     def status(self) -> dict[str, Any]:

@@ -105,8 +105,12 @@ class Identity:
             scratch=self.folder / "scratch",
             address_rule=self.address_rule,
             requested=self.requested,
-            previous=KerberosIdentityStatus.model_validate(self.previous),
+            previous=self.standing(),
         )
+
+    def standing(self) -> KerberosIdentityStatus:
+        """The status that the last check left."""
+        return KerberosIdentityStatus.model_validate(self.previous)
 
     def check(self, now: datetime | None = None) -> Checked:
         sink = MemorySink()

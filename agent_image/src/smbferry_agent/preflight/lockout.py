@@ -18,10 +18,8 @@ from smbferry_agent.preflight.identity_facts import Refusal
 from smbferry_api.conditions import ConditionType, find
 from smbferry_api.fields import format_time, parse_duration
 from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus, KeytabEntry
-from smbferry_api.reasons import KEYTAB_AHEAD, KEYTAB_STALE, PREAUTH_FAILED, SALT_MISMATCH, by_name
+from smbferry_api.reasons import KEY_REFUSED, KEYTAB_AHEAD, KEYTAB_STALE, by_name
 
-# Not KeytabAhead: its older key works, and a right key clears the count of wrong ones.
-_KEY_REFUSED: Final = frozenset(r.name for r in (KEYTAB_STALE, PREAUTH_FAILED, SALT_MISMATCH))
 _NOTE: Final = " The keytab is still the same, so"
 
 
@@ -34,7 +32,7 @@ def kept_refusal(
 ) -> Refusal | None:
     """The earlier verdict, where the key must not be tried again yet."""
     verdict = find(previous.conditions, ConditionType.KVNO_MISMATCH) if previous else None
-    if previous is None or verdict is None or verdict.reason not in _KEY_REFUSED or not previous.last_key_use_time:
+    if previous is None or verdict is None or verdict.reason not in KEY_REFUSED or not previous.last_key_use_time:
         return None
     again = previous.last_key_use_time + parse_duration(spec.check_interval)
     entries = previous.keytab.entries if previous.keytab else ()
