@@ -1,7 +1,7 @@
-"""After a run was stopped: nothing half-done stays under a final name, and no temporary file stays at all.
+"""After a run was stopped: nothing half-done stays under a final name, and no temporary file that was being written.
 
-If the connection is gone this can't be done; then the server drops the handles, and the next run's walk removes what is
-left. What is tried here is bounded in time.
+If the connection is gone this can't be done; then the server drops the handles, and the next run goes on inside what is
+left, or removes it. What is tried here is bounded in time.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ async def undo(run: Run) -> None:
             await run.destination.delete(path, directory=False, readonly=True)
     for path, call in list(run.temporaries.items()):
         with contextlib.suppress(FileError, EngineError):
-            (opened,) = await call
+            opened, *_ = await call
             if opened.status == NtStatus.SUCCESS:
                 # By its own handle: the server finishes the writes that are under way, then deletes on close.
                 file_id = decode_create(opened.message).file_id

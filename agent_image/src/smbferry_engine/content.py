@@ -132,15 +132,21 @@ async def stream(
     *,
     sink: Sink | None = None,
     before: Callable[[int], Awaitable[None]] | None = None,
+    limit: Callable[[], int] | None = None,
     depth: int = DEPTH,
 ) -> bytes:
     """Read an open file to its end with ``depth`` ranges in flight; returns its BLAKE3 digest (32 bytes).
 
     Each range's data lies at 112 of a buffer that ``sink(buffer, offset, length)`` may write elsewhere in place.
-    ``before(length)`` is awaited before each range is asked for: the place to keep to a rate.
+    ``before(length)`` is awaited before each range is asked for: the place to keep to a rate. ``limit()`` is the most
+    that the sink can take at a time just now.
     """
     mover = _Mover(file.lane, file.opened.file_id, sink)
-    ranges = _ranges(file.lane, file.opened.size)
+
+    def most() -> int:
+        return file.lane.read_limit() if limit is None else min(file.lane.read_limit(), limit())
+
+    ranges = _ranges(most, file.opened.size)
 
     async def strand() -> None:
         for offset, length in ranges:
@@ -148,16 +154,16 @@ async def stream(
                 await before(length)
             await _move(mover, offset, length)
 
-    strands = max(1, min(depth, -(-file.opened.size // file.lane.read_limit())))
+    strands = max(1, min(depth, -(-file.opened.size // most())))
     await run_all(scheduler, (strand() for _ in range(strands)))
     return mover.hasher.digest()
 
 
-def _ranges(lane: Lane, size: int) -> Iterator[tuple[int, int]]:
+def _ranges(most: Callable[[], int], size: int) -> Iterator[tuple[int, int]]:
     """The ranges of a file, shared by the strands: each takes the next when it is free."""
     offset = 0
     while offset < size:
-        length = min(lane.read_limit(), size - offset)
+        length = min(most(), size - offset)
         yield offset, length
         offset += length
 

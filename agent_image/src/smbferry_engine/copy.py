@@ -14,9 +14,11 @@ from smbferry_engine.content import (
     stream,
 )
 from smbferry_engine.errors import EngineError, FileError
-from smbferry_engine.landing import Temporary, land_in_one_frame, metadata_of, take_back, verify_small
+from smbferry_engine.landing import land_in_one_frame, metadata_of, take_back, verify_small
 from smbferry_engine.plan import READONLY
+from smbferry_engine.recovery import is_transient
 from smbferry_engine.run import Run
+from smbferry_engine.temporary import Temporary
 from smbferry_engine.wire.directory import DirectoryEntry
 from smbferry_engine.wire.status import NtStatus
 
@@ -86,10 +88,9 @@ class FileCopy:
                 if run.verifies_each:
                     await verify_small(run, self._path, file)
                 return incomplete
-        temporary = await Temporary.create(run, self._path)
+        temporary = await Temporary.create(run, self._path, self._source)
         try:
             await temporary.write(file.data)
-            run.counters.bytes.written += len(file.data)
             if run.verifies_each:
                 await temporary.verify(blake3(file.data).digest(), len(file.data))
             return await temporary.land(
@@ -114,22 +115,26 @@ class FileCopy:
 
     async def _gather(self, file: OpenFile) -> Copied:
         run = self._run
-        temporary = await Temporary.create(run, self._path)
+        temporary = await Temporary.create(run, self._path, self._source, keep=True)
 
         async def sink(buffer: bytearray, offset: int, length: int) -> None:
             self._count_read(length)
             await temporary.write_in_place(buffer, offset, length)
 
         try:
-            digest = await stream(run.scheduler, file, sink=sink, before=run.limiter.take)
+            await temporary.go_on()
+            digest = await stream(run.scheduler, file, sink=sink, before=run.limiter.take, limit=temporary.limit)
             await temporary.complete(file.opened.size)
             await close_unchanged(file)
             if run.verifies_each:
                 await temporary.verify(digest, file.opened.size)
             metadata = metadata_of(run, file.opened, file.descriptor)
             incomplete = await temporary.land(metadata, file.opened.size, over_readonly=self._over_readonly)
-        except (FileError, EngineError):
-            await temporary.discard()
+        except (FileError, EngineError) as error:
+            if is_transient(error):
+                temporary.leave()
+            else:
+                await temporary.discard()
             raise
         return Copied(file.opened.size, digest, incomplete)
 

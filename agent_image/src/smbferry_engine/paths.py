@@ -19,8 +19,9 @@ _RESERVED = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9¹²³])(?:\..*)?", r
 _TEMPORARY = re.compile(r"\.smbferry-[0-9a-f]{8}-[0-9a-f]{16}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_RUN_PART = 8
+_VERSION_PART = 4
 _NAME_PART = 8
+_TEMPORARY_NAMES = 3
 
 
 def join(parent: str, name: str) -> str:
@@ -82,18 +83,19 @@ def case_key(name: str) -> str:
     return "".join(upper if len(upper := char.upper()) == 1 else char for char in name)
 
 
-def temporary_name(run_id: str, name: str, attempt: int = 0) -> str:
-    """Where the content of ``name`` is gathered: the same for one run and name, so that a next attempt finds it.
+def temporary_names(name: str, version: bytes) -> tuple[str, ...]:
+    """Where the content of one ``version`` of ``name`` is gathered: always the same, so that a next attempt finds it.
 
-    A higher ``attempt`` gives another name, for when a dead client's open still holds the first.
+    The first that can be opened is used: a dead client's open may still hold the others.
     """
-    run = blake3(run_id.encode()).hexdigest(_RUN_PART // 2)
-    target = blake3(case_key(name).encode("utf-16-le", "surrogatepass") + bytes(attempt)).hexdigest(_NAME_PART)
-    return f"{TEMPORARY_PREFIX}{run}-{target}"
+    source = blake3(version).hexdigest(_VERSION_PART)
+    target = case_key(name).encode("utf-16-le", "surrogatepass")
+    parts = (blake3(target + bytes(attempt)).hexdigest(_NAME_PART) for attempt in range(_TEMPORARY_NAMES))
+    return tuple(f"{TEMPORARY_PREFIX}{source}-{part}" for part in parts)
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a name is one that :func:`temporary_name` gives."""
+    """Whether a name is one that :func:`temporary_names` gives."""
     return _TEMPORARY.fullmatch(name) is not None
 
 

@@ -4,14 +4,15 @@ An ordered chain of small questions: may the name be copied, do the types agree,
 it differ.
 """
 
-from collections.abc import Iterable
+import struct
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Self
 
 from smbferry_engine.errors import FileReason
 from smbferry_engine.model import CompareBy, DeletedFiles, Options, OverwriteMode, Preservation, Symlinks, TransferMode
-from smbferry_engine.paths import case_key, is_link_to_self_or_parent, is_temporary, name_problem
+from smbferry_engine.paths import case_key, is_link_to_self_or_parent, is_temporary, name_problem, temporary_names
 from smbferry_engine.wire.directory import DirectoryEntry
 
 READONLY = 0x00000001
@@ -91,6 +92,23 @@ def pair(source: Iterable[DirectoryEntry], destination: Iterable[DirectoryEntry]
             result.both.append((chosen, counterpart))
     result.only_destination = [entry for entry in there.values() if name_problem(entry.name) is None]
     return result
+
+
+def version_of(source: DirectoryEntry) -> bytes:
+    """Equal for two listings of a file that was not written to between them.
+
+    The creation time tells nothing: servers that keep none derive it from the other times, the last access included.
+    """
+    return struct.pack("<QQ", source.size, source.write_time)
+
+
+def unfinished(pairing: Pairing, options: Options) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Names of files that are to be copied, each with those of the temporary files that it may go on in."""
+    for source, destination in pairing.both:
+        if source.attributes & (DIRECTORY | REPARSE_POINT):
+            continue
+        if decide_file(source, destination, options).action in (Action.CREATE, Action.REPLACE):
+            yield source.name, temporary_names(source.name, version_of(source))
 
 
 def _by_key(destination: Iterable[DirectoryEntry], leftovers: list[DirectoryEntry]) -> dict[str, DirectoryEntry]:

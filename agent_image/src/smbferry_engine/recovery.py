@@ -1,8 +1,9 @@
 """A connection that is lost is made again, and what it interrupted is done again from its beginning.
 
-Everything that a run does to one file or folder may be repeated: a file that landed just before the connection went is
-replaced by itself, a folder that was made is there, a file that was deleted is gone. Only failures of the network are
-met this way; a server that breaks the protocol or refuses is not asked twice.
+Everything that a run does to one file or folder may be repeated: a large file goes on where it was (see ``temporary``),
+one that landed just before the connection went is replaced by itself, a folder that was made is there, a file that was
+deleted is gone. Only failures of the network are met this way; a server that breaks the protocol or refuses is not
+asked twice.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,10 +15,15 @@ from smbferry_engine.model import Counters
 
 T = TypeVar("T")
 
-# Seconds before each attempt; as many attempts in a row without a finished file or folder between them are the end.
+# Seconds before each attempt; as many attempts in a row without a file, a folder or a byte between them are the end.
 PAUSES = (0.2, 1.0, 2.0, 4.0, 8.0)
 
 _TRANSIENT = frozenset(reason.name for reason in (CONNECTION_LOST, DEADLINE_EXCEEDED, SESSION_ENDED))
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether a new connection may be all that is missing."""
+    return isinstance(error, EngineError) and error.reason in _TRANSIENT
 
 
 class Recovery:
@@ -36,7 +42,7 @@ class Recovery:
         self._restore = restore
         self._under_way: Signal[None] | None = None
         self._attempts = 0
-        self._progress = (0, 0)
+        self._progress = (0, 0, 0)
 
     async def persist(self, operation: Callable[[], Awaitable[T]]) -> T:
         """The result of ``operation``, which is started again whenever its connection was lost and is back."""
@@ -44,7 +50,7 @@ class Recovery:
             try:
                 return await operation()
             except EngineError as error:
-                if error.reason not in _TRANSIENT:
+                if not is_transient(error):
                     raise
                 await self._recover(error)
 
@@ -65,7 +71,8 @@ class Recovery:
             self._under_way = None
 
     async def _reconnect(self, error: EngineError) -> None:
-        progress = (self._counters.files.transferred, self._counters.files.listed + self._counters.directories.listed)
+        files, folders = self._counters.files, self._counters.directories
+        progress = (files.transferred, files.listed + folders.listed, self._counters.bytes.written)
         if progress != self._progress:
             self._progress = progress
             self._attempts = 0

@@ -22,6 +22,7 @@ from smbferry_engine.plan import (
     decide_reparse_point,
     pair,
     removes,
+    unfinished,
 )
 from smbferry_engine.run import Extras, Run
 from smbferry_engine.wire.directory import DirectoryEntry
@@ -118,12 +119,22 @@ class Walker:
         self._run.fail(folder.path, "Directory", "Prepare", error)
 
     async def _clean_up(self, folder: Folder, pairing: Pairing) -> None:
-        """Temporary files of an earlier attempt: whoever wrote them is gone, for a destination has one writer."""
-        if self._run.options.dry_run:
+        """Temporary files of an earlier attempt, but for those that the copy of their file goes on in.
+
+        Whoever wrote them is gone, for a destination has one writer.
+        """
+        if self._run.options.dry_run or not pairing.leftovers:
             return
+        wanted = self._run.filters.wants_file
+        kept = {
+            temporary
+            for name, temporaries in unfinished(pairing, self._run.options)
+            if wanted(join(folder.path, name))
+            for temporary in temporaries
+        }
         for entry in pairing.leftovers:
             path = join(folder.path, entry.name)
-            if path not in self._run.temporaries:
+            if path not in self._run.temporaries and entry.name not in kept:
                 try:
                     await self._remove(path, directory=bool(entry.attributes & DIRECTORY))
                     folder.dirty = True

@@ -40,6 +40,7 @@ class Node:
     reparse: bool = False
     node_id: int = 0
     opens: int = 0
+    links: int = 1
 
     @property
     def is_directory(self) -> bool:
@@ -291,6 +292,10 @@ class FakeServer:
 
     def _query_info(self, body: bytes, handle: Handle, _file_id: bytes) -> tuple[int, bytes]:
         kind = body[2]
+        if kind == 1:
+            size = len(handle.node.data or b"")
+            data = struct.pack("<QQIBBH", size, size, handle.node.links, False, handle.node.is_directory, 0)
+            return 0, struct.pack("<HHI", 9, HEADER_SIZE + 8, len(data)) + data
         data = struct.pack("<QQQII", 1000, 400, 400, 8, 512) if kind == 2 else b"descriptor of " + handle.path.encode()
         return 0, struct.pack("<HHI", 9, HEADER_SIZE + 8, len(data)) + data
 

@@ -17,7 +17,7 @@ from smbferry_engine.model import (
     TransferMode,
     VerifyMode,
 )
-from smbferry_engine.paths import TEMPORARY_PREFIX, temporary_name
+from smbferry_engine.paths import TEMPORARY_PREFIX, temporary_names
 from smbferry_engine.wire.header import Command
 from smbferry_engine.wire.status import NtStatus
 
@@ -264,7 +264,7 @@ def test_an_include_copies_only_its_part_of_the_tree() -> None:
 
 
 def test_leftovers_of_an_earlier_attempt_are_removed_and_never_copied() -> None:
-    name = temporary_name("earlier", "f")
+    name = temporary_names("f", b"another version")[0]
     world = World(Node(None, {"f": file(b"f"), name: file(b"?")}, 0), Node(None, {name: file(b"half")}, 0))
     world.transfer()
     assert world.copied == {"/f": b"f"}

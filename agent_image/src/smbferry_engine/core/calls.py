@@ -110,6 +110,11 @@ def query_security_request(parts: int, limit: int, file_id: bytes = RELATED_FILE
     return Request(Command.QUERY_INFO, info.encode_query_security(file_id, parts, limit), charge_for(limit))
 
 
+def query_standard_request(file_id: bytes = RELATED_FILE_ID) -> Request:
+    """QUERY_INFO for sizes and the number of links."""
+    return Request(Command.QUERY_INFO, info.encode_query_standard(file_id))
+
+
 def query_size_request(file_id: bytes = RELATED_FILE_ID) -> Request:
     """QUERY_INFO for the size of the file system."""
     return Request(Command.QUERY_INFO, info.encode_query_size(file_id))

@@ -15,11 +15,13 @@ _SET_REQUEST = struct.Struct("<HBBIHHI16s")
 _BASIC = struct.Struct("<QQQQII")
 _RENAME = struct.Struct("<B7xQI")
 _FULL_SIZE = struct.Struct("<QQQII")
+_STANDARD = struct.Struct("<QQIBB2x")
 _QUERY_REQUEST_SIZE = 41
 _QUERY_RESPONSE_SIZE = 9
 _SET_REQUEST_SIZE = 33
 _SET_BUFFER_OFFSET = HEADER_SIZE + _SET_REQUEST.size
 _FILE_BASIC = 4
+_FILE_STANDARD = 5
 _FILE_RENAME = 10
 _FILE_DISPOSITION = 13
 _FILE_END_OF_FILE = 20
@@ -50,6 +52,16 @@ class FileSystemSize(NamedTuple):
     free: int
 
 
+class FileStandard(NamedTuple):
+    """Sizes in bytes, and how many names the file has."""
+
+    allocated: int
+    size: int
+    links: int
+    delete_pending: bool
+    directory: bool
+
+
 def _query(info_type: int, info_class: int, file_id: bytes, limit: int, additional: int = 0) -> bytes:
     return _QUERY_REQUEST.pack(_QUERY_REQUEST_SIZE, info_type, info_class, limit, 0, 0, 0, additional, 0, file_id)
 
@@ -64,6 +76,11 @@ def _set(info_type: int, info_class: int, file_id: bytes, data: bytes, additiona
 def encode_query_size(file_id: bytes) -> bytes:
     """FileFsFullSizeInformation (MS-FSCC 2.5.4)."""
     return _query(InfoType.FILESYSTEM, _FS_FULL_SIZE, file_id, _FULL_SIZE.size)
+
+
+def encode_query_standard(file_id: bytes) -> bytes:
+    """FileStandardInformation (MS-FSCC 2.4.46)."""
+    return _query(InfoType.FILE, _FILE_STANDARD, file_id, _STANDARD.size)
 
 
 def encode_query_security(file_id: bytes, parts: int, limit: int) -> bytes:
@@ -83,6 +100,12 @@ def decode_size(message: bytes | memoryview) -> FileSystemSize:
     total, caller_free, _, sectors, sector_bytes = unpack(_FULL_SIZE, decode_query(message), 0, "file system size")
     unit = sectors * sector_bytes
     return FileSystemSize(total * unit, caller_free * unit)
+
+
+def decode_standard(message: bytes | memoryview) -> FileStandard:
+    """From a FileStandardInformation reply."""
+    allocated, size, links, delete_pending, directory = unpack(_STANDARD, decode_query(message), 0, "file standard")
+    return FileStandard(allocated, size, links, bool(delete_pending), bool(directory))
 
 
 def encode_set_basic(

@@ -1,0 +1,241 @@
+"""A file being gathered beside its final name, and how the next attempt goes on inside it (I7).
+
+The temporary's name is made of the final name and of the source's version (size and write time), so that the next
+attempt or run at the same file finds it, and one at a changed file does not. Nothing else about it is believed: each
+range that it holds is read back through an open of its own and compared with what was just read from the source, and
+only what differs is written. So a file that the server's crash tore, one with holes where requests overtook each other,
+and one that somebody else put there are mended, never trusted.
+"""
+
+import contextlib
+from typing import Self
+
+from smbferry_engine.content import OpenFile, open_file, stream
+from smbferry_engine.core.calls import (
+    Reply,
+    Request,
+    close_request,
+    delete_request,
+    flush_request,
+    open_request,
+    query_standard_request,
+    rename_request,
+    set_basic_request,
+    set_size_request,
+    write_request,
+)
+from smbferry_engine.core.lane import Lane
+from smbferry_engine.errors import EngineError, FileError
+from smbferry_engine.landing import (
+    WRITE_ACCESS,
+    Metadata,
+    basic_requests,
+    check_written,
+    judge_security,
+    mismatch,
+    security_requests,
+)
+from smbferry_engine.paths import join, split, temporary_names
+from smbferry_engine.plan import DIRECTORY, NORMAL, REPARSE_POINT, version_of
+from smbferry_engine.run import Run
+from smbferry_engine.share import SET_ACCESS, check
+from smbferry_engine.wire.create import CreateOption, CreateReply, Disposition, decode_create
+from smbferry_engine.wire.create import Share as Sharing
+from smbferry_engine.wire.data import WRITE_DATA_OFFSET, decode_read
+from smbferry_engine.wire.directory import DirectoryEntry
+from smbferry_engine.wire.info import decode_standard
+from smbferry_engine.wire.status import NtStatus
+
+_FLUSH_FROM = 1 << 20
+_ZEROS = bytes(4 << 20)
+_DOING = "creating a temporary file"
+
+
+class Temporary:
+    """An open temporary file; :meth:`land` gives it its final name, :meth:`discard` removes it, :meth:`leave` does not.
+
+    Writing one takes :meth:`write` for a small file; for a large one :meth:`go_on`, :meth:`write_in_place` for every
+    range and :meth:`complete`.
+    """
+
+    def __init__(self, run: Run, lane: Lane, path: str, opened: CreateReply, final: str) -> None:
+        self._run = run
+        self._lane = lane
+        self._file_id = opened.file_id
+        self._final = final
+        self._kept_size = opened.size
+        self._kept: OpenFile | None = None
+        self._has_holes = False
+        self.path = path
+
+    @classmethod
+    async def create(cls, run: Run, final: str, source: DirectoryEntry, *, keep: bool = False) -> Self:
+        """Open the temporary file for ``final``; with ``keep``, what an earlier attempt has gathered stays in it.
+
+        A second and third name are tried when a dead client's open still holds the first.
+        """
+        parent, name = split(final)
+        held: FileError | None = None
+        for temporary in temporary_names(name, version_of(source)):
+            path = join(parent, temporary)
+            try:
+                opened = await _open(run, path, keep=keep)
+            except FileError as error:
+                run.temporaries.pop(path, None)
+                if error.status != NtStatus.SHARING_VIOLATION:
+                    raise
+                held = error
+            else:
+                return cls(run, run.destination.lane, path, opened, final)
+        raise held or FileError("FileFailed", _DOING)
+
+    async def go_on(self) -> None:
+        """Get ready to compare what is there already; nothing to do for a file that is empty."""
+        if self._kept_size:
+            self._kept = await open_file(self._run.destination, self.path)
+
+    def limit(self) -> int:
+        """The most bytes that :meth:`write_in_place` can take at a time just now."""
+        lane = self._lane
+        return min(lane.write_limit(), lane.read_limit()) if self._kept is not None else lane.write_limit()
+
+    async def write(self, data: bytes) -> None:
+        """Write the whole content of a small file."""
+        if data:
+            (reply,) = await self._lane.call(write_request(0, data, self._file_id))
+            check_written(reply, len(data))
+            self._run.counters.bytes.written += len(data)
+
+    async def write_in_place(self, buffer: bytearray, offset: int, length: int) -> None:
+        """Write a range that lies in ``buffer`` as :func:`~smbferry_engine.content.stream` hands it on, if need be.
+
+        Zeros are not sent where nothing was ever written, for that reads as zeros; nor is what is there already.
+        """
+        if offset >= self._kept_size:
+            if _ZEROS.startswith(memoryview(buffer)[WRITE_DATA_OFFSET : WRITE_DATA_OFFSET + length]):
+                self._has_holes = True
+                return
+        elif await self._holds(buffer, offset, length):
+            return
+        (reply,) = await self._lane.write_in_place(buffer, self._file_id, offset, length)
+        check_written(reply, length)
+        self._run.counters.bytes.written += length
+
+    async def _holds(self, buffer: bytearray, offset: int, length: int) -> bool:
+        """Whether the temporary file has these very bytes, read through another open than the one that writes."""
+        if self._kept is None or offset + length > self._kept_size:
+            return False
+        lane = self._kept.lane
+        (reply,) = await lane.read(self._kept.opened.file_id, offset, length)
+        if reply.status == NtStatus.END_OF_FILE:
+            return False
+        message = check(reply, "reading back what an earlier attempt wrote").message
+        start, got = decode_read(message, 0, len(message))
+        found = memoryview(message)[start : start + got]
+        same = got == length and buffer.startswith(found, WRITE_DATA_OFFSET, WRITE_DATA_OFFSET + length)
+        found.release()
+        if reply.buffer is not None:
+            lane.pool.give_back(reply.buffer)
+        return same
+
+    async def complete(self, size: int) -> None:
+        """All ranges are there: cut off what lies behind them, and give a hole at the end its size."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+        if self._has_holes or self._kept_size > size:
+            (reply,) = await self._lane.call(set_size_request(size, self._file_id))
+            check(reply, "setting the file's size")
+
+    async def verify(self, digest: bytes, size: int) -> None:
+        """Read back through another open and compare."""
+        file = await open_file(self._run.destination, self.path)
+        try:
+            found = await stream(self._run.scheduler, file)
+        finally:
+            file.close()
+        if file.opened.size != size or found != digest:
+            raise mismatch(digest, found)
+
+    async def land(self, metadata: Metadata, size: int, *, over_readonly: bool) -> FileError | None:
+        """Set the descriptor, rename over the final name, set times last. Returns what could not be set."""
+        run = self._run
+        if over_readonly:
+            await run.destination.change(
+                self._final, SET_ACCESS, (set_basic_request(attributes=NORMAL),), "making the old file writable"
+            )
+        lane = self._lane
+        if size >= _FLUSH_FROM:
+            (flushed,) = await lane.call(flush_request(self._file_id))
+            check(flushed, "flushing the file")
+        incomplete = None
+        if metadata.descriptor is not None:
+            incomplete = judge_security(await lane.call(*security_requests(run, metadata, self._file_id)))
+        replies = await lane.call(
+            rename_request(run.destination.wire_path(self._final), replace=True, file_id=self._file_id),
+            *basic_requests(metadata),
+            close_request(),
+        )
+        check(replies[0], "renaming over the final name")
+        run.temporaries.pop(self.path, None)
+        for reply in replies[1:]:
+            check(reply, "setting times and attributes")
+        return incomplete
+
+    async def discard(self) -> None:
+        """Delete it, whether its handle is still open or not; what can't be deleted now is when the run ends."""
+        self._stop_comparing()
+        with contextlib.suppress(FileError, EngineError):
+            replies = await self._lane.call(delete_request(self._file_id), close_request())
+            if replies[0].status != NtStatus.SUCCESS:
+                await self._run.destination.delete(self.path, directory=False, readonly=True)
+            self._run.temporaries.pop(self.path, None)
+
+    def leave(self) -> None:
+        """Close it and leave it for the next attempt, which goes on inside it."""
+        self._stop_comparing()
+        self._lane.call(close_request(self._file_id))
+        self._run.temporaries.pop(self.path, None)
+
+    def _stop_comparing(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+
+
+async def _open(run: Run, path: str, *, keep: bool) -> CreateReply:
+    """Open ``path`` for writing: made anew, or as it is if it is kept and is ours to write into."""
+    (reply,) = await _call(run, path, Disposition.CREATE)
+    if reply.status == NtStatus.OBJECT_NAME_COLLISION:
+        found = await _open_kept(run, path) if keep else None
+        if found is not None:
+            return found
+        await run.destination.delete(path, directory=False, readonly=True)
+        (reply,) = await _call(run, path, Disposition.CREATE)
+    return decode_create(check(reply, _DOING).message)
+
+
+async def _open_kept(run: Run, path: str) -> CreateReply | None:
+    """What is there, if it is a plain file with this one name: what is written into a hard link shows elsewhere too."""
+    replies = await _call(run, path, Disposition.OPEN, query_standard_request())
+    opened = decode_create(check(replies[0], _DOING).message)
+    standard = decode_standard(check(replies[1], "asking for the number of links").message)
+    if standard.links == 1 and not opened.attributes & (DIRECTORY | REPARSE_POINT):
+        return opened
+    await run.destination.lane.call(close_request(opened.file_id))
+    return None
+
+
+async def _call(run: Run, path: str, disposition: Disposition, *requests: Request) -> list[Reply]:
+    request = open_request(
+        run.destination.wire_path(path),
+        access=WRITE_ACCESS | run.write_security_access,
+        disposition=disposition,
+        options=CreateOption.NON_DIRECTORY_FILE,
+        share=Sharing.READ,
+    )
+    run.temporaries[path] = call = run.destination.lane.call(request, *requests)
+    replies = await call
+    if replies[0].status != NtStatus.SUCCESS:
+        del run.temporaries[path]
+    return replies

@@ -1,0 +1,169 @@
+"""Going on inside a file: what is kept is only what the source says, and only the rest is written."""
+
+import struct
+
+import pytest
+from tests.unit.engine.fake_server import CHUNK, Link, Node, Request, file, folder
+from tests.unit.engine.world import BIG, World, refuse
+
+from smbferry_engine.errors import EngineError
+from smbferry_engine.model import VerifyMode
+from smbferry_engine.paths import is_temporary, temporary_names
+from smbferry_engine.wire.header import Command
+from smbferry_engine.wire.status import NtStatus
+
+# As `file()` makes them: written at 30,000.
+VERSION = struct.pack("<QQ", len(BIG), 30_000)
+NAMES = temporary_names("big", VERSION)
+
+
+def interrupted(kept: bytes, *, name: str = NAMES[0], **source: Node) -> World:
+    """A source with one large file, and what a killed run left of it at the destination."""
+    return World(Node(None, {"big": file(BIG), **source}, 0), Node(None, {name: file(kept)}, 0))
+
+
+def ranges_written(world: World) -> list[tuple[int, int]]:
+    """Offset and length of each WRITE."""
+    bodies = [request.body for request in world.destination.requests if request.command == Command.WRITE]
+    found = [struct.unpack_from("<IQ", body, 4) for body in bodies]
+    return sorted((offset, length) for length, offset in found)
+
+
+@pytest.mark.parametrize("verify", [VerifyMode.ONLY_FILES_TRANSFERRED, VerifyMode.NONE])
+def test_only_the_rest_is_written(verify: VerifyMode) -> None:
+    world = interrupted(BIG[: 3 * CHUNK])
+    run = world.transfer(verify_mode=verify)
+    assert world.copied == {"/big": BIG}
+    assert run.counters.bytes.written == len(BIG) - 3 * CHUNK
+    assert run.counters.bytes.transferred == len(BIG)
+    assert min(ranges_written(world))[0] == 3 * CHUNK
+    assert world.watcher.failures == []
+    assert run.temporaries == {}
+    assert world.destination.handles == {}
+
+
+@pytest.mark.parametrize(
+    ("kept", "mended"),
+    [
+        (BIG[:CHUNK] + bytes(CHUNK) + BIG[2 * CHUNK : 3 * CHUNK], [CHUNK]),  # a hole: requests overtook each other
+        (bytes(3 * CHUNK), [0, CHUNK, 2 * CHUNK]),  # the server lost all but the size
+        (BIG[: CHUNK - 1] + b"?" + BIG[CHUNK : 3 * CHUNK], [0]),  # torn in one byte
+        (BIG[: 3 * CHUNK - 7], [2 * CHUNK]),  # ends within a range
+    ],
+    ids=["hole", "zeros", "torn", "short"],
+)
+@pytest.mark.parametrize("verify", [VerifyMode.ONLY_FILES_TRANSFERRED, VerifyMode.NONE])
+def test_what_is_not_what_the_source_says_is_written_again(kept: bytes, mended: list[int], verify: VerifyMode) -> None:
+    world = interrupted(kept)
+    world.transfer(verify_mode=verify)
+    assert world.copied == {"/big": BIG}
+    assert [offset for offset, _ in ranges_written(world) if offset < 3 * CHUNK] == mended
+
+
+def test_what_is_longer_than_the_source_is_cut_off() -> None:
+    world = interrupted(BIG + b"more")
+    run = world.transfer(verify_mode=VerifyMode.NONE)
+    assert world.copied == {"/big": BIG}
+    assert run.counters.bytes.written == 0
+
+
+def test_zeros_of_the_source_replace_what_is_kept() -> None:
+    zeros = bytes(len(BIG))
+    world = interrupted(b"x" * (2 * CHUNK), big=file(zeros))
+    run = world.transfer(verify_mode=VerifyMode.NONE)
+    assert world.copied == {"/big": zeros}
+    assert run.counters.bytes.written == 2 * CHUNK
+
+
+def test_another_version_of_the_file_starts_anew() -> None:
+    world = interrupted(BIG[: 3 * CHUNK], big=file(BIG, time=30_001))
+    run = world.transfer()
+    assert world.copied == {"/big": BIG}
+    assert run.counters.bytes.written == len(BIG)
+
+
+def test_a_file_that_is_there_already_or_not_wanted_keeps_no_temporary() -> None:
+    kept = {NAMES[0]: file(BIG[:CHUNK]), "big": file(BIG)}
+    world = World(folder(big=file(BIG)), Node(None, kept, 0))
+    world.transfer()
+    assert world.copied == {"/big": BIG}
+    world = interrupted(BIG[:CHUNK])
+    world.transfer(exclude=("/big",))
+    assert world.copied == {}
+
+
+@pytest.mark.parametrize("planted", ["link", "reparse point"])
+def test_nothing_is_written_into_what_only_looks_like_ours(planted: str) -> None:
+    world = interrupted(BIG[:CHUNK])
+    elsewhere = world.node(NAMES[0])
+    elsewhere.links, elsewhere.reparse = (2, False) if planted == "link" else (1, True)
+    world.transfer()
+    assert world.copied == {"/big": BIG}
+    assert world.node("big") is not elsewhere
+    assert elsewhere.data == bytearray(BIG[:CHUNK])
+
+
+def test_a_name_that_a_dead_client_still_holds_is_passed_over() -> None:
+    world = interrupted(BIG[:CHUNK])
+    world.destination.faults.append(refuse(Command.CREATE, NtStatus.SHARING_VIOLATION, name=NAMES[0]))
+    run = world.transfer()
+    assert run.counters.bytes.written == len(BIG)
+    assert world.copied == {"/big": BIG, f"/{NAMES[0]}": BIG[:CHUNK]}
+    world.destination.faults.clear()
+    world.transfer()
+    assert world.copied == {"/big": BIG}
+
+
+def test_all_names_held_is_this_files_failure() -> None:
+    world = interrupted(BIG[:CHUNK], a=file(b"a"))
+    world.destination.faults.append(refuse(Command.CREATE, NtStatus.SHARING_VIOLATION, name=".smbferry-"))
+    world.transfer()
+    assert world.reasons == [("/big", "SharingViolation")]
+    assert world.copied["/a"] == b"a"
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_connection_lost_within_a_file_costs_only_what_was_under_way(side: int) -> None:
+    data = BIG * 6
+    world = World(folder(big=file(data)))
+    lose(world.links[side], Command.READ if side == 0 else Command.WRITE, at=20)
+    run = world.transfer()
+    assert world.restored == 1
+    assert world.copied == {"/big": data}
+    assert run.counters.bytes.transferred == len(data)
+    assert run.counters.bytes.written <= len(data) + 8 * CHUNK
+
+
+def lose(link: Link, command: Command, *, at: int) -> None:
+    """Cut the connection at this many requests of a kind, once."""
+    seen = [0]
+
+    def fault(request: Request) -> int | None:
+        seen[0] += request.command == command
+        if seen[0] == at:
+            seen[0] += 1
+            link.lose = True
+        return None
+
+    link.server.faults.append(fault)
+
+
+def test_a_source_that_stays_away_leaves_the_temporary_for_the_next_run() -> None:
+    world = World(folder(big=file(BIG * 6)))
+
+    def fault(request: Request) -> int | None:
+        reads = sum(request.command == Command.READ for request in world.source.requests)
+        world.links[0].lose = world.links[0].lose or reads > 20
+        return None
+
+    world.source.faults.append(fault)
+    with pytest.raises(EngineError, match="ConnectionLost"):
+        world.transfer()
+    assert all(is_temporary(path[1:]) for path in world.copied)
+    before = len(next(content for content in world.copied.values() if content is not None))
+    assert before > 8 * CHUNK
+    world.source.faults.clear()
+    world.restore()
+    run = world.transfer()
+    assert world.copied == {"/big": BIG * 6}
+    assert run.counters.bytes.written < len(BIG * 6) - before + CHUNK
