@@ -58,16 +58,19 @@ def changed(opened: CreateReply, closed: CloseReply) -> bool:
     return closed.known and (opened.size, opened.write_time) != (closed.size, closed.write_time)
 
 
-async def read_small(share: Share, path: str, size: int, *, access: int = 0, parts: int = 0) -> SmallFile | None:
+async def read_small(
+    share: Share, path: str, size: int, *, access: int = 0, parts: int = 0, itself: bool = True
+) -> SmallFile | None:
     """Read a file of about ``size`` bytes whole; None when it has outgrown one frame.
 
-    ``access`` and ``parts`` ask for its security descriptor too. :class:`FileError` SourceChanged when it was written
+    ``access`` and ``parts`` ask for its security descriptor too, ``itself`` is as for
+    :func:`~smbferry_engine.core.calls.open_request`. :class:`FileError` SourceChanged when it was written
     to meanwhile.
     """
     limit = single_frame_limit(share)
     doing = "reading the file"
     for _ in range(3):
-        requests = [_open_for_reading(share, path, access)]
+        requests = [_open_for_reading(share, path, access, itself=itself)]
         if parts:
             requests.append(query_security_request(parts | SecurityPart.OWNER | SecurityPart.GROUP, DESCRIPTOR_LIMIT))
         if size:
@@ -92,18 +95,22 @@ async def read_small(share: Share, path: str, size: int, *, access: int = 0, par
     raise FileError(FileReason.SOURCE_CHANGED, "the file was written to while it was read, three times in a row")
 
 
-def _open_for_reading(share: Share, path: str, access: int) -> Request:
+def _open_for_reading(share: Share, path: str, access: int, *, itself: bool) -> Request:
     return open_request(
         share.wire_path(path),
         access=READ_ACCESS | access,
         disposition=Disposition.OPEN,
         options=_READ_OPTIONS,
+        itself=itself,
     )
 
 
-async def open_file(share: Share, path: str, *, access: int = 0, parts: int = 0) -> OpenFile:
-    """Open a file for reading, and read its security descriptor where ``parts`` asks for it."""
-    requests = [_open_for_reading(share, path, access)]
+async def open_file(share: Share, path: str, *, access: int = 0, parts: int = 0, itself: bool = True) -> OpenFile:
+    """Open a file for reading, and read its security descriptor where ``parts`` asks for it.
+
+    ``itself`` is as for :func:`~smbferry_engine.core.calls.open_request`.
+    """
+    requests = [_open_for_reading(share, path, access, itself=itself)]
     if parts:
         requests.append(query_security_request(parts | SecurityPart.OWNER | SecurityPart.GROUP, DESCRIPTOR_LIMIT))
     lane = share.lane

@@ -15,7 +15,7 @@ from smbferry_engine.content import (
 )
 from smbferry_engine.errors import EngineError, FileError
 from smbferry_engine.landing import land_in_one_frame, metadata_of, take_back, verify_small
-from smbferry_engine.plan import READONLY
+from smbferry_engine.plan import READONLY, is_deduplicated
 from smbferry_engine.recovery import is_transient
 from smbferry_engine.run import Run
 from smbferry_engine.temporary import Temporary
@@ -67,7 +67,12 @@ class FileCopy:
         run = self._run
         await run.limiter.take(self._source.size)
         file = await read_small(
-            run.source, self._path, self._source.size, access=run.read_security_access, parts=run.security_parts
+            run.source,
+            self._path,
+            self._source.size,
+            access=run.read_security_access,
+            parts=run.security_parts,
+            itself=not is_deduplicated(self._source),
         )
         if file is None:
             return None
@@ -104,7 +109,13 @@ class FileCopy:
         run = self._run
         await run.large.enter()
         try:
-            file = await open_file(run.source, self._path, access=run.read_security_access, parts=run.security_parts)
+            file = await open_file(
+                run.source,
+                self._path,
+                access=run.read_security_access,
+                parts=run.security_parts,
+                itself=not is_deduplicated(self._source),
+            )
             try:
                 return await self._gather(file)
             except (FileError, EngineError):

@@ -33,6 +33,19 @@ COMPARED_ATTRIBUTES = READONLY | HIDDEN | SYSTEM | ARCHIVE
 COMPARED_ON_FOLDERS = READONLY | HIDDEN | SYSTEM
 
 
+_TAG_DEDUP = 0x80000013  # IO_REPARSE_TAG_DEDUP, MS-FSCC 2.1.2.1
+
+
+def is_deduplicated(entry: DirectoryEntry) -> bool:
+    """Whether it is a file that the server's own data deduplication stores: a reparse point in name only."""
+    return entry.attributes & (REPARSE_POINT | DIRECTORY) == REPARSE_POINT and entry.reparse_tag == _TAG_DEDUP
+
+
+def is_link(entry: DirectoryEntry) -> bool:
+    """Whether it stands for something else (a link, mount point or placeholder), which is never followed."""
+    return bool(entry.attributes & REPARSE_POINT) and not is_deduplicated(entry)
+
+
 class Action(Enum):
     """What becomes of a file."""
 
@@ -105,7 +118,7 @@ def version_of(source: DirectoryEntry) -> bytes:
 def unfinished(pairing: Pairing, options: Options) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Names of files that are to be copied, each with those of the temporary files that it may go on in."""
     for source, destination in pairing.both:
-        if source.attributes & (DIRECTORY | REPARSE_POINT):
+        if source.attributes & DIRECTORY or is_link(source):
             continue
         if decide_file(source, destination, options).action in (Action.CREATE, Action.REPLACE):
             yield source.name, temporary_names(source.name, version_of(source))
@@ -149,7 +162,7 @@ def decide_file(source: DirectoryEntry, destination: DirectoryEntry | None, opti
         return Decision(Action.FAIL, FileReason.TYPE_CONFLICT, "the source has a file here, the destination a folder")
     if options.overwrite_mode is OverwriteMode.NEVER:
         return _SKIP
-    if options.transfer_mode is TransferMode.ALL or destination.attributes & REPARSE_POINT:
+    if options.transfer_mode is TransferMode.ALL or is_link(destination):
         return _REPLACE
     return _decide_by_content(source, destination, options)
 

@@ -8,7 +8,7 @@ from smbferry_engine.core.tasks import Scheduler
 from smbferry_engine.errors import FileError
 from smbferry_engine.filters import Descent, Filters
 from smbferry_engine.paths import join
-from smbferry_engine.plan import DIRECTORY, REPARSE_POINT, pair
+from smbferry_engine.plan import DIRECTORY, is_link, pair
 from smbferry_engine.share import Share
 from smbferry_engine.verify import digest_of
 from smbferry_engine.wire.directory import DirectoryEntry
@@ -65,7 +65,7 @@ class Comparer:
         files: list[tuple[str, DirectoryEntry, DirectoryEntry]] = []
         for one, other in pairing.both:
             name = join(path, one.name)
-            if one.attributes & REPARSE_POINT or not self._wanted(name, one):
+            if is_link(one) or not self._wanted(name, one):
                 continue
             if other is None:
                 self.missing(name, _MISSING_AT_DESTINATION)

@@ -14,12 +14,12 @@ from smbferry_engine.folders import Folder, child_done
 from smbferry_engine.paths import MAX_DEPTH, MAX_PATH_UNITS, join
 from smbferry_engine.plan import (
     DIRECTORY,
-    REPARSE_POINT,
     Action,
     Pairing,
     decide_directory,
     decide_file,
     decide_reparse_point,
+    is_link,
     pair,
     removes,
     unfinished,
@@ -157,7 +157,7 @@ class Walker:
             path = join(folder.path, source.name)
             if destination is not None and self._is_wanted(path, destination):
                 run.count(_kind(destination)).listed_destination += 1
-            if source.attributes & REPARSE_POINT:
+            if is_link(source):
                 self._meet_reparse_point(path, source)
             elif source.attributes & DIRECTORY:
                 self._meet_folder(folder, path, source, destination, ancestors)
@@ -254,7 +254,7 @@ class Walker:
                 continue
             removed.append(entry)
             run.count(_kind(entry)).to_delete += 1
-            if entry.attributes & DIRECTORY and not entry.attributes & REPARSE_POINT:
+            if entry.attributes & DIRECTORY and not is_link(entry):
                 folder.pending += 1
                 child = Folder(path, folder, None, entry, folder.ancestors, folder.depth + 1)
                 self._frontier.push(child)

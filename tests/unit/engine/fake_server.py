@@ -26,6 +26,8 @@ SUITE = CIPHERS["AES-128-GCM"]
 CHUNK = 128 * 1024
 RELATED = b"\xff" * 16
 DIRECTORY = 0x10
+OPEN_REPARSE_POINT = 0x200000
+DEDUP = 0x80000013
 
 
 @dataclass
@@ -38,6 +40,7 @@ class Node:
     times: list[int] = field(default_factory=lambda: [10_000, 20_000, 30_000, 40_000])
     security: dict[int, bytes] = field(default_factory=dict)
     reparse: bool = False
+    reparse_tag: int = 0
     node_id: int = 0
     opens: int = 0
     links: int = 1
@@ -78,6 +81,7 @@ class Handle:
     node: Node
     listed: bool = False
     delete: bool = False
+    raw: bool = False
 
 
 class FakeServer:
@@ -229,7 +233,8 @@ class FakeServer:
             return NtStatus.NOT_A_DIRECTORY, error, RELATED
         file_id = struct.pack("<QQ", self._next_handle, 1)
         self._next_handle += 1
-        self.handles[file_id] = Handle(name, node)
+        raw = node.reparse_tag == DEDUP and bool(options & OPEN_REPARSE_POINT)
+        self.handles[file_id] = Handle(name, node, raw=raw)
         size = len(node.data or b"")
         contexts = b""
         if struct.unpack_from("<I", body, 52)[0]:
@@ -254,6 +259,8 @@ class FakeServer:
     def _read(self, body: bytes, handle: Handle, _file_id: bytes) -> tuple[int, bytes]:
         length, offset = struct.unpack_from("<IQ", body, 4)
         data = bytes((handle.node.data or b"")[offset : offset + length])
+        if handle.raw:
+            data = bytes(len(data))  # what a deduplicated file itself holds is a hole
         if not data:
             return NtStatus.END_OF_FILE, b"\x09\0\0\0\0\0\0\0\0"
         return 0, struct.pack("<HBBIII", 17, 80, 0, len(data), 0, 0) + data
@@ -281,9 +288,8 @@ class FakeServer:
         for index, (name, node) in enumerate(entries):
             raw = name.encode("utf-16-le", "surrogatepass")
             size = len(node.data or b"")
-            entry = struct.pack(
-                "<I4QQQIIIIQ", 0, *node.times, size, size, node.wire_attributes, len(raw), 0, 0, node.node_id
-            )
+            facts = (size, size, node.wire_attributes, len(raw), node.reparse_tag, 0, node.node_id)
+            entry = struct.pack("<I4QQQIIIIQ", 0, *node.times, *facts)
             entry += raw
             total = 4 + len(entry)
             pad = -total % 8 if index < len(entries) - 1 else 0

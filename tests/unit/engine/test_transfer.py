@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from blake3 import blake3
-from tests.unit.engine.fake_server import CHUNK, Link, Node, Request, file, folder
+from tests.unit.engine.fake_server import CHUNK, DEDUP, Link, Node, Request, file, folder
 from tests.unit.engine.world import BIG, World, refuse
 
 from smbferry_engine.errors import EngineError, FileReason
@@ -254,6 +254,26 @@ def test_what_filters_exclude_is_neither_copied_nor_deleted() -> None:
     world.source.root.children["data"].children["n.tmp"] = file(b"n")
     world.transfer(exclude=("*.tmp",), deleted_files=DeletedFiles.REMOVE, max_deletes="100%")
     assert world.copied == {"/x.tmp": b"x", "/mixed": None, "/mixed/z.tmp": b"z", "/a": b"a", "/b": None, "/b/c": b"t"}
+
+
+@pytest.mark.parametrize("size", [50, len(BIG)])
+@pytest.mark.parametrize("compare_by", CompareBy)
+def test_a_file_that_the_server_deduplicates_is_a_file_like_any_other(size: int, compare_by: CompareBy) -> None:
+    def deduplicated() -> Node:
+        return Node(bytearray(BIG[:size]), reparse=True, reparse_tag=DEDUP)
+
+    world = World(folder(f=deduplicated(), same=deduplicated()), folder(same=deduplicated()))
+    run = world.transfer(symlinks=Symlinks.FAIL, compare_by=compare_by, verify_mode=VerifyMode.POINT_IN_TIME_CONSISTENT)
+    assert world.watcher.failures == []
+    assert world.copied == world.original
+    assert (run.counters.files.transferred, run.counters.files.skipped) == (1, 1)
+
+
+def test_a_folder_or_another_tag_is_no_deduplicated_file() -> None:
+    odd = Node(None, {"x": file(b"x")}, reparse=True, reparse_tag=DEDUP)
+    world = World(folder(odd=odd, cloud=Node(bytearray(b"c"), reparse=True, reparse_tag=0x9000001A)))
+    world.transfer()
+    assert world.copied == {}
 
 
 def test_an_include_copies_only_its_part_of_the_tree() -> None:

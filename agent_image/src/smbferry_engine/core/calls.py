@@ -66,13 +66,18 @@ def open_request(
     share: int = _SHARE_ALL,
     attributes: int = 0,
     query_maximal_access: bool = False,
+    itself: bool = True,
 ) -> Request:
-    """CREATE that never follows a reparse point: what it opens is the name itself."""
+    """CREATE that never follows a reparse point: what it opens is the name itself.
+
+    ``itself`` False is for a reparse point that is no link, so that the server gives what it stands for. Links are not
+    followed by that either: the server answers STOPPED_ON_SYMLINK (2.2.2.2.1).
+    """
     body = create.encode_create(
         name,
         access=access,
         disposition=disposition,
-        options=options | _OPEN_REPARSE_POINT,
+        options=options | (_OPEN_REPARSE_POINT if itself else 0),
         share=share,
         attributes=attributes,
         query_maximal_access=query_maximal_access,
