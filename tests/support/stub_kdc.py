@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-METHOD_DATA_OF_STATUS = 3  # KERB_ERR_TYPE_EXTENDED (MS-KILE section 2.2.2)
+KERB_ERR_TYPE_EXTENDED = 3  # MS-KILE section 2.2.2
 
 
 def der(tag: int, *parts: bytes) -> bytes:

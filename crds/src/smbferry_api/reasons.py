@@ -213,6 +213,18 @@ KDC_REFUSED = _reason(
     "Check the host and port of the kdc lines in krb5.conf, and that the KDC runs.",
     _NETWORK,
 )
+KDC_UNAVAILABLE = _reason(
+    "KdcUnavailable",
+    "The KDC answered that it can't serve now.",
+    "Look at the domain controller: it may be starting, or have lost its database; the check repeats by itself.",
+    _NETWORK,
+)
+NOT_A_KDC = _reason(
+    "NotAKdc",
+    "What answers at the KDC's address and port does not speak Kerberos.",
+    "Check the host and port of the kdc lines in krb5.conf, and what stands between pods and the KDC.",
+    _NETWORK,
+)
 WRONG_REALM = _reason(
     "WrongRealm",
     "The KDC answered that it does not serve this realm.",

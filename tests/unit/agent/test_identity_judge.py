@@ -101,6 +101,18 @@ CASES: list[tuple[str, IdentityFacts, dict[str, str], str]] = [
         "no answer in time",
     ),
     (
+        "it can't serve",
+        identity(silent(AttemptOutcome.UNAVAILABLE)),
+        {KDC_UP: "KdcUnavailable", TIME: NOT, KVNO: NOT, TICKET: NOT},
+        "KDC_ERR_SVC_UNAVAILABLE (29)",
+    ),
+    (
+        "something else listens",
+        identity(silent(AttemptOutcome.NONSENSE, AttemptOutcome.NONSENSE)),
+        {KDC_UP: "NotAKdc", TIME: NOT, KVNO: NOT, TICKET: NOT},
+        "not Kerberos",
+    ),
+    (
         "another realm's KDC",
         identity(account(ping_code=68)),
         {KDC_UP: "WrongRealm", KVNO: NOT, TICKET: NOT},

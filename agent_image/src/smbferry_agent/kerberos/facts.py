@@ -47,6 +47,7 @@ class AttemptOutcome(StrEnum):
     TIMEOUT = "no answer in time"
     UNREACHABLE = "unreachable"
     CLOSED = "closed the connection without an answer"
+    UNAVAILABLE = "answered that it can't serve now, KDC_ERR_SVC_UNAVAILABLE (29)"
     NONSENSE = "answered with something that is not Kerberos"
 
 

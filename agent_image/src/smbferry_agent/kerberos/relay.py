@@ -129,7 +129,10 @@ class Relay:
                 upstream.sendall(struct.pack(">I", len(message)) + message)
                 data = _receive(upstream)
                 answer = read_answer(data)
-                outcome = self._note(Exchange(kdc, request, answer, sent, datetime.now(UTC)))
+                if isinstance(answer, KdcError) and answer.code == ErrorCode.SERVICE_UNAVAILABLE:
+                    outcome = AttemptOutcome.UNAVAILABLE
+                else:
+                    outcome = self._note(Exchange(kdc, request, answer, sent, datetime.now(UTC)))
         except ConnectionRefusedError:
             outcome = AttemptOutcome.REFUSED
         except TimeoutError:

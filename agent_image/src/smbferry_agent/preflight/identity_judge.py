@@ -29,6 +29,7 @@ from smbferry_api.reasons import (
     ENCTYPE_REFUSED,
     KDC_ERROR,
     KDC_REFUSED,
+    KDC_UNAVAILABLE,
     KDC_UNREACHABLE,
     KEYTAB_AGING,
     KEYTAB_USABLE,
@@ -37,6 +38,7 @@ from smbferry_api.reasons import (
     KVNO_MATCHES,
     LOGON_RESTRICTED,
     NAME_NOT_FOUND,
+    NOT_A_KDC,
     PASSWORD_EXPIRED,
     PRINCIPAL_CASE_MISMATCH,
     PRINCIPAL_NOT_IN_KEYTAB,
@@ -71,6 +73,12 @@ _REASON_OF_STATUS: Final[dict[int, Reason]] = {
     0xC0000224: PASSWORD_EXPIRED,  # STATUS_PASSWORD_MUST_CHANGE
     0xC0000234: ACCOUNT_LOCKED,  # STATUS_ACCOUNT_LOCKED_OUT
     0xC0000413: LOGON_RESTRICTED,  # STATUS_AUTHENTICATION_FIREWALL_FAILED
+}
+# Where all that was tried ended alike.
+_REASON_OF_OUTCOME: Final[dict[AttemptOutcome, Reason]] = {
+    AttemptOutcome.REFUSED: KDC_REFUSED,
+    AttemptOutcome.UNAVAILABLE: KDC_UNAVAILABLE,
+    AttemptOutcome.NONSENSE: NOT_A_KDC,
 }
 _WARNS_AT: Final = 0.9  # of rotation.maxAge
 _OF_REALM: Final = frozenset({ErrorCode.WRONG_REALM, ErrorCode.SERVICE_UNKNOWN})
@@ -138,8 +146,9 @@ def _kdc(realm: str, discovery: Discovery, account: AccountFacts | None) -> Find
     failed = [a for a in account.attempts if a.outcome is not AttemptOutcome.ANSWERED]
     tries = "; ".join(dict.fromkeys(f"{a.kdc}: {a.outcome}" for a in failed))
     if account.answered is None or account.round_trip is None:
-        refused = failed and all(a.outcome is AttemptOutcome.REFUSED for a in failed)
-        return bad(type_, KDC_REFUSED if refused else KDC_UNREACHABLE, f"No KDC of {realm} answered. {tries}.")
+        outcomes = {a.outcome for a in failed}
+        reason = _REASON_OF_OUTCOME.get(outcomes.pop(), KDC_UNREACHABLE) if len(outcomes) == 1 else KDC_UNREACHABLE
+        return bad(type_, reason, f"No KDC of {realm} can be used. {tries}.")
     if account.ping_code in _OF_REALM:
         code = ErrorCode.describe(account.ping_code or 0)
         return bad(type_, WRONG_REALM, f"{account.answered} answered that it does not serve {realm}: {code}.")

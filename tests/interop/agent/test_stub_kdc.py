@@ -1,0 +1,78 @@
+"""What no real KDC at hand can be brought to say, from one on loopback: each answer has its own reason, in seconds."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.interop.agent.support import default_config
+from tests.support.stub_kdc import KERB_ERR_TYPE_EXTENDED, krb_error, nt_status, pa_data, stub_kdc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.interop.agent.support import Checked, Identity
+    from tests.support.domain import Domain
+
+REALM = "CORP.EXAMPLE.COM"
+
+
+def revoked(status: int) -> bytes:
+    return krb_error(18, REALM, e_data=pa_data(KERB_ERR_TYPE_EXTENDED, nt_status(status)))
+
+
+@pytest.fixture
+def local(identity: Identity) -> Identity:
+    identity.address_rule = lambda _address: None
+    return identity
+
+
+def check(identity: Identity, domain: Domain, *kdcs: str) -> Checked:
+    lines = "\n".join(f"        kdc = {kdc}" for kdc in kdcs)
+    text = default_config(domain).replace(f"        kdc = {domain.address}", lines)
+    assert lines in text
+    began = time.monotonic()
+    checked = identity.config(text).check()
+    assert time.monotonic() - began < 10
+    return checked
+
+
+@pytest.mark.parametrize(
+    ("answer", "condition", "reason", "exit_code"),
+    [
+        pytest.param(lambda: krb_error(68, REALM), "KdcReachable", "WrongRealm", 10, id="wrong realm"),
+        pytest.param(lambda: krb_error(29, REALM), "KdcReachable", "KdcUnavailable", 20, id="service unavailable"),
+        pytest.param(
+            lambda: krb_error(37, REALM, ahead=timedelta(minutes=10)), "TimeInSync", "ClockSkew", 21, id="clock skew"
+        ),
+        pytest.param(
+            lambda: krb_error(37, REALM), "TicketAcquired", "ClockSkew", 21, id="a skew that the KDC alone sees"
+        ),
+        pytest.param(lambda: krb_error(12, REALM), "TicketAcquired", "LogonRestricted", 11, id="policy"),
+        pytest.param(lambda: krb_error(23, REALM), "TicketAcquired", "PasswordExpired", 11, id="password expired"),
+        pytest.param(lambda: krb_error(18, REALM), "TicketAcquired", "AccountRevoked", 11, id="revoked, and no word"),
+        pytest.param(lambda: revoked(0xC0000234), "TicketAcquired", "AccountLocked", 11, id="Windows: locked"),
+        pytest.param(lambda: revoked(0xC0000072), "TicketAcquired", "AccountDisabled", 11, id="Windows: disabled"),
+        pytest.param(lambda: revoked(0xC0000193), "TicketAcquired", "AccountExpired", 11, id="Windows: expired"),
+        pytest.param(lambda: krb_error(60, REALM), "TicketAcquired", "KdcError", 11, id="generic"),
+        pytest.param(lambda: b"HTTP/1.1 400 Bad Request\r\n\r\n", "KdcReachable", "NotAKdc", 20, id="garbage"),
+        pytest.param(lambda: b"\x7e\x84\xff\xff\xff\xff", "KdcReachable", "NotAKdc", 20, id="an endless length"),
+    ],
+)
+def test_each_answer_has_its_own_reason(
+    local: Identity, domain: Domain, *, answer: Callable[[], bytes], condition: str, reason: str, exit_code: int
+) -> None:
+    with stub_kdc(answer) as kdc:
+        checked = check(local, domain, kdc)
+    assert checked.reason(condition) == reason
+    assert checked.failure is not None
+    assert (checked.failure.reason.name, checked.failure.exit_code) == (reason, exit_code)
+
+
+def test_a_kdc_that_can_not_serve_gives_way_to_the_next(local: Identity, domain: Domain) -> None:
+    with stub_kdc(lambda: krb_error(29, REALM)) as kdc:
+        checked = check(local, domain, kdc, domain.address)
+    assert checked.failure is None
+    assert f"Before it: {kdc}: answered that it can't serve now" in checked.message("KdcReachable")
