@@ -94,7 +94,8 @@ class Scene:
             [sys.executable, "-m", "smbferry_cli.main", command, str(manifests.parent), *keytabs, *arguments],
             stdout=subprocess.PIPE, stderr=stderr, text=True,
             env={
-                **os.environ,
+                # The width of whatever terminal the tests run in is not that of the command.
+                **{name: value for name, value in os.environ.items() if name != "COLUMNS"},
                 "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
                 "XDG_RUNTIME_DIR": str(self.folder / "runtime"),
                 **(environment or {}),
