@@ -1,7 +1,7 @@
 """`make bench`: the engine and its peers side by side on the lab's shares in memory.
 
-Run inside the lab's tools container: `lab/lab tools -- python3 -m tests.bench`. Writes docs/performance.md (between its
-markers), docs/images/performance.svg and build/bench/engine.json.
+Run inside the lab's tools container: `lab/lab tools -- python3 -m tests.bench`. Writes build/bench/engine.json and, when
+it was a whole run, docs/performance.md (between its markers) and docs/images/performance.svg.
 """
 
 from __future__ import annotations
@@ -46,7 +46,6 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     peers = [peer.name for peer in PEERS]
     parser.add_argument("--peers", nargs="+", choices=peers, default=peers, metavar="PEER", help=" ".join(peers))
     parser.add_argument("--budget", type=float, default=30.0, help="minutes; past them no further round is begun")
-    parser.add_argument("--dry", action="store_true", help="write build/bench/engine.json only, not the page")
     return parser.parse_args(words)
 
 
@@ -142,7 +141,7 @@ class Bench:
             try:
                 self._runner.check(step.peer, step.case)
             except ClientError as error:
-                return Row(step.case.name, step.peer.name, 0, 0.0, 0, 0, 0.0, 0, str(error))
+                return Row.failed(step.case.name, step.peer.name, step.round, str(error))
         return self._runner.measure(step)
 
     @staticmethod
@@ -166,13 +165,14 @@ def known_seconds(scale: float) -> dict[tuple[str, str], float]:
 
 
 def write(options: argparse.Namespace, facts: dict[str, object], chosen: Sequence[Case], rows: Sequence[Row]) -> None:
-    """The record always; page and picture unless asked not to."""
+    """The record always; page and picture only after a whole run, so that they hold no trial's figures."""
     RECORD.parent.mkdir(parents=True, exist_ok=True)
     found = document(machine=facts, scale=options.scale, cases=chosen, rows=rows)
     RECORD.write_text(json.dumps(found, indent=1) + "\n")
     generated = report.render(machine=facts, scale=options.scale, cases=chosen, rows=rows)
     sys.stdout.write(f"{generated}\n")
-    if not options.dry:
+    names = ({case.name for case in chosen}, {row.peer for row in rows})
+    if options.scale == 1.0 and names == ({case.name for case in cases(1.0)}, {peer.name for peer in PEERS}):
         PAGE.write_text(report.merge(PAGE.read_text(), generated))
         PICTURE.write_text(plot.render(plot.groups(chosen, summarise(chosen, rows))))
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from tests.bench.results import Row
 
+PICTURE = "![How many times as fast as other clients smbferry is](images/performance.svg)"
 SHOWN_ERROR = 240
 BEGIN, END = "<!-- bench: begin (written by `make bench`) -->", "<!-- bench: end -->"
 
@@ -33,7 +34,13 @@ def merge(page: str, generated: str) -> str:
 def render(*, machine: Mapping[str, object], scale: float, cases: Sequence[Case], rows: Sequence[Row]) -> str:
     """Everything between the markers, as Markdown."""
     summaries = summarise(cases, rows)
-    parts = ["## Goals", goals_table(judge(summaries), greediest(summaries)), "## Measured on", machine_list(machine)]
+    parts = [
+        PICTURE,
+        "## Goals",
+        goals_table(judge(summaries), greediest(summaries)),
+        "## Measured on",
+        machine_list(machine),
+    ]
     if scale != 1.0:
         parts.append(f"**A trial at scale {scale:g}: sizes and counts are smaller, and start-up weighs more.**")
     parts.append("## Figures")
@@ -91,8 +98,8 @@ def machine_list(machine: Mapping[str, object]) -> str:
 def figures_table(cases: Sequence[Case], summaries: Sequence[Summary]) -> str:
     """Medians per case and client; the ratio says how many times as fast smbferry is."""
     lines = [
-        "| case | client | rate | smbferry is | time | CPU | peak memory | rounds |",
-        "|---|---|---:|---:|---:|---:|---:|---:|",
+        "| case | client | rate | smbferry is | time | CPU | server CPU | peak memory | rounds |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for case in cases:
         shown = case.title
@@ -105,7 +112,7 @@ def figures_table(cases: Sequence[Case], summaries: Sequence[Summary]) -> str:
 
 def _cells(case: Case, one: Summary, summaries: Sequence[Summary]) -> str:
     if one.error is not None:
-        return f"{title(one.peer)} | error | - | - | - | - | {one.rounds}"
+        return f"{title(one.peer)} | error | - | - | - | - | - | {one.rounds}"
     times = ratio(summaries, case.name, peers.ENGINE, (one.peer,))
     cells = [
         title(one.peer),
@@ -113,6 +120,7 @@ def _cells(case: Case, one: Summary, summaries: Sequence[Summary]) -> str:
         "" if one.peer == peers.ENGINE else "-" if times is None else f"{times:.2f} x",
         f"{one.seconds:.2f} s",
         f"{one.cpu_seconds:.2f} s",
+        f"{one.server_cpu_seconds:.2f} s",
         f"{one.peak_bytes / MIB:.0f} MiB",
         str(one.rounds),
     ]

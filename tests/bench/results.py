@@ -7,11 +7,13 @@
     scale       1.0 for the real sizes
     cases       name → {title, unit, work, round_trip_seconds, files, bytes}
     peers       name → title
-    rows        one per measurement: {case, peer, round, seconds, files, bytes, cpu_seconds, peak_bytes, error}
+    rows        one per measurement: {case, peer, round, seconds, files, bytes, cpu_seconds, server_cpu_seconds,
+                peak_bytes, error}; server_cpu_seconds is what the server's whole container used meanwhile;
                 files and bytes are what this peer was given, which may be a part of the case's tree;
-                error is null, or why the row does not count (then seconds, cpu_seconds and peak_bytes are 0)
-    summaries   one per case and peer: {case, peer, rounds, rate, seconds, cpu_seconds, peak_bytes, error}
-                medians; rate in the case's unit (bytes or files) per second; peak_bytes is the greatest
+                error is null, or why the row does not count (then all figures are 0)
+    summaries   one per case and peer: {case, peer, rounds, rate, seconds, cpu_seconds, server_cpu_seconds,
+                peak_bytes, error}: medians; rate in the case's unit (bytes or files) per second;
+                peak_bytes is the greatest
     goals       one per goal: {title, case, peer, baseline, wanted, found, reached}; found is null without both rows
 """
 
@@ -19,7 +21,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from tests.bench import peers
 from tests.bench.cases import MIB, Case, Unit
@@ -41,8 +43,14 @@ class Row:
     files: int
     bytes: int
     cpu_seconds: float
+    server_cpu_seconds: float
     peak_bytes: int
     error: str | None = None
+
+    @classmethod
+    def failed(cls, case: str, peer: str, number: int, error: str) -> Self:
+        """A measurement that does not count, and why."""
+        return cls(case, peer, number, 0.0, 0, 0, 0.0, 0.0, 0, error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,7 @@ class Summary:
     rate: float
     seconds: float
     cpu_seconds: float
+    server_cpu_seconds: float
     peak_bytes: int
     error: str | None = None
 
@@ -113,7 +122,7 @@ def _summary(case: Case, peer: str, rows: Sequence[Row]) -> Summary:
     # A peer that failed once is not to be trusted with the rest: its row says why.
     errors = [row.error for row in rows if row.error is not None]
     if errors:
-        return Summary(case.name, peer, len(rows), 0.0, 0.0, 0.0, 0, errors[0])
+        return Summary(case.name, peer, len(rows), 0.0, 0.0, 0.0, 0.0, 0, errors[0])
     return Summary(
         case=case.name,
         peer=peer,
@@ -121,6 +130,7 @@ def _summary(case: Case, peer: str, rows: Sequence[Row]) -> Summary:
         rate=median((row.bytes if case.unit is Unit.BYTES else row.files) / row.seconds for row in good),
         seconds=median(row.seconds for row in good),
         cpu_seconds=median(row.cpu_seconds for row in good),
+        server_cpu_seconds=median(row.server_cpu_seconds for row in good),
         peak_bytes=max(row.peak_bytes for row in good),
     )
 

@@ -74,20 +74,31 @@ class Runner:
         case, peer = step.case, step.peer
         tree = peer.share_of(case)
         try:
-            used = self._run(step, tree)
+            used, served = self._run(step, tree)
         except ClientError as error:
-            return Row(case.name, peer.name, step.round, 0.0, 0, 0, 0.0, 0, str(error))
+            return Row.failed(case.name, peer.name, step.round, str(error))
         return Row(
-            case.name, peer.name, step.round, used.seconds, tree.files, tree.bytes, used.cpu_seconds, used.peak_bytes
+            case.name,
+            peer.name,
+            step.round,
+            used.seconds,
+            tree.files,
+            tree.bytes,
+            used.cpu_seconds,
+            served,
+            used.peak_bytes,
         )
 
-    def _run(self, step: Step, tree: Tree) -> Usage:
+    def _run(self, step: Step, tree: Tree) -> tuple[Usage, float]:
+        """What the clients used, and the server's CPU seconds meanwhile."""
         case, peer, scene = step.case, step.peer, self._scene
         output = tree.name if case.work is Work.RESCAN else OUTPUT
         if case.work is not Work.RESCAN:
             scene.empty_destination(OUTPUT)
         job = self._job(case, tree, output)
+        before = scene.server_cpu_seconds()
         used = measure.run(peer.stages(job), scene.scratch, timeout=TIMEOUT_SECONDS)
+        served = scene.server_cpu_seconds() - before
         shutil.rmtree(job.scratch)
         said = [json.loads(output) for output in used.outputs if output.startswith(b"{")]
         for answer in said:
@@ -95,7 +106,9 @@ class Runner:
         if case.work not in (Work.READ, Work.RESCAN):
             self._compare(scene.expected(tree), OUTPUT, tree, times=peer.times and case.work is Work.TREE)
         # A worker times itself from before it connects: starting Python is no part of the job.
-        return dataclasses.replace(used, seconds=max(answer["seconds"] for answer in said)) if said else used
+        if said:
+            used = dataclasses.replace(used, seconds=max(answer["seconds"] for answer in said))
+        return used, served
 
     def _judge(self, answer: Mapping[str, object], case: Case, tree: Tree) -> None:
         """What a worker says of what it did."""

@@ -27,6 +27,10 @@ MEMORY = Path("/dev/shm")
 SCRIPT = Path(inside.__file__)
 
 
+# In nanoseconds where the control group is of version 1, else lines of which `usage_usec` is one.
+READ_CPU = "cat /sys/fs/cgroup/cpuacct/cpuacct.usage 2>/dev/null || cat /sys/fs/cgroup/cpu.stat"
+
+
 class BenchError(Exception):
     """The bench can't be held here, or a client did not do what it was asked; says what to do."""
 
@@ -48,6 +52,20 @@ class Fingerprint:
     content: str
     times: str
     descriptors: str
+
+
+def cpu_seconds(said: str) -> float:
+    """CPU seconds from what a control group says.
+
+    Raises:
+        BenchError: it says something else.
+    """
+    words = said.split()
+    if len(words) == 1 and words[0].isdecimal():
+        return int(words[0]) / 1e9
+    if "usage_usec" in words:
+        return int(words[words.index("usage_usec") + 1]) / 1e6
+    raise BenchError(f"a control group's CPU time expected, found {said[:80]!r}")
 
 
 class Scene:
@@ -128,6 +146,10 @@ class Scene:
         """What a tree holds now."""
         answer = self._run("fingerprint", self._inside(share, name), "yes" if descriptors else "no")
         return Fingerprint(**json.loads(answer))
+
+    def server_cpu_seconds(self) -> float:
+        """CPU time that everything in the server's container has used so far, by its control group (v1 or v2)."""
+        return cpu_seconds(self.domain.run("sh", "-c", READ_CPU).text)
 
     def local_file(self, tree: Tree) -> Path:
         """The one file of a tree, as a local file in memory: what clients write to the share."""

@@ -14,13 +14,14 @@ SMALL = Case("small", "copy many", Work.TREE, Unit.FILES, Tree("small", (1,) * 1
 
 
 def row(peer: str, seconds: float, *, case: Case = COPY, number: int = 0, peak: int = MIB) -> Row:
-    return Row(case.name, peer, number, seconds, case.tree.files, case.tree.bytes, seconds / 2, peak)
+    return Row(case.name, peer, number, seconds, case.tree.files, case.tree.bytes, seconds / 2, seconds / 4, peak)
 
 
 def test_the_median_of_the_rounds_counts_and_the_greatest_peak() -> None:
     rows = [row("rclone", seconds, number=n, peak=n) for n, seconds in enumerate((1.0, 10.0, 2.0))]
     (found,) = summarise([COPY], rows)
-    assert (found.rounds, found.seconds, found.rate, found.cpu_seconds, found.peak_bytes) == (3, 2.0, 500.0, 1.0, 2)
+    assert (found.rounds, found.seconds, found.rate, found.peak_bytes) == (3, 2.0, 500.0, 2)
+    assert (found.cpu_seconds, found.server_cpu_seconds) == (1.0, 0.5)
 
 
 def test_a_peer_that_failed_once_has_no_figures() -> None:
