@@ -13,7 +13,7 @@ PYTEST := $(PY) -m pytest
 LOCK := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-annotate --no-header pyproject.toml
 
-.PHONY: help demo demo-down unit interop cluster bench verify test clean generate lock format images lab-up
+.PHONY: help demo demo-down unit interop cluster fuzz bench verify test clean generate lock format images lab-up
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ interop: lab-up ## engine and agent against the real domain
 
 cluster: lab-up images ## operator and agents in the real cluster
 	@$(PYTEST) -q tests/cluster
+
+fuzz: $(VENV)/.done ## codecs and core against noise and hostile servers, FUZZ_SECONDS=600
+	@PYTHONPATH=crds/src:agent_image/src $(PY) -m tests.fuzz --seconds $(or $(FUZZ_SECONDS),600)
 
 bench: lab-up ## speed, side by side with peers (see docs/performance.md)
 	@$(LAB) tools -- python3 -m tests.bench

@@ -1,6 +1,7 @@
 """Two servers in memory and a run between them, for tests of whole runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from tests.unit.engine.fake_server import CHUNK, FakeServer, Link, Node, Request, drive, folder, make_lane
 
@@ -58,6 +59,16 @@ class World:
         self.restored = 0
 
     def transfer(self, **options: object) -> Run:
+        run = self.prepare(**options)
+        drive(self.scheduler, execute(run), *self.links)
+        return run
+
+    def execution(self) -> Coroutine[Any, None, None]:
+        """What a prepared run does."""
+        assert self.run is not None
+        return execute(self.run)
+
+    def prepare(self, **options: object) -> Run:
         chosen = Options(**{"security_descriptors": SecurityDescriptors.NONE, **options})  # type: ignore[arg-type]
         counters = Counters()
         self.run = Run(
@@ -72,7 +83,6 @@ class World:
             run_id="run",
             counters=counters,
         )
-        drive(self.scheduler, execute(self.run), *self.links)
         return self.run
 
     def broken(self) -> bool:

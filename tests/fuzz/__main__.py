@@ -1,0 +1,82 @@
+"""Fuzzing for a while: `python -m tests.fuzz [--seconds N] [--seed N]`.
+
+Hypothesis and seeded rounds take turns until the time is up. Anything but a typed error ends it with the seed, and so
+does memory that grows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypothesis import HealthCheck, settings
+from tests.fuzz.targets import TARGETS
+from tests.unit.engine import test_core, test_wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PROPERTIES: list[Callable[[], None]] = [
+    test_wire.test_no_bytes_make_a_decoder_fail_in_any_other_way,
+    test_wire.test_no_changed_byte_makes_a_decoder_fail_in_any_other_way,
+    test_wire.test_names_survive_to_the_code_unit,
+    test_core.test_no_stream_of_bytes_makes_the_reader_fail_in_any_other_way,
+    test_core.test_no_decrypted_message_makes_the_lane_fail_in_any_other_way,
+]
+_EXAMPLES = 500
+_ROUNDS = 200
+_GROWTH_LIMIT = 32 << 20
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds now."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize()
+
+
+def main() -> int:
+    """Fuzz until the time is up; 1 when something was found."""
+    parser = argparse.ArgumentParser(prog="tests.fuzz", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 10**9, help="the first round's seed")
+    chosen = parser.parse_args()
+    thorough = settings(max_examples=_EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    properties = [thorough(check) for check in PROPERTIES]
+    until = time.monotonic() + chosen.seconds
+    seed, turns, settled = chosen.seed, 0, 0
+    while time.monotonic() < until:
+        for check in properties:
+            check()
+        for _ in range(_ROUNDS):
+            one_round(seed)
+            seed += 1
+        turns += 1
+        # What a first turn allocates (buffers, caches) stays; after that nothing may.
+        settled = settled or resident()
+    grown = resident() - settled
+    sys.stdout.write(
+        f"{seed - chosen.seed} rounds of {', '.join(TARGETS)} from seed {chosen.seed}; "
+        f"{turns * len(properties) * _EXAMPLES} examples by hypothesis; "
+        f"{settled >> 20} MiB of memory after the first turn, {grown / 2**20:+.1f} MiB since\n"
+    )
+    return int(grown > _GROWTH_LIMIT)
+
+
+def one_round(seed: int) -> None:
+    """Each target once; what it raises is told with its seed."""
+    for name, target in TARGETS.items():
+        try:
+            target(seed)
+        except BaseException:
+            sys.stderr.write(f"found by {name} with seed {seed}\n")
+            raise
+
+
+if __name__ == "__main__":
+    sys.exit(main())

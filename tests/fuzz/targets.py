@@ -1,0 +1,215 @@
+"""What is fuzzed: codecs, the frame reader, and whole transfers between servers that answer with damaged messages.
+
+Every round is made of its seed alone, so that a failure can be had again.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from tests.unit.engine import test_wire
+from tests.unit.engine.fake_server import (
+    CHUNK,
+    KEY_DOWN,
+    SESSION,
+    SUITE,
+    FakeServer,
+    Link,
+    Node,
+    feed_all,
+    file,
+    folder,
+    make_lane,
+)
+from tests.unit.engine.world import BIG, World
+
+from smbferry_engine.cleanup import undo
+from smbferry_engine.core.crypto import Opener, Sealer
+from smbferry_engine.core.errors import ProtocolError
+from smbferry_engine.core.frames import BufferPool, FrameReader, FrameWriter
+from smbferry_engine.errors import DEADLINE_EXCEEDED, PROTOCOL_VIOLATION, EngineError
+from smbferry_engine.model import CompareBy, DeletedFiles, SecurityDescriptors, VerifyMode
+from smbferry_engine.wire.errors import WireError
+from smbferry_engine.wire.header import Command
+from smbferry_engine.wire.status import NtStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+TYPED = (EngineError, ProtocolError, WireError)
+_TURNS = 20_000
+_LEAST = 16
+_EXTREMES = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
+_STATUSES = tuple(NtStatus)
+
+
+def damage(random: Random, message: bytes) -> bytes:
+    """One message, changed in one of the ways in which a hostile or broken server may."""
+    changed = bytearray(message)
+    kind = random.randrange(6) if len(message) > _LEAST else 2
+    if kind == 0:
+        for _ in range(random.randint(1, 8)):
+            changed[random.randrange(len(changed))] = random.randrange(256)
+    elif kind == 1:
+        del changed[random.randrange(len(changed)) :]
+    elif kind == 2:
+        changed += random.randbytes(random.randint(1, 200))
+    elif kind == 3:
+        # Lengths, offsets and counts lie on even addresses.
+        at, width = 2 * random.randrange(len(changed) // 2), random.choice((2, 4))
+        value = random.choice(_EXTREMES) & (256**width - 1)
+        changed[at : at + width] = value.to_bytes(width, "little")
+    elif kind == 4:
+        changed[8:12] = int(random.choice(_STATUSES)).to_bytes(4, "little")
+    else:
+        changed[64:] = random.randbytes(random.randint(0, 200))
+    return bytes(changed)
+
+
+def decoders(seed: int) -> None:
+    """Each decoder, with noise, and with replies that were right once."""
+    random = Random(seed)
+    valid = [test_wire.create_reply(test_wire.MAXIMAL), test_wire.listing(test_wire.entry(b"a\0"))]
+    for _ in range(50):
+        message = random.choice(valid) if random.random() < 0.7 else test_wire.HEAD + random.randbytes(300)
+        for _ in range(random.randint(1, 3)):
+            message = damage(random, message)
+        for decode in test_wire.DECODERS:
+            try:
+                decode(message)
+            except WireError:
+                continue
+
+
+def streams(seed: int) -> None:
+    """The frame reader, with sealed frames that were changed, cut and mixed with noise."""
+    random = Random(seed)
+    writer = FrameWriter(Sealer(SUITE, KEY_DOWN), SESSION, 2000)
+    stream = b""
+    for _ in range(random.randint(1, 5)):
+        writer.seal(random.randbytes(random.randint(64, 1500)))
+        frame = b"".join(writer.pending())
+        writer.taken(len(frame))
+        stream += damage(random, frame) if random.random() < 0.5 else frame
+    reader = FrameReader(Opener(SUITE, KEY_DOWN), SESSION, BufferPool(2000), 2000)
+    try:
+        feed_all(reader, stream)
+    except (ProtocolError, WireError):
+        return
+
+
+class Hostile(FakeServer):
+    """A server whose every so many replies are damaged."""
+
+    def __init__(self, root: Node, random: Random, rate: float) -> None:
+        super().__init__(root)
+        self._random = random
+        self._rate = rate
+        self.before_reply = self._spoil
+
+    def _one(self, command: int, body: bytes, last_id: bytes) -> tuple[int, bytes, bytes]:
+        try:
+            return super()._one(command, body, last_id)
+        except AssertionError:
+            # A write to a folder, by a handle that a damaged reply has swapped.
+            return NtStatus.INVALID_PARAMETER, b"\x09" + bytes(8), last_id
+
+    def _spoil(self, replies: list[bytes]) -> list[bytes]:
+        random = self._random
+        if random.random() >= self._rate:
+            return replies
+        at = random.randrange(len(replies))
+        kind = random.randrange(8)
+        if kind == 0 and len(replies) > 1:
+            return replies[:at] + replies[at + 1 :]
+        if kind == 1:
+            return [*replies, replies[at]]
+        if kind == 2:
+            return random.sample(replies, len(replies))
+        return [*replies[:at], damage(random, replies[at]), *replies[at + 1 :]]
+
+
+def transfers(seed: int) -> None:
+    """A whole run between two such servers: it ends, in success or a typed error, and stays within its root."""
+    random = Random(seed)
+    tree = {f"f{index}": file(random.randbytes(random.randint(0, 300))) for index in range(5)}
+    source = Node(None, {**tree, "big": file(BIG[: random.randint(1, 4) * CHUNK]), "d": folder(x=file(b"x"))}, 0)
+    world = World(source, folder(f0=file(b"old"), gone=folder(y=file(b"y")), big=file(b"old")))
+    rates = random.choice(((0.1, 0.0), (0.0, 0.1), (0.01, 0.01), (0.03, 0.03), (0.4, 0.4)))
+    for index, rate in enumerate(rates):
+        server = Hostile((world.source, world.destination)[index].root, random, rate)
+        world.links[index] = Link(server, make_lane())
+    world.source, world.destination = (link.server for link in world.links)
+    run = world.prepare(
+        compare_by=random.choice(tuple(CompareBy)),
+        verify_mode=random.choice(tuple(VerifyMode)),
+        security_descriptors=random.choice(tuple(SecurityDescriptors)),
+        deleted_files=DeletedFiles.REMOVE,
+        max_deletes="100%",
+    )
+    try:
+        to_the_end(world, world.execution())
+    except TYPED:
+        world.scheduler.close_all()
+    for link in world.links:
+        link.lane.drop_unsent(EngineError(DEADLINE_EXCEEDED, "stopped"))
+    try:
+        to_the_end(world, undo(run))
+    except TYPED:
+        world.scheduler.close_all()
+    _stayed_within(world.destination)
+
+
+def to_the_end(world: World, main: Coroutine[Any, None, Any]) -> None:
+    """Run a coroutine as the engine's driver does: a broken frame ends the lane, a reply that never comes does too."""
+    scheduler = world.scheduler
+    task = scheduler.spawn(main)
+    for _ in range(_TURNS):
+        scheduler.run_ready()
+        if task.done:
+            task.result()
+            return
+        moved = [_exchange(link) for link in world.links]
+        if scheduler.idle and not any(moved):
+            _wait(world)
+    raise AssertionError(f"the run to end within {_TURNS} turns expected")
+
+
+def _exchange(link: Link) -> bool:
+    if link.lane.failure is not None:
+        return False
+    try:
+        return link.exchange()
+    except (ProtocolError, WireError) as error:
+        link.lane.fail(EngineError(PROTOCOL_VIOLATION, str(error)))
+        return True
+
+
+def _wait(world: World) -> None:
+    timer = world.scheduler.next_timer()
+    if timer is not None:
+        world.scheduler.advance(timer)
+        return
+    waiting = [link for link in world.links if link.lane.waiting and link.lane.failure is None]
+    assert waiting, "every task waits and nothing is under way"
+    for link in waiting:
+        link.lane.fail(EngineError(DEADLINE_EXCEEDED, "no answer"))
+
+
+def _stayed_within(server: FakeServer) -> None:
+    """No name was sent to the destination that lies outside its root (I5)."""
+    for request in server.requests:
+        name = request.name
+        if request.command == Command.SET_INFO and request.body[2:4] == b"\x01\x0a":
+            length = int.from_bytes(request.body[48:52], "little")
+            name = request.body[52 : 52 + length].decode("utf-16-le", "surrogatepass")
+        if name is not None:
+            parts = name.split("\\")
+            assert parts[0] == "copy", name
+            assert not {"", ".", ".."} & set(parts), name
+            assert not any(char in part for part in parts for char in '/:*?"<>|\0'), name
+
+
+TARGETS: dict[str, Callable[[int], None]] = {"decoders": decoders, "streams": streams, "transfers": transfers}
