@@ -1,7 +1,7 @@
 """`make bench`: the engine and its peers side by side on the lab's shares in memory.
 
-Run inside the lab's tools container: `lab/lab tools -- python3 -m tests.bench`. Writes build/bench/engine.json and, when
-it was a whole run, docs/performance.md (between its markers) and docs/images/performance.svg.
+Run inside the lab's tools container: `lab/lab tools -- python3 -m tests.bench`. Writes build/bench/engine.json and,
+after a whole run, docs/performance.md (between its markers) and docs/images/performance.svg.
 """
 
 from __future__ import annotations

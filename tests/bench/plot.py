@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 WIDTH = 860
 LEFT, RIGHT, TOP, BOTTOM = 300, 70, 64, 40
 BAR, GAP, GROUP = 14, 4, 16
+LABEL = 40
 LEAST, MOST = 0.5, 100.0
 TICKS = (0.5, 1, 2, 5, 10, 20, 50, 100)
 COMPARED = (peers.RCLONE, peers.RCLONE_16, peers.SMBCLIENT, peers.SMBPROTOCOL)
@@ -131,7 +132,9 @@ def _group(group: Group, y: float) -> list[str]:
         if bar.goal is not None:
             at = position(bar.goal)
             parts.append(f'<line class="goal" x1="{at:.1f}" x2="{at:.1f}" y1="{y - 1:.1f}" y2="{y + BAR + 1:.1f}"/>')
-        label = max(end, one) + 6
-        parts.append(f'<text class="small" x="{label:.1f}" y="{y + BAR - 3:.1f}">{bar.value:.1f} x</text>')
+        label = max(end, one)
+        if bar.goal is not None and 0 <= position(bar.goal) - label < LABEL:
+            label = position(bar.goal)
+        parts.append(f'<text class="small" x="{label + 6:.1f}" y="{y + BAR - 3:.1f}">{bar.value:.1f} x</text>')
         y += BAR + GAP
     return parts
