@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from contextlib import ExitStack
@@ -177,7 +178,13 @@ def write(options: argparse.Namespace, facts: dict[str, object], chosen: Sequenc
         PICTURE.write_text(plot.render(plot.groups(chosen, summarise(chosen, rows))))
 
 
+def stop(number: int, _frame: object) -> None:
+    """End in order: users and trees of the bench must not stay in the domain."""
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, stop)
     try:
         sys.exit(main(arguments()))
     except (BenchError, DomainError) as error:

@@ -159,17 +159,24 @@ class _Stage:
             self._children.append(_Child(command.name, process, errors, None if write_end is not None else output))
 
     def _watch(self, deadline: float) -> bool:
-        """Sample memory until all have ended; end them, by their ids, when time is up. Tells whether it was."""
-        timed_out = False
-        while any(child.running for child in self._children):
-            self._sample()
-            if not timed_out and time.monotonic() > deadline:
-                timed_out = True
-                for child in self._children:
-                    if child.running:
-                        os.killpg(child.process.pid, signal.SIGKILL)
-            time.sleep(SAMPLE_SECONDS)
-        return timed_out
+        """Sample memory until all have ended, or end them when time is up. Tells whether it was."""
+        try:
+            while any(child.running for child in self._children):
+                self._sample()
+                if time.monotonic() > deadline:
+                    self._end()
+                    return True
+                time.sleep(SAMPLE_SECONDS)
+        except BaseException:
+            self._end()
+            raise
+        return False
+
+    def _end(self) -> None:
+        """End, by their ids, the sessions that still run."""
+        for child in self._children:
+            if child.running:
+                os.killpg(child.process.pid, signal.SIGKILL)
 
     def _sample(self) -> None:
         sessions = {child.process.pid for child in self._children}
