@@ -1,0 +1,214 @@
+"""All states of a run and what moves it between them, found by trying: every turn that the world can take around a run,
+each answered by the operator's own decision. `python -m tests.unit.operator.states` writes docs/states.md anew.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.unit.operator.builders import NOW, SETTINGS, ago, ends, location, pod, run, snapshot, task, transfer_job
+
+from smbferry_api.exit_codes import ExitCode
+from smbferry_api.run_status import RunState
+from smbferry_operator.decide.destination import Destination
+from smbferry_operator.decide.jobs import MAX_ATTEMPTS
+from smbferry_operator.decide.observation import Claim, RunObservation
+from smbferry_operator.decide.run import decide_run
+from smbferry_operator.model import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from smbferry_operator.decide.decision import Decision
+
+PAGE: Final = Path(__file__).parents[3] / "docs" / "states.md"
+BEGIN, END = "<!-- begin: written by the tests -->\n", "<!-- end -->\n"
+PHASES: Final = (None, "prepare", "transfer", "verify")
+ENDS: Final = {"done": ExitCode.DONE, "partial": ExitCode.DONE_WITH_FAILURES, "failed": ExitCode.ACCESS}
+MAX_JOBS: Final = 2
+FLAWS: Final = (None, "missing", "onto itself", "refused for good", "refused for now")
+GOOD: Final = snapshot()
+SNAPSHOTS: Final = {"missing": None, "onto itself": {**GOOD, "destination": GOOD["source"]}}
+WORKING: Final = ("Preparing", "Transferring", "Verifying")
+
+
+@dataclass(frozen=True)
+class World:
+    """What surrounds one run."""
+
+    state: RunState | None = None
+    ready: bool = False
+    free: bool = False
+    job: str = "none"
+    phase: str | None = None
+    cancel: bool = False
+    jobs: int = 0
+    flaw: str | None = None
+    """What is wrong with the run itself: its task is missing, it copies onto itself, its Job is refused."""
+
+    def turns(self) -> Iterator[World]:
+        """Everything that may happen next without the operator."""
+        if not self.ready:
+            yield replace(self, ready=True)
+        if not self.free:
+            yield replace(self, free=True)
+        if not self.cancel:
+            yield replace(self, cancel=True)
+        if self.flaw == "refused for now":
+            yield replace(self, flaw=None)
+        match self.job:
+            case "pending":
+                yield replace(self, job="running", phase="prepare")
+                yield replace(self, job="unschedulable")
+            case "unschedulable":
+                yield replace(self, job="running", phase="prepare")
+                yield replace(self, job="overdue")
+            case "running":
+                if self.phase != PHASES[-1]:
+                    yield replace(self, phase=PHASES[PHASES.index(self.phase) + 1])
+                yield replace(self, job="retrying")
+                yield from (replace(self, job=end) for end in ENDS)
+                yield replace(self, job="none", phase=None)  # deleted by hand
+            case "retrying":
+                yield replace(self, job="running", phase="prepare")
+            case "ending":
+                yield replace(self, job="none")
+            case _:
+                return
+
+    def seen(self) -> RunObservation:
+        """As the operator sees it."""
+        return RunObservation(
+            run(status=self._status(), cancel=self.cancel, created=ago(minutes=5), task=SNAPSHOTS.get(self.flaw, GOOD)),
+            None if self.flaw == "missing" else task(),
+            ends() if self.ready else ends(source=location("src")),
+            jobs=self._jobs(),
+            pods=self._pods(),
+            claims=() if self.free else (Claim("team/other", "uid-other", _destination(), writing=True, since=NOW),),
+            refusal=Refusal("Job", "it said why", self.flaw == "refused for good") if self._is_refused() else None,
+        )
+
+    def _is_refused(self) -> bool:
+        return bool(self.flaw and self.flaw.startswith("refused")) and self.ready and self.free and self.job == "none"
+
+    def _status(self) -> dict[str, Any]:
+        phases = {p: {"state": "Running"} for p in [self.phase] if p}
+        return (
+            {"state": self.state, "phases": phases, "attempts": self.jobs * MAX_ATTEMPTS // MAX_JOBS}
+            if self.state
+            else {}
+        )
+
+    def _jobs(self) -> tuple[Any, ...]:
+        if self.job in {"none", "ending"}:
+            return ()
+        if self.job == "done":
+            return (transfer_job(succeeded=1, complete=True, finished_at=ago(seconds=9)),)
+        if self.job in ENDS:
+            return (transfer_job(failed=1, failure_reason="PodFailurePolicy", finished_at=ago(seconds=9)),)
+        return (transfer_job(active=1, failed=int(self.job == "retrying")),)
+
+    def _pods(self) -> tuple[Any, ...]:
+        match self.job:
+            case "none":
+                return ()
+            case "pending":
+                return (pod(),)
+            case "unschedulable" | "overdue":
+                since = timedelta(minutes=1) if self.job == "unschedulable" else SETTINGS.start_deadline * 2
+                return (pod(created=NOW - since, unschedulable="0/2 nodes are available"),)
+            case "running" | "ending":
+                return (pod(phase="Running"),)
+            case "retrying":
+                return (pod(phase="Failed", exit_code=int(ExitCode.NETWORK), ended_at=ago(seconds=5)),)
+            case _:
+                phase = "Succeeded" if self.job == "done" else "Failed"
+                return (pod(phase=phase, exit_code=int(ENDS[self.job]), ended_at=ago(seconds=9)),)
+
+    def answered(self, decision: Decision) -> World:
+        """After the operator did what it decided."""
+        state = RunState(decision.status.fields["state"]) if decision.status else self.state
+        after = replace(self, state=state)
+        if decision.create:
+            after = replace(after, job="pending", phase=None, jobs=self.jobs + 1)
+        if decision.delete:
+            after = replace(after, job="ending" if self.job in {"running", "pending"} else "none", phase=None)
+        return after
+
+
+def _destination() -> Destination:
+    taken = run().spec.task
+    assert taken is not None
+    return Destination.of(taken.destination)
+
+
+Edge = tuple[str, str]
+
+
+def explore() -> dict[Edge, set[str]]:
+    """Every change of state that the operator makes, with the reasons that it gives."""
+    edges: dict[Edge, set[str]] = {}
+    known = {World(flaw=flaw) for flaw in FLAWS}
+    todo = deque(known)
+    while todo:
+        world = todo.popleft()
+        decision = decide_run(world.seen(), NOW, SETTINGS)
+        after = world.answered(decision)
+        if after.state != world.state and decision.status is not None:
+            reason = next(c.reason for c in decision.status.conditions if c.type == "Succeeded")
+            edges.setdefault((_name(world.state), _name(after.state)), set()).add(reason)
+        around = (after, *world.turns()) if after.jobs <= MAX_JOBS else ()
+        for other in around:
+            if other not in known:
+                known.add(other)
+                todo.append(other)
+    return edges
+
+
+def _name(state: RunState | None) -> str:
+    return state.value if state else "[*]"
+
+
+def gathered(edges: dict[Edge, set[str]]) -> dict[Edge, set[str]]:
+    """The same, with one edge where all three working states have it."""
+    found = dict(edges)
+    for other in {name for edge in edges for name in edge} - set(WORKING):
+        for group in ([(w, other) for w in WORKING], [(other, w) for w in WORKING]):
+            alike = [edges.get(edge, set()) for edge in group]
+            if alike[0] and alike[0] == alike[1] == alike[2]:
+                found = {edge: reasons for edge, reasons in found.items() if edge not in group}
+                found[
+                    "Working" if group[0][0] in WORKING else other, other if group[0][0] in WORKING else "Working"
+                ] = alike[0]
+    return found
+
+
+def diagram() -> str:
+    """In Mermaid's language, as it stands in the page."""
+    edges = gathered(explore())
+    order = {name: i for i, name in enumerate(["[*]", "Queued", "Launching", "Working", *(s.value for s in RunState)])}
+    inside: list[str] = []
+    outside: list[str] = []
+    for a, b in sorted(edges, key=lambda e: (order[e[0]], order[e[1]])):
+        within = a in WORKING and b in WORKING
+        line = f"{a} --> {b}" if within else f"{a} --> {b}: {', '.join(sorted(edges[a, b]))}"
+        (inside if within else outside).append(f"        {line}" if within else f"    {line}")
+    over = [f"    {state.value} --> [*]" for state in RunState if state.ended]
+    return "\n".join(
+        ["```mermaid", "stateDiagram-v2", "    state Working {", *inside, "    }", *outside, *over, "```", ""]
+    )
+
+
+def page_with(block: str, page: str) -> str:
+    """The page with its written part replaced."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}{block}{END}{after}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page_with(diagram(), PAGE.read_text(encoding="utf-8")), encoding="utf-8")
