@@ -8,13 +8,18 @@ import contextlib
 import time
 
 from smbferry_engine.core.calls import close_request, delete_request
+from smbferry_engine.core.errors import ProtocolError
 from smbferry_engine.errors import CANCELLED, EngineError, FileError
 from smbferry_engine.run import Run
 from smbferry_engine.transport import Driver
 from smbferry_engine.wire.create import decode_create
+from smbferry_engine.wire.errors import WireError
 from smbferry_engine.wire.status import NtStatus
 
 CLEAN_UP_SECONDS = 15.0
+
+# What one file's clean-up may meet; the others still get theirs.
+_ANSWERS = (FileError, EngineError, ProtocolError, WireError)
 
 
 def clean_up(run: Run, driver: Driver) -> None:
@@ -37,16 +42,16 @@ def clean_up(run: Run, driver: Driver) -> None:
 async def undo(run: Run) -> None:
     """Delete every final name whose landing failed, and every temporary file."""
     for path, call in list(run.landing.items()):
-        with contextlib.suppress(FileError, EngineError):
+        with contextlib.suppress(*_ANSWERS):
             replies = await call
             created = replies[0].status == NtStatus.SUCCESS
             if created and any(reply.status != NtStatus.SUCCESS for reply in replies[1:]):
                 run.doomed.add(path)
     for path in list(run.doomed):
-        with contextlib.suppress(FileError, EngineError):
+        with contextlib.suppress(*_ANSWERS):
             await run.destination.delete(path, directory=False, readonly=True)
     for path, call in list(run.temporaries.items()):
-        with contextlib.suppress(FileError, EngineError):
+        with contextlib.suppress(*_ANSWERS):
             opened, *_ = await call
             if opened.status == NtStatus.SUCCESS:
                 # By its own handle: the server finishes the writes that are under way, then deletes on close.

@@ -91,6 +91,8 @@ def test_a_landing_that_was_under_way_when_the_run_was_stopped_is_judged_and_und
     world = World(folder(), folder(good=file(b"g"), torn=file(b"")))
     run = world.transfer()
     opened, refused = Reply(NtStatus.SUCCESS, b""), Reply(NtStatus.DISK_FULL, b"")
+    run.temporaries["odd"] = Call(())
+    run.temporaries["odd"].resolve([opened])  # a reply that is none: the others are cleaned up all the same
     for name, replies in (("good", [opened, opened]), ("torn", [opened, refused]), ("never", [refused, refused])):
         run.landing[name] = Call(())
         run.landing[name].resolve(replies)
