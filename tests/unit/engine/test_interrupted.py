@@ -10,6 +10,8 @@ from smbferry_engine.cleanup import undo
 from smbferry_engine.core.calls import Call, Reply
 from smbferry_engine.errors import CONNECTION_LOST, SESSION_ENDED, EngineError
 from smbferry_engine.recovery import PAUSES
+from smbferry_engine.temporary import Temporary
+from smbferry_engine.wire.directory import DirectoryEntry
 from smbferry_engine.wire.header import Command
 from smbferry_engine.wire.status import NtStatus
 
@@ -91,10 +93,21 @@ def test_a_landing_that_was_under_way_when_the_run_was_stopped_is_judged_and_und
     world = World(folder(), folder(good=file(b"g"), torn=file(b"")))
     run = world.transfer()
     opened, refused = Reply(NtStatus.SUCCESS, b""), Reply(NtStatus.DISK_FULL, b"")
-    run.temporaries["odd"] = Call(())
-    run.temporaries["odd"].resolve([opened])  # a reply that is none: the others are cleaned up all the same
     for name, replies in (("good", [opened, opened]), ("torn", [opened, refused]), ("never", [refused, refused])):
         run.landing[name] = Call(())
         run.landing[name].resolve(replies)
+    drive(world.scheduler, undo(run), *world.links)
+    assert world.copied == {"/good": b"g"}
+
+
+def test_one_reply_that_is_none_does_not_keep_the_clean_up_from_the_other_files() -> None:
+    world = World(folder(), folder(good=file(b"g")))
+    run = world.transfer()
+    entry = DirectoryEntry("f", 1, 0, 1, 1, 1, 1, 0, 1)
+    drive(world.scheduler, Temporary.create(run, "f", entry), *world.links)
+    odd = Call(())
+    odd.resolve([Reply(NtStatus.SUCCESS, b"")])
+    run.temporaries = {"odd": odd, **run.temporaries}
+    assert len(world.copied) == 2
     drive(world.scheduler, undo(run), *world.links)
     assert world.copied == {"/good": b"g"}
