@@ -2,48 +2,16 @@
 
 A reason is one CamelCase word. `when` says when it is present, in words for a person; `remedy` says what to do and
 ends the message of an unhealthy condition; `failure` is the class that decides the agent's exit code and so whether
-a retry can help. docs/runbook/ has a page per reason.
+a retry can help. docs/runbook/ has a page per reason that has a remedy.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from smbferry_api.exit_codes import FailureClass
+from smbferry_api.reason import Reason, all_reasons, by_name
+from smbferry_api.reason import define as _reason
 
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One reason word with what a person needs to know of it."""
-
-    name: str
-    when: str
-    remedy: str = ""
-    failure: FailureClass | None = None
-
-    def __str__(self) -> str:
-        return self.name
-
-
-_BY_NAME: Final[dict[str, Reason]] = {}
-
-
-def _reason(name: str, when: str, remedy: str = "", failure: FailureClass | None = None) -> Reason:
-    if name in _BY_NAME:
-        raise ValueError(f"reason {name} is defined twice")
-    _BY_NAME[name] = Reason(name, when, remedy, failure)
-    return _BY_NAME[name]
-
-
-def by_name(name: str) -> Reason | None:
-    """The reason of that name, or None where a newer writer used a word we do not know."""
-    return _BY_NAME.get(name)
-
-
-def all_reasons() -> Iterator[Reason]:
-    """Every reason, in the order of this file."""
-    yield from _BY_NAME.values()
-
+__all__ = ["Reason", "all_reasons", "by_name"]  # beside the reasons themselves
 
 _CONFIGURATION = FailureClass.CONFIGURATION
 _IDENTITY = FailureClass.IDENTITY
@@ -193,7 +161,9 @@ DNS_FAILED = _reason(
     _DNS,
 )
 REVERSE_RECORD_WRONG = _reason(
-    "ReverseRecordWrong", "The address resolves, but its reverse record names another host (a warning only)."
+    "ReverseRecordWrong",
+    "The address resolves, but its reverse record names another host (a warning only).",
+    "Correct or remove the PTR record; smbferry itself does not use it.",
 )
 SERVER_IS_ADDRESS = _reason(
     "ServerIsAddress",
@@ -325,10 +295,7 @@ ACCOUNT_LOCKED_OR_DISABLED = _reason(
     _IDENTITY,
 )
 ACCOUNT_DISABLED = _reason(
-    "AccountDisabled",
-    "The KDC says that the account is disabled.",
-    "Enable the account in the domain.",
-    _IDENTITY,
+    "AccountDisabled", "The KDC says that the account is disabled.", "Enable the account in the domain.", _IDENTITY
 )
 ACCOUNT_LOCKED = _reason(
     "AccountLocked",
@@ -462,12 +429,7 @@ LOGON_REFUSED = _reason(
     "Check the account's right to log on from the network, and its restrictions.",
     _ACCESS,
 )
-SHARE_NOT_FOUND = _reason(
-    "ShareNotFound",
-    "The server has no share of this name.",
-    "Correct spec.share.",
-    _ACCESS,
-)
+SHARE_NOT_FOUND = _reason("ShareNotFound", "The server has no share of this name.", "Correct spec.share.", _ACCESS)
 PATH_NOT_FOUND = _reason(
     "PathNotFound", "The share has no such folder.", "Create the folder, or correct the path.", _ACCESS
 )
@@ -524,21 +486,63 @@ SAME_DESTINATION = _reason(
 )
 
 # Per-file failures: recorded, and the run goes on.
-NAME_NOT_REPRESENTABLE = _reason("NameNotRepresentable", "The destination can't hold this name.")
-CASE_COLLISION = _reason("CaseCollision", "Two names differ only in case, and the destination can hold only one.")
-REPARSE_POINT_SKIPPED = _reason("ReparsePointSkipped", "A symbolic link or other reparse point is never followed.")
-SHARING_VIOLATION = _reason("SharingViolation", "Another program holds the file open.")
-SOURCE_CHANGED = _reason("SourceChanged", "The source file changed while it was copied.")
-HASH_MISMATCH = _reason("HashMismatch", "What was read back differs from what was sent.")
-FILE_VANISHED = _reason("FileVanished", "The file was there when listed and is gone now.")
-TYPE_CONFLICT = _reason("TypeConflict", "A folder stands where a file should go, or a file where a folder should.")
-DIRECTORY_LOOP = _reason("DirectoryLoop", "The folder is its own ancestor.")
-OWNER_NOT_PERMITTED = _reason("OwnerNotPermitted", "The account may not set this owner; all else was copied.")
-SECURITY_NOT_PERMITTED = _reason(
-    "SecurityNotPermitted", "The account may not set this security descriptor; all else was copied."
+NAME_NOT_REPRESENTABLE = _reason(
+    "NameNotRepresentable", "The destination can't hold this name.", "Rename it at the source, or exclude it."
 )
-FOLDER_FAILED = _reason("FolderFailed", "The folder above could not be listed or made.")
-FILE_FAILED = _reason("FileFailed", "The server refused an operation on this file.")
+CASE_COLLISION = _reason(
+    "CaseCollision",
+    "Two names differ only in case, and the destination can hold only one.",
+    "Rename one of the two at the source, or exclude it.",
+)
+REPARSE_POINT_SKIPPED = _reason(
+    "ReparsePointSkipped",
+    "A symbolic link or other reparse point is never followed.",
+    "Make a task for the link's target, if its content is wanted.",
+)
+SHARING_VIOLATION = _reason(
+    "SharingViolation", "Another program holds the file open.", "Close it there; the next run copies it."
+)
+SOURCE_CHANGED = _reason(
+    "SourceChanged",
+    "The source file changed while it was copied.",
+    "The next run copies it; exclude what is always being written.",
+)
+HASH_MISMATCH = _reason(
+    "HashMismatch",
+    "What was read back differs from what was sent.",
+    "Look at the destination's storage, and run again with compareBy: Checksum.",
+)
+FILE_VANISHED = _reason(
+    "FileVanished",
+    "The file was there when listed and is gone now.",
+    "Nothing; the next run sees the source as it is then.",
+)
+TYPE_CONFLICT = _reason(
+    "TypeConflict",
+    "A folder stands where a file should go, or a file where a folder should.",
+    "Remove or rename the one at the destination.",
+)
+DIRECTORY_LOOP = _reason(
+    "DirectoryLoop", "The folder is its own ancestor.", "Remove the link or mount at the server, or exclude the folder."
+)
+OWNER_NOT_PERMITTED = _reason(
+    "OwnerNotPermitted",
+    "The account may not set this owner; all else was copied.",
+    "Give the account the right to restore files, or set options.securityDescriptors: None.",
+)
+SECURITY_NOT_PERMITTED = _reason(
+    "SecurityNotPermitted",
+    "The account may not set this security descriptor; all else was copied.",
+    "Grant the account Full Control, or set options.securityDescriptors: None.",
+)
+FOLDER_FAILED = _reason(
+    "FolderFailed", "The folder above could not be listed or made.", "Mend what the failure of the folder itself names."
+)
+FILE_FAILED = _reason(
+    "FileFailed",
+    "The server refused an operation on this file.",
+    "Look up the NTSTATUS that the message names; the next run tries again.",
+)
 
 # --- Agents and Jobs -----------------------------------------------------------------------------------------------
 
@@ -580,8 +584,5 @@ OBJECT_GONE = _reason(
     FailureClass.CANCELLED,
 )
 INTERNAL_ERROR = _reason(
-    "InternalError",
-    "smbferry itself failed: a bug.",
-    "Please report it with the agent's log.",
-    FailureClass.BUG,
+    "InternalError", "smbferry itself failed: a bug.", "Please report it with the agent's log.", FailureClass.BUG
 )
