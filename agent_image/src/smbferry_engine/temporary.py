@@ -216,8 +216,13 @@ async def _open(run: Run, path: str, *, keep: bool) -> CreateReply:
 
 
 async def _open_kept(run: Run, path: str) -> CreateReply | None:
-    """What is there, if it is a plain file with this one name: what is written into a hard link shows elsewhere too."""
+    """What is there, if it is a plain file with this one name: what is written into a hard link shows elsewhere too.
+
+    None also if it may not be opened: whoever makes a file may set its owner, which takes a right of its own later.
+    """
     replies = await _call(run, path, Disposition.OPEN, query_standard_request())
+    if replies[0].status == NtStatus.ACCESS_DENIED:
+        return None
     opened = decode_create(check(replies[0], _DOING).message)
     standard = decode_standard(check(replies[1], "asking for the number of links").message)
     if standard.links == 1 and not opened.attributes & (DIRECTORY | REPARSE_POINT):

@@ -9,6 +9,7 @@ from tests.unit.engine.world import BIG, World, refuse
 from smbferry_engine.errors import EngineError
 from smbferry_engine.model import VerifyMode
 from smbferry_engine.paths import is_temporary, temporary_names
+from smbferry_engine.wire.create import Access, Disposition
 from smbferry_engine.wire.header import Command
 from smbferry_engine.wire.status import NtStatus
 
@@ -101,6 +102,20 @@ def test_nothing_is_written_into_what_only_looks_like_ours(planted: str) -> None
     assert world.copied == {"/big": BIG}
     assert world.node("big") is not elsewhere
     assert elsewhere.data == bytearray(BIG[:CHUNK])
+
+
+def test_what_may_not_be_opened_again_starts_anew() -> None:
+    world = interrupted(BIG[:CHUNK])
+
+    def denied(request: Request) -> int | None:
+        opens = request.command == Command.CREATE and struct.unpack_from("<I", request.body, 36)[0] == Disposition.OPEN
+        writes = opens and struct.unpack_from("<I", request.body, 24)[0] & Access.WRITE_DATA
+        return NtStatus.ACCESS_DENIED if writes else None
+
+    world.destination.faults.append(denied)
+    run = world.transfer()
+    assert world.copied == {"/big": BIG}
+    assert run.counters.bytes.written == len(BIG)
 
 
 def test_a_name_that_a_dead_client_still_holds_is_passed_over() -> None:
