@@ -175,6 +175,12 @@ class RunSummary(Status):
     counters: Counters | None = None
 
 
+class Limit(Status):
+    """What the task wants of a run that is under way already."""
+
+    bytes_per_second: Annotated[str | None, Field(description="A quantity such as 4Mi; without it, no limit.")] = None
+
+
 class TransferRunStatus(Status):
     """Where the run stands."""
 
@@ -194,6 +200,10 @@ class TransferRunStatus(Status):
     report: ReportStatus | None = None
     job_ref: str | None = None
     attempts: int = 0
+    limit: Annotated[
+        Limit | None,
+        Field(description="In place of the snapshot's limit, once the task's was changed during the run."),
+    ] = None
     task: Annotated[
         dict[str, JsonValue] | None,
         WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,7 +33,10 @@ ENDS: Final = {"done": ExitCode.DONE, "partial": ExitCode.DONE_WITH_FAILURES, "f
 MAX_JOBS: Final = 2
 FLAWS: Final = (None, "missing", "onto itself", "refused for good", "refused for now")
 GOOD: Final = snapshot()
-SNAPSHOTS: Final = {"missing": None, "onto itself": {**GOOD, "destination": GOOD["source"]}}
+SNAPSHOTS: Final[dict[str | None, dict[str, Any] | None]] = {
+    "missing": None,
+    "onto itself": {**GOOD, "destination": GOOD["source"]},
+}
 WORKING: Final = ("Preparing", "Transferring", "Verifying")
 
 
@@ -149,6 +153,7 @@ def _destination() -> Destination:
 Edge = tuple[str, str]
 
 
+@cache
 def explore() -> dict[Edge, set[str]]:
     """Every change of state that the operator makes, with the reasons that it gives."""
     edges: dict[Edge, set[str]] = {}

@@ -356,6 +356,22 @@ def _status(
         "jobRef": status.job_ref,
         "attempts": status.attempts,
         "task": status.task,
+        "limit": limit(seen),
         **facts,
     }
     return OwnedStatus(conditions, {k: as_wire(v) for k, v in fields.items()})
+
+
+def limit(seen: RunObservation) -> dict[str, str] | None:
+    """status.limit: the one option that travels to a run under way; None while the snapshot's still holds."""
+    standing, taken = seen.run.status.limit, seen.run.spec.task or seen.run.status.task
+    kept = standing.model_dump(mode="json", by_alias=True, exclude_none=True) if standing else None
+    if seen.task is None or taken is None:
+        return kept
+    snapshot_ = taken if isinstance(taken, ResolvedTask) else ResolvedTask.model_validate(taken)
+    if seen.task.meta.uid != snapshot_.uid:  # another task of the same name
+        return kept
+    wanted = seen.task.spec.options.bytes_per_second
+    if standing is None and wanted == snapshot_.options.bytes_per_second:
+        return None
+    return {"bytesPerSecond": str(wanted)} if wanted is not None else {}
