@@ -15,7 +15,7 @@ import pytest
 from tests.interop.engine.support import MIB, Bench, Proxy
 from tests.support.trees import Wanted, differences, small
 
-from smbferry_engine import EngineError, FailureClass, VerifyMode, recovery, transport
+from smbferry_engine import EngineError, FailureClass, SecurityDescriptors, VerifyMode, recovery, transport
 from smbferry_engine.connect import CHUNK, connect
 from smbferry_engine.core.calls import open_request
 from smbferry_engine.transport import Driver
@@ -218,14 +218,17 @@ def kept(bench: Bench) -> tuple[str, int]:
 LARGE, SMALL = 300 * MIB, 100
 
 
-def test_the_run_after_a_killed_one_goes_on_inside_the_file(bench: Bench, tmp_path: Path) -> None:
+@pytest.mark.parametrize("security", [SecurityDescriptors.NONE, SecurityDescriptors.OWNER_DACL])
+def test_the_run_after_a_killed_one_goes_on_inside_the_file(
+    bench: Bench, tmp_path: Path, security: SecurityDescriptors
+) -> None:
     bench.source.seed([Wanted("large", size=LARGE), *small(SMALL)])
     bench.destination.write("large", b"old")
     kill_within_a_file(bench, tmp_path, written=60 * MIB)
     assert bench.destination.read("large") == b"old"
     _, size = kept(bench)
     assert size > 40 * MIB
-    counters = bench.copy().counters
+    counters = bench.copy(security_descriptors=security).counters
     same(bench)
     # Requests overtake each other: of the last eight ranges that were under way, some may be missing.
     assert counters.bytes.written <= LARGE - size + 8 * CHUNK
