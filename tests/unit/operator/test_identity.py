@@ -197,6 +197,23 @@ def test_ready_sums_up_what_the_agent_found(
     assert [event.reason.name for event in decision.events] == [expected[1]]
 
 
+@pytest.mark.parametrize(
+    "warning", [{"KvnoMismatch": ("True", "KeytabAhead")}, {"KeytabValid": ("True", "KeytabAging")}]
+)
+def test_ready_tells_of_warnings(warning: dict[str, tuple[str, str]]) -> None:
+    job = check_job(complete=True, finished_at=ago(seconds=10))
+    conditions = checks(IDENTITY_GOOD, warning)
+    for each in conditions:
+        each["message"] = f"About {each['type']}."
+    seen = IdentityObservation(identity(status=status(*conditions, last=0.2)), (job,))
+
+    decision = decide_identity(seen, NOW, SETTINGS)
+
+    assert decision.status is not None
+    (ready,) = (c for c in decision.status.conditions if c.type == "Ready")
+    assert ready.message == f"Every check passed. About {next(iter(warning))}."
+
+
 def test_nothing_is_written_when_nothing_changed() -> None:
     seen = IdentityObservation(identity(status=status(*checks(IDENTITY_GOOD), last=0.2)), (check_job(complete=True),))
     first = decide_identity(seen, NOW, SETTINGS)

@@ -19,6 +19,7 @@ from smbferry_api.reasons import (
     CHECKS_PASSED,
     IDENTITY_NOT_FOUND,
     IDENTITY_NOT_READY,
+    KEYTAB_AGING,
     SPEC_INVALID,
 )
 from smbferry_operator.decide.agent_end import last_ended, lost_message, stuck, termination
@@ -153,14 +154,19 @@ def _verdict(subject: Subject, checks: Checks, now: datetime) -> tuple[Condition
     summary = Summary(subject.resource.meta, existing, now)
     culprit = first_unhealthy(existing, subject.checks)
     if culprit is None:
-        warning = find(existing, ConditionType.KVNO_MISMATCH)
-        note = f"{CHECKS_PASSED.when} {warning.message}" if warning and not warning.healthy else CHECKS_PASSED.when
-        summary.add(ConditionType.READY, "True", CHECKS_PASSED, note)
+        summary.add(ConditionType.READY, "True", CHECKS_PASSED, " ".join((CHECKS_PASSED.when, *_warnings(existing))))
     else:
         summary.add_like(ConditionType.READY, "False", culprit)
         if is_permanent(failure_of(culprit.reason)):
             summary.add_like(ConditionType.STALLED, "True", culprit)
     return summary.done()
+
+
+def _warnings(conditions: Iterable[Condition]) -> Iterable[str]:
+    """What stands in nobody's way yet, and should be known: another key version, a keytab that grows old."""
+    for found in conditions:
+        if found.reason == KEYTAB_AGING.name or (found.type == ConditionType.KVNO_MISMATCH and not found.healthy):
+            yield found.message
 
 
 def first_unhealthy(conditions: Iterable[Condition], checks: Iterable[ConditionType]) -> Condition | None:
