@@ -86,7 +86,7 @@ def copy(job: Job, listener: Listener) -> Result:
         security_descriptors=SecurityDescriptors.OWNER_DACL if job.descriptors else SecurityDescriptors.NONE,
     )
     ends = endpoint(job, job.source), endpoint(job, job.destination)
-    return transfer(*ends, options, listener, cancelled=lambda: False, run_id="bench")
+    return transfer(*ends, options, listener, cancelled=lambda: False)
 
 
 def read(job: Job, listener: Listener) -> str:

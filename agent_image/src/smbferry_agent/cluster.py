@@ -67,7 +67,7 @@ def transfer(client: ApiClient, namespace: str, name: str) -> ExitCode:
             cancelled=watch.cancelled,
             standing=_standing(client, namespace, task),
         )
-        return run_transfer(task, around, report, run_id=str(manifest["metadata"]["uid"]), dry_run=spec.dry_run)
+        return run_transfer(task, around, report, dry_run=spec.dry_run)
 
 
 class CancelWatch:

@@ -66,9 +66,7 @@ class Surroundings:
     standing: Mapping[str, KerberosIdentityStatus] = field(default_factory=dict)
 
 
-def run_transfer(
-    task: ResolvedTask, surroundings: Surroundings, report: RunReport, *, run_id: str, dry_run: bool
-) -> ExitCode:
+def run_transfer(task: ResolvedTask, surroundings: Surroundings, report: RunReport, *, dry_run: bool) -> ExitCode:
     """Checks both sides and transfers; the report has the failure, too, when this raises.
 
     Raises:
@@ -87,7 +85,6 @@ def run_transfer(
                 engine_options(task, dry_run=dry_run),
                 report,
                 cancelled=surroundings.cancelled,
-                run_id=run_id,
             )
     except EngineError as error:
         failure = convert(error)

@@ -60,7 +60,6 @@ class Run:
     scheduler: Scheduler
     limiter: Limiter
     recovery: Recovery
-    run_id: str
     counters: Counters
     failures: Counter[str] = field(default_factory=Counter)
     temporaries: dict[str, Call] = field(default_factory=dict)

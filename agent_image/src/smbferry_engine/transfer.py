@@ -54,7 +54,6 @@ def transfer(
     observer: Observer,
     *,
     cancelled: Callable[[], bool],
-    run_id: str,
     clock: Callable[[], float] = time.monotonic,
     bytes_per_second: Callable[[], int | None] | None = None,
 ) -> Result:
@@ -78,7 +77,6 @@ def transfer(
             scheduler=driver.scheduler,
             limiter=Limiter(driver.scheduler, bytes_per_second or (lambda: options.bytes_per_second)),
             recovery=Recovery(driver.scheduler, counters, sides.broken, sides.restore),
-            run_id=run_id,
             counters=counters,
         )
         return _drive(run, driver, cancelled)

@@ -1,6 +1,5 @@
 """Runs one task from files with the agent's own preflight, engine and report."""
 
-import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -95,7 +94,7 @@ def run(
     began = datetime.now(UTC)
     try:
         with cancel.droppable():
-            code = run_transfer(task, around, report, run_id=uuid.uuid4().hex, dry_run=dry_run)
+            code = run_transfer(task, around, report, dry_run=dry_run)
     except AgentError as error:
         code = error.exit_code
     except Interrupted:

@@ -38,7 +38,7 @@ class Scene:
             address_rule=self.identities[Side.SOURCE].address_rule,
             standing={side.value: identity.standing() for side, identity in self.identities.items()},
         )
-        return run_transfer(self.task(), around, self.report, run_id="run-of-a-test", dry_run=dry_run)
+        return run_transfer(self.task(), around, self.report, dry_run=dry_run)
 
     def task(self) -> ResolvedTask:
         ends = {

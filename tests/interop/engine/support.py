@@ -113,14 +113,13 @@ class Bench:
         *,
         ends: tuple[Endpoint, Endpoint] | None = None,
         cancelled: Callable[[], bool] = lambda: False,
-        run_id: str = "run",
         **options: object,
     ) -> Result:
         """Transfer with the given options; no descriptors unless asked for."""
         chosen = Options(**{"security_descriptors": SecurityDescriptors.NONE, **options})  # type: ignore[arg-type]
         self.watcher = replace(self.watcher, failures=[], records=[], phases=[], evidence={})
         source, destination = ends or self.ends()
-        return transfer(source, destination, chosen, self.watcher, cancelled=cancelled, run_id=run_id)
+        return transfer(source, destination, chosen, self.watcher, cancelled=cancelled)
 
 
 class Proxy:

@@ -189,7 +189,7 @@ class Watcher:
         print(counters.bytes.written, flush=True)
 ends = [eval(text, {"Endpoint": Endpoint}) for text in sys.argv[1:]]
 options = Options(security_descriptors=SecurityDescriptors.NONE, bytes_per_second=30 << 20)
-transfer(*ends, options, Watcher(), cancelled=lambda: False, run_id="killed")
+transfer(*ends, options, Watcher(), cancelled=lambda: False)
 """
 
 

@@ -80,7 +80,6 @@ class World:
             scheduler=self.scheduler,
             limiter=Limiter(self.scheduler, lambda: chosen.bytes_per_second),
             recovery=Recovery(self.scheduler, counters, self.broken, self.restore),
-            run_id="run",
             counters=counters,
         )
         return self.run
