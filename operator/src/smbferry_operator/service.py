@@ -80,9 +80,9 @@ class Service:
         """Ends what is under way, takes nothing new, and gives the lease up only then."""
         self._warm = False
         ended = await self._workers.stop(STOP_GRACE)
-        for task in self._tasks:
+        for task in self._all_tasks():
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._all_tasks(), return_exceptions=True)
         if self._elector is not None and ended:
             await self._elector.release()
         await self._server.stop()
