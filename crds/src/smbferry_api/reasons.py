@@ -165,12 +165,6 @@ REVERSE_RECORD_WRONG = _reason(
     "The address resolves, but its reverse record names another host (a warning only).",
     "Correct or remove the PTR record; smbferry itself does not use it.",
 )
-SERVER_IS_ADDRESS = _reason(
-    "ServerIsAddress",
-    "spec.server is an IP address; Kerberos tickets are for names.",
-    "Give the DNS name that the server's service principal holds.",
-    _CONFIGURATION,
-)
 KDC_UNREACHABLE = _reason(
     "KdcUnreachable",
     "No KDC of the realm answered.",

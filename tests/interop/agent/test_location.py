@@ -108,6 +108,23 @@ def test_a_service_principal_that_two_accounts_hold_is_named(identity: Identity,
     assert checked.reason("TicketAcquired") == "ServicePrincipalUnknown"
 
 
+def test_a_server_whose_key_is_not_that_of_the_ticket_is_named(identity: Identity, domain: Domain) -> None:
+    with domain.user(prefix="rogue") as rogue:
+        name = f"cifs/{rogue.name}.corp.example.com"
+        domain.samba_tool("spn", "add", name, rogue.name)
+        checked = identity.check_location(servicePrincipal=name)
+    assert checked.reason("Encrypted") == "ServerKeyMismatch"
+    assert checked.statuses() == HEALTHY | {"Encrypted": "False", "ShareAccessible": "Unknown"}
+    assert checked.failure is not None
+    assert checked.failure.exit_code == 11
+
+
+def test_a_host_of_a_realm_that_nothing_maps_it_to_has_no_service_ticket(identity: Identity) -> None:
+    checked = identity.check_location(servicePrincipal="cifs/files.other.example.net")
+    assert checked.reason("TicketAcquired") == "ServicePrincipalUnknown"
+    assert checked.failure is not None
+
+
 def test_a_stale_keytab_is_named_and_the_server_is_reached_all_the_same(
     identity: Identity, domain: Domain, user: User
 ) -> None:
