@@ -187,5 +187,5 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, stop)
     try:
         sys.exit(main(arguments()))
-    except (BenchError, DomainError) as error:
+    except (BenchError, ClientError, DomainError) as error:
         sys.exit(f"bench: {error}")
