@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from blake3 import blake3
-from tests.unit.engine.fake_server import CHUNK, DEDUP, Link, Node, Request, file, folder
+from tests.unit.engine.fake_server import CHUNK, DEDUP, Link, Node, Request, file, folder, make_lane
 from tests.unit.engine.world import BIG, World, refuse
 
 from smbferry_engine.errors import EngineError, FileReason
@@ -311,6 +311,16 @@ def test_few_credits_make_it_slower_but_not_fail(credits_: int) -> None:
     world.source.credits_granted = world.destination.credits_granted = 2
     world.transfer(security_descriptors=SecurityDescriptors.OWNER_DACL)
     assert world.copied == world.original
+
+
+@pytest.mark.parametrize("small", [0, 1])
+def test_a_side_that_takes_less_at_a_time_than_the_other_is_given_less(small: int) -> None:
+    world = World(folder(big=file(BIG)))
+    world.links[small].renew(make_lane(chunk=CHUNK // 2))
+    world.transfer()
+    assert world.copied == world.original
+    writes = [request for request in world.destination.requests if request.command == Command.WRITE]
+    assert max(int.from_bytes(request.body[4:8], "little") for request in writes) <= CHUNK // 2
 
 
 def test_replies_in_any_order_give_the_same_content() -> None:
