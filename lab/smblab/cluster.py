@@ -31,6 +31,7 @@ def up(settings: Settings, docker: Docker, progress: Progress) -> None:
         LabError: it did not become ready; its nodes are removed again and their logs kept.
     """
     kind = gobuild.tool(settings, docker, progress, "kind")
+    gobuild.tool(settings, docker, progress, "helm")
     image = node.ensure(settings, docker, progress)
     _kubectl(settings, docker, image, progress)
     network.ensure(settings, docker)

@@ -31,8 +31,7 @@ PASSED_ON = ("SMBFERRY_", "PYTEST_", "HYPOTHESIS_", "CI")
 
 def up(settings: Settings, docker: Docker, progress: Progress) -> None:
     """Build the image and the programs that tests call, where they aren't there."""
-    for name in ("helm", "rclone"):
-        gobuild.tool(settings, docker, progress, name)
+    gobuild.tool(settings, docker, progress, "rclone")
     build_image(settings, docker, progress)
 
 
