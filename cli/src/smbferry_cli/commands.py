@@ -13,6 +13,7 @@ from rich.text import Text
 
 from smbferry_api.exit_codes import ExitCode
 from smbferry_cli import tables
+from smbferry_cli.bindings import need_bindings
 from smbferry_cli.cancel import Cancel
 from smbferry_cli.check import check
 from smbferry_cli.manifests import Manifests, load
@@ -29,6 +30,7 @@ _PIPED_WIDTH: Final = 160
 def check_command(arguments: argparse.Namespace) -> ExitCode:
     """`smbferry check`."""
     manifests = _manifests(arguments)
+    need_bindings()
     errors = _console(to_stderr=True)
     workspace = Workspace()
     with _cancel(workspace, errors) as cancel, workspace, cancel.droppable(), errors.status("") as shown:
@@ -48,6 +50,7 @@ def run_command(arguments: argparse.Namespace) -> ExitCode:
     """`smbferry run`."""
     manifests = _manifests(arguments)
     task = chosen_task(manifests, arguments.task)
+    need_bindings()
     errors = _console(to_stderr=True)
     workspace = Workspace()
     with _cancel(workspace, errors) as cancel, workspace, view_of(errors) as view:

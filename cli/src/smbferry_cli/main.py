@@ -1,6 +1,5 @@
 """`smbferry`: parses, calls, and turns every end into a sentence and an exit code."""
 
-import importlib
 import importlib.metadata
 import logging
 import sys
@@ -10,10 +9,10 @@ from typing import Final
 
 from smbferry_api.exit_codes import ExitCode
 from smbferry_cli.arguments import parse
+from smbferry_cli.bindings import BINDINGS
 from smbferry_cli.manifests import ManifestError
 from smbferry_cli.text import safe
 
-_BINDINGS: Final = ("gssapi", "krb5")
 _OURS: Final = "smbferry_"
 
 
@@ -39,22 +38,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: Namespace) -> ExitCode:
     _set_up_logs(verbose=arguments.verbose)
     try:
-        # Late, so that help and version work without them. The agent imports the bindings at their first use only:
-        # that would be in the middle of a check.
-        for binding in _BINDINGS:
-            importlib.import_module(binding)
+        # Late, so that help and version work without the agent's packages.
         from smbferry_cli.commands import check_command, run_command  # noqa: PLC0415 (see above)
+
+        return check_command(arguments) if arguments.command == "check" else run_command(arguments)
     except ImportError as error:
         if (error.name or "").startswith(_OURS):
             raise
         return ExitCode(_end(ExitCode.CONFIGURATION, missing(error)))
-    return check_command(arguments) if arguments.command == "check" else run_command(arguments)
 
 
 def missing(error: ImportError) -> str:
     """What to install, when a module that the commands need can't be imported."""
     extras = "pip install '.[agent,cli,kerberos]' in smbferry's source"
-    if (error.name or "").partition(".")[0] in _BINDINGS or "krb5" in str(error):
+    if (error.name or "").partition(".")[0] in BINDINGS or "krb5" in str(error):
         return (
             f"MIT Kerberos' library and its Python bindings are needed and can't be loaded ({error}). "
             "Install libkrb5 with its headers and a C compiler (Debian, Ubuntu: apt-get install libkrb5-dev gcc "

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,7 @@ from smbferry_cli import commands
 from smbferry_cli.arguments import parse
 from smbferry_cli.main import main, missing
 
-if TYPE_CHECKING:
-    from pathlib import Path
+EXAMPLES = Path(__file__).parents[3] / "examples" / "basic"
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,11 @@ def test_without_the_kerberos_binding_a_sentence_says_so(module: str) -> None:
     script = f"import sys; sys.modules[{module!r}] = None; from smbferry_cli.main import main; sys.exit(main())"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     ended = subprocess.run(
-        [sys.executable, "-c", script, "check", "a"], capture_output=True, text=True, check=False, env=environment
+        [sys.executable, "-c", script, "check", str(EXAMPLES)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
     )
     assert ended.returncode == ExitCode.CONFIGURATION
     assert "Python bindings are needed" in ended.stderr
