@@ -12,6 +12,7 @@ from smbferry_agent.preflight.location_status import location_status
 from smbferry_agent.report.sinks import status_fields
 from smbferry_api.identity import KerberosIdentitySpec
 from smbferry_api.reasons import IDENTITY_NOT_FOUND
+from smbferry_cli.bindings import need_bindings
 from smbferry_cli.manifests import ManifestError, Manifests
 from smbferry_cli.verdicts import Verdict
 from smbferry_cli.workspace import Workspace
@@ -25,9 +26,11 @@ def check(manifests: Manifests, workspace: Workspace, doing: Doing) -> Iterator[
 
     Raises:
         ManifestError: there is nothing to check.
+        ImportError: libkrb5's bindings can't be loaded.
     """
     if not manifests.identities and not manifests.locations:
         raise ManifestError("the files hold no KerberosIdentity and no SmbLocation: there is nothing to check")
+    need_bindings()
     for name, spec in manifests.identities.items():
         doing(f"KerberosIdentity {name}")
         yield from _identity(name, spec, manifests, workspace, doing)

@@ -30,7 +30,6 @@ _PIPED_WIDTH: Final = 160
 def check_command(arguments: argparse.Namespace) -> ExitCode:
     """`smbferry check`."""
     manifests = _manifests(arguments)
-    need_bindings()
     errors = _console(to_stderr=True)
     workspace = Workspace()
     with _cancel(workspace, errors) as cancel, workspace, cancel.droppable(), errors.status("") as shown:
