@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.smblab.progress import Progress, seconds
 from lab.smblab.settings import current
+from tests.cluster.kube import condition, is_
 from tests.support.domain import Directory, Domain
 from tests.support.environment import lab_environment
 from tests.support.trees import Tree, Wanted, differences, odd, small
@@ -90,19 +91,6 @@ class Demo:
                 raise DemoError(f"{kind}/{name} is not where it should be after {timeout:.0f} s: {found}")
             time.sleep(0.5)
         return obj
-
-
-def condition(obj: dict[str, Any], type_: str) -> dict[str, Any]:
-    """The condition of that type, or an empty one."""
-    return next((c for c in obj.get("status", {}).get("conditions", []) if c["type"] == type_), {})
-
-
-def is_true(type_: str) -> Callable[[dict[str, Any]], bool]:
-    """Whether a condition of the newest generation is True."""
-    return lambda obj: (
-        condition(obj, type_).get("status") == "True"
-        and condition(obj, type_).get("observedGeneration") == obj["metadata"]["generation"]
-    )
 
 
 def lab_is_up() -> bool:
@@ -190,7 +178,7 @@ def apply_examples(demo: Demo, domain: Domain) -> None:
     demo.kubectl("apply", "-f", "examples/basic", quiet=False)
     for kind, names in (("kerberosidentity", USERS), ("smblocation", ("source", "destination"))):
         for name in names:
-            demo.wait(kind, name, is_true("Ready"), timeout=90)
+            demo.wait(kind, name, is_("Ready", "True"), timeout=90)
     demo.kubectl("get", "smbferry", quiet=False)
 
 
@@ -264,7 +252,7 @@ def kvno_story(demo: Demo, domain: Domain, last_run: str) -> None:
     demo.kubectl(
         "annotate", "--overwrite", "kid", identity, f"smbferry.io/requested-at={time.time():.0f}", quiet=False
     )  # fmt: skip
-    demo.wait("kerberosidentity", identity, is_true("KvnoMismatch"), timeout=60)
+    demo.wait("kerberosidentity", identity, is_("KvnoMismatch", "True"), timeout=60)
     demo.wait("kerberosidentity", identity, lambda o: condition(o, "Ready").get("status") == "False", timeout=30)
     show_condition(demo, identity, "KvnoMismatch", "Ready")
     demo.kubectl("get", "kid", quiet=False)
@@ -272,7 +260,7 @@ def kvno_story(demo: Demo, domain: Domain, last_run: str) -> None:
     renewed = domain.export_keytab(identity)
     (current().keytabs / f"{identity}.keytab").write_bytes(renewed)  # the lab's own copy would be stale too
     store_keytab(demo, identity, renewed)
-    demo.wait("kerberosidentity", identity, is_true("Ready"), timeout=150)
+    demo.wait("kerberosidentity", identity, is_("Ready", "True"), timeout=150)
     show_condition(demo, identity, "KvnoMismatch", "Ready")
     change = json.dumps({"spec": {"trigger": f"after the rotation {time.time():.0f}"}})
     demo.kubectl("patch", "xfer", "nightly", "--type=merge", "-p", change, quiet=False)

@@ -34,7 +34,6 @@ class Column:
     json_path: str
     type: str = "string"
     wide: bool = False
-    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)

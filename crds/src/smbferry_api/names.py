@@ -8,7 +8,6 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 CATEGORY: Final = "smbferry"
 
 FINALIZER: Final = f"{GROUP}/finalizer"
-ANNOTATION_PREFIX: Final = GROUP
 
 # On objects that smbferry itself makes (Jobs, Roles, TransferRuns); never on the user's.
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"

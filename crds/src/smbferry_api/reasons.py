@@ -26,10 +26,6 @@ _DNS = FailureClass.DNS
 CHECKS_PASSED = _reason("ChecksPassed", "Every check passed.")
 CHECKING = _reason("Checking", "A check of the newest spec is under way.")
 CHECK_NOT_REACHED = _reason("CheckNotReached", "An earlier check failed, so this one was not made.")
-CHECK_SKIPPED_UNCHANGED = _reason(
-    "CheckSkippedUnchanged",
-    "The KDC refused this keytab before and the keytab has not changed, so the KDC was not asked again.",
-)
 RESOLVED = _reason("Resolved", "The names resolve.")
 REACHABLE = _reason("Reachable", "The server answered.")
 CLOCK_IN_SYNC = _reason("ClockInSync", "The measured clock offset is within the tolerance.")

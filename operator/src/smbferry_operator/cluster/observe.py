@@ -1,8 +1,8 @@
 """Gathers, from the cache, what a decision looks at. No request is made: what is cached is at most moments old."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from smbferry_api.conditions import ConditionType, find
 from smbferry_api.exit_codes import FailureClass
@@ -34,6 +34,7 @@ from smbferry_operator.parse import (
     parse_time,
 )
 
+P = TypeVar("P", Identity, Location, Task)
 DOUBTFUL: Final = frozenset(
     {
         FailureClass.IDENTITY,
@@ -149,26 +150,21 @@ class Observer:
         moments = (parse_time(status.get("lastCheckTime")) for status in statuses if _by_its_key(status))
         return max((moment for moment in moments if moment), default=None)
 
-    def _identity(self, namespace: str, name: str) -> Identity | None:
-        body = self._cache.get(Key(Kind.IDENTITY, namespace, name))
+    def _readable(self, key: Key, parse: Callable[[Manifest], P]) -> P | None:
+        body = self._cache.get(key)
         try:
-            return parse_identity(body) if body else None
+            return parse(body) if body else None
         except InvalidObjectError:  # said on the object itself; for others it is as good as missing
             return None
+
+    def _identity(self, namespace: str, name: str) -> Identity | None:
+        return self._readable(Key(Kind.IDENTITY, namespace, name), parse_identity)
 
     def _location(self, namespace: str, name: str) -> Location | None:
-        body = self._cache.get(Key(Kind.LOCATION, namespace, name))
-        try:
-            return parse_location(body) if body else None
-        except InvalidObjectError:  # said on the object itself; for others it is as good as missing
-            return None
+        return self._readable(Key(Kind.LOCATION, namespace, name), parse_location)
 
     def _task(self, namespace: str, name: str) -> Task | None:
-        body = self._cache.get(Key(Kind.TASK, namespace, name))
-        try:
-            return parse_task(body) if body else None
-        except InvalidObjectError:  # said on the object itself; for others it is as good as missing
-            return None
+        return self._readable(Key(Kind.TASK, namespace, name), parse_task)
 
     def _run(self, body: Manifest) -> Run | None:
         try:
