@@ -44,6 +44,7 @@ bench: lab-up ## speed, side by side with peers (see docs/performance.md)
 
 verify: $(VENV)/.done ## generated files, lint, types, layers
 	@PYTHONPATH=crds/src $(PY) -m smbferry_api.crd --check $(CRD_DIRS)
+	@PYTHONPATH=crds/src $(PY) -m smbferry_api.reference --check docs/reference
 	@$(VENV)/bin/ruff format --check -q $(CODE) || { echo 'run: make format'; exit 1; }
 	@$(VENV)/bin/ruff check -q $(CODE)
 	@$(VENV)/bin/mypy
@@ -53,6 +54,7 @@ verify: $(VENV)/.done ## generated files, lint, types, layers
 
 generate: $(VENV)/.done ## write the generated files again
 	@PYTHONPATH=crds/src $(PY) -m smbferry_api.crd $(CRD_DIRS)
+	@PYTHONPATH=crds/src $(PY) -m smbferry_api.reference docs/reference
 
 format: $(VENV)/.done ## format the code
 	@$(VENV)/bin/ruff format -q $(CODE)

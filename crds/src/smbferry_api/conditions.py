@@ -74,12 +74,19 @@ ABNORMAL_TRUE: Final = frozenset({ConditionType.RECONCILING, ConditionType.STALL
 class Condition(Status):
     """A `metav1.Condition`."""
 
-    type: Annotated[str, Field(max_length=316)]
-    status: ConditionStatus
-    reason: Annotated[str, Field(max_length=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")]
-    message: Annotated[str, Field(max_length=32768)] = ""
-    last_transition_time: Time
-    observed_generation: Annotated[int, Field(ge=0)] = 0
+    type: Annotated[str, Field(max_length=316, description="What the condition is about.")]
+    status: Annotated[ConditionStatus, Field(description="Unknown while it is not known yet.")]
+    reason: Annotated[
+        str,
+        Field(
+            max_length=1024,
+            pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+            description="One word; the runbook has a page for it.",
+        ),
+    ]
+    message: Annotated[str, Field(max_length=32768, description="What was expected, what was found, what to do.")] = ""
+    last_transition_time: Annotated[Time, Field(description="When the status last changed.")]
+    observed_generation: Annotated[int, Field(ge=0, description="metadata.generation of the spec that was judged.")] = 0
 
     @property
     def healthy(self) -> bool:

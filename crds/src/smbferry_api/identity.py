@@ -24,15 +24,15 @@ class Enctype(StrEnum):
 class SecretKeyRef(Spec):
     """A key of a Secret in the same namespace."""
 
-    name: ObjectName
-    key: DataKey = "keytab"
+    name: Annotated[ObjectName, Field(description="The Secret's name.")]
+    key: Annotated[DataKey, Field(description="The key of its data that holds the keytab.")] = "keytab"
 
 
 class ConfigMapKeyRef(Spec):
     """A key of a ConfigMap in the same namespace."""
 
-    name: ObjectName
-    key: DataKey = "krb5.conf"
+    name: Annotated[ObjectName, Field(description="The ConfigMap's name.")]
+    key: Annotated[DataKey, Field(description="The key of its data that holds the krb5.conf.")] = "krb5.conf"
 
 
 class Rotation(Spec):
@@ -93,10 +93,10 @@ class KerberosIdentitySpec(Spec):
 class KeytabEntry(Status):
     """A principal's key version in the keytab. Key material is never reported."""
 
-    principal: str
-    kvno: int
-    enctypes: tuple[str, ...] = ()
-    timestamp: Time | None = None
+    principal: Annotated[str, Field(description="The principal as the keytab spells it.")]
+    kvno: Annotated[int, Field(description="The key version.")]
+    enctypes: Annotated[tuple[str, ...], Field(description="Encryption types of this version's keys.")] = ()
+    timestamp: Annotated[Time | None, Field(description="When the entry was written.")] = None
 
 
 class KeytabStatus(Status):
@@ -105,13 +105,15 @@ class KeytabStatus(Status):
     secret_resource_version: Annotated[
         str | None, Field(description="Known only where the operator may watch Secrets' metadata.")
     ] = None
-    entries: Annotated[tuple[KeytabEntry, ...], Field(max_length=64)] = ()
+    entries: Annotated[
+        tuple[KeytabEntry, ...], Field(max_length=64, description="Which keys of whom it holds, without the keys.")
+    ] = ()
 
 
 class KdcStatus(Status):
     """What one AS exchange told of the KDC and the account."""
 
-    address: str | None = None
+    address: Annotated[str | None, Field(description="The KDC that answered.")] = None
     source: Annotated[str | None, Field(description="Where the address came from: krb5.conf or SRV.")] = None
     clock_offset: Annotated[
         str | None, Field(description="KDC's clock minus ours, signed, with its uncertainty: +0.012s ±0.004s.")
@@ -124,25 +126,29 @@ class KdcStatus(Status):
 class TicketStatus(Status):
     """The ticket-granting ticket of the last check."""
 
-    enctype: str | None = None
-    end_time: Time | None = None
-    renew_until: Time | None = None
+    enctype: Annotated[str | None, Field(description="The encryption type of its session key.")] = None
+    end_time: Annotated[Time | None, Field(description="When it ends.")] = None
+    renew_until: Annotated[Time | None, Field(description="Until when it may be renewed.")] = None
 
 
 class KerberosIdentityStatus(Status):
     """What the last check found."""
 
-    observed_generation: int = -1
-    conditions: tuple[Condition, ...] = ()
+    observed_generation: Annotated[
+        int, Field(description="metadata.generation of the spec that this status is about.")
+    ] = -1
+    conditions: Annotated[
+        tuple[Condition, ...], Field(description="What is so and what is not, each with a reason and what to do.")
+    ] = ()
     keytab: KeytabStatus | None = None
     kdc: KdcStatus | None = None
     ticket: TicketStatus | None = None
-    last_check_time: Time | None = None
+    last_check_time: Annotated[Time | None, Field(description="When the last check ended.")] = None
     last_key_use_time: Annotated[
         Time | None,
         Field(description="When a key was last tried. One that was refused is tried again after checkInterval only."),
     ] = None
-    next_check_time: Time | None = None
+    next_check_time: Annotated[Time | None, Field(description="When the next one is due.")] = None
     last_handled_request: Annotated[
         str | None, Field(description="The value of the annotation smbferry.io/requested-at that was last acted on.")
     ] = None

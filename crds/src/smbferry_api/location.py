@@ -42,7 +42,7 @@ def _not_an_address(value: str) -> str:
 class IdentityRef(Spec):
     """A KerberosIdentity in the same namespace."""
 
-    name: ObjectName
+    name: Annotated[ObjectName, Field(description="The KerberosIdentity's name.")]
 
 
 class SmbLocationSpec(Spec):
@@ -54,7 +54,7 @@ class SmbLocationSpec(Spec):
             min_length=1,
             max_length=253,
             pattern=HOST_PATTERN,
-            description="The file server's DNS name. An IP address is refused: Kerberos tickets are for names.",
+            description="The file server's DNS name.",
             json_schema_extra={"x-kubernetes-validations": [ADDRESS_RULE]},
         ),
         AfterValidator(_not_an_address),
@@ -97,11 +97,15 @@ class SmbLocationSpec(Spec):
 class ServerStatus(Status):
     """What the server negotiated."""
 
-    addresses: Annotated[tuple[str, ...], Field(max_length=16)] = ()
-    dialect: str | None = None
-    cipher: str | None = None
-    signing: str | None = None
-    encryption_required_by_share: bool | None = None
+    addresses: Annotated[tuple[str, ...], Field(max_length=16, description="What the name resolved to.")] = ()
+    dialect: Annotated[str | None, Field(description="The SMB dialect agreed on.")] = None
+    cipher: Annotated[str | None, Field(description="The cipher agreed on.")] = None
+    signing: Annotated[str | None, Field(description="The signing algorithm, and whether the server requires it.")] = (
+        None
+    )
+    encryption_required_by_share: Annotated[
+        bool | None, Field(description="Whether the share itself demands encryption. smbferry encrypts either way.")
+    ] = None
     max_read_size: Annotated[int | None, Field(description="Bytes.")] = None
     max_write_size: Annotated[int | None, Field(description="Bytes.")] = None
     clock_offset: Annotated[str | None, Field(description="File server's clock minus ours, signed.")] = None
@@ -110,15 +114,19 @@ class ServerStatus(Status):
 class SpaceStatus(Status):
     """Space on the share, as this identity may use it."""
 
-    free_bytes: int
-    total_bytes: int
+    free_bytes: Annotated[int, Field(description="What this identity may still write.")]
+    total_bytes: Annotated[int, Field(description="The size of the file system, or of the identity's quota.")]
 
 
 class SmbLocationStatus(Status):
     """What the last check found."""
 
-    observed_generation: int = -1
-    conditions: tuple[Condition, ...] = ()
+    observed_generation: Annotated[
+        int, Field(description="metadata.generation of the spec that this status is about.")
+    ] = -1
+    conditions: Annotated[
+        tuple[Condition, ...], Field(description="What is so and what is not, each with a reason and what to do.")
+    ] = ()
     server: ServerStatus | None = None
     space: SpaceStatus | None = None
     maximal_access: Annotated[
@@ -127,8 +135,8 @@ class SmbLocationStatus(Status):
     identity_generation: Annotated[
         int | None, Field(description="metadata.generation of the KerberosIdentity that the check used.")
     ] = None
-    last_check_time: Time | None = None
-    next_check_time: Time | None = None
+    last_check_time: Annotated[Time | None, Field(description="When the last check ended.")] = None
+    next_check_time: Annotated[Time | None, Field(description="When the next one is due.")] = None
     last_handled_request: Annotated[
         str | None, Field(description="The value of the annotation smbferry.io/requested-at that was last acted on.")
     ] = None

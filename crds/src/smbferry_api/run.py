@@ -14,23 +14,23 @@ from smbferry_api.task import AgentSpec, Filters, Options, Report
 class TaskRef(Spec):
     """A TransferTask in the same namespace."""
 
-    name: ObjectName
+    name: Annotated[ObjectName, Field(description="The TransferTask's name.")]
 
 
 class ResolvedIdentity(Spec):
     """A KerberosIdentity as it stood when the run began."""
 
-    name: ObjectName
-    generation: int = 0
+    name: Annotated[ObjectName, Field(description="The KerberosIdentity's name.")]
+    generation: Annotated[int, Field(description="Its metadata.generation.")] = 0
     spec: KerberosIdentitySpec
 
 
 class ResolvedEnd(Spec):
     """One end of the transfer, with everything that its references named."""
 
-    location: ObjectName
-    generation: int = 0
-    path: SharePath = "/"
+    location: Annotated[ObjectName, Field(description="The SmbLocation's name.")]
+    generation: Annotated[int, Field(description="Its metadata.generation.")] = 0
+    path: Annotated[SharePath, Field(description="The task's folder below the location's own path.")] = "/"
     spec: SmbLocationSpec
     identity: ResolvedIdentity
 
@@ -44,9 +44,9 @@ class ResolvedEnd(Spec):
 class ResolvedTask(Spec):
     """The snapshot that a run works by; later edits of the task do not touch it."""
 
-    name: ObjectName
-    uid: Annotated[str, Field(max_length=64)] = ""
-    generation: int = 0
+    name: Annotated[ObjectName, Field(description="The TransferTask's name.")]
+    uid: Annotated[str, Field(max_length=64, description="Its metadata.uid.")] = ""
+    generation: Annotated[int, Field(description="Its metadata.generation.")] = 0
     source: ResolvedEnd
     destination: ResolvedEnd
     options: Options = Options()

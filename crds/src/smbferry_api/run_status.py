@@ -57,8 +57,8 @@ class PhaseState(StrEnum):
 class Phase(Status):
     """One phase of a run."""
 
-    state: PhaseState = PhaseState.PENDING
-    start_time: Time | None = None
+    state: Annotated[PhaseState, Field(description="How far it is.")] = PhaseState.PENDING
+    start_time: Annotated[Time | None, Field(description="When it began.")] = None
     duration: Annotated[str | None, Field(description="Such as 12.3s.")] = None
 
 
@@ -75,21 +75,21 @@ class Phases(Status):
 class ItemCounters(Status):
     """Counts of files, or of directories."""
 
-    listed: int = 0
-    to_transfer: int = 0
-    transferred: int = 0
-    skipped: int = 0
-    verified: int = 0
-    deleted: int = 0
-    failed: int = 0
+    listed: Annotated[int, Field(description="Found at the source, after the filters.")] = 0
+    to_transfer: Annotated[int, Field(description="To be copied, as far as is known by now.")] = 0
+    transferred: Annotated[int, Field(description="Copied.")] = 0
+    skipped: Annotated[int, Field(description="Left as they were: nothing differed, or the options say so.")] = 0
+    verified: Annotated[int, Field(description="Read back and found equal.")] = 0
+    deleted: Annotated[int, Field(description="Removed from the destination.")] = 0
+    failed: Annotated[int, Field(description="Not copied, verified or removed; failures says why.")] = 0
 
 
 class ByteCounters(Status):
     """Bytes of file content."""
 
-    to_transfer: int = 0
-    transferred: int = 0
-    written: int = 0
+    to_transfer: Annotated[int, Field(description="To be copied, as far as is known by now.")] = 0
+    transferred: Annotated[int, Field(description="Read from the source.")] = 0
+    written: Annotated[int, Field(description="Written to the destination.")] = 0
 
 
 class Counters(Status):
@@ -98,29 +98,33 @@ class Counters(Status):
     files: ItemCounters = ItemCounters()
     directories: ItemCounters = ItemCounters()
     bytes: ByteCounters = ByteCounters()
-    bytes_per_second: int | None = None
+    bytes_per_second: Annotated[int | None, Field(description="The rate of late.")] = None
     eta: Annotated[str | None, Field(description="Estimated time left, such as 3m20s.")] = None
 
 
 class Progress(Status):
     """The counters as a person reads them at a glance; what `kubectl get` shows."""
 
-    percent: str = ""
-    files: str = ""
-    bytes: str = ""
-    rate: str = ""
+    percent: Annotated[str, Field(description="Such as 42%.")] = ""
+    files: Annotated[str, Field(description="Such as 1204/2018.")] = ""
+    bytes: Annotated[str, Field(description="Such as 210 MiB/521 MiB.")] = ""
+    rate: Annotated[str, Field(description="Such as 171 MiB/s.")] = ""
 
 
 class SideEvidence(Status):
     """What protected one side of the transfer."""
 
-    principal: str | None = None
-    kvno: int | None = None
-    ticket_enctype: str | None = None
-    dialect: str | None = None
-    cipher: str | None = None
-    signing: str | None = None
-    secret_resource_version: str | None = None
+    principal: Annotated[str | None, Field(description="Who the session was opened as.")] = None
+    kvno: Annotated[int | None, Field(description="The key version that was used.")] = None
+    ticket_enctype: Annotated[str | None, Field(description="The encryption type of the service ticket.")] = None
+    dialect: Annotated[str | None, Field(description="The SMB dialect.")] = None
+    cipher: Annotated[str | None, Field(description="The cipher of every frame.")] = None
+    signing: Annotated[str | None, Field(description="The signing algorithm, and whether the server requires it.")] = (
+        None
+    )
+    secret_resource_version: Annotated[
+        str | None, Field(description="Known only where the operator may watch Secrets' metadata.")
+    ] = None
 
 
 class Evidence(Status):
@@ -133,46 +137,48 @@ class Evidence(Status):
 class FileFailure(Status):
     """One file that failed. Lone surrogates in the path are written as \\udXXX."""
 
-    path: Annotated[str, Field(max_length=4096)]
-    phase: str
-    reason: str
-    message: Annotated[str, Field(max_length=1024)] = ""
+    path: Annotated[str, Field(max_length=4096, description="From the root of the transfer.")]
+    phase: Annotated[str, Field(description="Where it failed: Prepare, Transfer, Verify or Delete.")]
+    reason: Annotated[str, Field(description="One word; the runbook has a page for it.")]
+    message: Annotated[str, Field(max_length=1024, description="What was expected and what was found.")] = ""
 
 
 class RunFailure(Status):
     """Why the whole run failed."""
 
-    class_: Annotated[str, Field(alias="class")]
-    reason: str
-    message: str
-    remedy: str = ""
+    class_: Annotated[
+        str, Field(alias="class", description="Whose matter it is; decides whether the run is tried again.")
+    ]
+    reason: Annotated[str, Field(description="One word; the runbook has a page for it.")]
+    message: Annotated[str, Field(description="What was expected and what was found.")]
+    remedy: Annotated[str, Field(description="What to do.")] = ""
 
 
 class ShardStatus(Status):
     """One agent of a run that several share."""
 
-    index: int
-    state: str
+    index: Annotated[int, Field(description="The agent's completion index.")]
+    state: Annotated[str, Field(description="Where this agent is.")]
     counters: Counters = Counters()
 
 
 class ReportStatus(Status):
     """Where the per-file report lies."""
 
-    location: str
-    path: str
-    sha256: str
+    location: Annotated[str, Field(description="The SmbLocation that holds the report.")]
+    path: Annotated[str, Field(description="Its path in that location.")]
+    sha256: Annotated[str, Field(description="The hash of the file, in hex.")]
 
 
 class RunSummary(Status):
     """A run, in a line."""
 
-    name: str
-    state: RunState
-    start_time: Time | None = None
-    completion_time: Time | None = None
-    duration: str | None = None
-    counters: Counters | None = None
+    name: Annotated[str, Field(description="The TransferRun's name.")]
+    state: Annotated[RunState, Field(description="How it ended, or where it is.")]
+    start_time: Annotated[Time | None, Field(description="When it began.")] = None
+    completion_time: Annotated[Time | None, Field(description="When it ended.")] = None
+    duration: Annotated[str | None, Field(description="Such as 3m20s.")] = None
+    counters: Annotated[Counters | None, Field(description="What was done.")] = None
 
 
 class Limit(Status):
@@ -184,22 +190,34 @@ class Limit(Status):
 class TransferRunStatus(Status):
     """Where the run stands."""
 
-    observed_generation: int = -1
-    conditions: tuple[Condition, ...] = ()
-    state: RunState | None = None
-    start_time: Time | None = None
-    completion_time: Time | None = None
-    duration: str | None = None
+    observed_generation: Annotated[
+        int, Field(description="metadata.generation of the spec that this status is about.")
+    ] = -1
+    conditions: Annotated[
+        tuple[Condition, ...], Field(description="What is so and what is not, each with a reason and what to do.")
+    ] = ()
+    state: Annotated[RunState | None, Field(description="Where the run is.")] = None
+    start_time: Annotated[Time | None, Field(description="When its first agent began.")] = None
+    completion_time: Annotated[Time | None, Field(description="When it ended.")] = None
+    duration: Annotated[str | None, Field(description="Such as 3m20s; so far, while it goes on.")] = None
     phases: Phases | None = None
     counters: Counters | None = None
     progress: Progress | None = None
     security: Evidence | None = None
-    failures: Annotated[tuple[FileFailure, ...], Field(max_length=MAX_LISTED_FAILURES)] = ()
+    failures: Annotated[
+        tuple[FileFailure, ...],
+        Field(
+            max_length=MAX_LISTED_FAILURES,
+            description="The first files that failed; the counters hold how many in all.",
+        ),
+    ] = ()
     failure: RunFailure | None = None
-    shards: Annotated[tuple[ShardStatus, ...], Field(max_length=64)] = ()
+    shards: Annotated[
+        tuple[ShardStatus, ...], Field(max_length=64, description="Each agent of a run that several share.")
+    ] = ()
     report: ReportStatus | None = None
-    job_ref: str | None = None
-    attempts: int = 0
+    job_ref: Annotated[str | None, Field(description="The Job of its agents.")] = None
+    attempts: Annotated[int, Field(description="How many Jobs it has taken so far.")] = 0
     limit: Annotated[
         Limit | None,
         Field(description="In place of the snapshot's limit, once the task's was changed during the run."),

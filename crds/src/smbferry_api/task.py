@@ -110,7 +110,7 @@ MaxDeletes = Annotated[
 class LocationRef(Spec):
     """An SmbLocation in the same namespace."""
 
-    name: ObjectName
+    name: Annotated[ObjectName, Field(description="The SmbLocation's name.")]
 
 
 class TaskEnd(Spec):
@@ -217,10 +217,12 @@ class AgentSpec(Spec):
 
     parallelism: Annotated[int, Field(ge=1, le=64, description="How many agents share one run.")] = 1
     resources: Annotated[KubernetesObject | None, Field(description="core/v1 ResourceRequirements")] = None
-    node_selector: Annotated[dict[str, str] | None, Field(max_length=32)] = None
+    node_selector: Annotated[
+        dict[str, str] | None, Field(max_length=32, description="Labels of the nodes that agents may run on.")
+    ] = None
     tolerations: Annotated[tuple[KubernetesObject, ...], Field(max_length=32, description="core/v1 Toleration")] = ()
     affinity: Annotated[KubernetesObject | None, Field(description="core/v1 Affinity")] = None
-    priority_class_name: ObjectName | None = None
+    priority_class_name: Annotated[ObjectName | None, Field(description="The PriorityClass of the agents.")] = None
     active_deadline: Annotated[
         Annotated[str, DurationRange("1m")] | None,
         Field(description="A run that takes longer is ended and has failed."),
@@ -234,14 +236,14 @@ class Report(Spec):
     location_ref: Annotated[
         LocationRef | None, Field(description="Where the report is written; nowhere when absent.")
     ] = None
-    path: SharePath | None = None
+    path: Annotated[SharePath | None, Field(description="The folder for reports in that location.")] = None
 
 
 class History(Spec):
     """How many ended runs are kept."""
 
-    succeeded: Annotated[int, Field(ge=0, le=100)] = 3
-    failed: Annotated[int, Field(ge=0, le=100)] = 3
+    succeeded: Annotated[int, Field(ge=0, le=100, description="Of those that succeeded.")] = 3
+    failed: Annotated[int, Field(ge=0, le=100, description="Of those that failed or were cancelled.")] = 3
 
 
 class TransferTaskSpec(Spec):
@@ -271,13 +273,19 @@ class TransferTaskSpec(Spec):
 class TransferTaskStatus(Status):
     """Where the task stands."""
 
-    observed_generation: int = -1
-    conditions: tuple[Condition, ...] = ()
-    active_run: str | None = None
-    last_run: RunSummary | None = None
-    last_successful_run: RunSummary | None = None
-    next_schedule_time: Time | None = None
-    last_schedule_time: Time | None = None
+    observed_generation: Annotated[
+        int, Field(description="metadata.generation of the spec that this status is about.")
+    ] = -1
+    conditions: Annotated[
+        tuple[Condition, ...], Field(description="What is so and what is not, each with a reason and what to do.")
+    ] = ()
+    active_run: Annotated[str | None, Field(description="The TransferRun that is queued or under way.")] = None
+    last_run: Annotated[RunSummary | None, Field(description="The newest run that has ended.")] = None
+    last_successful_run: Annotated[
+        RunSummary | None, Field(description="The newest run that left the destination as the source was.")
+    ] = None
+    next_schedule_time: Annotated[Time | None, Field(description="When the schedule starts the next run.")] = None
+    last_schedule_time: Annotated[Time | None, Field(description="The scheduled time of the newest run.")] = None
     observed_trigger: Annotated[str | None, Field(description="The value of spec.trigger that last started a run.")] = (
         None
     )
