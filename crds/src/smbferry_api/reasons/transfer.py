@@ -1,0 +1,97 @@
+"""The transfer as a whole, and its single files."""
+
+from smbferry_api.exit_codes import FailureClass
+from smbferry_api.reason import define
+
+_CONFIGURATION = FailureClass.CONFIGURATION
+_GUARD = FailureClass.GUARD
+
+DESTINATION_FULL = define(
+    "DestinationFull",
+    "The destination has no space left, or its quota is used up.",
+    "Free space on the destination; what was complete stays, and the next attempt goes on.",
+    FailureClass.DESTINATION_FULL,
+)
+MAX_DELETES_EXCEEDED = define(
+    "MaxDeletesExceeded",
+    "The run would delete more than options.maxDeletes allows, so nothing was deleted.",
+    "Check that the source is whole; raise options.maxDeletes if the deletions are meant.",
+    _GUARD,
+)
+SOURCE_LISTING_INCOMPLETE = define(
+    "SourceListingIncomplete",
+    "Part of the source could not be listed, so nothing was deleted.",
+    "Mend access to the folders that status.failures names.",
+    _GUARD,
+)
+OPTIONS_INVALID = define(
+    "OptionsInvalid",
+    "An option or filter of the task can't be used as it stands.",
+    "Correct the option that the message names.",
+    _CONFIGURATION,
+)
+SAME_DESTINATION = define(
+    "SameDestination",
+    "Source and destination are the same folder, or one lies within the other.",
+    "Give the destination a path of its own.",
+    _CONFIGURATION,
+)
+
+# Per-file failures: recorded, and the run goes on.
+NAME_NOT_REPRESENTABLE = define(
+    "NameNotRepresentable", "The destination can't hold this name.", "Rename it at the source, or exclude it."
+)
+CASE_COLLISION = define(
+    "CaseCollision",
+    "Two names differ only in case, and the destination can hold only one.",
+    "Rename one of the two at the source, or exclude it.",
+)
+REPARSE_POINT_SKIPPED = define(
+    "ReparsePointSkipped",
+    "A symbolic link or other reparse point is never followed.",
+    "Make a task for the link's target, if its content is wanted.",
+)
+SHARING_VIOLATION = define(
+    "SharingViolation", "Another program holds the file open.", "Close it there; the next run copies it."
+)
+SOURCE_CHANGED = define(
+    "SourceChanged",
+    "The source file changed while it was copied.",
+    "The next run copies it; exclude what is always being written.",
+)
+HASH_MISMATCH = define(
+    "HashMismatch",
+    "What was read back differs from what was sent.",
+    "Look at the destination's storage, and run again with compareBy: Checksum.",
+)
+FILE_VANISHED = define(
+    "FileVanished",
+    "The file was there when listed and is gone now.",
+    "Nothing; the next run sees the source as it is then.",
+)
+TYPE_CONFLICT = define(
+    "TypeConflict",
+    "A folder stands where a file should go, or a file where a folder should.",
+    "Remove or rename the one at the destination.",
+)
+DIRECTORY_LOOP = define(
+    "DirectoryLoop", "The folder is its own ancestor.", "Remove the link or mount at the server, or exclude the folder."
+)
+OWNER_NOT_PERMITTED = define(
+    "OwnerNotPermitted",
+    "The account may not set this owner; all else was copied.",
+    "Give the account the right to restore files, or set options.securityDescriptors: None.",
+)
+SECURITY_NOT_PERMITTED = define(
+    "SecurityNotPermitted",
+    "The account may not set this security descriptor; all else was copied.",
+    "Grant the account Full Control, or set options.securityDescriptors: None.",
+)
+FOLDER_FAILED = define(
+    "FolderFailed", "The folder above could not be listed or made.", "Mend what the failure of the folder itself names."
+)
+FILE_FAILED = define(
+    "FileFailed",
+    "The server refused an operation on this file.",
+    "Look up the NTSTATUS that the message names; the next run tries again.",
+)
