@@ -1,12 +1,9 @@
 """The commands in a pod: objects come from the API server, results go to their status."""
 
 import logging
-import signal
-import threading
 import time
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from smbferry_agent.checks import check_identity, check_location
 from smbferry_agent.errors import AgentError
@@ -20,6 +17,7 @@ from smbferry_agent.report.sinks import ClusterSink, status_fields
 from smbferry_agent.report.throttle import Throttle
 from smbferry_agent.report.writer import BackgroundWriter
 from smbferry_agent.run import Surroundings, run_transfer
+from smbferry_agent.run_watch import RunWatch, current_limit
 from smbferry_api.agent_contract import SCRATCH_DIR, Side
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.identity import KerberosIdentityStatus
@@ -27,7 +25,6 @@ from smbferry_api.reasons import API_SERVER_UNREACHABLE, IDENTITY_NOT_FOUND
 from smbferry_api.run import ResolvedTask
 
 _log = logging.getLogger(__name__)
-_POLL_SECONDS: Final = 5.0
 _START_ATTEMPTS: Final = 5
 _START_PAUSE: Final = 2.0
 
@@ -59,64 +56,16 @@ def transfer(client: ApiClient, namespace: str, name: str) -> ExitCode:
     spec, task = run_task(manifest)
     report = RunReport()
     writer = BackgroundWriter(ClusterSink(client, key), lambda: status_fields(report.status()), Throttle())
-    with CancelWatch(client, key) as watch, writer:
+    with RunWatch(client, key, manifest) as watch, writer:
         report.changed = writer.notify
         around = Surroundings(
             mounts={side: IdentityMount.of(side) for side in (Side.SOURCE, Side.DESTINATION)},
             scratch=Path(SCRATCH_DIR),
             cancelled=watch.cancelled,
+            bytes_per_second=lambda: current_limit(watch.manifest, task.options.bytes_per_second),
             standing=_standing(client, namespace, task),
         )
         return run_transfer(task, around, report, dry_run=spec.dry_run)
-
-
-class CancelWatch:
-    """Whether the run must stop: spec.cancel, its deletion, or SIGTERM. A context manager in the main thread."""
-
-    def __init__(self, client: ApiClient, key: ObjectKey) -> None:
-        self._client = client
-        self._key = key
-        self._cancelled = threading.Event()
-        self._left = threading.Event()
-        self._thread = threading.Thread(target=self._poll, name="cancel-watch", daemon=True)
-
-    def __enter__(self) -> Self:
-        signal.signal(signal.SIGTERM, self._terminate)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._left.set()
-
-    def cancelled(self) -> bool:
-        """Asked by the engine a few times a second."""
-        return self._cancelled.is_set()
-
-    def wait(self, seconds: float) -> bool:
-        """Waits until the run must stop, for at most so long; returns whether it must."""
-        return self._cancelled.wait(seconds)
-
-    def _terminate(self, _number: int, _frame: FrameType | None) -> None:
-        self._cancelled.set()
-
-    def _poll(self) -> None:
-        while not self._left.wait(_POLL_SECONDS):
-            try:
-                cancel = bool(self._client.get(self._key)["spec"].get("cancel", False))
-            except ObjectNotFoundError:
-                cancel = True
-            except AgentError as error:
-                # An API server that is away is no reason to stop copying.
-                _log.warning(
-                    "the run could not be looked at", extra=fields(reason=str(error.reason), detail=error.message)
-                )
-                continue
-            if cancel:
-                _log.info("the run is cancelled or gone; stopping")
-                self._cancelled.set()
-                return
 
 
 def _standing(client: ApiClient, namespace: str, task: ResolvedTask) -> dict[str, KerberosIdentityStatus]:

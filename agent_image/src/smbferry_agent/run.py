@@ -56,12 +56,14 @@ class Surroundings:
     """Where a run finds its files, and when it must stop.
 
     Attributes:
+        bytes_per_second: the limit as it stands at the moment, where it may change; else the task's own holds.
         standing: what is known of the identities, by name: a key that the KDC refused is not tried again.
     """
 
     mounts: Mapping[Side, IdentityMount]
     scratch: Path
     cancelled: Callable[[], bool]
+    bytes_per_second: Callable[[], int | None] | None = None
     address_rule: AddressRule = forbidden
     standing: Mapping[str, KerberosIdentityStatus] = field(default_factory=dict)
 
@@ -85,6 +87,7 @@ def run_transfer(task: ResolvedTask, surroundings: Surroundings, report: RunRepo
                 engine_options(task, dry_run=dry_run),
                 report,
                 cancelled=surroundings.cancelled,
+                bytes_per_second=surroundings.bytes_per_second,
             )
     except EngineError as error:
         failure = convert(error)

@@ -9,6 +9,8 @@ from smbferry_engine.model import Counters, Observer, Phase, PhaseState
 _WINDOW = 10.0
 _INTERVAL = 1.0
 _BURST_SECONDS = 0.25
+_LOOK_AGAIN = 5.0  # seconds: how long a changed limit may go unnoticed by whoever waits
+_DUST = 1e-3  # bytes: what floating point may leave over
 
 
 class Meter:
@@ -69,20 +71,30 @@ class Phases:
 
 
 class Limiter:
-    """A token bucket over bytes; ``limit`` is asked each time, so that it may change during a run."""
+    """A token bucket over bytes; ``limit`` is asked each time and every few seconds of waiting: it may change."""
 
     def __init__(self, scheduler: Scheduler, limit: Callable[[], int | None]) -> None:
         self._scheduler = scheduler
         self._limit = limit
-        self._ready_at = 0.0
+        self._asked = 0.0
+        self._granted = 0.0
+        self._at = 0.0
 
     async def take(self, count: int) -> None:
-        """Wait until ``count`` bytes may be moved."""
-        rate = self._limit()
+        """Wait until ``count`` bytes may be moved: all that was asked for before them goes first."""
+        self._refill()
+        mine = self._asked
+        self._asked += count
+        while (rate := self._refill()) is not None and (missing := mine - self._granted) > _DUST:
+            await self._scheduler.sleep(min(missing / rate, _LOOK_AGAIN))
+
+    def _refill(self) -> int | None:
+        """Grant what the time since the last look allows; returns the rate."""
+        now, rate = self._scheduler.now, self._limit()
         if rate is None:
-            return
-        now = self._scheduler.now
-        start = max(self._ready_at, now - _BURST_SECONDS)
-        self._ready_at = start + count / rate
-        if start > now:
-            await self._scheduler.sleep(start - now)
+            self._granted = self._asked
+        else:
+            most = self._asked + rate * _BURST_SECONDS
+            self._granted = min(self._granted + (now - self._at) * rate, most)
+        self._at = now
+        return rate

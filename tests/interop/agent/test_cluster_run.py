@@ -10,7 +10,7 @@ import pytest
 from tests.support.trees import Wanted
 from tests.unit.agent.api_server import ApiServer
 
-from smbferry_agent import cluster
+from smbferry_agent import cluster, run_watch
 from smbferry_agent.errors import AgentError
 from smbferry_agent.report.api_client import ObjectKey
 from smbferry_api import agent_contract
@@ -36,7 +36,7 @@ def server(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
             (mounted / side / part).symlink_to(identity.folder / part)
     monkeypatch.setattr(agent_contract, "IDENTITY_ROOT", str(mounted))
     monkeypatch.setattr(cluster, "SCRATCH_DIR", str(tmp_path / "scratch"))
-    monkeypatch.setattr(cluster, "_POLL_SECONDS", 0.1)
+    monkeypatch.setattr(run_watch, "_POLL_SECONDS", 0.1)
     before = signal.getsignal(signal.SIGTERM)
     with ApiServer(tmp_path) as running:
         running.objects[KEY.path] = manifest(scene)

@@ -13,11 +13,11 @@ from tests.unit.agent.api_server import ApiServer
 from tests.unit.agent.facts import SPEC
 
 from smbferry_agent import logs, main
-from smbferry_agent.cluster import CancelWatch
 from smbferry_agent.errors import AgentError
 from smbferry_agent.manifests import identity_subject, run_task
 from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError
 from smbferry_agent.report.sinks import ClusterSink
+from smbferry_agent.run_watch import RunWatch
 from smbferry_api import reasons
 from smbferry_api.agent_contract import Side
 from smbferry_api.exit_codes import ExitCode
@@ -186,11 +186,11 @@ def test_an_answer_that_is_no_json_is_refused(server: ApiServer) -> None:
 def test_a_run_is_stopped_by_cancel_deletion_and_sigterm(
     server: ApiServer, event: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("smbferry_agent.cluster._POLL_SECONDS", 0.01)
+    monkeypatch.setattr("smbferry_agent.run_watch._POLL_SECONDS", 0.01)
     key = ObjectKey("TransferRun", "ns", "run")
     server.objects[key.path] = {"spec": {"cancel": False}}
     before = signal.getsignal(signal.SIGTERM)
-    with CancelWatch(server.client(), key) as watch:
+    with RunWatch(server.client(), key, server.objects[key.path]) as watch:
         assert not watch.cancelled()
         if event == "cancel":
             server.objects[key.path] = {"spec": {"cancel": True}}
@@ -203,10 +203,10 @@ def test_a_run_is_stopped_by_cancel_deletion_and_sigterm(
 
 
 def test_an_api_server_that_is_away_stops_no_run(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smbferry_agent.cluster._POLL_SECONDS", 0.01)
+    monkeypatch.setattr("smbferry_agent.run_watch._POLL_SECONDS", 0.01)
     server.status = 503
     before = signal.getsignal(signal.SIGTERM)
-    with CancelWatch(server.client(), ObjectKey("TransferRun", "ns", "run")) as watch:
+    with RunWatch(server.client(), ObjectKey("TransferRun", "ns", "run"), {"spec": {}}) as watch:
         assert server.seen(3)
         assert not watch.cancelled()
     signal.signal(signal.SIGTERM, before)

@@ -372,7 +372,25 @@ def test_a_limit_is_kept_on_average_and_may_change() -> None:
     scheduler.advance(50.0)
     at = drive(scheduler, main())
     assert at[3] - at[0] == pytest.approx(2.75)
-    assert at[4] - at[3] == pytest.approx(1.1)
+    assert at[4] - at[3] == pytest.approx(0.2)
+
+
+def test_whoever_waits_for_a_slow_limit_notices_within_seconds_that_it_was_raised() -> None:
+    scheduler, limit = Scheduler(), [10]
+    limiter = Limiter(scheduler, lambda: limit[0])
+
+    async def raise_it() -> None:
+        await scheduler.sleep(7.0)
+        limit[0] = 1 << 30
+
+    async def main() -> float:
+        change = scheduler.spawn(raise_it())
+        await limiter.take(1 << 20)
+        await limiter.take(1 << 20)
+        await change
+        return scheduler.now
+
+    assert drive(scheduler, main()) == pytest.approx(10.0, abs=0.1)
 
 
 def test_without_a_limit_nobody_waits() -> None:

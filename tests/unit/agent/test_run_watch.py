@@ -1,0 +1,53 @@
+"""The limit that a run keeps to, as its manifest says it now (ADR 9)."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.unit.agent.api_server import ApiServer
+
+from smbferry_agent.report.api_client import ObjectKey
+from smbferry_agent.run_watch import RunWatch, current_limit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY = ObjectKey("TransferRun", "ns", "run")
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "status", "expected"),
+    [
+        (None, None, None),
+        ("4Mi", None, 4 << 20),
+        ("4Mi", {}, 4 << 20),
+        ("4Mi", {"limit": None}, 4 << 20),
+        ("4Mi", {"limit": {"bytesPerSecond": "5Mi"}}, 5 << 20),
+        (None, {"limit": {"bytesPerSecond": "1k"}}, 1000),
+        ("4Mi", {"limit": {}}, None),
+        ("4Mi", {"limit": {"bytesPerSecond": "much"}}, 4 << 20),
+        ("4Mi", {"limit": "5Mi"}, 4 << 20),
+    ],
+)
+def test_the_runs_status_says_the_limit_where_it_says_any(
+    snapshot: str | None, status: dict[str, Any] | None, expected: int | None
+) -> None:
+    assert current_limit({"spec": {}, "status": status}, snapshot) == expected
+
+
+def test_what_the_watch_has_seen_last_is_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smbferry_agent.run_watch._POLL_SECONDS", 0.01)
+    before = signal.getsignal(signal.SIGTERM)
+    with ApiServer(tmp_path) as server:
+        first = server.objects[KEY.path] = {"spec": {}}
+        with RunWatch(server.client(), KEY, first) as watch:
+            assert watch.manifest is first
+            server.objects[KEY.path] = {"spec": {}, "status": {"limit": {"bytesPerSecond": "1Mi"}}}
+            until = time.monotonic() + 5
+            while current_limit(watch.manifest, "4Mi") != 1 << 20:
+                assert time.monotonic() < until
+                server.seen(len(server.requests) + 1)
+    signal.signal(signal.SIGTERM, before)
