@@ -17,6 +17,7 @@ from tests.unit.engine.fake_server import (
     FakeServer,
     Link,
     Node,
+    descriptor,
     feed_all,
     file,
     folder,
@@ -71,7 +72,11 @@ def damage(random: Random, message: bytes) -> bytes:
 def decoders(seed: int) -> None:
     """Each decoder, with noise, and with replies that were right once."""
     random = Random(seed)
-    valid = [test_wire.create_reply(test_wire.MAXIMAL), test_wire.listing(test_wire.entry(b"a\0"))]
+    valid = [
+        test_wire.create_reply(test_wire.MAXIMAL),
+        test_wire.listing(test_wire.entry(b"a\0")),
+        test_wire.HEAD + descriptor("x", entries=(b"\0\0\x08\0abcd", b"\0\0\x04\0")),
+    ]
     for _ in range(50):
         message = random.choice(valid) if random.random() < 0.7 else test_wire.HEAD + random.randbytes(300)
         for _ in range(random.randint(1, 3)):

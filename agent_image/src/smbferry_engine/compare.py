@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from smbferry_engine.connect import connect
 from smbferry_engine.errors import CANCELLED, EngineError
@@ -10,9 +11,24 @@ from smbferry_engine.model import Comparison, Endpoint
 from smbferry_engine.paths import display
 from smbferry_engine.roots import check_root, share_of
 from smbferry_engine.transport import Driver
-from smbferry_engine.trees import Comparer
+from smbferry_engine.trees import Comparer, Difference, Where
 
 _SHOWN = 1_000
+
+
+@dataclass(slots=True)
+class _Found:
+    """The first differences of each kind, and how many there are in all."""
+
+    shown: dict[Where, list[str]] = field(default_factory=lambda: {where: [] for where in Where})
+    total: int = 0
+
+    def add(self, difference: Difference) -> None:
+        self.total += 1
+        shown = self.shown[difference.where]
+        if len(shown) < _SHOWN:
+            path = display(difference.path)
+            shown.append(f"{path}: {difference.message}" if difference.where is Where.BOTH else path)
 
 
 def compare(
@@ -29,15 +45,13 @@ def compare(
         theirs = connect(destination)
         try:
             driver = Driver([ours.channel, theirs.channel], clock=clock)
-            found: dict[str, list[str]] = {"missing": [], "extra": [], "differs": []}
+            found = _Found()
             comparer = Comparer(
                 driver.scheduler,
                 share_of(ours, source),
                 share_of(theirs, destination),
                 filters or Filters(),
-                lambda path, _message: found["missing"].append(display(path)),
-                lambda path, _message: found["extra"].append(display(path)),
-                lambda path, message: found["differs"].append(f"{display(path)}: {message}"),
+                found.add,
             )
 
             def tick(_now: float) -> None:
@@ -58,15 +72,14 @@ async def _compare(comparer: Comparer) -> None:
     await comparer.run()
 
 
-def _result(comparer: Comparer, found: dict[str, list[str]]) -> Comparison:
-    total = sum(len(paths) for paths in found.values())
+def _result(comparer: Comparer, found: _Found) -> Comparison:
     return Comparison(
-        equal=total == 0,
+        equal=found.total == 0,
         files=comparer.totals.files,
         directories=comparer.totals.directories,
         bytes=comparer.totals.bytes,
-        only_source=tuple(found["missing"][:_SHOWN]),
-        only_destination=tuple(found["extra"][:_SHOWN]),
-        different=tuple(found["differs"][:_SHOWN]),
-        total_differences=total,
+        only_source=tuple(found.shown[Where.SOURCE]),
+        only_destination=tuple(found.shown[Where.DESTINATION]),
+        different=tuple(found.shown[Where.BOTH]),
+        total_differences=found.total,
     )

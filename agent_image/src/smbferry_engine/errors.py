@@ -131,6 +131,8 @@ LOGON_REFUSED = Reason(
     _C.ACCESS,
     "Check the account's right to log on from the network, and that the server's own key is the KDC's.",
 )
+# The server's own clock is wrong, so that it refuses good tickets.
+SERVER_CLOCK_SKEW = Reason("ServerClockSkew", _C.CLOCK, "Set the file server's clock by NTP.")
 # The server mapped the session to guest or anonymous.
 GUEST_REFUSED = Reason("GuestRefused", _C.POLICY, "Give the account a mapping on the server; nothing is done as guest.")
 
@@ -145,7 +147,9 @@ SHARE_NOT_FOUND = Reason("ShareNotFound", _C.ACCESS, "Correct the share.")
 PATH_NOT_FOUND = Reason("PathNotFound", _C.ACCESS, "Create the folder, or correct the path.")
 # The path is a link: following it could lead anywhere.
 PATH_IS_REPARSE_POINT = Reason("PathIsReparsePoint", _C.ACCESS, "Name the folder itself, not a link to it.")
-# The server denied the identity access to the share or its root folder.
+# The server denied the identity access to the share as a whole.
+SHARE_ACCESS_DENIED = Reason("ShareAccessDenied", _C.ACCESS, "Grant the account access to the share.")
+# The server denied the identity access to the root folder.
 ACCESS_DENIED = Reason(
     "AccessDenied", _C.ACCESS, "Grant the account the access that the message names, on the share and in the files."
 )
@@ -180,6 +184,7 @@ class FileReason(StrEnum):
     SHARING_VIOLATION = "SharingViolation"  # another program holds the file open, after retries
     SOURCE_CHANGED = "SourceChanged"  # size or time changed while it was copied
     HASH_MISMATCH = "HashMismatch"  # what was read back differs from what was sent
+    METADATA_MISMATCH = "MetadataMismatch"  # same content; time, attribute, owner or access list differs at the end
     FILE_VANISHED = "FileVanished"  # listed, then gone
     TYPE_CONFLICT = "TypeConflict"  # a folder where a file should go, or the reverse
     ACCESS_DENIED = "AccessDenied"  # the server denied this one

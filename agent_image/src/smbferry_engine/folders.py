@@ -2,16 +2,15 @@
 
 from dataclasses import dataclass
 
-from smbferry_engine.content import DESCRIPTOR_LIMIT
-from smbferry_engine.core.calls import close_request, open_request, query_security_request
+from smbferry_engine.core.calls import close_request, open_request
+from smbferry_engine.descriptors import folder_descriptor
 from smbferry_engine.errors import FileError
 from smbferry_engine.landing import basic_requests, judge_security, metadata_of, security_requests
 from smbferry_engine.plan import directory_needs_metadata
 from smbferry_engine.run import Run
-from smbferry_engine.share import LIST_ACCESS, SET_ACCESS, check
+from smbferry_engine.share import SET_ACCESS, check
 from smbferry_engine.wire.create import CreateOption
 from smbferry_engine.wire.directory import DirectoryEntry
-from smbferry_engine.wire.info import SecurityPart, decode_query
 
 
 @dataclass(slots=True)
@@ -83,7 +82,9 @@ async def _finish(run: Run, folder: Folder) -> None:
 
 async def set_folder_metadata(run: Run, path: str, source: DirectoryEntry) -> None:
     """Copy a folder's descriptor, attributes and times; :class:`FileError` for what could not be set."""
-    descriptor = await _read_descriptor(run, path) if run.security_parts else None
+    descriptor = None
+    if run.security_parts:
+        descriptor = await folder_descriptor(run.source, path, run.read_security_access, run.security_parts)
     metadata = metadata_of(run, source, descriptor)
     security = security_requests(run, metadata)
     basic = basic_requests(metadata)
@@ -105,17 +106,3 @@ async def set_folder_metadata(run: Run, path: str, source: DirectoryEntry) -> No
         check(reply, "setting the folder's times and attributes")
     if incomplete is not None:
         raise incomplete
-
-
-async def _read_descriptor(run: Run, path: str) -> bytes:
-    replies = await run.source.lane.call(
-        open_request(
-            run.source.wire_path(path),
-            access=LIST_ACCESS | run.read_security_access,
-            options=CreateOption.DIRECTORY_FILE,
-        ),
-        query_security_request(run.security_parts | SecurityPart.OWNER | SecurityPart.GROUP, DESCRIPTOR_LIMIT),
-        close_request(),
-    )
-    check(replies[0], "opening the folder to read its security descriptor")
-    return bytes(decode_query(check(replies[1], "reading the folder's security descriptor").message))

@@ -14,10 +14,10 @@ from smbferry_engine.errors import (
     SAME_DESTINATION,
     EngineError,
     FileError,
-    FileReason,
 )
 from smbferry_engine.filters import Filters
 from smbferry_engine.folders import Folder
+from smbferry_engine.metadata import Compared
 from smbferry_engine.model import (
     Counters,
     DeletedFiles,
@@ -38,7 +38,7 @@ from smbferry_engine.roots import check_root, check_writable, root_of
 from smbferry_engine.run import Run
 from smbferry_engine.sides import Sides
 from smbferry_engine.transport import Driver
-from smbferry_engine.trees import compare_trees
+from smbferry_engine.trees import Comparer, Difference, Where
 from smbferry_engine.walk import Walker
 from smbferry_engine.work import FileItem, process
 
@@ -177,13 +177,26 @@ async def _walk_and_copy(run: Run) -> None:
 
 
 async def _verify_trees(run: Run) -> None:
-    """Read both whole trees and compare them, after everything has been copied."""
+    """Read both whole trees and compare them, metadata too, after everything has been copied.
+
+    What only the destination has is no difference: the prune is still to come.
+    """
     run.phases.begin(Phase.VERIFY)
 
-    def differs(path: str, message: str) -> None:
-        run.fail(path, "File", "Verify", FileError(FileReason.HASH_MISMATCH, message))
+    def differs(found: Difference) -> None:
+        if found.where is not Where.DESTINATION:
+            run.fail(found.path, found.kind, "Verify", FileError(found.reason, found.message))
 
-    totals = await compare_trees(run.scheduler, run.source, run.destination, run.filters, differs)
-    run.counters.files.verified += totals.files
-    run.counters.directories.verified += totals.directories
+    comparer = Comparer(
+        run.scheduler,
+        run.source,
+        run.destination,
+        run.filters,
+        differs,
+        metadata=Compared(run.keeps_times, run.keeps_attributes, run.security_parts, run.read_security_access),
+        persist=run.recovery.persist,
+    )
+    await comparer.run()
+    run.counters.files.verified += comparer.totals.same_files
+    run.counters.directories.verified += comparer.totals.same_directories
     run.phases.end(Phase.VERIFY)

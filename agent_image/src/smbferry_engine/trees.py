@@ -1,45 +1,81 @@
-"""Comparing trees: names, kinds and hashes of everything, folder by folder, in bounded memory."""
+"""Comparing trees: names, kinds, hashes and metadata of everything, folder by folder, in bounded memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal, NamedTuple
 
 from smbferry_engine.core.group import run_all
 from smbferry_engine.core.tasks import Scheduler
-from smbferry_engine.errors import FileError
+from smbferry_engine.descriptors import folder_descriptor
+from smbferry_engine.errors import FileError, FileReason
 from smbferry_engine.filters import Descent, Filters
+from smbferry_engine.metadata import Compared, listed_differences, security_differences
 from smbferry_engine.paths import join
-from smbferry_engine.plan import DIRECTORY, is_link, pair
+from smbferry_engine.plan import DIRECTORY, Pairing, is_link, pair
 from smbferry_engine.share import Share
-from smbferry_engine.verify import digest_of
+from smbferry_engine.verify import fingerprint_of
 from smbferry_engine.wire.directory import DirectoryEntry
 
-_FILES_AT_ONCE = 16
+_AT_ONCE = 16
 _FOLDERS_AT_ONCE = 4
-_MISSING_AT_DESTINATION = "the destination does not have it"
+_CONTENT_ONLY = Compared()
 
-Report = Callable[[str, str], None]
+
+class Where(Enum):
+    """Which side has what differs."""
+
+    SOURCE = "source"
+    DESTINATION = "destination"
+    BOTH = "both"
+
+
+class Difference(NamedTuple):
+    """One file or folder that is not the same on both sides, or could not be looked at; ``path`` from the root."""
+
+    path: str
+    kind: Literal["File", "Directory"]
+    where: Where
+    reason: str
+    message: str
 
 
 @dataclass(slots=True)
 class Totals:
-    """What was compared and found the same or not: counts, and bytes of the source's files."""
+    """What both sides have, and how much of it was found to be the same; ``bytes`` of the source's files."""
 
     files: int = 0
     directories: int = 0
     bytes: int = 0
+    same_files: int = 0
+    same_directories: int = 0
+
+
+async def once(operation: Callable[[], Awaitable[None]]) -> None:
+    """Do something, and leave a connection that is lost meanwhile to be the end of it all."""
+    await operation()
+
+
+class _Pair(NamedTuple):
+    path: str
+    source: DirectoryEntry
+    destination: DirectoryEntry
 
 
 @dataclass(slots=True)
 class Comparer:
-    """Two sides and who hears of differences: ``missing``, ``surplus`` and ``differs`` get a path and a message."""
+    """Two sides, what is compared beside content, and who hears of each difference.
+
+    ``persist`` repeats an operation whose connection was lost (see ``recovery``).
+    """
 
     scheduler: Scheduler
     source: Share
     destination: Share
     filters: Filters
-    missing: Report
-    surplus: Report
-    differs: Report
+    differs: Callable[[Difference], None]
+    metadata: Compared = _CONTENT_ONLY
+    persist: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]] = once
     totals: Totals = field(default_factory=Totals)
 
     async def run(self) -> None:
@@ -50,67 +86,105 @@ class Comparer:
             await run_all(self.scheduler, (self._folder(path, stack) for path in batch))
 
     async def _folder(self, path: str, stack: list[str]) -> None:
+        listings: list[list[DirectoryEntry]] = []
+
+        async def both() -> None:
+            listings.clear()
+            listings.append(await self.source.list_directory(path, "listing the source folder"))
+            listings.append(await self.destination.list_directory(path, "listing the destination folder"))
+
         try:
-            ours = await self.source.list_directory(path, "listing the source folder")
-            theirs = await self.destination.list_directory(path, "listing the destination folder")
+            await self.persist(both)
         except FileError as error:
-            self.differs(path, error.message)
+            self.differs(Difference(path, "Directory", Where.BOTH, error.reason, error.message))
             return
-        pairing = pair(ours, theirs)
-        for entry, _, message in pairing.refused:
-            self.differs(join(path, entry.name), message)
+        pairing = pair(*listings)
+        self._meet_single(path, pairing)
+        shared = list(self._shared(path, pairing))
+        queue = iter(shared)
+        await run_all(self.scheduler, [self._each(queue, stack) for _ in range(min(_AT_ONCE, len(shared)))])
+
+    def _meet_single(self, path: str, pairing: Pairing) -> None:
+        """Names that have no counterpart, or may have none."""
+        for entry, reason, message in pairing.refused:
+            self._tell(join(path, entry.name), entry, Where.SOURCE, reason, message)
         for entry in pairing.only_destination:
             if self._wanted(join(path, entry.name), entry):
-                self.surplus(join(path, entry.name), "the source does not have it")
-        files: list[tuple[str, DirectoryEntry, DirectoryEntry]] = []
+                message = "the source does not have it"
+                self._tell(join(path, entry.name), entry, Where.DESTINATION, FileReason.HASH_MISMATCH, message)
+
+    def _shared(self, path: str, pairing: Pairing) -> Iterator[_Pair]:
+        """What both sides have, of one kind."""
         for one, other in pairing.both:
             name = join(path, one.name)
             if is_link(one) or not self._wanted(name, one):
                 continue
             if other is None:
-                self.missing(name, _MISSING_AT_DESTINATION)
+                message = "the destination does not have it"
+                self._tell(name, one, Where.SOURCE, FileReason.HASH_MISMATCH, message)
             elif one.attributes & DIRECTORY != other.attributes & DIRECTORY:
-                self.differs(name, "one side has a file, the other a folder")
-            elif one.attributes & DIRECTORY:
-                self.totals.directories += 1
-                stack.append(name)
+                message = "one side has a file, the other a folder"
+                self._tell(name, one, Where.BOTH, FileReason.TYPE_CONFLICT, message)
             else:
-                files.append((name, one, other))
-        queue = iter(files)
-        await run_all(self.scheduler, [self._files(queue) for _ in range(min(_FILES_AT_ONCE, len(files)))])
+                yield _Pair(name, one, other)
 
     def _wanted(self, path: str, entry: DirectoryEntry) -> bool:
         if entry.attributes & DIRECTORY:
             return self.filters.descent(path) is not Descent.NONE
         return self.filters.wants_file(path)
 
-    async def _files(self, queue: Iterator[tuple[str, DirectoryEntry, DirectoryEntry]]) -> None:
-        """Compare files until there are none; several of these share one iterator."""
-        for path, one, other in queue:
-            await self._file(path, one, other)
+    def _tell(self, path: str, entry: DirectoryEntry, where: Where, reason: str, message: str) -> None:
+        kind: Literal["File", "Directory"] = "Directory" if entry.attributes & DIRECTORY else "File"
+        self.differs(Difference(path, kind, where, reason, message))
 
-    async def _file(self, path: str, one: DirectoryEntry, other: DirectoryEntry) -> None:
+    async def _each(self, queue: Iterator[_Pair], stack: list[str]) -> None:
+        """Compare until there is nothing left; several of these share one iterator."""
+        for one in queue:
+            if one.source.attributes & DIRECTORY:
+                stack.append(one.path)
+                self.totals.directories += 1
+                if await self._agree(one, self._directory):
+                    self.totals.same_directories += 1
+            else:
+                self.totals.files += 1
+                self.totals.bytes += one.source.size
+                if await self._agree(one, self._file):
+                    self.totals.same_files += 1
+
+    async def _agree(self, one: _Pair, compare: Callable[[_Pair], Awaitable[None]]) -> bool:
         try:
-            if one.name != other.name:
-                self.differs(path, f"the destination spells it {other.name!r}")
-                return
-            ours = await digest_of(self.scheduler, self.source, path, one)
-            theirs = await digest_of(self.scheduler, self.destination, path, other)
+            await self.persist(lambda: compare(one))
         except FileError as error:
-            self.differs(path, error.message)
+            self._tell(one.path, one.source, Where.BOTH, error.reason, error.message)
+            return False
+        return True
+
+    async def _file(self, one: _Pair) -> None:
+        path, source, destination = one
+        access, parts = self.metadata.access, self.metadata.parts
+        ours = await fingerprint_of(self.scheduler, self.source, path, source, access=access, parts=parts)
+        theirs = await fingerprint_of(self.scheduler, self.destination, path, destination, access=access, parts=parts)
+        if ours.digest != theirs.digest:
+            message = f"BLAKE3 {ours.digest.hex()} at the source, {theirs.digest.hex()} at the destination"
+            raise FileError(FileReason.HASH_MISMATCH, message)
+        self._compare_metadata(one, ours.descriptor, theirs.descriptor)
+
+    async def _directory(self, one: _Pair) -> None:
+        """A folder that only leads to something that is included keeps its own metadata."""
+        if self.filters.descent(one.path) is not Descent.WHOLE:
             return
-        self.totals.files += 1
-        self.totals.bytes += one.size
-        if ours != theirs:
-            self.differs(path, f"BLAKE3 {ours.hex()} at the source, {theirs.hex()} at the destination")
+        ours = theirs = None
+        if self.metadata.parts:
+            access, parts = self.metadata.access, self.metadata.parts
+            ours = await folder_descriptor(self.source, one.path, access, parts)
+            theirs = await folder_descriptor(self.destination, one.path, access, parts)
+        self._compare_metadata(one, ours, theirs)
 
-
-async def compare_trees(
-    scheduler: Scheduler, source: Share, destination: Share, filters: Filters, differs: Report
-) -> Totals:
-    """Compare everything that the source has with the destination; ``differs(path, message)`` hears what is not there
-    or not the same. What only the destination has is no difference here.
-    """
-    comparer = Comparer(scheduler, source, destination, filters, differs, lambda _path, _message: None, differs)
-    await comparer.run()
-    return comparer.totals
+    def _compare_metadata(self, one: _Pair, ours: bytes | None, theirs: bytes | None) -> None:
+        found = listed_differences(one.source, one.destination, self.metadata)
+        if one.source.name != one.destination.name:
+            found.append(f"the destination spells it {one.destination.name!r}")
+        if ours is not None and theirs is not None:
+            found += security_differences(ours, theirs, self.metadata.parts)
+        if found:
+            raise FileError(FileReason.METADATA_MISMATCH, "; ".join(found))

@@ -7,6 +7,7 @@ return a status to answer with instead of doing it.
 import contextlib
 import socket
 import struct
+import zlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,6 +61,13 @@ def folder(**children: Node) -> Node:
 
 def file(data: bytes = b"", *, time: int = 30_000, attributes: int = 0x20) -> Node:
     return Node(bytearray(data), attributes=attributes, times=[10_000, 20_000, time, 40_000])
+
+
+def descriptor(who: str = "", *, entries: tuple[bytes, ...] = (), control: int = 0x8004) -> bytes:
+    """A self-relative security descriptor whose owner and group are made of `who`, with these entries in its DACL."""
+    sid = struct.pack("<BB6sII", 1, 2, bytes([0, 0, 0, 0, 0, 5]), 21, zlib.crc32(who.encode("utf-8", "surrogatepass")))
+    acl = struct.pack("<BBHHH", 2, 0, 8 + sum(map(len, entries)), len(entries), 0) + b"".join(entries)
+    return struct.pack("<BBHIIII", 1, 0, control, 20, 20, 0, 20 + len(sid)) + sid + acl
 
 
 @dataclass
@@ -302,7 +310,10 @@ class FakeServer:
             size = len(handle.node.data or b"")
             data = struct.pack("<QQIBBH", size, size, handle.node.links, False, handle.node.is_directory, 0)
             return 0, struct.pack("<HHI", 9, HEADER_SIZE + 8, len(data)) + data
-        data = struct.pack("<QQQII", 1000, 400, 400, 8, 512) if kind == 2 else b"descriptor of " + handle.path.encode()
+        if kind == 2:
+            data = struct.pack("<QQQII", 1000, 400, 400, 8, 512)
+        else:
+            data = next(reversed(handle.node.security.values()), descriptor(handle.path))
         return 0, struct.pack("<HHI", 9, HEADER_SIZE + 8, len(data)) + data
 
     def _set_info(self, body: bytes, handle: Handle, _file_id: bytes) -> tuple[int, bytes]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from blake3 import blake3
-from tests.unit.engine.fake_server import CHUNK, DEDUP, Link, Node, Request, file, folder, make_lane
+from tests.unit.engine.fake_server import CHUNK, DEDUP, Link, Node, Request, descriptor, file, folder, make_lane
 from tests.unit.engine.world import BIG, World, refuse
 
 from smbferry_engine.errors import EngineError, FileReason
@@ -302,7 +302,7 @@ def test_an_owner_that_may_not_be_set_is_said_and_the_content_stays() -> None:
     world.transfer(security_descriptors=SecurityDescriptors.OWNER_DACL)
     assert world.copied == world.original
     assert sorted(world.reasons) == [("/big", "OwnerNotPermitted"), ("/small", "OwnerNotPermitted")]
-    assert world.node("small").security == {4: b"descriptor of data\\small"}
+    assert world.node("small").security == {4: descriptor("data\\small")}
 
 
 @pytest.mark.parametrize("credits_", [8, 12])

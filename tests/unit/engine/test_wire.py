@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smbferry_engine.wire import create, data, directory, header, info, names, tree
+from smbferry_engine.wire import create, data, directory, header, info, names, security, tree
 from smbferry_engine.wire.errors import WireError
 from smbferry_engine.wire.status import NtStatus, status_name
 
@@ -278,6 +278,7 @@ DECODERS: list[Callable[[bytes], Any]] = [
     lambda message: data.decode_read(message, 0, len(message)),
     lambda message: header.decode_header(message, 0, len(message)),
     lambda message: header.decode_transform(message.ljust(52, b"\0"), 0),
+    lambda message: security.decode_security_descriptor(message[64:]),
 ]
 
 

@@ -64,6 +64,11 @@ HASH_MISMATCH = define(
     "What was read back differs from what was sent.",
     "Look at the destination's storage, and run again with compareBy: Checksum.",
 )
+METADATA_MISMATCH = define(
+    "MetadataMismatch",
+    "The content is the same on both sides; a time, an attribute, the owner or an access list is not.",
+    "Run once with transferMode: All, which copies them anew, or leave out by the options what need not agree.",
+)
 FILE_VANISHED = define(
     "FileVanished",
     "The file was there when listed and is gone now.",
