@@ -5,6 +5,7 @@ from typing import Literal
 
 from smbferry_engine.core.group import run_all
 from smbferry_engine.errors import MAX_DELETES_EXCEEDED, SOURCE_LISTING_INCOMPLETE, EngineError, FileError
+from smbferry_engine.extras import Extra
 from smbferry_engine.folders import set_folder_metadata
 from smbferry_engine.paths import join
 from smbferry_engine.plan import DIRECTORY, READONLY, DeleteLimit
@@ -36,14 +37,14 @@ def judge(run: Run) -> None:
 
 async def prune(run: Run) -> None:
     """Delete, contents before their folders; a folder that loses something gets its own times back."""
-    for extras in reversed(run.extras):
+    for extras in run.extras.backwards():
         entries = iter(extras.entries)
         await run_all(run.scheduler, [_delete_each(run, extras.path, entries) for _ in range(DELETES_IN_FLIGHT)])
-        if extras.parent is not None:
-            await _restore_times(run, extras.path, extras.parent)
+        if extras.folder is not None:
+            await _restore_times(run, extras.path, extras.folder)
 
 
-async def _delete_each(run: Run, folder: str, entries: Iterator[DirectoryEntry]) -> None:
+async def _delete_each(run: Run, folder: str, entries: Iterator[Extra]) -> None:
     """Delete entries until there are none; several of these share one iterator."""
     for entry in entries:
         path = join(folder, entry.name)
@@ -51,7 +52,7 @@ async def _delete_each(run: Run, folder: str, entries: Iterator[DirectoryEntry])
             await _delete(run, path, entry)
 
 
-async def _delete(run: Run, path: str, entry: DirectoryEntry) -> None:
+async def _delete(run: Run, path: str, entry: Extra) -> None:
     directory, readonly = bool(entry.attributes & DIRECTORY), bool(entry.attributes & READONLY)
     kind: Literal["File", "Directory"] = "Directory" if directory else "File"
     try:

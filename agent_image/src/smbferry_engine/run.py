@@ -8,6 +8,7 @@ from smbferry_engine.core.calls import Call
 from smbferry_engine.core.sync import Gate
 from smbferry_engine.core.tasks import Scheduler
 from smbferry_engine.errors import FileError
+from smbferry_engine.extras import ExtrasLog
 from smbferry_engine.filters import Filters
 from smbferry_engine.model import (
     Counters,
@@ -25,22 +26,12 @@ from smbferry_engine.progress import Limiter, Phases
 from smbferry_engine.recovery import Recovery
 from smbferry_engine.share import Share
 from smbferry_engine.wire.create import Access
-from smbferry_engine.wire.directory import DirectoryEntry
 from smbferry_engine.wire.info import SecurityPart
 
 PhaseWord = Literal["Prepare", "Transfer", "Verify", "Delete"]
 ActionWord = Literal["Transferred", "Skipped", "Verified", "Deleted"]
 
 LARGE_FILES_AT_ONCE = 2
-
-
-@dataclass(slots=True)
-class Extras:
-    """What a folder of the destination holds and the source does not; ``retained`` when something in it must stay."""
-
-    path: str
-    entries: list[DirectoryEntry]
-    parent: DirectoryEntry | None
 
 
 @dataclass(slots=True)
@@ -66,7 +57,7 @@ class Run:
     landing: dict[str, Call] = field(default_factory=dict)
     doomed: set[str] = field(default_factory=set)
     phases: Phases = field(init=False)
-    extras: list[Extras] = field(default_factory=list)
+    extras: ExtrasLog = field(default_factory=ExtrasLog)
     retained: set[str] = field(default_factory=set)
     source_incomplete: bool = False
     large: Gate = field(default_factory=lambda: Gate(LARGE_FILES_AT_ONCE))

@@ -24,7 +24,7 @@ from smbferry_engine.plan import (
     removes,
     unfinished,
 )
-from smbferry_engine.run import Extras, Run
+from smbferry_engine.run import Run
 from smbferry_engine.wire.directory import DirectoryEntry
 from smbferry_engine.work import FileItem, count_planned, skip
 
@@ -259,7 +259,7 @@ class Walker:
                 child = Folder(path, folder, None, entry, folder.ancestors, folder.depth + 1)
                 self._frontier.push(child)
         if removed:
-            run.extras.append(Extras(folder.path, removed, folder.source if folder.parent is not None else None))
+            run.extras.add(folder.path, removed, folder.source if folder.parent is not None else None)
 
     def _retain(self, folder: Folder | None) -> None:
         """Something in a folder that only the destination has is filtered out, so it and those above it stay."""
