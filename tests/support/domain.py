@@ -95,6 +95,10 @@ class Domain:
             raise DomainError(f"`{shlex.join(command)[:200]}` ended with {code}: {result.text.strip()}")
         return result
 
+    def start(self, *command: str) -> None:
+        """Start a command in the container and leave it running."""
+        self._container.exec_run(list(command), detach=True)
+
     # --- accounts -----------------------------------------------------------------------------------------------
 
     def samba_tool(self, *arguments: str) -> str:
@@ -205,6 +209,15 @@ class Domain:
         finally:
             self.run("rm", "-rf", "--", chosen.inside)
 
+    def trees(self, *directories: Directory) -> list[Tree]:
+        """Everything below each of the directories, files with their SHA-256."""
+        roots = [directory.inside for directory in directories]
+        found = json.loads(self.run("python3", "-c", SCRIPT.read_text(), "list", *roots).output)
+        return [
+            {path: Entry(kind, size, digest, mtime) for path, (kind, size, digest, mtime) in tree.items()}
+            for tree in found
+        ]
+
     def smbclient(
         self, user: str, share: str, *commands: str, port: int = 445, protection: str = "encrypt", check: bool = True
     ) -> Result:
@@ -308,8 +321,8 @@ class Directory:
 
     def tree(self) -> Tree:
         """Everything below, files with their SHA-256."""
-        found = json.loads(self._script("list", self.inside).output)
-        return {path: Entry(kind, size, digest, mtime) for path, (kind, size, digest, mtime) in found.items()}
+        (tree,) = self.domain.trees(self)
+        return tree
 
     def _script(self, *arguments: str) -> Result:
         return self.domain.run("python3", "-c", SCRIPT.read_text(), *arguments)

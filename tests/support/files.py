@@ -1,7 +1,7 @@
 """Runs inside the domain controller (python3 -c): makes and lists trees where the shares lie. Standard library only.
 
-`seed` reads a JSON list of [path, kind, size, text] and makes each entry; `list` prints every entry below a directory.
-Names travel as JSON with lone surrogates for bytes that are not UTF-8.
+`seed` reads a JSON list of [path, kind, size, text] and makes each entry; `list` prints every entry below each
+directory. Names travel as JSON with lone surrogates for bytes that are not UTF-8.
 """
 
 from __future__ import annotations
@@ -69,4 +69,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "seed":
         seed(sys.argv[2], json.loads(Path(sys.argv[3]).read_text()))
     else:
-        json.dump(listing(sys.argv[2]), sys.stdout)
+        json.dump([listing(root) for root in sys.argv[2:]], sys.stdout)

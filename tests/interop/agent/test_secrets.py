@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import krb5
 import pytest
 from lab.smblab import keytab as keytabs
+from tests.support.leaks import leaks
 from tests.support.trees import Wanted
 from tests.unit.agent.api_server import ApiServer
 
@@ -30,23 +31,6 @@ if TYPE_CHECKING:
     from tests.support.domain import Domain
 
 RUN, IDENTITY, LOCATION = (ObjectKey(kind, "ns", "it") for kind in ("TransferRun", "KerberosIdentity", "SmbLocation"))
-
-
-def forms(secret: bytes) -> Iterator[bytes]:
-    """How bytes may turn up in a text: raw, in hex, in base64 at any of its three offsets, as Python shows them."""
-    yield secret
-    yield secret.hex().encode()
-    yield secret.hex().upper().encode()
-    yield secret.hex(" ").encode()
-    yield repr(secret)[2:-1].encode()
-    for offset in range(3):
-        for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            whole = encode(bytes(offset) + secret)
-            yield whole[4 if offset else 0 : -4]  # the ends depend on what stands beside the secret
-
-
-def leaks(text: bytes, secrets: set[bytes]) -> list[bytes]:
-    return [form for secret in secrets for form in forms(secret) if form in text]
 
 
 class Tickets:
