@@ -39,17 +39,31 @@ class Reconciler:
     """Knows which function decides about which kind."""
 
     def __init__(
-        self, cache: Cache, applier: Applier, settings: AgentSettings, clock: Callable[[], datetime] = utc_now
+        self,
+        cache: Cache,
+        applier: Applier,
+        settings: AgentSettings,
+        wake: Callable[[Key], None],
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
+        """Puts it together.
+
+        Args:
+            wake: has an object reconciled soon.
+        """
         self._observer = Observer(cache)
         self._applier = applier
         self._settings = settings
+        self._wake = wake
         self._clock = clock
         self._reserved: dict[Key, Claim] = {}
+        self._awaited: set[Key] = set()
+        """Identities that are to be checked before others use their keys; whoever waits asks again."""
 
     def forget_reservations(self) -> None:
         """When this operator begins to act: what it once had under way has ended, and the cache is fresh."""
         self._reserved.clear()
+        self._awaited.clear()
 
     async def reconcile(self, key: Key) -> timedelta | None:
         """Brings an object nearer to what is wanted; returns when to look again at the latest.
@@ -70,6 +84,10 @@ class Reconciler:
         if decided is None:
             return None
         about, decision = decided
+        for name in decision.awaits:
+            identity = Key(Kind.IDENTITY, key.namespace, name)
+            self._awaited.add(identity)
+            self._wake(identity)
         await self._applier.carry_out(key, about, decision)
         self._reserved.pop(key, None)  # the Job is in the cache now and speaks for itself
         return decision.requeue_after
@@ -80,10 +98,7 @@ class Reconciler:
         try:
             match key.kind:
                 case Kind.IDENTITY:
-                    identity = self._observer.identity(key, refusal)
-                    return (
-                        (identity.identity.meta, decide_identity(identity, now, self._settings)) if identity else None
-                    )
+                    return self._decide_identity(key, refusal, now)
                 case Kind.LOCATION:
                     location = self._observer.location(key, refusal)
                     return (
@@ -98,6 +113,12 @@ class Reconciler:
                     raise ValueError(f"{key} is not reconciled by itself")
         except InvalidObjectError as error:
             return error.meta, decide_invalid(key.kind, error.meta, error.status, str(error), now)
+
+    def _decide_identity(self, key: Key, refusal: Refusal | None, now: datetime) -> tuple[Meta, Decision] | None:
+        seen = self._observer.identity(key, refusal, awaited=key in self._awaited)
+        if seen is None or seen.checks_under_way < self._settings.max_concurrent_checks:
+            self._awaited.discard(key)
+        return (seen.identity.meta, decide_identity(seen, now, self._settings)) if seen else None
 
     def _decide_run(self, key: Key, refusal: Refusal | None, now: datetime) -> tuple[Meta, Decision] | None:
         seen = self._observer.run(key, self._reserved, refusal)
@@ -132,8 +153,12 @@ class News:
         if kind is Kind.RUN and before.going_on and after.ended:
             self._run_ended(body)
         concerned = {key, *self._cache.referrer_keys(key)}
-        if kind in {Kind.JOB, Kind.POD}:
+        if kind is Kind.IDENTITY:
+            concerned |= self._users(key)
+        elif kind in {Kind.JOB, Kind.POD}:
             concerned |= before.references | after.references
+            for owner in after.references:  # who waits for an identity's check
+                concerned |= self._users(owner)
         elif kind is Kind.LOCATION:
             concerned |= after.references  # a key that was refused casts doubt on its identity
         elif kind is Kind.RUN and before.state != after.state:
@@ -142,6 +167,16 @@ class News:
         if before.in_the_way and not after.in_the_way:
             concerned |= set(self._cache.tagged(TAG_QUEUED))
         self.changed(concerned)
+
+    def _users(self, identity: Key) -> set[Key]:
+        """The locations of an identity, and the runs that have not begun and are to use it."""
+        if identity.kind is not Kind.IDENTITY:
+            return set()
+        refer = self._cache.referrer_keys
+        locations = {key for key in refer(identity) if key.kind is Kind.LOCATION}
+        users = {user for location in locations for user in refer(location)}
+        users |= {run for task in users if task.kind is Kind.TASK for run in refer(task)}
+        return locations | {run for run in users if run.kind is Kind.RUN and TAG_QUEUED in self._cache.tags_of(run)}
 
     def listed(self, kind: Kind, bodies: Iterable[Manifest], version: int, *, within: Callable[[Key], bool]) -> None:
         """Takes in a full list."""

@@ -14,12 +14,16 @@ from smbferry_operator.decide.naming import (
     ANNOTATION_OWNER_NAME,
 )
 from smbferry_operator.decide.observation import Ends
+from smbferry_operator.decide.proof import Proof
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.model import Identity, Job, Kind, Location, Meta, Pod, Run, Task
 from smbferry_operator.parse import parse_identity, parse_location, parse_run, parse_task
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 SETTINGS = AgentSettings(image="smbferry/agent:1")
+
+
+PROVEN = Proof(NOW)
 
 
 def ago(**length: float) -> datetime:

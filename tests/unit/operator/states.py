@@ -11,7 +11,19 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.unit.operator.builders import NOW, SETTINGS, ago, ends, location, pod, run, snapshot, task, transfer_job
+from tests.unit.operator.builders import (
+    NOW,
+    PROVEN,
+    SETTINGS,
+    ago,
+    ends,
+    location,
+    pod,
+    run,
+    snapshot,
+    task,
+    transfer_job,
+)
 
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.run_status import RunState
@@ -47,6 +59,8 @@ class World:
     state: RunState | None = None
     ready: bool = False
     free: bool = False
+    proven: bool = False
+    """The key of its identities was tried by a check since the run was made."""
     job: str = "none"
     phase: str | None = None
     cancel: bool = False
@@ -60,6 +74,8 @@ class World:
             yield replace(self, ready=True)
         if not self.free:
             yield replace(self, free=True)
+        if self.ready and not self.proven:
+            yield replace(self, proven=True)
         if not self.cancel:
             yield replace(self, cancel=True)
         if self.flaw == "refused for now":
@@ -93,11 +109,13 @@ class World:
             jobs=self._jobs(),
             pods=self._pods(),
             claims=() if self.free else (Claim("team/other", "uid-other", _destination(), writing=True, since=NOW),),
+            proofs={"svc": PROVEN if self.proven else None},
             refusal=Refusal("Job", "it said why", self.flaw == "refused for good") if self._is_refused() else None,
         )
 
     def _is_refused(self) -> bool:
-        return bool(self.flaw and self.flaw.startswith("refused")) and self.ready and self.free and self.job == "none"
+        launchable = self.ready and self.free and self.proven and self.job == "none"
+        return bool(self.flaw and self.flaw.startswith("refused")) and launchable
 
     def _status(self) -> dict[str, Any]:
         phases = {p: {"state": "Running"} for p in [self.phase] if p}

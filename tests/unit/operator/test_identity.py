@@ -98,6 +98,17 @@ def status(*conditions: dict[str, Any], last: float | None = 10, following: floa
             False,
             id="a run had failed before",
         ),
+        pytest.param(IdentityObservation(checked_identity(), awaited=True), True, id="agents wait for it"),
+        pytest.param(
+            IdentityObservation(
+                identity(
+                    status=status(*checks(IDENTITY_GOOD, TicketAcquired=("False", "KeytabStale")), UNREADY, last=0.5)
+                ),
+                awaited=True,
+            ),
+            False,
+            id="agents wait for one that has just failed",
+        ),
         pytest.param(IdentityObservation(identity(), (check_job(active=1),)), False, id="never two at once"),
         pytest.param(
             IdentityObservation(identity(), checks_under_way=SETTINGS.max_concurrent_checks),

@@ -4,6 +4,7 @@ import pytest
 from tests.unit.operator.builders import (
     LOCATION_GOOD,
     NOW,
+    PROVEN,
     SETTINGS,
     ago,
     check_job,
@@ -74,7 +75,7 @@ def test_an_identity_that_recovered_has_its_locations_probed_before_they_are_rea
         "identityGeneration": 1,
         "lastCheckTime": format_time(ago(minutes=9)),
     }
-    before = decide_location(LocationObservation(location(status=status), healed), NOW, SETTINGS)
+    before = decide_location(LocationObservation(location(status=status), healed, proof=PROVEN), NOW, SETTINGS)
     probed = {**status, "lastCheckTime": format_time(ago(seconds=10))}
     job = check_job(
         inputs="1.1",
@@ -95,7 +96,7 @@ def test_an_identity_that_recovered_has_its_locations_probed_before_they_are_rea
 def test_a_changed_identity_has_its_locations_probed() -> None:
     newer = checked_identity(generation=2)
 
-    decision = decide_location(LocationObservation(checked_location(), newer), NOW, SETTINGS)
+    decision = decide_location(LocationObservation(checked_location(), newer, proof=PROVEN), NOW, SETTINGS)
 
     assert decision.create
     assert decision.status is not None

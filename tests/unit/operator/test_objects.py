@@ -8,6 +8,7 @@ import pytest
 import yaml
 from tests.unit.operator.builders import (
     NOW,
+    PROVEN,
     SETTINGS,
     checked_identity,
     ends,
@@ -51,7 +52,7 @@ CASES: dict[str, Decision] = {
         NOW,
         AgentSettings(image="smbferry/agent:1", image_pull_policy="Never", image_pull_secrets=("registry",)),
     ),
-    "location": decide_location(LocationObservation(location(), checked_identity()), NOW, SETTINGS),
+    "location": decide_location(LocationObservation(location(), checked_identity(), proof=PROVEN), NOW, SETTINGS),
     "run": decide_run(RunObservation(run(), task(), ends()), NOW, SETTINGS),
     "run-placed": decide_run(RunObservation(run(task=snapshot(agent=PLACED)), task(), ends()), NOW, SETTINGS),
     "run-dry": decide_run(RunObservation(run(dry_run=True), task(), ends()), NOW, SETTINGS),

@@ -1,7 +1,7 @@
 """Whole rounds against a cluster in memory: what one decision writes, the next one sees."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from tests.unit.operator.builders import (
@@ -9,11 +9,14 @@ from tests.unit.operator.builders import (
     LOCATION_GOOD,
     NOW,
     SETTINGS,
+    agent_body,
+    ago,
     checks,
     identity_body,
     location_body,
     ready,
     run_body,
+    snapshot,
     task_body,
 )
 
@@ -22,6 +25,7 @@ from smbferry_operator.cache import Cache
 from smbferry_operator.cluster.apply import Applier
 from smbferry_operator.cluster.client import Cluster
 from smbferry_operator.cluster.errors import ConflictError, RefusedError, TerminatingError, UnavailableError
+from smbferry_operator.decide.naming import ANNOTATION_CHECK_INPUTS
 from smbferry_operator.model import Key, Kind, Manifest
 from smbferry_operator.reconcile import News, Reconciler
 
@@ -44,7 +48,7 @@ class Memory:
         key = (body["kind"], body["metadata"]["name"])
         if key in self.objects:
             raise ConflictError("exists")
-        self.objects[key] = self._stamped(body)
+        self.objects[key] = self.stamped(body)
         return self.objects[key]
 
     async def apply(self, body: Manifest) -> Manifest:
@@ -58,7 +62,7 @@ class Memory:
         assert known["metadata"]["uid"] == uid
         others = [c for c in known.get("status", {}).get("conditions", []) if c["type"] not in OURS]
         merged = {**known.get("status", {}), **status, "conditions": [*others, *status["conditions"]]}
-        body = self._stamped(known) | {"status": merged}
+        body = self.stamped(known) | {"status": merged}
         self.objects[key.kind.value, key.name] = body
         return body
 
@@ -66,7 +70,7 @@ class Memory:
         await asyncio.sleep(0)
         self.objects.pop((key.kind.value, key.name), None)
 
-    def _stamped(self, body: Manifest) -> Manifest:
+    def stamped(self, body: Manifest) -> Manifest:
         self.version += 1
         meta = {"uid": f"uid-{body['metadata']['name']}", "creationTimestamp": format_time(NOW), **body["metadata"]}
         return {**body, "metadata": {**meta, "resourceVersion": str(self.version)}}
@@ -82,12 +86,17 @@ class World:
         self.memory = Memory()
         self.cache = Cache()
         self.queued: list[Key] = []
-        news = News(self.cache, self.queued.append)
-        applier = Applier(cast(Cluster, self.memory), news.seen, lambda: NOW, "test")
-        self.reconciler = Reconciler(self.cache, applier, SETTINGS, lambda: NOW)
+        self.news = News(self.cache, self.enqueue)
+        applier = Applier(cast(Cluster, self.memory), self.news.seen, lambda: NOW, "test")
+        self.reconciler = Reconciler(self.cache, applier, SETTINGS, self.enqueue, lambda: NOW)
         for kind, body in bodies:
             self.memory.objects[kind.value, body["metadata"]["name"]] = body
             self.cache.put(kind, body)
+
+    def enqueue(self, key: Key) -> None:
+        """Each key once, as the work queue has it."""
+        if key not in self.queued:
+            self.queued.append(key)
 
     def settle(self, *keys: Key) -> None:
         """Works until nothing is queued."""
@@ -102,6 +111,20 @@ class World:
 
         asyncio.run(work())
 
+    def ends_well(self, moment: datetime, **verdicts: tuple[str, str]) -> None:
+        """The identity's check under way ends with a report: of health, but for these verdicts."""
+        (job,) = (job for job in self.memory.of("Job") if not job.get("status"))
+        known = self.memory.objects["KerberosIdentity", "svc"]
+        ours = [c for c in known["status"]["conditions"] if c["type"] in OURS]
+        told = {"conditions": [*checks(IDENTITY_GOOD, verdicts), *ours], "lastCheckTime": format_time(moment)}
+        over = {"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": format_time(moment)}]}
+        for kind, body in (
+            (Kind.IDENTITY, self.memory.stamped(known) | {"status": {**known["status"], **told}}),
+            (Kind.JOB, self.memory.stamped(job) | {"status": over}),
+        ):
+            self.memory.objects[kind.value, body["metadata"]["name"]] = body
+            self.news.seen(kind, body)
+
     def at_once(self, *keys: Key) -> None:
         """All of them at the same time."""
 
@@ -111,14 +134,25 @@ class World:
         asyncio.run(work())
 
 
+def agents(world: World) -> list[str]:
+    """What the agents of the Jobs that the operator made are to do."""
+    pods = [body["spec"]["template"]["spec"] for body in world.memory.of("Job") if body["spec"]]
+    return sorted(pod["containers"][0]["args"][0] for pod in pods)
+
+
 def good(states: dict[str, str], **more: Any) -> dict[str, Any]:
     soon = NOW + timedelta(hours=1)
     return {"conditions": [*checks(states), ready()], "nextCheckTime": format_time(soon), **more}
 
 
-def settled() -> list[tuple[Kind, Manifest]]:
+def settled(proven_at: datetime = NOW) -> list[tuple[Kind, Manifest]]:
+    """An identity whose check has ended, and the two locations that use it."""
+    over = {"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": format_time(proven_at)}]}
+    check = agent_body(Kind.JOB, "check", (Kind.IDENTITY, "svc", "uid-svc"), status=over, created=proven_at)
+    check["metadata"]["annotations"][ANNOTATION_CHECK_INPUTS] = "1"
     return [
-        (Kind.IDENTITY, identity_body(status=good(IDENTITY_GOOD))),
+        (Kind.IDENTITY, identity_body(status=good(IDENTITY_GOOD, lastCheckTime=format_time(proven_at)))),
+        (Kind.JOB, check),
         (Kind.LOCATION, location_body("src", good(LOCATION_GOOD, identityGeneration=1))),
         (Kind.LOCATION, location_body("dst", good(LOCATION_GOOD, identityGeneration=1))),
     ]
@@ -128,7 +162,7 @@ def test_a_task_leads_to_a_run_and_the_run_to_a_job_and_both_stand_in_the_status
     world = World(*settled(), (Kind.TASK, task_body()))
     world.settle(TASK)
 
-    (run,), (job,) = world.memory.of("TransferRun"), world.memory.of("Job")
+    (run,), (_, job) = world.memory.of("TransferRun"), world.memory.of("Job")
     assert job["metadata"]["ownerReferences"][0]["uid"] == run["metadata"]["uid"]
     assert run["status"]["state"] == "Launching"
     assert run["status"]["jobRef"] == job["metadata"]["name"]
@@ -155,7 +189,7 @@ def test_of_two_runs_to_one_destination_that_are_decided_at_once_one_waits() -> 
 
     states = sorted(body["status"]["state"] for body in world.memory.of("TransferRun"))
     assert states == ["Launching", "Queued"]
-    assert len(world.memory.of("Job")) == 1
+    assert agents(world) == ["transfer"]
 
 
 def test_a_launch_whose_outcome_is_unknown_keeps_its_claim() -> None:
@@ -210,11 +244,37 @@ def test_an_invalid_spec_is_said_once() -> None:
 def test_a_run_that_fails_by_its_identity_has_it_and_its_locations_checked() -> None:
     failure = {"class": "Identity", "reason": "KeytabStale", "message": "refused"}
     failed = {"state": "Failed", "completionTime": format_time(NOW), "failure": failure}
-    world = World(*settled(), (Kind.RUN, run_body("one", failed)))
-    world.settle(Key(Kind.IDENTITY, "team", "svc"), Key(Kind.LOCATION, "team", "src"))
+    world = World(*settled(ago(minutes=1)), (Kind.RUN, run_body("one", failed)))
+    users = Key(Kind.LOCATION, "team", "src"), Key(Kind.LOCATION, "team", "dst")
+    world.settle(*users)
+    assert agents(world) == ["check-identity"], "first the key itself: each agent with a wrong one counts"
 
-    commands = [body["spec"]["template"]["spec"]["containers"][0]["args"][0] for body in world.memory.of("Job")]
-    assert sorted(commands) == ["check-identity", "check-location", "check-location"]
+    world.ends_well(NOW + timedelta(seconds=3))
+    world.settle()
+    assert agents(world) == ["check-identity", "check-location", "check-location"]
+
+
+def test_runs_that_start_at_once_wait_for_one_check_of_their_identity() -> None:
+    runs = [run_body(f"r{n}", task=snapshot(dst_path=f"/{n}"), created=NOW) for n in range(5)]
+    world = World(*settled(ago(minutes=1)), *((Kind.RUN, body) for body in runs))
+    world.settle(*(Key(Kind.RUN, "team", body["metadata"]["name"]) for body in runs))
+    reasons = {body["status"]["conditions"][0]["reason"] for body in world.memory.of("TransferRun")}
+    assert (agents(world), reasons) == (["check-identity"], {"IdentityCheckAwaited"})
+
+    world.ends_well(NOW + timedelta(seconds=3))
+    world.settle()
+    assert agents(world) == ["check-identity", *["transfer"] * 5]
+
+
+def test_runs_stay_queued_when_the_check_finds_the_key_refused() -> None:
+    runs = [run_body(f"r{n}", task=snapshot(dst_path=f"/{n}"), created=NOW) for n in range(5)]
+    world = World(*settled(ago(minutes=1)), *((Kind.RUN, body) for body in runs))
+    world.settle(*(Key(Kind.RUN, "team", body["metadata"]["name"]) for body in runs))
+    world.ends_well(NOW + timedelta(seconds=3), TicketAcquired=("False", "KeytabStale"))
+    world.settle()
+
+    reasons = {body["status"]["conditions"][0]["reason"] for body in world.memory.of("TransferRun")}
+    assert (agents(world), reasons) == (["check-identity"], {"LocationNotReady"})
 
 
 def test_what_is_gone_is_let_be() -> None:

@@ -20,6 +20,9 @@ IN_SYNC = define("InSync", "The last run left the destination as the source was.
 NEVER_RAN = define("NeverRan", "No run has ended yet.")
 RUN_IN_PROGRESS = define("RunInProgress", "A run is under way.")
 RUN_QUEUED = define("RunQueued", "The run waits for another that writes to the same destination.")
+IDENTITY_CHECK_AWAITED = define(
+    "IdentityCheckAwaited", "The run waits until a check has tried the keys of its identities."
+)
 RUN_STARTED = define("RunStarted", "The run's agent was launched.")
 RUN_SUCCEEDED = define("RunSucceeded", "Every file was transferred and verified as asked.")
 RUN_PARTIALLY_SUCCEEDED = define(

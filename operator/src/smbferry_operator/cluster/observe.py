@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 from smbferry_api.conditions import ConditionType, find
 from smbferry_api.exit_codes import FailureClass
 from smbferry_api.names import LABEL_OWNER_UID
-from smbferry_api.reasons import KEY_REFUSED, RUN_QUEUED
+from smbferry_api.reasons import IDENTITY_CHECK_AWAITED, KEY_REFUSED, RUN_QUEUED
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import RunState
 from smbferry_operator.cache import TAG_CHECK, TAG_QUEUED, TAG_WRITER, Cache
@@ -21,6 +21,7 @@ from smbferry_operator.decide.observation import (
     RunObservation,
     TaskObservation,
 )
+from smbferry_operator.decide.proof import Proof, newest_proof
 from smbferry_operator.model import Identity, Job, Key, Kind, Location, Manifest, Pod, Refusal, Run, Task
 from smbferry_operator.parse import (
     InvalidObjectError,
@@ -46,6 +47,8 @@ DOUBTFUL: Final = frozenset(
     }
 )
 """Failures of a run that cast doubt on the verdicts about its locations and identities."""
+IN_LINE: Final = frozenset({RUN_QUEUED.name, IDENTITY_CHECK_AWAITED.name})
+"""Reasons of runs that could start but for others."""
 
 
 class Observer:
@@ -54,8 +57,13 @@ class Observer:
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
 
-    def identity(self, key: Key, refusal: Refusal | None = None) -> IdentityObservation | None:
+    def identity(
+        self, key: Key, refusal: Refusal | None = None, *, awaited: bool = False
+    ) -> IdentityObservation | None:
         """An identity with its checks; None if it is gone.
+
+        Args:
+            awaited: whether others wait until another check has tried its key.
 
         Raises:
             InvalidObjectError: its spec can't be used.
@@ -68,7 +76,7 @@ class Observer:
         locations = [other for other in self._cache.referrer_keys(key) if other.kind is Kind.LOCATION]
         doubts = (self._doubted_at(locations), self._refused_at(locations))
         doubted_at = max((moment for moment in doubts if moment), default=None)
-        return IdentityObservation(identity, jobs, pods, self._cache.count(TAG_CHECK), doubted_at, refusal)
+        return IdentityObservation(identity, jobs, pods, self._cache.count(TAG_CHECK), doubted_at, refusal, awaited)
 
     def location(self, key: Key, refusal: Refusal | None = None) -> LocationObservation | None:
         """A location with its identity and its checks; None if it is gone.
@@ -82,8 +90,8 @@ class Observer:
         location = parse_location(body)
         jobs, pods = self._agents(key, location.meta.uid)
         identity = self._identity(key.namespace, location.spec.identity_ref.name)
-        checks = self._cache.count(TAG_CHECK)
-        return LocationObservation(location, identity, jobs, pods, checks, self._doubted_at([key]), refusal)
+        checks, proof = self._cache.count(TAG_CHECK), self._proof(identity) if identity else None
+        return LocationObservation(location, identity, jobs, pods, checks, self._doubted_at([key]), refusal, proof)
 
     def task(self, key: Key) -> TaskObservation | None:
         """A task with its locations and runs; None if it is gone.
@@ -121,7 +129,18 @@ class Observer:
         else:
             ends = self._ends_of_task(task) if task else Ends()
         claims = () if run.spec.dry_run else self._claims(run, reserved or {})
-        return RunObservation(run, task, ends, jobs, pods, claims, refusal)
+        proofs = {} if jobs else self._proofs(key.namespace, snapshot, ends)
+        return RunObservation(run, task, ends, jobs, pods, claims, refusal, proofs)
+
+    def _proofs(self, namespace: str, snapshot: ResolvedTask | None, ends: Ends) -> dict[str, Proof | None]:
+        """Of the identities that a run is to use."""
+        named = [self._identity(namespace, name) for name in snapshot.identity_names] if snapshot else []
+        found = (*named, ends.source_identity, ends.destination_identity)
+        return {identity.meta.name: self._proof(identity) for identity in found if identity}
+
+    def _proof(self, identity: Identity) -> Proof | None:
+        jobs, _ = self._agents(Key(Kind.IDENTITY, identity.meta.namespace, identity.meta.name), identity.meta.uid)
+        return newest_proof(identity, jobs)
 
     def _agents(self, key: Key, uid: str) -> tuple[tuple[Job, ...], tuple[Pod, ...]]:
         jobs = (b for b in self._cache.referrers(key, Kind.JOB) if _owner_uid(b) == uid)
@@ -199,12 +218,12 @@ class Observer:
         return tuple(claims)
 
     def _waiting(self, body: Manifest) -> Claim | None:
-        """A run's place in the queue: held while nothing but another run keeps it from starting."""
+        """A run's place in the queue: held while nothing but another run or a check keeps it from starting."""
         if (body.get("status") or {}).get("state") != RunState.QUEUED:
             return None
         run = self._run(body)
         succeeded = find(run.status.conditions, ConditionType.SUCCEEDED) if run else None
-        if run is None or succeeded is None or succeeded.reason != RUN_QUEUED.name or run.meta.deleting:
+        if run is None or succeeded is None or succeeded.reason not in IN_LINE or run.meta.deleting:
             return None
         snapshot = _snapshot(run)
         if snapshot is None or run.spec.cancel:

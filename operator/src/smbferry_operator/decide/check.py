@@ -69,6 +69,8 @@ class Checks:
     under_way_everywhere: int
     doubted_at: datetime | None
     refusal: Refusal | None
+    awaited: bool = False
+    """Others wait for a check before they use the key."""
 
     @property
     def active(self) -> Job | None:
@@ -117,9 +119,14 @@ def last_check_text(resource: Identity | Location) -> str:
     return format_time(moment) if moment else ""
 
 
-def _reported(subject: Subject, job: Job) -> bool:
+def is_reported(resource: Identity | Location, job: Job) -> bool:
     """Whether the agent has written a status since the Job was launched; no clocks are compared."""
-    return job.meta.annotations.get(ANNOTATION_LAST_CHECK, "") != last_check_text(subject.resource)
+    return job.meta.annotations.get(ANNOTATION_LAST_CHECK, "") != last_check_text(resource)
+
+
+def is_about(job: Job, inputs: str) -> bool:
+    """Whether the Job's verdict is about these generations."""
+    return job.meta.annotations.get(ANNOTATION_CHECK_INPUTS) == inputs
 
 
 def _ended(job: Job) -> datetime:
@@ -129,7 +136,7 @@ def _ended(job: Job) -> datetime:
 def _lost(subject: Subject, checks: Checks) -> Job | None:
     """The last check, if it ended without a report."""
     last = checks.last
-    return last if last is not None and not _reported(subject, last) else None
+    return last if last is not None and not is_reported(subject.resource, last) else None
 
 
 def _is_current(subject: Subject, checks: Checks) -> bool:
@@ -141,8 +148,8 @@ def _is_current(subject: Subject, checks: Checks) -> bool:
     last = checks.last
     return (
         last is not None
-        and _reported(subject, last)
-        and last.meta.annotations.get(ANNOTATION_CHECK_INPUTS) == subject.check.inputs
+        and is_reported(subject.resource, last)
+        and is_about(last, subject.check.inputs)
         and last.meta.annotations.get(ANNOTATION_CHECK_EPOCH) == subject.check.epoch
     )
 
@@ -205,8 +212,7 @@ def _add_reconciling(subject: Subject, summary: Summary) -> None:
 
 
 def _under_way(subject: Subject, checks: Checks, job: Job, now: datetime) -> Decision:
-    outdated = job.meta.annotations.get(ANNOTATION_CHECK_INPUTS) != subject.check.inputs
-    if outdated and not job.meta.deleting:
+    if not is_about(job, subject.check.inputs) and not job.meta.deleting:
         key = Key(Kind.JOB, job.meta.namespace, job.meta.name)
         return replace(_decision(subject, _keep(subject, now), now, requeue_after=BUSY), delete=(key,))
     current = _is_current(subject, checks)
@@ -238,7 +244,7 @@ def _lost_verdict(subject: Subject, checks: Checks, lost: Job, now: datetime) ->
 
 
 def _lost_due_in(subject: Subject, lost: Job, now: datetime) -> timedelta:
-    if lost.meta.annotations.get(ANNOTATION_CHECK_INPUTS) != subject.check.inputs:
+    if not is_about(lost, subject.check.inputs):
         return timedelta(0)
     return _ended(lost) + RECHECK_FAILED - now
 
@@ -252,7 +258,7 @@ def _due_in(subject: Subject, checks: Checks, conditions: Iterable[Condition], n
     scheduled = status.next_check_time - now if status.next_check_time else due_now
     ready = find(conditions, ConditionType.READY)
     if ready is not None and ready.status == "True":
-        return scheduled
+        return due_now if checks.awaited else scheduled
     ended = _ended(checks.last) if checks.last else status.last_check_time
     return min(scheduled, ended + RECHECK_FAILED - now) if ended else due_now
 

@@ -51,6 +51,8 @@ class Decision:
     """Look again then, if no event brings it up before."""
     claim: Destination | None = None
     """Taken before the first await, so that of two runs decided at once one sees the other."""
+    awaits: tuple[str, ...] = ()
+    """KerberosIdentities of the namespace that are to be checked now, before their keys are used."""
 
 
 def soonest(*delays: timedelta | None) -> timedelta | None:

@@ -47,5 +47,5 @@ def decide_identity(seen: IdentityObservation, now: datetime, settings: AgentSet
         access=build_access(Kind.IDENTITY, identity.meta),
         judged_inputs=None if judged is None else str(judged),
     )
-    checks = Checks(seen.jobs, seen.pods, seen.checks_under_way, seen.doubted_at, seen.refusal)
+    checks = Checks(seen.jobs, seen.pods, seen.checks_under_way, seen.doubted_at, seen.refusal, seen.awaited)
     return decide_check(subject, checks, now, settings)

@@ -1,5 +1,6 @@
 """SmbLocation: probe it with its identity, once that is known to be good, and sum up what the agent found."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from smbferry_api.agent_contract import AgentCommand
@@ -8,12 +9,21 @@ from smbferry_api.fields import format_time
 from smbferry_api.names import ANNOTATION_REQUESTED_AT
 from smbferry_api.reasons import CHECKING, IDENTITY_NOT_FOUND, IDENTITY_NOT_READY
 from smbferry_operator.decide.access import build_access
-from smbferry_operator.decide.check import Checks, Subject, check_inputs, decide_check, last_check_text, summarised
+from smbferry_operator.decide.check import (
+    POLL,
+    Checks,
+    Subject,
+    check_inputs,
+    decide_check,
+    last_check_text,
+    summarised,
+)
 from smbferry_operator.decide.decision import Decision
 from smbferry_operator.decide.identity import judged_generation
 from smbferry_operator.decide.jobs import Check
 from smbferry_operator.decide.observation import LocationObservation
 from smbferry_operator.decide.pods import union_of_nameservers
+from smbferry_operator.decide.proof import is_proven
 from smbferry_operator.decide.readiness import Readiness, Referent, referent
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.decide.status import Summary
@@ -29,7 +39,12 @@ def decide_location(seen: LocationObservation, now: datetime, settings: AgentSet
     if seen.identity is None or identity.state is not Readiness.READY:
         return _without_identity(location, identity, now)
     checks = Checks(seen.jobs, seen.pods, seen.checks_under_way, seen.doubted_at, seen.refusal)
-    return decide_check(_subject(location, seen.identity, identity), checks, now, settings)
+    decision = decide_check(_subject(location, seen.identity, identity), checks, now, settings)
+    known = (checks.last.meta.created if checks.last else None, seen.doubted_at)
+    if not decision.create or is_proven(seen.proof, since=max(filter(None, known), default=None)):
+        return decision
+    # Many locations are due at once, and each of their agents uses the key: the identity's own check goes ahead.
+    return replace(decision, apply=(), create=(), awaits=(seen.identity.meta.name,), requeue_after=POLL)
 
 
 def _subject(location: Location, identity: Identity, state: Referent) -> Subject:

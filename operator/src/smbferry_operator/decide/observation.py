@@ -1,9 +1,11 @@
 """What each decision looks at, gathered at one moment."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from smbferry_operator.decide.destination import Destination
+from smbferry_operator.decide.proof import Proof
 from smbferry_operator.model import Identity, Job, Location, Pod, Refusal, Run, Task
 
 
@@ -19,6 +21,8 @@ class IdentityObservation:
     doubted_at: datetime | None = None
     """When a run with it last failed in a way that a check would see."""
     refusal: Refusal | None = None
+    awaited: bool = False
+    """Agents wait until another check has tried its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class LocationObservation:
     doubted_at: datetime | None = None
     """When a run with it last failed in a way that a check would see."""
     refusal: Refusal | None = None
+    proof: Proof | None = None
+    """The newest of its identity's key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +84,5 @@ class RunObservation:
     pods: tuple[Pod, ...] = ()
     claims: tuple[Claim, ...] = ()
     refusal: Refusal | None = None
+    proofs: Mapping[str, Proof | None] = field(default_factory=dict)
+    """The newest of each identity's key, by name, for the identities that exist."""

@@ -15,6 +15,7 @@ from smbferry_api.reasons import (
     AGENT_LOST,
     AGENT_NOT_SCHEDULED,
     AGENT_STARTING,
+    IDENTITY_CHECK_AWAITED,
     LOCATION_NOT_FOUND,
     LOCATION_NOT_READY,
     RETRYING,
@@ -35,6 +36,7 @@ from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.jobs import FINAL_EXIT_CODES, MAX_ATTEMPTS, build_transfer_job, transfer_job_name
 from smbferry_operator.decide.naming import ANNOTATION_ATTEMPTS_BEFORE
 from smbferry_operator.decide.observation import Claim, RunObservation
+from smbferry_operator.decide.proof import unproven
 from smbferry_operator.decide.resolve import Obstacle, overlap_obstacle, readiness_obstacle, resolve
 from smbferry_operator.decide.run_end import End, end_of, failed
 from smbferry_operator.decide.settings import AgentSettings
@@ -109,6 +111,9 @@ def _without_job(seen: RunObservation, now: datetime, settings: AgentSettings) -
         return _ended(seen, end, now)
     if waiting := _obstacle(seen, task):
         return _wait(seen, waiting.reason, waiting.advice, now)
+    if first := unproven(seen.proofs, task.identity_names, seen.run.meta.created):
+        message = f"Waits for a check of KerberosIdentity {' and '.join(first)}, which tries the key before any agent."
+        return replace(_wait(seen, IDENTITY_CHECK_AWAITED, message, now), awaits=first)
     return _launch(seen, task, used, now, settings)
 
 
