@@ -19,6 +19,7 @@ _RESERVED = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9¹²³])(?:\..*)?", r
 _TEMPORARY = re.compile(r"\.smbferry-[0-9a-f]{8}-[0-9a-f]{16}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_ESCAPED = re.compile(r"\\u([0-9a-f]{4})")
 _VERSION_PART = 4
 _NAME_PART = 8
 _TEMPORARY_NAMES = 3
@@ -51,6 +52,11 @@ def display(path: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return _CONTROL.sub(_escape, _SURROGATE.sub(_escape, text))
+
+
+def from_display(shown: str) -> str:
+    r"""The path that :func:`display` showed; a name of a listing holds no backslash, so none is mistaken."""
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), shown.removeprefix("/").replace("/", SEPARATOR))
 
 
 def _escape(match: re.Match[str]) -> str:
