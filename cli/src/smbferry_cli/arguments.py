@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from smbferry_cli.compose import Unc
 from smbferry_cli.sources import NamedPath
 
 MAX_NAMESERVERS: Final = 3
@@ -28,6 +29,26 @@ _RUN: Final = """\
 Checks both sides, then transfers, as a TransferRun in a cluster would. Ctrl-C ends the run in order: what was being
 copied is taken away again. A second Ctrl-C ends it at once.
 """
+_IMPORT: Final = """\
+Turns what `aws datasync describe-task` and `describe-location-smb` print into manifests, on stdout. Whatever has no
+equal here is said on stderr and at the head of the output. Exit code 10 when something must be mended first.
+"""
+_INIT: Final = """\
+Writes the manifests of one transfer: ConfigMap, Secrets, KerberosIdentities, SmbLocations and a TransferTask. What no
+flag gives is asked for, when there is a terminal.
+"""
+_EXAMPLES_OF_IMPORT: Final = """\
+examples:
+  aws datasync describe-task --task-arn ARN > task.json
+  aws datasync describe-location-smb --location-arn ARN > source.json   (and the destination)
+  smbferry import datasync task.json source.json destination.json > transfer.yaml
+"""
+_EXAMPLES_OF_INIT: Final = """\
+examples:
+  smbferry init manifests/
+  smbferry init manifests/ --principal svc@CORP.EXAMPLE.COM --keytab svc.keytab \\
+    --source //files1.corp.example.com/finance --destination //files2.corp.example.com/finance/copy
+"""
 _EXAMPLES_OF_CHECK: Final = """\
 examples:
   smbferry check manifests/ --keytab svc-src-keytab=svc-src.keytab
@@ -41,7 +62,7 @@ examples:
 
 
 def parser(version: str) -> argparse.ArgumentParser:
-    """The whole command line; `command` in the result is check, run or help."""
+    """The whole command line; `command` in the result is check, run, init, import or help."""
     top = argparse.ArgumentParser(
         prog="smbferry",
         description="Transfers between SMB shares: Kerberos only, encrypted only. Without a cluster, from manifests.",
@@ -58,9 +79,17 @@ def parser(version: str) -> argparse.ArgumentParser:
     _manifests(run, "text")
     run.add_argument("--task", metavar="NAME", help="the TransferTask to run; needed where the files hold several")
     run.add_argument("--dry-run", action="store_true", help="count what would be done, and write nothing")
+    init = _command(commands, "init", "write the manifests of a transfer", _INIT)
+    init.epilog = _EXAMPLES_OF_INIT
+    _init(init)
+    import_ = _command(commands, "import", "turn AWS DataSync's tasks into manifests", _IMPORT)
+    import_.epilog = _EXAMPLES_OF_IMPORT
+    import_.add_argument("tool", choices=("datasync",), help="whose tasks")
+    import_.add_argument("files", metavar="FILE", nargs="+", type=Path, help="JSON: an object, or a list of them")
     help_ = _command(commands, "help", "show the help of a command", "")
-    help_.add_argument("topic", nargs="?", choices=("check", "run"), metavar="COMMAND")
-    top.set_defaults(helps={None: top, "check": check, "run": run})
+    helps = {None: top, "check": check, "run": run, "init": init, "import": import_}
+    help_.add_argument("topic", nargs="?", choices=[name for name in helps if name], metavar="COMMAND")
+    top.set_defaults(helps=helps, verbose=False)
     return top
 
 
@@ -82,6 +111,26 @@ def _command(
     return commands.add_parser(
         name, help=summary, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+
+
+def _init(command: argparse.ArgumentParser) -> None:
+    command.add_argument("folder", type=Path, help="where the files go; made when it is not there")
+    command.add_argument("--name", default="transfer", help="the TransferTask's name (default: transfer)")
+    command.add_argument("--source", metavar="//SERVER/SHARE/PATH", type=_unc, help="what is copied")
+    command.add_argument("--destination", metavar="//SERVER/SHARE/PATH", type=_unc, help="where it goes")
+    command.add_argument("--principal", metavar="NAME@REALM", help="who opens the shares; case-sensitive")
+    command.add_argument(
+        "--destination-principal", metavar="NAME@REALM", help="who opens the destination, if somebody else"
+    )
+    command.add_argument("--keytab", metavar="FILE", type=Path, help="the principal's keytab: put into a Secret")
+    command.add_argument("--destination-keytab", metavar="FILE", type=Path, help="that of --destination-principal")
+    command.add_argument("--krb5-conf", metavar="FILE", type=Path, help="in place of one that asks DNS for the KDCs")
+    command.add_argument("--schedule", metavar="CRON", help='such as "0 2 * * *"; without it the task runs once')
+    command.add_argument(
+        "--nameserver", metavar="ADDRESS", type=_address, action="append", default=[],
+        help="a DNS server of the domain, where the cluster's does not know its names (up to 3 times)",
+    )  # fmt: skip
+    command.add_argument("--force", action="store_true", help="replace files that are there")
 
 
 def _manifests(command: argparse.ArgumentParser, format_: str) -> None:
@@ -107,6 +156,13 @@ def _manifests(command: argparse.ArgumentParser, format_: str) -> None:
 def _named_path(text: str) -> NamedPath:
     try:
         return NamedPath.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _unc(text: str) -> Unc:
+    try:
+        return Unc.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

@@ -12,6 +12,7 @@ from smbferry_cli.arguments import parse
 from smbferry_cli.bindings import BINDINGS
 from smbferry_cli.manifests import ManifestError
 from smbferry_cli.text import safe
+from smbferry_cli.writing import import_command, init_command
 
 _OURS: Final = "smbferry_"
 
@@ -36,6 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Namespace) -> ExitCode:
+    if arguments.command == "import":
+        return import_command(arguments)
+    if arguments.command == "init":
+        return init_command(arguments)
     _set_up_logs(verbose=arguments.verbose)
     try:
         # Late, so that help and version work without the agent's packages.

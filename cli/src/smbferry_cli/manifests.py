@@ -83,6 +83,15 @@ def load(paths: Iterable[Path]) -> Manifests:
     return found
 
 
+def problem_of(document: dict[str, Any]) -> str | None:
+    """What an API server would refuse in a manifest that was made here; None when nothing."""
+    try:
+        _take(Manifests(), document, "this manifest")
+    except ManifestError as error:
+        return str(error).removeprefix("this manifest, ")
+    return None
+
+
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
