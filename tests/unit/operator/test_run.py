@@ -228,13 +228,13 @@ FAILURE = {"class": "Identity", "reason": "KeytabStale", "message": "The KDC ref
             id="as its last words said",
         ),
         pytest.param(POLICY, {"exit_code": 13}, {}, ("Failed", "RunFailed"), True, id="only an exit code"),
-        pytest.param(POLICY, {"exit_code": 70}, {}, ("Failed", "InternalError"), False, id="a bug"),
+        pytest.param(POLICY, {"exit_code": 70}, {}, ("Failed", "InternalError"), True, id="a bug"),
         pytest.param(
             {"failure_reason": "BackoffLimitExceeded", "failed": 7, **ENDED},
             {"exit_code": 20},
             {"failure": FAILURE | {"class": "Network", "reason": "ConnectionLost"}},
             ("Failed", "ConnectionLost"),
-            False,
+            True,
             id="given up",
         ),
         pytest.param(
@@ -242,7 +242,7 @@ FAILURE = {"class": "Identity", "reason": "KeytabStale", "message": "The KDC ref
             {"exit_code": 137, "exit_reason": "OOMKilled"},
             {},
             ("Failed", "AgentLost"),
-            False,
+            True,
             id="killed",
         ),
         pytest.param(

@@ -40,7 +40,7 @@ from smbferry_operator.decide.proof import unproven
 from smbferry_operator.decide.resolve import Obstacle, overlap_obstacle, readiness_obstacle, resolve
 from smbferry_operator.decide.run_end import End, end_of, failed
 from smbferry_operator.decide.settings import AgentSettings
-from smbferry_operator.decide.status import Summary, as_wire, changed, is_permanent
+from smbferry_operator.decide.status import Summary, as_wire, changed
 from smbferry_operator.decide.text import format_duration
 from smbferry_operator.model import Job, Key, Kind, Run
 
@@ -335,7 +335,7 @@ def _ended(
     good = end.state is RunState.SUCCEEDED
     summary = Summary(seen.run.meta, seen.run.status.conditions, now)
     summary.add_as_said(ConditionType.SUCCEEDED, "True" if good else "False", end.reason.name, end.message)
-    if end.state is RunState.FAILED and is_permanent(end.failure_class):
+    if end.state is RunState.FAILED:  # whatever the cause: a run that has ended does not try again
         summary.add_as_said(ConditionType.STALLED, "True", end.reason.name, end.message)
     completion = finished_at or now
     start = facts.get("startTime") or seen.run.status.start_time
