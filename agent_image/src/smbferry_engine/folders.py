@@ -76,6 +76,8 @@ async def _finish(run: Run, folder: Folder) -> None:
     if differs:
         run.counters.directories.transferred += 1
         run.record(folder.path, "Directory", "Transferred", 0)
+        if run.audit_refusal is not None:
+            run.fail(folder.path, "Directory", "Transfer", run.audit_refusal)
     else:
         run.counters.directories.skipped += 1
 

@@ -40,7 +40,7 @@ class Run:
 
     ``temporaries`` are the paths of files being gathered with the calls that opened them, ``landing`` the final names
     whose compound is on its way, ``doomed`` those found wanting and not deleted yet: what a run that is stopped must
-    not leave half-done.
+    not leave half-done. ``audit_refusal`` is why audit lists are not copied, where they were asked for.
     """
 
     source: Share
@@ -60,6 +60,7 @@ class Run:
     extras: ExtrasLog = field(default_factory=ExtrasLog)
     retained: set[str] = field(default_factory=set)
     source_incomplete: bool = False
+    audit_refusal: FileError | None = None
     large: Gate = field(default_factory=lambda: Gate(LARGE_FILES_AT_ONCE))
 
     def __post_init__(self) -> None:
@@ -70,7 +71,7 @@ class Run:
         """The parts of a descriptor that are copied beside owner and group, 0 for none."""
         if self.options.security_descriptors is SecurityDescriptors.NONE:
             return 0
-        if self.options.security_descriptors is SecurityDescriptors.OWNER_DACL:
+        if self.options.security_descriptors is SecurityDescriptors.OWNER_DACL or self.audit_refusal is not None:
             return SecurityPart.DACL
         return SecurityPart.DACL | SecurityPart.SACL
 

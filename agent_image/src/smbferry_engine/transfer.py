@@ -31,6 +31,7 @@ from smbferry_engine.model import (
 )
 from smbferry_engine.paths import overlaps
 from smbferry_engine.plan import DeleteLimit, removes
+from smbferry_engine.privileges import check_audit_privilege
 from smbferry_engine.progress import Limiter, Meter
 from smbferry_engine.prune import judge, prune
 from smbferry_engine.recovery import Recovery
@@ -133,6 +134,7 @@ async def execute(run: Run) -> None:
     root = await check_root(run.destination, "destination")
     if not run.options.dry_run:
         check_writable(root)
+    await check_audit_privilege(run)
     await _walk_and_copy(run)
     if run.verifies_trees:
         await _verify_trees(run)

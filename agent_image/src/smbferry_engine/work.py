@@ -91,8 +91,9 @@ async def _copy(run: Run, item: FileItem) -> None:
     if run.verifies_each:
         run.counters.files.verified += 1
     run.record(item.path, "File", "Transferred", copied.size, copied.digest.hex())
-    if copied.incomplete is not None:
-        run.fail(item.path, "File", "Transfer", copied.incomplete)
+    incomplete = copied.incomplete or run.audit_refusal
+    if incomplete is not None:
+        run.fail(item.path, "File", "Transfer", incomplete)
 
 
 async def _copy_with_pauses(run: Run, item: FileItem) -> Copied:

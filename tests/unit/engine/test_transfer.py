@@ -305,6 +305,31 @@ def test_an_owner_that_may_not_be_set_is_said_and_the_content_stays() -> None:
     assert world.node("small").security == {4: descriptor("data\\small")}
 
 
+@pytest.mark.parametrize("side", ["source", "destination"])
+@pytest.mark.parametrize("status", [NtStatus.ACCESS_DENIED, NtStatus.PRIVILEGE_NOT_HELD])
+def test_without_the_privilege_for_audit_lists_all_else_is_copied_and_each_file_told_of(side: str, status: int) -> None:
+    world = World(folder(small=file(b"s"), big=file(BIG), d=folder()))
+
+    def no_privilege(request: Request) -> int | None:
+        wanted = int.from_bytes(request.body[24:28], "little") if request.command == Command.CREATE else 0
+        return status if wanted & 0x01000000 else None
+
+    getattr(world, side).faults.append(no_privilege)
+    world.transfer(security_descriptors=SecurityDescriptors.OWNER_DACL_SACL)
+    assert world.copied == world.original
+    assert {path for path, _ in world.reasons} == {"/small", "/big", "/d"}
+    assert {reason for _, reason in world.reasons} == {"SecurityNotPermitted"}
+    assert side in world.watcher.failures[0].message
+    assert set(world.node("small").security) == {3, 4}
+
+
+def test_audit_lists_are_copied_with_the_access_lists() -> None:
+    world = World(folder(small=file(b"s"), d=folder()))
+    world.transfer(security_descriptors=SecurityDescriptors.OWNER_DACL_SACL)
+    assert world.watcher.failures == []
+    assert set(world.node("small").security) == set(world.node("d").security) == {3, 12}
+
+
 @pytest.mark.parametrize("credits_", [8, 12])
 def test_few_credits_make_it_slower_but_not_fail(credits_: int) -> None:
     world = World(folder(big=file(BIG), a=file(b"a"), sub=folder(b=file(b"b"))), credits_=credits_)
