@@ -141,19 +141,23 @@ async def stream(
     before: Callable[[int], Awaitable[None]] | None = None,
     limit: Callable[[], int] | None = None,
     depth: int = DEPTH,
+    part: tuple[int, int] | None = None,
 ) -> bytes:
-    """Read an open file to its end with ``depth`` ranges in flight; returns its BLAKE3 digest (32 bytes).
+    """Read an open file with ``depth`` ranges in flight; returns the BLAKE3 digest (32 bytes) of what was read.
+
+    ``part`` is from which byte to before which; without it the whole file is read.
 
     Each range's data lies at 112 of a buffer that ``sink(buffer, offset, length)`` may write elsewhere in place.
     ``before(length)`` is awaited before each range is asked for: the place to keep to a rate. ``limit()`` is the most
     that the sink can take at a time just now.
     """
-    mover = _Mover(file.lane, file.opened.file_id, sink)
+    begin, end = part or (0, file.opened.size)
+    mover = _Mover(file.lane, file.opened.file_id, sink, Turnstile(begin))
 
     def most() -> int:
         return file.lane.read_limit() if limit is None else min(file.lane.read_limit(), limit())
 
-    ranges = _ranges(most, file.opened.size)
+    ranges = _ranges(most, begin, end)
 
     async def strand() -> None:
         for offset, length in ranges:
@@ -161,16 +165,15 @@ async def stream(
                 await before(length)
             await _move(mover, offset, length)
 
-    strands = max(1, min(depth, -(-file.opened.size // most())))
+    strands = max(1, min(depth, -(-(end - begin) // most())))
     await run_all(scheduler, (strand() for _ in range(strands)))
     return mover.hasher.digest()
 
 
-def _ranges(most: Callable[[], int], size: int) -> Iterator[tuple[int, int]]:
+def _ranges(most: Callable[[], int], offset: int, end: int) -> Iterator[tuple[int, int]]:
     """The ranges of a file, shared by the strands: each takes the next when it is free."""
-    offset = 0
-    while offset < size:
-        length = min(most(), size - offset)
+    while offset < end:
+        length = min(most(), end - offset)
         yield offset, length
         offset += length
 
@@ -182,7 +185,7 @@ class _Mover:
     lane: Lane
     file_id: bytes
     sink: Sink | None
-    order: Turnstile = field(default_factory=Turnstile)
+    order: Turnstile
     hasher: blake3 = field(default_factory=blake3)
 
 

@@ -49,6 +49,7 @@ from smbferry_engine.wire.status import NtStatus
 _FLUSH_FROM = 1 << 20
 _ZEROS = bytes(4 << 20)
 _DOING = "creating a temporary file"
+_SHARED = Sharing.READ | Sharing.WRITE | Sharing.DELETE  # each has opened it to delete it, too
 
 
 class Temporary:
@@ -69,17 +70,19 @@ class Temporary:
         self.path = path
 
     @classmethod
-    async def create(cls, run: Run, final: str, source: DirectoryEntry, *, keep: bool = False) -> Self:
+    async def create(
+        cls, run: Run, final: str, source: DirectoryEntry, *, keep: bool = False, shared: bool = False
+    ) -> Self:
         """Open the temporary file for ``final``; with ``keep``, what an earlier attempt has gathered stays in it.
 
-        A second and third name are tried when a dead client's open still holds the first.
+        ``shared`` lets other agents write into it at the same time, each its own part. A second and third name are tried when a dead client's open still holds the first.
         """
         parent, name = split(final)
         held: FileError | None = None
         for temporary in temporary_names(name, version_of(source)):
             path = join(parent, temporary)
             try:
-                opened = await _open(run, path, keep=keep)
+                opened = await _open(run, path, keep=keep, sharing=_SHARED if shared else Sharing.READ)
             except FileError as error:
                 run.temporaries.pop(path, None)
                 if error.status != NtStatus.SHARING_VIOLATION:
@@ -88,6 +91,11 @@ class Temporary:
             else:
                 return cls(run, run.destination.lane, path, opened, final)
         raise held or FileError("FileFailed", _DOING)
+
+    @property
+    def kept_size(self) -> int:
+        """How long it was when it was opened, in bytes."""
+        return self._kept_size
 
     async def go_on(self) -> None:
         """Get ready to compare what is there already; nothing to do for a file that is empty."""
@@ -166,8 +174,7 @@ class Temporary:
             )
         lane = self._lane
         if size >= _FLUSH_FROM:
-            (flushed,) = await lane.call(flush_request(self._file_id))
-            check(flushed, "flushing the file")
+            await self.flush()
         incomplete = None
         if metadata.descriptor is not None:
             incomplete = judge_security(await lane.call(*security_requests(run, metadata, self._file_id)))
@@ -191,6 +198,11 @@ class Temporary:
                 await self._run.destination.delete(self.path, directory=False, readonly=True)
             self._run.temporaries.pop(self.path, None)
 
+    async def flush(self) -> None:
+        """Have what was written on the server's disk."""
+        (flushed,) = await self._lane.call(flush_request(self._file_id))
+        check(flushed, "flushing the file")
+
     def leave(self) -> None:
         """Close it and leave it for the next attempt, which goes on inside it."""
         self._stop_comparing()
@@ -203,24 +215,24 @@ class Temporary:
             self._kept = None
 
 
-async def _open(run: Run, path: str, *, keep: bool) -> CreateReply:
+async def _open(run: Run, path: str, *, keep: bool, sharing: Sharing) -> CreateReply:
     """Open ``path`` for writing: made anew, or as it is if it is kept and is ours to write into."""
-    (reply,) = await _call(run, path, Disposition.CREATE)
+    (reply,) = await _call(run, path, Disposition.CREATE, sharing)
     if reply.status == NtStatus.OBJECT_NAME_COLLISION:
-        found = await _open_kept(run, path) if keep else None
+        found = await _open_kept(run, path, sharing) if keep else None
         if found is not None:
             return found
         await run.destination.delete(path, directory=False, readonly=True)
-        (reply,) = await _call(run, path, Disposition.CREATE)
+        (reply,) = await _call(run, path, Disposition.CREATE, sharing)
     return decode_create(check(reply, _DOING).message)
 
 
-async def _open_kept(run: Run, path: str) -> CreateReply | None:
+async def _open_kept(run: Run, path: str, sharing: Sharing) -> CreateReply | None:
     """What is there, if it is a plain file with this one name: what is written into a hard link shows elsewhere too.
 
     None also if it may not be opened: whoever makes a file may set its owner, which takes a right of its own later.
     """
-    replies = await _call(run, path, Disposition.OPEN, query_standard_request())
+    replies = await _call(run, path, Disposition.OPEN, sharing, query_standard_request())
     if replies[0].status == NtStatus.ACCESS_DENIED:
         return None
     opened = decode_create(check(replies[0], _DOING).message)
@@ -231,13 +243,13 @@ async def _open_kept(run: Run, path: str) -> CreateReply | None:
     return None
 
 
-async def _call(run: Run, path: str, disposition: Disposition, *requests: Request) -> list[Reply]:
+async def _call(run: Run, path: str, disposition: Disposition, sharing: Sharing, *requests: Request) -> list[Reply]:
     request = open_request(
         run.destination.wire_path(path),
         access=WRITE_ACCESS | run.write_security_access,
         disposition=disposition,
         options=CreateOption.NON_DIRECTORY_FILE,
-        share=Sharing.READ,
+        share=sharing,
     )
     run.temporaries[path] = call = run.destination.lane.call(request, *requests)
     replies = await call

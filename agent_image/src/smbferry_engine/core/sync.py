@@ -76,8 +76,8 @@ class Gate:
 class Turnstile:
     """Lets pieces of one file through in the order of their offsets, however their replies arrive."""
 
-    def __init__(self) -> None:
-        self._position = 0
+    def __init__(self, position: int = 0) -> None:
+        self._position = position
         self._waiting: dict[int, Signal[None]] = {}
 
     async def reach(self, offset: int) -> None:
