@@ -75,7 +75,8 @@ class Temporary:
     ) -> Self:
         """Open the temporary file for ``final``; with ``keep``, what an earlier attempt has gathered stays in it.
 
-        ``shared`` lets other agents write into it at the same time, each its own part. A second and third name are tried when a dead client's open still holds the first.
+        ``shared`` lets other agents write into it at the same time, each its own part. A second and third name are
+        tried when a dead client's open still holds the first.
         """
         parent, name = split(final)
         held: FileError | None = None
