@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.cluster import objects
 from tests.cluster.kube import condition, is_
-from tests.cluster.scene import DESTINATION, READER, SOURCE, Scene
+from tests.cluster.scene import DESTINATION, READER, SOURCE, WRITER, Scene
 from tests.support.trees import Wanted, differences, odd, small
 
 
@@ -54,6 +54,9 @@ def test_a_task_copies_the_tree_and_shows_the_evidence(scene: Scene) -> None:
         assert evidence["cipher"] in {"AES-256-GCM", "AES-128-GCM"}
         assert evidence["ticketEnctype"].startswith("aes")
         assert evidence["kvno"] == scene.domain.kvno(user.name)
+        identity = scene.kube.get("kerberosidentity", READER if user is scene.reader else WRITER)
+        assert identity is not None
+        assert evidence["keytabFingerprint"] == identity["status"]["keytab"]["fingerprint"]
     assert run["spec"]["task"]["source"]["spec"]["share"] == "src"
     task = scene.kube.wait("transfertask", "copy", "in sync", is_("InSync", "True"), timeout=30)
     assert task["status"]["lastRun"]["name"] == name

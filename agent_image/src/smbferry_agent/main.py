@@ -12,6 +12,7 @@ from types import FrameType
 from smbferry_agent import logs
 from smbferry_agent.cluster import cluster_identity_check, cluster_location_check, transfer
 from smbferry_agent.errors import AgentError
+from smbferry_agent.hardening import forbid_core_dumps
 from smbferry_agent.report.api_client import ApiClient, ObjectNotFoundError
 from smbferry_api.agent_contract import TERMINATION_MESSAGE_PATH, AgentCommand, TerminationMessage
 from smbferry_api.exit_codes import ExitCode
@@ -100,5 +101,11 @@ def _leave(message: TerminationMessage, path: Path) -> None:
         _log.warning("the termination message could not be written: %s", error.strerror)
 
 
+def entry_point() -> int:
+    """The container's command, in a process of its own."""
+    forbid_core_dumps()
+    return main()
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry_point())

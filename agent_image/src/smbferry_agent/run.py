@@ -12,6 +12,7 @@ from smbferry_agent.errors import AgentError
 from smbferry_agent.kerberos.addresses import AddressRule, forbidden
 from smbferry_agent.kerberos.enctypes import name_of
 from smbferry_agent.kerberos.facts import Ticket
+from smbferry_agent.kerberos.keytab import Keytab
 from smbferry_agent.kerberos.libkrb5 import KerberosError
 from smbferry_agent.kerberos.renewal import Renewal
 from smbferry_agent.kerberos.session import KerberosSession
@@ -137,7 +138,7 @@ def _prepare(side: Side, end: ResolvedEnd, around: Surroundings, report: RunRepo
     )
     checked = stack.enter_context(checked_identity(subject, datetime.now(UTC)))
     _raise_first(side, checked.findings)
-    account = checked.facts.account
+    account, keytab = checked.facts.account, checked.facts.keytab
     if checked.session is None or account is None or account.ticket is None:
         raise AssertionError("an identity without a finding against it has a ticket")
     names = look_up_server(Resolver(end.spec.nameservers), end.spec.server, address_rule=around.address_rule)
@@ -148,6 +149,7 @@ def _prepare(side: Side, end: ResolvedEnd, around: Surroundings, report: RunRepo
         principal=end.identity.spec.principal,
         kvno=account.tries[-1].account_kvno or account.tries[-1].kvno,
         ticket_enctype=name_of(ticket.enctype) if isinstance(ticket, Ticket) else None,
+        keytab_fingerprint=keytab.fingerprint if isinstance(keytab, Keytab) else None,
     )
     stack.enter_context(Renewal(checked.session, account.ticket, end.spec.target))
     _log.info("side is ready", extra=fields(side=side.value, server=end.spec.server, addresses=names.addresses))

@@ -102,8 +102,9 @@ class KeytabEntry(Status):
 class KeytabStatus(Status):
     """What the keytab holds."""
 
-    secret_resource_version: Annotated[
-        str | None, Field(description="Known only where the operator may watch Secrets' metadata.")
+    fingerprint: Annotated[
+        str | None,
+        Field(description="Stands for these entries and never for keys; a run's evidence shows which keytab it used."),
     ] = None
     entries: Annotated[
         tuple[KeytabEntry, ...], Field(max_length=64, description="Which keys of whom it holds, without the keys.")

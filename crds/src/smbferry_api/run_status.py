@@ -122,8 +122,8 @@ class SideEvidence(Status):
     signing: Annotated[str | None, Field(description="The signing algorithm, and whether the server requires it.")] = (
         None
     )
-    secret_resource_version: Annotated[
-        str | None, Field(description="Known only where the operator may watch Secrets' metadata.")
+    keytab_fingerprint: Annotated[
+        str | None, Field(description="Which keytab was used: compare with status.keytab.fingerprint of the identity.")
     ] = None
 
 

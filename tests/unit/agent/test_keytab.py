@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 from datetime import UTC, datetime
 
 import pytest
@@ -109,3 +110,20 @@ def test_a_key_never_shows_its_secret() -> None:
     keytab = parse(writer.write([entry(key=b"SECRETSECRETSECRETSECRETSECRETSE")]))
     assert "SECRET" not in repr(keytab)
     assert "SECRET" not in repr(keytab.entries())
+
+
+@pytest.mark.parametrize(
+    ("other", "alike"),
+    [
+        pytest.param(entry(), True, id="the same entries"),
+        pytest.param(entry(key=b"q" * 32), True, id="another key: its bytes have no part in it"),
+        pytest.param(entry(kvno=3), False, id="another key version"),
+        pytest.param(entry(enctype=AES128), False, id="another encryption type"),
+        pytest.param(entry("svc-dst"), False, id="another principal"),
+        pytest.param(dataclasses.replace(entry(), timestamp=1_700_000_001), False, id="written later"),
+    ],
+)
+def test_the_fingerprint_stands_for_what_may_be_told_of_a_keytab(other: writer.Entry, alike: bool) -> None:
+    first, second = (parse(writer.write([e])).fingerprint for e in (entry(), other))
+    assert (first == second) is alike
+    assert len(first) == 12

@@ -6,6 +6,8 @@ here names what is wrong, lists the principals that are there, and allows one ke
 Layout: https://web.mit.edu/kerberos/krb5-latest/doc/formats/keytab_file_format.html
 """
 
+import hashlib
+import json
 import struct
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ VERSION: Final = b"\x05\x02"
 _BASE64_OF_VERSION: Final = b"BQI"
 _MAX_COMPONENTS: Final = 16
 _KVNO32: Final = 4
+_FINGERPRINT: Final = 12
 _SPECIAL: Final = {"\\": "\\\\", "/": "\\/", "@": "\\@", "\n": "\\n", "\t": "\\t", "\b": "\\b", "\x00": "\\0"}
 
 
@@ -47,6 +50,15 @@ class Keytab:
     def principals(self) -> tuple[str, ...]:
         """Whom the file has keys of, without repeats."""
         return tuple(dict.fromkeys(key.principal for key in self.keys))
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells this keytab from another: 12 hex digits, made of what may be told of it and never of its keys.
+
+        A hash of the keys would let whoever reads it try passwords without asking a KDC.
+        """
+        told = [(k.principal, k.kvno, k.enctype, int(k.timestamp.timestamp())) for k in self.keys]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:_FINGERPRINT]
 
     def versions(self, principal: str, enctypes: Collection[int]) -> tuple[int, ...]:
         """Key versions of the principal with one of the enctypes, newest first."""

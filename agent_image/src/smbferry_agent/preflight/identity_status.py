@@ -5,6 +5,7 @@ from typing import Final
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.kerberos.enctypes import name_of
+from smbferry_agent.kerberos.keytab import Keytab
 from smbferry_agent.preflight.findings import Finding, conditions, first_failure
 from smbferry_agent.preflight.identity_facts import IdentityFacts
 from smbferry_agent.preflight.identity_probe import IdentitySubject
@@ -27,13 +28,17 @@ def identity_status(
     tried = facts.account is not None and bool(facts.account.tries)
     return KerberosIdentityStatus(
         conditions=conditions(findings, previous.conditions, generation=subject.generation, now=now),
-        keytab=None if isinstance(facts.keytab, AgentError) else KeytabStatus(entries=facts.keytab.entries()),
+        keytab=None if isinstance(facts.keytab, AgentError) else _keytab(facts.keytab),
         kdc=_kdc(facts),
         ticket=_ticket(facts),
         last_check_time=now,
         last_key_use_time=now if tried else previous.last_key_use_time,
         next_check_time=next_check(findings, subject.spec.check_interval, now),
     )
+
+
+def _keytab(keytab: Keytab) -> KeytabStatus:
+    return KeytabStatus(fingerprint=keytab.fingerprint, entries=keytab.entries())
 
 
 def _kdc(facts: IdentityFacts) -> KdcStatus | None:
