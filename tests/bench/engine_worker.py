@@ -135,9 +135,8 @@ def write(job: Job, listener: Listener) -> int:
                     buffer = lane.pool.take()
                     source.seek(offset)
                     source.readinto(memoryview(buffer)[WRITE_DATA_OFFSET : WRITE_DATA_OFFSET + length])
-                    (reply,) = await lane.write_in_place(buffer, file_id, offset, length)
+                    (reply,) = await lane.write_in_place(buffer, file_id, offset, length, lane.pool)
                     written += decode_write(check(reply, "writing the file").message)
-                    lane.pool.give_back(buffer)
 
             await run_all(driver.scheduler, (strand() for _ in range(DEPTH)))
         (closed,) = await lane.call(close_request(file_id))

@@ -91,7 +91,7 @@ def decoders(seed: int) -> None:
 def streams(seed: int) -> None:
     """The frame reader, with sealed frames that were changed, cut and mixed with noise."""
     random = Random(seed)
-    writer = FrameWriter(Sealer(SUITE, KEY_DOWN), SESSION, 2000)
+    writer = FrameWriter(Sealer(SUITE, KEY_DOWN), SESSION)
     stream = b""
     for _ in range(random.randint(1, 5)):
         writer.seal(random.randbytes(random.randint(64, 1500)))

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from blake3 import blake3
 
-from smbferry_engine.core.calls import Request, close_request, open_request, query_security_request, read_request
+from smbferry_engine.core.calls import Call, Request, close_request, open_request, query_security_request, read_request
 from smbferry_engine.core.errors import ProtocolError
+from smbferry_engine.core.frames import BufferPool
 from smbferry_engine.core.group import run_all
 from smbferry_engine.core.lane import Lane
 from smbferry_engine.core.sync import Turnstile
@@ -23,7 +24,11 @@ DESCRIPTOR_LIMIT = 64 * 1024
 DEPTH = 8
 _READ_OPTIONS = int(CreateOption.NON_DIRECTORY_FILE | CreateOption.SEQUENTIAL_ONLY)
 
-Sink = Callable[[bytearray, int, int], Awaitable[None]]
+Sink = Callable[[bytearray, int, int, BufferPool], Awaitable[None]]
+
+
+class EndedEarlyError(FileError):
+    """The file has fewer bytes than were to be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,12 @@ async def open_file(share: Share, path: str, *, access: int = 0, parts: int = 0,
     if parts:
         requests.append(query_security_request(parts | SecurityPart.OWNER | SecurityPart.GROUP, DESCRIPTOR_LIMIT))
     lane = share.lane
-    replies = await lane.call(*requests)
+    call = lane.call(*requests)
+    try:
+        replies = await call
+    except GeneratorExit:
+        call.when_done(lambda: _close_unwanted(lane, call))
+        raise
     opened = decode_create(check(replies[0], "opening the file").message)
     if not parts:
         return OpenFile(lane, opened, None)
@@ -123,6 +133,14 @@ async def open_file(share: Share, path: str, *, access: int = 0, parts: int = 0,
     except FileError:
         lane.call(close_request(opened.file_id))
         raise
+
+
+def _close_unwanted(lane: Lane, call: Call) -> None:
+    """Whoever asked for this file was stopped before it was open: close it, so that it can be deleted."""
+    if call.error is None:
+        opened = call.result()[0]
+        if opened.status == NtStatus.SUCCESS:
+            lane.call(close_request(decode_create(opened.message).file_id))
 
 
 async def close_unchanged(file: OpenFile) -> None:
@@ -138,7 +156,7 @@ async def stream(
     file: OpenFile,
     *,
     sink: Sink | None = None,
-    before: Callable[[int], Awaitable[None]] | None = None,
+    before: Callable[[int, int], Awaitable[None]] | None = None,
     limit: Callable[[], int] | None = None,
     depth: int = DEPTH,
     part: tuple[int, int] | None = None,
@@ -147,9 +165,9 @@ async def stream(
 
     ``part`` is from which byte to before which; without it the whole file is read.
 
-    Each range's data lies at 112 of a buffer that ``sink(buffer, offset, length)`` may write elsewhere in place.
-    ``before(length)`` is awaited before each range is asked for: the place to keep to a rate. ``limit()`` is the most
-    that the sink can take at a time just now.
+    Each range's data lies at 112 of a buffer that ``sink(buffer, offset, length, pool)`` may write elsewhere in place,
+    and sees to it that ``pool`` gets it back. ``before(offset, length)`` is awaited before each range is asked for: the
+    place to keep to a rate. ``limit()`` is the most that the sink can take at a time just now.
     """
     begin, end = part or (0, file.opened.size)
     mover = _Mover(file.lane, file.opened.file_id, sink, Turnstile(begin))
@@ -162,7 +180,7 @@ async def stream(
     async def strand() -> None:
         for offset, length in ranges:
             if before is not None:
-                await before(length)
+                await before(offset, length)
             await _move(mover, offset, length)
 
     strands = max(1, min(depth, -(-(end - begin) // most())))
@@ -196,7 +214,7 @@ async def _move(mover: _Mover, offset: int, length: int) -> None:
     while offset < end:
         (reply,) = await lane.read(mover.file_id, offset, end - offset)
         if reply.status == NtStatus.END_OF_FILE:
-            raise FileError(FileReason.SOURCE_CHANGED, "the file ended earlier than its size said")
+            raise EndedEarlyError(FileReason.SOURCE_CHANGED, "the file ended earlier than its size said")
         message = check(reply, "reading the file").message
         start, got = decode_read(message, 0, len(message))
         if not 0 < got <= end - offset or reply.buffer is None:
@@ -209,6 +227,7 @@ async def _move(mover: _Mover, offset: int, length: int) -> None:
             view = memoryview(reply.buffer)
             if start != READ_DATA_OFFSET:
                 view[WRITE_DATA_OFFSET : WRITE_DATA_OFFSET + got] = bytes(data)
-            await mover.sink(reply.buffer, offset, got)
-        lane.pool.give_back(reply.buffer)
+            await mover.sink(reply.buffer, offset, got, lane.pool)
+        else:
+            lane.pool.give_back(reply.buffer)
         offset += got

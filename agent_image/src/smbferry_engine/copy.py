@@ -13,8 +13,10 @@ from smbferry_engine.content import (
     single_frame_limit,
     stream,
 )
+from smbferry_engine.core.frames import BufferPool
+from smbferry_engine.core.group import run_all
 from smbferry_engine.errors import EngineError, FileError
-from smbferry_engine.landing import land_in_one_frame, metadata_of, take_back, verify_small
+from smbferry_engine.landing import land_in_one_frame, metadata_of, mismatch, take_back, verify_small
 from smbferry_engine.plan import READONLY, is_deduplicated
 from smbferry_engine.recovery import is_transient
 from smbferry_engine.run import Run
@@ -97,7 +99,9 @@ class FileCopy:
         try:
             await temporary.write(file.data)
             if run.verifies_each:
-                await temporary.verify(blake3(file.data).digest(), len(file.data))
+                sent, found = blake3(file.data).digest(), await temporary.read_back(len(file.data))
+                if found != sent:
+                    raise mismatch(sent, found)
             return await temporary.land(
                 metadata_of(run, file.opened, file.descriptor), len(file.data), over_readonly=self._over_readonly
             )
@@ -127,18 +131,8 @@ class FileCopy:
     async def _gather(self, file: OpenFile) -> Copied:
         run = self._run
         temporary = await Temporary.create(run, self._path, self._source, keep=True)
-
-        async def sink(buffer: bytearray, offset: int, length: int) -> None:
-            self._count_read(length)
-            await temporary.write_in_place(buffer, offset, length)
-
         try:
-            await temporary.go_on()
-            digest = await stream(run.scheduler, file, sink=sink, before=run.limiter.take, limit=temporary.limit)
-            await temporary.complete(file.opened.size)
-            await close_unchanged(file)
-            if run.verifies_each:
-                await temporary.verify(digest, file.opened.size)
+            digest = await self._move(file, temporary)
             metadata = metadata_of(run, file.opened, file.descriptor)
             incomplete = await temporary.land(metadata, file.opened.size, over_readonly=self._over_readonly)
         except (FileError, EngineError) as error:
@@ -148,6 +142,34 @@ class FileCopy:
                 await temporary.discard()
             raise
         return Copied(file.opened.size, digest, incomplete)
+
+    async def _move(self, file: OpenFile, temporary: Temporary) -> bytes:
+        """Read, hash and write all ranges, and read them back behind that where options say so; returns the digest."""
+        run, size = self._run, file.opened.size
+        sent = found = b""
+
+        async def sink(buffer: bytearray, offset: int, length: int, pool: BufferPool) -> None:
+            self._count_read(length)
+            await temporary.write_in_place(buffer, offset, length, pool)
+
+        async def limited(_offset: int, length: int) -> None:
+            await run.limiter.take(length)
+
+        async def send() -> None:
+            nonlocal sent
+            await temporary.go_on()
+            sent = await stream(run.scheduler, file, sink=sink, before=limited, limit=temporary.limit)
+            await temporary.complete(size)
+            await close_unchanged(file)
+
+        async def read_back() -> None:
+            nonlocal found
+            found = await temporary.read_back(size)
+
+        await run_all(run.scheduler, [send(), read_back()] if run.verifies_each else [send()])
+        if run.verifies_each and found != sent:
+            raise mismatch(sent, found)
+        return sent
 
     @property
     def _over_readonly(self) -> bool:

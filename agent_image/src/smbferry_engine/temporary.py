@@ -10,7 +10,7 @@ and one that somebody else put there are mended, never trusted.
 import contextlib
 from typing import Self
 
-from smbferry_engine.content import OpenFile, open_file, stream
+from smbferry_engine.content import OpenFile, open_file
 from smbferry_engine.core.calls import (
     Reply,
     Request,
@@ -24,6 +24,7 @@ from smbferry_engine.core.calls import (
     set_size_request,
     write_request,
 )
+from smbferry_engine.core.frames import BufferPool
 from smbferry_engine.core.lane import Lane
 from smbferry_engine.errors import EngineError, FileError
 from smbferry_engine.landing import (
@@ -32,11 +33,11 @@ from smbferry_engine.landing import (
     basic_requests,
     check_written,
     judge_security,
-    mismatch,
     security_requests,
 )
 from smbferry_engine.paths import join, split, temporary_names
 from smbferry_engine.plan import DIRECTORY, NORMAL, REPARSE_POINT, version_of
+from smbferry_engine.readback import Frontier, read_back
 from smbferry_engine.run import Run
 from smbferry_engine.share import SET_ACCESS, check
 from smbferry_engine.wire.create import CreateOption, CreateReply, Disposition, decode_create
@@ -56,7 +57,7 @@ class Temporary:
     """An open temporary file; :meth:`land` gives it its final name, :meth:`discard` removes it, :meth:`leave` does not.
 
     Writing one takes :meth:`write` for a small file; for a large one :meth:`go_on`, :meth:`write_in_place` for every
-    range and :meth:`complete`.
+    range and :meth:`complete`. :meth:`read_back` may begin before all that.
     """
 
     def __init__(self, run: Run, lane: Lane, path: str, opened: CreateReply, final: str) -> None:
@@ -65,6 +66,7 @@ class Temporary:
         self._file_id = opened.file_id
         self._final = final
         self._kept_size = opened.size
+        self._frontier = Frontier(opened.size)
         self._kept: OpenFile | None = None
         self._has_holes = False
         self.path = path
@@ -114,8 +116,10 @@ class Temporary:
             (reply,) = await self._lane.call(write_request(0, data, self._file_id))
             check_written(reply, len(data))
             self._run.counters.bytes.written += len(data)
+            self._frontier.settled(0, len(data))
+        self._frontier.complete(len(data))
 
-    async def write_in_place(self, buffer: bytearray, offset: int, length: int) -> None:
+    async def write_in_place(self, buffer: bytearray, offset: int, length: int, pool: BufferPool) -> None:
         """Write a range that lies in ``buffer`` as :func:`~smbferry_engine.content.stream` hands it on, if need be.
 
         Zeros are not sent where nothing was ever written, for that reads as zeros; nor is what is there already.
@@ -123,12 +127,17 @@ class Temporary:
         if offset >= self._kept_size:
             if _ZEROS.startswith(memoryview(buffer)[WRITE_DATA_OFFSET : WRITE_DATA_OFFSET + length]):
                 self._has_holes = True
+                pool.give_back(buffer)
+                self._frontier.settled(offset, length, hole=True)
                 return
         elif await self._holds(buffer, offset, length):
+            pool.give_back(buffer)
+            self._frontier.settled(offset, length)
             return
-        (reply,) = await self._lane.write_in_place(buffer, self._file_id, offset, length)
+        (reply,) = await self._lane.write_in_place(buffer, self._file_id, offset, length, pool)
         check_written(reply, length)
         self._run.counters.bytes.written += length
+        self._frontier.settled(offset, length)
 
     async def _holds(self, buffer: bytearray, offset: int, length: int) -> bool:
         """Whether the temporary file has these very bytes, read through another open than the one that writes."""
@@ -155,16 +164,11 @@ class Temporary:
         if self._has_holes or self._kept_size > size:
             (reply,) = await self._lane.call(set_size_request(size, self._file_id))
             check(reply, "setting the file's size")
+        self._frontier.complete(size)
 
-    async def verify(self, digest: bytes, size: int) -> None:
-        """Read back through another open and compare."""
-        file = await open_file(self._run.destination, self.path)
-        try:
-            found = await stream(self._run.scheduler, file)
-        finally:
-            file.close()
-        if file.opened.size != size or found != digest:
-            raise mismatch(digest, found)
+    async def read_back(self, size: int) -> bytes:
+        """BLAKE3 of the file, read behind the writes through another open; HashMismatch if it has another size."""
+        return await read_back(self._run.scheduler, self._run.destination, self.path, size, self._frontier)
 
     async def land(self, metadata: Metadata, size: int, *, over_readonly: bool) -> FileError | None:
         """Set the descriptor, rename over the final name, set times last. Returns what could not be set."""

@@ -379,9 +379,9 @@ class Link:
         """A new connection and session."""
         self.lane = lane
         self.lose = False
-        size = self.lane.pool.size
+        size = self.lane.pool.payload
         self._server_reader = FrameReader(Opener(SUITE, KEY_UP), SESSION, BufferPool(size), size)
-        self._server_writer = FrameWriter(Sealer(SUITE, KEY_DOWN), SESSION, size)
+        self._server_writer = FrameWriter(Sealer(SUITE, KEY_DOWN), SESSION)
         self.held: list[bytes] = []
         self.hold_replies = False
 

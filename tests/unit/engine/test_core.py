@@ -39,7 +39,7 @@ from smbferry_engine.wire.status import NtStatus
 def test_what_is_sealed_opens_to_the_same_bytes(suite: object, plain: bytes, salt: bytes) -> None:
     assert isinstance(suite, type(SUITE))
     key = bytes(suite.key_size)
-    writer = FrameWriter(Sealer(suite, key, salt=salt), 9, 1000)
+    writer = FrameWriter(Sealer(suite, key, salt=salt), 9)
     reader = FrameReader(Opener(suite, key), 9, BufferPool(1000), 1000)
     writer.seal(plain)
     assert feed(reader, b"".join(writer.pending())) == plain
@@ -61,7 +61,7 @@ def test_a_key_of_the_wrong_length_is_refused() -> None:
 
 
 def sealed(plain: bytes, *, key: bytes = KEY_DOWN, session: int = SESSION) -> bytes:
-    writer = FrameWriter(Sealer(SUITE, key), session, 4096)
+    writer = FrameWriter(Sealer(SUITE, key), session)
     writer.seal(plain)
     return b"".join(writer.pending())
 
@@ -132,7 +132,7 @@ def test_no_stream_of_bytes_makes_the_reader_fail_in_any_other_way(noise: bytes)
 
 
 def test_the_writer_keeps_what_the_socket_did_not_take() -> None:
-    writer = FrameWriter(Sealer(SUITE, KEY_DOWN), SESSION, 16)
+    writer = FrameWriter(Sealer(SUITE, KEY_DOWN), SESSION)
     writer.seal(bytes(500))
     whole = b"".join(writer.pending())
     taken = b""
@@ -190,7 +190,7 @@ def test_a_read_that_keeps_its_buffer_lies_where_a_write_wants_it() -> None:
     assert bytes(buffer[112:119]) == b"content"
     target = joined.lane.call(open_request("g", access=2, disposition=2))
     joined.exchange()
-    written = joined.lane.write_in_place(buffer, bytes(target.result()[0].message[128:144]), 0, 7)
+    written = joined.lane.write_in_place(buffer, bytes(target.result()[0].message[128:144]), 0, 7, joined.lane.pool)
     joined.exchange()
     assert written.result()[0].status == 0
     assert joined.server.tree()["/g"] == b"content"

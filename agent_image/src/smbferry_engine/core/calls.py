@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from smbferry_engine.core.credits import charge_for
+from smbferry_engine.core.frames import BufferPool
 from smbferry_engine.core.tasks import Signal
 from smbferry_engine.wire import create, data, directory, info, tree
 from smbferry_engine.wire.header import RELATED_FILE_ID, Command
@@ -27,25 +28,31 @@ class Reply(NamedTuple):
     buffer: bytearray | None = None
 
 
+class Payload(NamedTuple):
+    """A message of ``size`` bytes at the beginning of ``buffer``, which goes back to ``pool`` when it has been sent."""
+
+    buffer: bytearray
+    size: int
+    pool: BufferPool
+
+
 class Call(Signal[list[Reply]]):
     """A compound (or a single request) on its way: awaiting it gives one reply per request, in their order."""
 
-    __slots__ = ("charge", "keep_buffer", "missing", "payload", "payload_size", "replies", "requests")
+    __slots__ = ("charge", "keep_buffer", "missing", "payload", "replies", "requests")
 
     def __init__(
         self,
         requests: tuple[Request, ...],
         *,
         keep_buffer: bool = False,
-        payload: bytearray | None = None,
-        payload_size: int = 0,
+        payload: Payload | None = None,
     ) -> None:
         super().__init__()
         self.requests = requests
         self.charge = sum(request.charge for request in requests)
         self.keep_buffer = keep_buffer
         self.payload = payload
-        self.payload_size = payload_size
         self.replies: list[Reply | None] = [None] * len(requests)
         self.missing = len(requests)
 

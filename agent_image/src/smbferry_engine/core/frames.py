@@ -1,10 +1,12 @@
 """Frames in and out: Direct TCP framing (2.1) and encryption (2.2.41), without copying a payload.
 
-A received frame is read header first; its ciphertext goes into one reused buffer with the tag written behind it, and is
-decrypted at :data:`LANDING` of a pooled buffer. A READ reply's data, which starts at 80 of its message, thus lies at
-112, exactly where a WRITE request wants it: what one side read, the other sends with no copy in between.
+A received frame is read header first; its ciphertext goes to :data:`LANDING` of a pooled buffer, with the tag written
+behind it, and is decrypted where it lies. A READ reply's data, which starts at 80 of its message, thus lies at 112,
+exactly where a WRITE request wants it: what one side read, the other encrypts in place and sends. A file's bytes pass
+through one buffer on their way, which stays in the processor's cache.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from smbferry_engine.core.crypto import Opener, Sealer
@@ -34,12 +36,13 @@ class BufferPool:
     """Reused buffers of one size, big enough for the largest frame behind :data:`LANDING`."""
 
     def __init__(self, payload: int) -> None:
-        self.size = LANDING + payload
+        self.payload = payload
+        self._size = LANDING + payload + TAG_SIZE
         self._free: list[bytearray] = []
 
     def take(self) -> bytearray:
         """A buffer, made only when none is free."""
-        return self._free.pop() if self._free else bytearray(self.size)
+        return self._free.pop() if self._free else bytearray(self._size)
 
     def give_back(self, buffer: bytearray) -> None:
         """Return a buffer that nothing looks at any more."""
@@ -63,9 +66,9 @@ class FrameReader:
         self._pool = pool
         self._limit = payload
         self._envelope = bytearray(_ENVELOPE)
-        self._sealed = bytearray(payload + TAG_SIZE)
         self._filled = 0
         self._transform: Transform | None = None
+        self._buffer = bytearray()
 
     @property
     def mid_frame(self) -> bool:
@@ -76,7 +79,7 @@ class FrameReader:
         """Where the next bytes of the stream belong."""
         if self._transform is None:
             return memoryview(self._envelope)[self._filled :]
-        return memoryview(self._sealed)[self._filled : self._transform.original_size]
+        return memoryview(self._buffer)[LANDING + self._filled : LANDING + self._transform.original_size]
 
     def received(self, count: int) -> Frame | None:
         """``count`` bytes have been put into :meth:`want`; returns the frame that they complete, if they do."""
@@ -85,6 +88,7 @@ class FrameReader:
             self._check_envelope()
             if self._filled == _ENVELOPE:
                 self._transform = self._accept_envelope()
+                self._buffer = self._pool.take()
                 self._filled = 0
             return None
         if self._filled < self._transform.original_size:
@@ -121,41 +125,49 @@ class FrameReader:
         return transform
 
     def _open(self, transform: Transform) -> Frame:
-        size = transform.original_size
-        sealed = memoryview(self._sealed)
-        sealed[size : size + TAG_SIZE] = transform.signature
-        buffer = self._pool.take()
-        end = LANDING + size
-        self._opener.open_into(
-            transform.nonce, sealed[: size + TAG_SIZE], transform.aad, memoryview(buffer)[LANDING:end]
-        )
+        buffer, end = self._buffer, LANDING + transform.original_size
+        view = memoryview(buffer)
+        view[end : end + TAG_SIZE] = transform.signature
+        self._opener.open_into(transform.nonce, view[LANDING : end + TAG_SIZE], transform.aad, view[LANDING:end])
         self._transform = None
         self._filled = 0
         return Frame(buffer, end)
 
 
 class FrameWriter:
-    """Encrypts one frame at a time into its own buffer and keeps what the socket has not taken yet."""
+    """Encrypts one frame at a time and keeps what the socket has not taken yet."""
 
-    def __init__(self, sealer: Sealer, session_id: int, payload: int) -> None:
+    def __init__(self, sealer: Sealer, session_id: int) -> None:
         self._sealer = sealer
         self._session_id = session_id
-        self._sealed = bytearray(payload + TAG_SIZE)
+        self._sealed = bytearray()
         self._pending: list[memoryview] = []
+        self._release: Callable[[], None] | None = None
 
     @property
     def idle(self) -> bool:
         """Whether everything sealed so far has been taken."""
         return not self._pending
 
-    def seal(self, plain: bytes | bytearray | memoryview) -> None:
-        """Encrypt ``plain`` for sending; the frame before it must have been taken whole."""
+    def seal(self, plain: bytes | bytearray) -> None:
+        """Encrypt a copy of ``plain`` for sending; the frame before it must have been taken whole."""
         size = len(plain)
         if size + TAG_SIZE > len(self._sealed):
             self._sealed = bytearray(size + TAG_SIZE)
+        self._seal(plain, memoryview(self._sealed), size)
+
+    def seal_in_place(self, buffer: bytearray, size: int, release: Callable[[], None]) -> None:
+        """The same for the first ``size`` bytes of ``buffer``, which become ciphertext; it has room for a tag behind.
+
+        ``release`` is called when the frame has been taken whole and ``buffer`` may be used again.
+        """
+        view = memoryview(buffer)
+        self._seal(view[:size], view, size)
+        self._release = release
+
+    def _seal(self, plain: bytes | bytearray | memoryview, sealed: memoryview, size: int) -> None:
         nonce, field = self._sealer.nonce()
         aad = transform_aad(field, size, self._session_id)
-        sealed = memoryview(self._sealed)
         self._sealer.seal_into(nonce, plain, aad, sealed[: size + TAG_SIZE])
         envelope = b"".join((frame_prefix(TRANSFORM_SIZE + size), TRANSFORM_ID, sealed[size : size + TAG_SIZE], aad))
         self._pending = [memoryview(envelope), sealed[:size]]
@@ -173,3 +185,6 @@ class FrameWriter:
                 return
             count -= len(first)
             self._pending.pop(0)
+        if not self._pending and self._release is not None:
+            release, self._release = self._release, None
+            release()

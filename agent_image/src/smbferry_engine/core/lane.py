@@ -8,7 +8,7 @@ business.
 from collections import deque
 from dataclasses import dataclass
 
-from smbferry_engine.core.calls import Call, Reply, Request
+from smbferry_engine.core.calls import Call, Payload, Reply, Request
 from smbferry_engine.core.credits import CREDIT_BYTES, CreditWindow, charge_for
 from smbferry_engine.core.crypto import CipherSuite, Opener, Sealer
 from smbferry_engine.core.errors import ProtocolError
@@ -61,9 +61,9 @@ class Lane:
         self.pool = pool or BufferPool(payload)
         self.credits = CreditWindow(facts.next_message_id, facts.credits)
         self.reader = FrameReader(
-            Opener(facts.suite, facts.decryption_key), facts.session_id, self.pool, self.pool.size - LANDING
+            Opener(facts.suite, facts.decryption_key), facts.session_id, self.pool, self.pool.payload
         )
-        self.writer = FrameWriter(Sealer(facts.suite, facts.encryption_key, salt=salt), facts.session_id, payload)
+        self.writer = FrameWriter(Sealer(facts.suite, facts.encryption_key, salt=salt), facts.session_id)
         self.failure: BaseException | None = None
         self.breaks = 0
         self.session_gone = False
@@ -114,11 +114,14 @@ class Lane:
         request = Request(Command.READ, encode_read(file_id, offset, length), charge_for(length))
         return self._submit(Call((request,), keep_buffer=True))
 
-    def write_in_place(self, buffer: bytearray, file_id: bytes, offset: int, length: int) -> Call:
-        """WRITE of ``length`` bytes that lie at 112 of ``buffer``; nobody may touch it until the reply is there."""
+    def write_in_place(self, buffer: bytearray, file_id: bytes, offset: int, length: int, pool: BufferPool) -> Call:
+        """WRITE of ``length`` bytes that lie at 112 of ``buffer``, which is encrypted where it lies.
+
+        The buffer is the lane's from now on; it goes back to ``pool`` once it has been sent, before the reply is there.
+        """
         encode_write_into(buffer, file_id, offset, length)
         request = Request(Command.WRITE, b"", charge_for(length))
-        return self._submit(Call((request,), payload=buffer, payload_size=WRITE_DATA_OFFSET + length))
+        return self._submit(Call((request,), payload=Payload(buffer, WRITE_DATA_OFFSET + length, pool)))
 
     def _submit(self, call: Call) -> Call:
         if self.failure is not None:
@@ -137,13 +140,16 @@ class Lane:
                 raise ProtocolError(f"{call.charge} credits needed, the server left us {self.credits.available}")
             return False
         self._backlog.popleft()
-        self.writer.seal(self._encode_in_place(call) if call.payload is not None else self._encode(call))
+        if call.payload is None:
+            self.writer.seal(self._encode(call))
+        else:
+            self._seal_in_place(call, call.payload)
         return True
 
-    def _encode_in_place(self, call: Call) -> memoryview:
-        message = memoryview(call.payload or b"")[: call.payload_size]
-        self._encode_header(message, 0, call, 0, flags=0, following=0)
-        return message
+    def _seal_in_place(self, call: Call, payload: Payload) -> None:
+        self._encode_header(payload.buffer, 0, call, 0, flags=0, following=0)
+        call.payload = None
+        self.writer.seal_in_place(payload.buffer, payload.size, lambda: payload.pool.give_back(payload.buffer))
 
     def _encode(self, call: Call) -> bytearray:
         message = bytearray()

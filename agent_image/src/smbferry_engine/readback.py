@@ -1,0 +1,75 @@
+"""Verification that keeps up with the writing: each range is read back behind its write, through another open."""
+
+from smbferry_engine.content import EndedEarlyError, open_file, stream
+from smbferry_engine.core.calls import query_standard_request
+from smbferry_engine.core.tasks import Scheduler, Signal
+from smbferry_engine.errors import FileError, FileReason
+from smbferry_engine.share import Share, check
+from smbferry_engine.wire.info import decode_standard
+
+_DEPTH = 4
+
+
+class Frontier:
+    """How far a file is as it shall be, without a gap and so that it can be read; ``extent`` is its length at first."""
+
+    def __init__(self, extent: int) -> None:
+        self._extent = extent
+        self._through = 0
+        self._apart: dict[int, int] = {}
+        self._waiting: list[tuple[int, Signal[None]]] = []
+        self.completed: Signal[None] = Signal()
+
+    def settled(self, offset: int, length: int, *, hole: bool = False) -> None:
+        """A range is as it shall be. A ``hole`` was left out: it can be read when the file reaches beyond it."""
+        end = offset + length
+        if not hole:
+            self._extent = max(self._extent, end)
+        self._apart[offset] = end
+        while self._through in self._apart:
+            self._through = self._apart.pop(self._through)
+        self._wake()
+
+    def complete(self, size: int) -> None:
+        """Nothing of the content is missing any more, and the file has its ``size``."""
+        self._extent = size
+        self._wake()
+        self.completed.resolve(None)
+
+    async def reach(self, offset: int, length: int) -> None:
+        """Wait until a range, and everything before it, can be read as it shall be."""
+        end = offset + length
+        if end > min(self._through, self._extent):
+            arrival: Signal[None] = Signal()
+            self._waiting.append((end, arrival))
+            await arrival
+
+    def _wake(self) -> None:
+        reached = min(self._through, self._extent)
+        ready = [arrival for end, arrival in self._waiting if end <= reached]
+        self._waiting = [waiter for waiter in self._waiting if waiter[0] > reached]
+        for arrival in ready:
+            arrival.resolve(None)
+
+
+async def read_back(scheduler: Scheduler, share: Share, path: str, size: int, frontier: Frontier) -> bytes:
+    """BLAKE3 (32 bytes) of what the file at ``path`` holds when ``frontier`` is complete.
+
+    Raises:
+        FileError: HashMismatch, when it is shorter or longer than ``size``; any refusal of the server.
+    """
+    file = await open_file(share, path)
+    try:
+        found = await stream(scheduler, file, part=(0, size), before=frontier.reach, depth=_DEPTH)
+        await frontier.completed
+        (reply,) = await file.lane.call(query_standard_request(file.opened.file_id))
+        held = decode_standard(check(reply, "asking for the file's size").message).size
+    except EndedEarlyError as error:
+        raise FileError(
+            FileReason.HASH_MISMATCH, f"{size} bytes were sent, fewer could be read back; it was not kept"
+        ) from error
+    finally:
+        file.close()
+    if held != size:
+        raise FileError(FileReason.HASH_MISMATCH, f"{size} bytes were sent, the file has {held}; it was not kept")
+    return found

@@ -1,0 +1,187 @@
+"""Verification behind the writes sees what the server holds, waits for what is not there yet, leaves nothing open."""
+
+from collections.abc import Callable
+
+import pytest
+from tests.unit.engine.fake_server import CHUNK, FakeServer, Link, Node, Request, drive, file, folder, make_lane
+from tests.unit.engine.world import BIG, World, refuse
+
+from smbferry_engine.content import open_file, stream
+from smbferry_engine.core.tasks import Scheduler, Task
+from smbferry_engine.readback import Frontier
+from smbferry_engine.share import Share
+from smbferry_engine.wire.header import Command
+from smbferry_engine.wire.status import NtStatus
+
+LONG = BIG * 6
+
+
+def commands(server: FakeServer) -> list[int]:
+    return [request.command for request in server.requests if request.command in (Command.READ, Command.WRITE)]
+
+
+def test_ranges_are_read_back_while_later_ones_are_still_to_be_written() -> None:
+    world = World(folder(big=file(LONG)))
+    run = world.transfer()
+    seen = commands(world.destination)
+    assert world.copied == {"/big": LONG}
+    assert seen.index(Command.READ) < 10 < seen.count(Command.WRITE)
+    assert seen.count(Command.READ) == seen.count(Command.WRITE)
+    assert run.counters.files.verified == 1
+    assert run.counters.bytes.transferred == run.counters.bytes.written == len(LONG)
+    assert world.destination.handles == {}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [bytes(len(BIG)), BIG + bytes(3 * CHUNK), bytes(3 * CHUNK) + BIG, BIG + bytes(3 * CHUNK) + BIG],
+    ids=["nothing else", "at the end", "at the beginning", "in the middle"],
+)
+def test_zeros_that_are_not_sent_are_read_back_all_the_same(data: bytes) -> None:
+    world = World(folder(big=file(data)))
+    run = world.transfer()
+    assert world.copied == {"/big": data}
+    assert run.counters.files.verified == 1
+    assert run.counters.bytes.written < len(data)
+
+
+def shorten(node: Node) -> None:
+    assert node.data is not None
+    del node.data[-CHUNK:]
+
+
+def lengthen(node: Node) -> None:
+    assert node.data is not None
+    node.data += b"more"
+
+
+def flip_first(node: Node) -> None:
+    assert node.data is not None
+    node.data[0] ^= 1
+
+
+FIRST, LAST = 1, -(-len(LONG) // CHUNK)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "at"), [(flip_first, FIRST), (shorten, FIRST), (shorten, LAST), (lengthen, LAST)], ids=str
+)
+def test_what_the_server_did_not_keep_does_not_get_the_final_name(spoil: Callable[[Node], None], at: int) -> None:
+    world = World(folder(big=file(LONG)))
+    seen = [0]
+
+    def fault(request: Request) -> int | None:
+        if request.command == Command.READ and request.node is not None:
+            seen[0] += 1
+            if seen[0] == at:
+                spoil(request.node)
+        return None
+
+    world.destination.faults.append(fault)
+    world.transfer()
+    assert world.reasons == [("/big", "HashMismatch")]
+    assert world.copied == {}
+    assert world.destination.handles == {}
+
+
+@pytest.mark.parametrize("command", [Command.READ, Command.WRITE])
+def test_a_refusal_on_either_way_ends_both(command: Command) -> None:
+    world = World(folder(big=file(LONG)))
+    world.destination.faults.append(refuse(command, NtStatus.ACCESS_DENIED, times=1))
+    world.transfer()
+    assert world.reasons == [("/big", "AccessDenied")]
+    assert world.copied == {}
+    assert world.destination.handles == {}
+
+
+def test_a_file_whose_open_is_under_way_when_it_is_not_wanted_any_more_is_closed() -> None:
+    server = FakeServer(folder(f=file(BIG)))
+    link, scheduler = Link(server, make_lane()), Scheduler()
+    link.hold_replies = True
+    task = scheduler.spawn(open_file(Share(link.lane, ""), "f"))
+    scheduler.run_ready()
+    link.exchange()
+    assert len(server.handles) == 1
+    task.close()
+    link.hold_replies = False
+    while link.exchange():
+        pass
+    assert server.handles == {}
+
+
+def test_an_open_that_was_refused_meanwhile_needs_no_closing() -> None:
+    server = FakeServer(folder())
+    link, scheduler = Link(server, make_lane()), Scheduler()
+    link.hold_replies = True
+    task = scheduler.spawn(open_file(Share(link.lane, ""), "f"))
+    scheduler.run_ready()
+    link.exchange()
+    task.close()
+    link.hold_replies = False
+    while link.exchange():
+        pass
+    assert [request.command for request in server.requests] == [Command.CREATE]
+
+
+def test_a_buffer_is_free_as_soon_as_it_was_sent() -> None:
+    server = FakeServer(folder(f=file(BIG)))
+    link, scheduler = Link(server, make_lane()), Scheduler()
+
+    async def read() -> bytes:
+        return await stream(scheduler, await open_file(Share(link.lane, ""), "f"))
+
+    drive(scheduler, read(), link)
+    buffer = link.lane.pool.take()
+    link.hold_replies = True
+    call = link.lane.write_in_place(buffer, bytes(16), 0, 5, link.lane.pool)
+    link.exchange()
+    assert not call.done
+    assert link.lane.pool.take() is buffer
+
+
+class Waits:
+    """Tasks that wait at a frontier, by the range that they wait for."""
+
+    def __init__(self, frontier: Frontier, *ranges: tuple[int, int]) -> None:
+        self.scheduler = Scheduler()
+        self._tasks: dict[tuple[int, int], Task[None]] = {
+            range_: self.scheduler.spawn(frontier.reach(*range_)) for range_ in ranges
+        }
+
+    @property
+    def over(self) -> list[tuple[int, int]]:
+        self.scheduler.run_ready()
+        return [range_ for range_, task in self._tasks.items() if task.done]
+
+
+def test_a_frontier_lets_pass_what_is_whole_from_the_beginning() -> None:
+    frontier = Frontier(0)
+    waits = Waits(frontier, (0, 10), (10, 10), (20, 5))
+    assert waits.over == []
+    frontier.settled(10, 10)
+    assert waits.over == []
+    frontier.settled(0, 10)
+    assert waits.over == [(0, 10), (10, 10)]
+    frontier.settled(20, 5)
+    assert waits.over == [(0, 10), (10, 10), (20, 5)]
+
+
+def test_a_hole_can_be_read_when_the_file_reaches_beyond_it() -> None:
+    frontier = Frontier(0)
+    waits = Waits(frontier, (0, 10), (10, 10), (20, 5))
+    frontier.settled(0, 10, hole=True)
+    assert waits.over == []
+    frontier.settled(10, 10)
+    assert waits.over == [(0, 10), (10, 10)]
+    frontier.settled(20, 5, hole=True)
+    assert waits.over == [(0, 10), (10, 10)]
+    frontier.complete(25)
+    assert waits.over == [(0, 10), (10, 10), (20, 5)]
+
+
+def test_what_was_there_before_can_be_read_once_it_is_known_to_be_right() -> None:
+    frontier = Frontier(30)
+    waits = Waits(frontier, (0, 10), (10, 10))
+    assert waits.over == []
+    frontier.settled(0, 10, hole=True)
+    assert waits.over == [(0, 10)]
