@@ -13,14 +13,12 @@ from smbferry_agent.kerberos.addresses import AddressRule, forbidden
 from smbferry_agent.kerberos.enctypes import name_of
 from smbferry_agent.kerberos.facts import Ticket
 from smbferry_agent.kerberos.keytab import Keytab
-from smbferry_agent.kerberos.libkrb5 import KerberosError
 from smbferry_agent.kerberos.renewal import Renewal
-from smbferry_agent.kerberos.session import KerberosSession
 from smbferry_agent.logs import fields
 from smbferry_agent.mounts import IdentityMount
 from smbferry_agent.preflight.findings import Finding, first_failure
 from smbferry_agent.preflight.identity_probe import IdentitySubject, checked_identity
-from smbferry_agent.preflight.location_facts import LocationFacts, TicketRefusal
+from smbferry_agent.preflight.location_facts import LocationFacts
 from smbferry_agent.preflight.location_judge import judge_location
 from smbferry_agent.preflight.location_probe import endpoint
 from smbferry_agent.preflight.server_names import look_up_server
@@ -142,7 +140,7 @@ def _prepare(side: Side, end: ResolvedEnd, around: Surroundings, report: RunRepo
     if checked.session is None or account is None or account.ticket is None:
         raise AssertionError("an identity without a finding against it has a ticket")
     names = look_up_server(Resolver(end.spec.nameservers), end.spec.server, address_rule=around.address_rule)
-    ticket = _service_ticket(checked.session, end.spec.target)
+    ticket = checked.session.service_ticket(end.spec.target)
     _raise_first(side, judge_location(end.spec, LocationFacts(names, ticket=ticket)))
     report.tickets(
         side.value,
@@ -154,13 +152,6 @@ def _prepare(side: Side, end: ResolvedEnd, around: Surroundings, report: RunRepo
     stack.enter_context(Renewal(checked.session, account.ticket, end.spec.target))
     _log.info("side is ready", extra=fields(side=side.value, server=end.spec.server, addresses=names.addresses))
     return endpoint(end.spec, end.full_path, names.addresses, checked.session)
-
-
-def _service_ticket(session: KerberosSession, target: str) -> Ticket | TicketRefusal:
-    try:
-        return session.service_ticket(target)
-    except KerberosError as error:
-        return TicketRefusal(error.code, str(error))
 
 
 def _raise_first(side: Side, findings: Iterable[Finding]) -> None:

@@ -17,7 +17,7 @@ from smbprotocol.connection import Ciphers, Connection, Dialects, SecurityMode, 
 from smbprotocol.session import Session
 from smbprotocol.tree import TreeConnect
 
-from smbferry_engine.connect_errors import convert
+from smbferry_engine.connect_errors import Reached, convert
 from smbferry_engine.core.crypto import CIPHERS
 from smbferry_engine.core.lane import Lane, SessionFacts
 from smbferry_engine.errors import (
@@ -124,7 +124,8 @@ def _connect_dialect(endpoint: Endpoint, dialect: str, deadline: float, chunk: i
         raise
     except Exception as error:
         _drop(connection)
-        raise transport.failure or convert(error, endpoint) from error
+        reached = Reached(transport.encrypted_only, transport.server_system_time)
+        raise transport.failure or convert(error, endpoint, reached) from error
 
 
 def _drop(connection: Any) -> None:

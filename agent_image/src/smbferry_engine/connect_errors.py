@@ -1,12 +1,14 @@
 """Errors of smbprotocol, pyspnego and libkrb5 as the engine's own: each is converted here, once."""
 
 import struct
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from smbprotocol.exceptions import SMBException, SMBResponseException
 from spnego.exceptions import SpnegoError
 
 from smbferry_engine.errors import (
-    ACCESS_DENIED,
     CLOCK_SKEW,
     CONNECTION_LOST,
     DEADLINE_EXCEEDED,
@@ -19,15 +21,19 @@ from smbferry_engine.errors import (
     LOGON_REFUSED,
     MUTUAL_AUTHENTICATION_FAILED,
     PROTOCOL_VIOLATION,
+    SERVER_CLOCK_SKEW,
     SERVER_KEY_MISMATCH,
     SERVICE_PRINCIPAL_UNKNOWN,
+    SHARE_ACCESS_DENIED,
     SHARE_NOT_FOUND,
     TICKET_EXPIRED,
     TICKET_MISSING,
     EngineError,
     Reason,
 )
+from smbferry_engine.logon import LOGON_REFUSALS
 from smbferry_engine.model import Endpoint
+from smbferry_engine.times import to_datetime
 from smbferry_engine.wire.status import NtStatus, status_name
 
 _UNSIGNED = 2**32
@@ -51,14 +57,20 @@ _BY_MINOR: dict[int, Reason] = {
 }
 # The codes of RFC 4120 section 7.5.9 as libkrb5 numbers them.
 _KDC_CODES = range(-1765328384, -1765328256)
-_BY_STATUS: dict[int, tuple[Reason, str]] = {
+# Kerberos' own limit (RFC 4120 section 3.2.3), which servers keep to.
+_TOLERATED_SKEW: Final = timedelta(minutes=5)
+# A server whose clock is wrong refuses a good ticket in one of these ways.
+_MAY_BE_THE_CLOCK: Final = frozenset({CLOCK_SKEW, SERVER_KEY_MISMATCH, LOGON_REFUSED, TICKET_EXPIRED})
+
+_OF_SESSION: Final[dict[int, tuple[Reason, str]]] = {
     NtStatus.NOT_SUPPORTED: (DIALECT_REFUSED, "the server speaks none of the dialects offered"),
-    NtStatus.BAD_NETWORK_NAME: (SHARE_NOT_FOUND, "the server has no such share"),
-    NtStatus.ACCESS_DENIED: (ACCESS_DENIED, "the server denied access to the share"),
-    NtStatus.NETWORK_ACCESS_DENIED: (ACCESS_DENIED, "the server denied access from the network"),
     NtStatus.LOGON_FAILURE: (SERVER_KEY_MISMATCH, "the server could not use a ticket that the KDC has just issued"),
     NtStatus.TIME_DIFFERENCE_AT_DC: (CLOCK_SKEW, "the server finds that the clocks differ too much"),
-    NtStatus.ACCOUNT_RESTRICTION: (LOGON_REFUSED, "the account is restricted"),
+}
+_OF_SHARE: Final[dict[int, tuple[Reason, str]]] = {
+    NtStatus.BAD_NETWORK_NAME: (SHARE_NOT_FOUND, "the server has no such share"),
+    NtStatus.ACCESS_DENIED: (SHARE_ACCESS_DENIED, "the server denied access to the share"),
+    NtStatus.NETWORK_ACCESS_DENIED: (SHARE_ACCESS_DENIED, "the server denied access from the network"),
 }
 
 # What the handshake's own parsing raises for bytes that it can't read.
@@ -71,23 +83,56 @@ _BY_TYPE: tuple[tuple[type[Exception], Reason], ...] = (
 )
 
 
-def convert(error: Exception, endpoint: Endpoint) -> EngineError:
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How far the handshake came. ``server_system_time`` is the server's clock at negotiate, 0 before it."""
+
+    session: bool = False
+    server_system_time: int = 0
+
+
+def convert(error: Exception, endpoint: Endpoint, reached: Reached) -> EngineError:
     r"""The engine's error for whatever the handshake raised; names ``\\server\share`` and principal, no secrets."""
+    found = _convert(error, endpoint, reached)
+    if reached.session or found.reason not in {reason.name for reason in _MAY_BE_THE_CLOCK}:
+        return found
+    return _blame_clock(found, reached.server_system_time)
+
+
+def _blame_clock(found: EngineError, server_system_time: int) -> EngineError:
+    """The server's clock as the cause of its refusal, where that clock is wrong."""
+    offset = to_datetime(server_system_time) - datetime.now(UTC)
+    if not server_system_time or abs(offset) <= _TOLERATED_SKEW:
+        return found
+    seconds = f"{offset.total_seconds():+.0f}s"
+    return EngineError(SERVER_CLOCK_SKEW, f"{found.message}; the server's clock is {seconds} from this node's")
+
+
+def _convert(error: Exception, endpoint: Endpoint, reached: Reached) -> EngineError:
     where = rf"\\{endpoint.server}\{endpoint.share} as {endpoint.principal}"
     kerberos = _kerberos_cause(error)
     if kerberos is not None:
         reason, words = kerberos
         return EngineError(reason, f"a ticket for {endpoint.service_principal} expected, for {where}: {words}")
     if isinstance(error, SMBResponseException):
-        status = int(error.status)
-        reason, words = _BY_STATUS.get(status, (LOGON_REFUSED, "the server refused"))
-        return EngineError(reason, f"{where}: {words} ({status_name(status)})")
+        return _refusal(int(error.status), where, reached)
     if isinstance(error, SMBException):
         return _library_error(error, where)
     for kind, reason in _BY_TYPE:
         if isinstance(error, kind):
             return EngineError(reason, f"{where}: {error!r}")
     return EngineError(INTERNAL_ERROR, f"{where}: {error!r}")
+
+
+def _refusal(status: int, where: str, reached: Reached) -> EngineError:
+    """A status of the server's own: what it means depends on what was asked."""
+    if found := (_OF_SHARE if reached.session else _OF_SESSION).get(status):
+        return EngineError(found[0], f"{where}: {found[1]} ({status_name(status)})")
+    if reached.session:
+        return EngineError(SHARE_ACCESS_DENIED, f"{where}: the server refused the share ({status_name(status)})")
+    name, words = LOGON_REFUSALS.get(status, ("", "it gives no session"))
+    shown = f"STATUS_{name}" if name else status_name(status)
+    return EngineError(LOGON_REFUSED, f"{where}: the server refused the session: {words} ({shown})")
 
 
 def _library_error(error: SMBException, where: str) -> EngineError:

@@ -9,11 +9,11 @@ from smbferry_agent.preflight.findings import Finding, error_of, failures
 from smbferry_api.conditions import Condition
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.names import API_VERSION
-from smbferry_api.reasons import KEYTAB_AGING, REVERSE_RECORD_WRONG
+from smbferry_api.reasons import KEYTAB_AGING, REVERSE_RECORD_WRONG, SERVER_CLOCK_SKEW
 from smbferry_cli.exits import most_severe
 
 # Found in a check that passed, and still worth a look.
-_WARNINGS: Final = frozenset({KEYTAB_AGING, REVERSE_RECORD_WRONG})
+_WARNINGS: Final = frozenset({KEYTAB_AGING, REVERSE_RECORD_WRONG, SERVER_CLOCK_SKEW})
 
 
 class Word(StrEnum):

@@ -50,7 +50,7 @@ def test_a_folder_that_is_not_there(identity: Identity) -> None:
 
 
 def test_a_share_that_the_account_may_not_open(identity: Identity) -> None:
-    assert identity.check_location(share="dst").reason("ShareAccessible") == "AccessDenied"
+    assert identity.check_location(share="dst").reason("ShareAccessible") == "ShareAccessDenied"
 
 
 def test_a_server_that_cannot_encrypt(identity: Identity) -> None:
@@ -121,8 +121,10 @@ def test_a_server_whose_key_is_not_that_of_the_ticket_is_named(identity: Identit
 
 def test_a_host_of_a_realm_that_nothing_maps_it_to_has_no_service_ticket(identity: Identity) -> None:
     checked = identity.check_location(servicePrincipal="cifs/files.other.example.net")
-    assert checked.reason("TicketAcquired") == "ServicePrincipalUnknown"
+    assert checked.reason("TicketAcquired") == "RealmMappingMissing"
+    assert "maps neither files.other.example.net nor a domain of it" in checked.message("TicketAcquired")
     assert checked.failure is not None
+    assert checked.failure.exit_code == 10
 
 
 def test_a_stale_keytab_is_named_and_the_server_is_reached_all_the_same(

@@ -58,7 +58,7 @@ def closed_port() -> int:
 CASES: list[tuple[str, Callable[[Tickets], Endpoint], FailureClass]] = [
     ("ShareNotFound", lambda t: t.endpoint("nothere", "/"), FailureClass.ACCESS),
     ("PathNotFound", lambda t: t.endpoint("src", "/not/here"), FailureClass.ACCESS),
-    ("AccessDenied", lambda t: t.endpoint("dst", "/", user=t.reader), FailureClass.ACCESS),
+    ("ShareAccessDenied", lambda t: t.endpoint("dst", "/", user=t.reader), FailureClass.ACCESS),
     ("EncryptionNotSupported", lambda t: t.endpoint("src", "/", port=1445), FailureClass.POLICY),
     ("DialectRefused", lambda t: t.endpoint("src", "/", port=1446), FailureClass.POLICY),
     (

@@ -141,6 +141,24 @@ def test_usual_realms_are_fine() -> None:
     check_realm("svc@corp_1.local")
 
 
+@pytest.mark.parametrize(
+    ("host", "realm"),
+    [
+        ("special.corp.example.com", "OTHER.EXAMPLE.NET"),
+        ("FILES.corp.example.com.", "CORP.EXAMPLE.COM"),
+        ("a.b.corp.example.com", "CORP.EXAMPLE.COM"),
+        ("corp.example.com", None),
+        ("www.plain.example.org", "PLAIN"),
+        ("plain.example.org", "PLAIN"),
+        ("files.example.net", None),
+        ("", None),
+    ],
+)
+def test_a_host_is_in_the_realm_of_its_name_else_of_its_nearest_domain(host: str, realm: str | None) -> None:
+    text = "[domain_realm]\n .corp.example.com = CORP.EXAMPLE.COM\n special.corp.example.com = OTHER.EXAMPLE.NET\n"
+    assert parse(f"{text} plain.example.org = PLAIN\n").realm_of(host) == realm
+
+
 def rendered(config: Krb5Config) -> str:
     kdcs = {realm: [(t.host, t.port) for t in targets] for realm, targets in config.realms.items()}
     return render(config, realm="CORP.EXAMPLE.COM", enctypes=[Enctype.AES256_SHA1], kdcs=kdcs)

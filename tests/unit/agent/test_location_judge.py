@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
-from tests.unit.agent.facts import LOCATION, NAMES, SERVICE, location, lookup
+from tests.unit.agent.facts import LOCATION, NAMES, NOW, REALM, SERVICE, clock, location, lookup
 
 from smbferry_agent.engine_errors import convert
 from smbferry_agent.errors import AgentError
-from smbferry_agent.preflight.location_facts import LocationFacts, ServerNames, TicketRefusal
+from smbferry_agent.kerberos.facts import TicketRefusal
+from smbferry_agent.preflight.location_facts import LocationFacts, ServerNames
 from smbferry_agent.preflight.location_judge import judge_location
 from smbferry_agent.resolve import Lookup, Outcome
 from smbferry_api.conditions import LOCATION_CHECKS
@@ -28,6 +32,10 @@ REST = {ENCRYPTED: NOT, SHARE: NOT}
 
 def refused_by(reason: errors.Reason) -> AgentError:
     return convert(EngineError(reason, "expected this, found that"))
+
+
+def unknown(asked: str = "cifs/files.corp.example.com", realm: str | None = REALM, **more: Any) -> TicketRefusal:
+    return TicketRefusal(7, "", asked=asked, realm=realm, **more)
 
 
 def reverse(*names: str, outcome: Outcome = Outcome.FOUND) -> ServerNames:
@@ -84,9 +92,45 @@ CASES: list[tuple[str, LocationFacts, dict[str, str], str]] = [
     ),
     (
         "no such service",
-        location(ticket=TicketRefusal(7, ""), share=None),
+        location(ticket=unknown(), share=None),
         {TICKET: "ServicePrincipalUnknown", **REST},
         "(7)",
+    ),
+    (
+        "a service that two accounts hold, and the KDC says so",
+        location(ticket=TicketRefusal(8, "", realm=REALM), share=None),
+        {TICKET: "ServicePrincipalDuplicate", **REST},
+        "KDC_ERR_PRINCIPAL_NOT_UNIQUE (8)",
+    ),
+    (
+        "a service that two accounts hold, and Windows says so",
+        location(ticket=unknown(nt_status=0xC00000BD), share=None),
+        {TICKET: "ServicePrincipalDuplicate", **REST},
+        "0xC00000BD",
+    ),
+    (
+        "no ticket for a service that HOST/ covers",
+        location(ticket=unknown(covered=True), share=None),
+        {TICKET: "ServicePrincipalDuplicate", **REST},
+        "HOST/files.corp.example.com is known",
+    ),
+    (
+        "a host that nothing maps to a realm",
+        location(ticket=unknown(realm=None, asked="krbtgt/EXAMPLE.NET"), share=None),
+        {TICKET: "RealmMappingMissing", **REST},
+        "maps neither files.corp.example.com nor a domain of it",
+    ),
+    (
+        "a realm without a KDC",
+        location(ticket=TicketRefusal(None, "Cannot contact any KDC", realm="B", without_kdc=True), share=None),
+        {TICKET: "RealmMappingMissing", **REST},
+        "no KDC of B is known",
+    ),
+    (
+        "a realm without a trust",
+        location(ticket=unknown(realm="B.EXAMPLE.NET", asked="krbtgt/B.EXAMPLE.NET"), share=None),
+        {TICKET: "TrustMissing", **REST},
+        "for krbtgt/B.EXAMPLE.NET",
     ),
     (
         "no AES for the service",
@@ -138,11 +182,36 @@ CASES: list[tuple[str, LocationFacts, dict[str, str], str]] = [
         {ENCRYPTED: "ServerKeyMismatch", SHARE: NOT},
         "",
     ),
+    (
+        "a session refused",
+        location(share=refused_by(errors.LOGON_REFUSED)),
+        {ENCRYPTED: "LogonRefused", SHARE: NOT},
+        "",
+    ),
+    (
+        "a server with a wrong clock refuses",
+        location(share=refused_by(errors.SERVER_CLOCK_SKEW)),
+        {ENCRYPTED: "ServerClockSkew", SHARE: NOT},
+        "",
+    ),
+    (
+        "a server with a wrong clock gives a session all the same",
+        location(asked=NOW - timedelta(seconds=310), kdc_clock=clock(4)),
+        {SERVER: "ServerClockSkew"},
+        "+310s from this node's and +306s from the KDC's",
+    ),
+    ("this node's own clock is as wrong", location(asked=NOW - timedelta(seconds=310), kdc_clock=clock(309)), {}, ""),
     ("guest", location(share=refused_by(errors.GUEST_REFUSED)), {ENCRYPTED: "GuestRefused", SHARE: NOT}, ""),
     ("plaintext", location(share=refused_by(errors.PLAINTEXT_REPLY)), {ENCRYPTED: "PlaintextReply", SHARE: NOT}, ""),
     ("no such share", location(share=refused_by(errors.SHARE_NOT_FOUND)), {SHARE: "ShareNotFound"}, ""),
     ("no such folder", location(share=refused_by(errors.PATH_NOT_FOUND)), {SHARE: "PathNotFound"}, ""),
-    ("denied", location(share=refused_by(errors.ACCESS_DENIED)), {SHARE: "AccessDenied"}, ""),
+    (
+        "the share is denied",
+        location(share=refused_by(errors.SHARE_ACCESS_DENIED)),
+        {SHARE: "ShareAccessDenied"},
+        "",
+    ),
+    ("the folder is denied", location(share=refused_by(errors.ACCESS_DENIED)), {SHARE: "AccessDenied"}, ""),
     (
         "a ticket that went missing",
         location(share=refused_by(errors.TICKET_MISSING)),

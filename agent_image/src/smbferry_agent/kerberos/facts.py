@@ -105,6 +105,29 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
+class TicketRefusal:
+    """Why there is no service ticket.
+
+    Attributes:
+        code: the KDC's error code (RFC 4120 section 7.5.9), or None where libkrb5 or the network ended it.
+        detail: libkrb5's words.
+        nt_status: what a domain controller says beside the code.
+        asked: whom the KDC was asked for last: the service, or krbtgt/REALM on the way to it.
+        realm: the service's realm as far as krb5.conf tells it, else None.
+        without_kdc: neither krb5.conf nor DNS names a KDC of that realm.
+        covered: the KDC gives a ticket for a name that only HOST/ of the same host can cover.
+    """
+
+    code: int | None
+    detail: str
+    nt_status: int | None = None
+    asked: str = ""
+    realm: str | None = None
+    without_kdc: bool = False
+    covered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class KeyTry:
     """One attempt to get a ticket-granting ticket with one key version of the keytab.
 

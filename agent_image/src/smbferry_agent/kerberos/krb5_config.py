@@ -54,6 +54,15 @@ class Krb5Config:
     capaths: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
 
+    def realm_of(self, host: str) -> str | None:
+        """The realm that [domain_realm] gives a host: by its name, else by the nearest domain, as libkrb5 looks."""
+        name = host.lower().rstrip(".")
+        while name:
+            if name in self.domain_realm:
+                return self.domain_realm[name]
+            name = name[1:] if name.startswith(".") else name[dot:] if (dot := name.find(".")) >= 0 else ""
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class _Line:

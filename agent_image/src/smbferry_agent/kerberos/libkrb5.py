@@ -30,6 +30,7 @@ gssapi, gssapi_raw, krb5 = _Binding("gssapi"), _Binding("gssapi.raw"), _Binding(
 
 _PROTOCOL_ERRORS: Final = -1765328384  # krb5_err.et: ERROR_TABLE_BASE_krb5; RFC 4120 codes follow it
 _LAST_PROTOCOL_ERROR: Final = 127
+REALM_UNKNOWN: Final = -1765328230  # KRB5_REALM_UNKNOWN: libkrb5 knows no KDC of the realm
 _SIGN: Final = 1 << 31
 
 

@@ -86,6 +86,7 @@ class KdcError:
 
     Attributes:
         nt_status: why, in Windows' words, where a domain controller adds them (MS-KILE section 2.2.1).
+        server: whom a ticket was asked for, without the realm.
     """
 
     code: int
@@ -94,6 +95,7 @@ class KdcError:
     realm: str
     etype_info: tuple[EtypeInfo, ...] = ()
     nt_status: int | None = None
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,8 @@ def _read_error(error: Any) -> KdcError:
         raise MessageError(f"KRB-ERROR with an impossible time: {wrong}") from None
     code = int(error["error-code"])
     details = _method_data(bytes(error["e-data"])) if error["e-data"].isValue else {}
-    return KdcError(code, moment, bool(micros), str(error["realm"]), _etype_info(details), _nt_status(details))
+    server = "/".join(map(str, error["sname"]["name-string"]))
+    return KdcError(code, moment, bool(micros), str(error["realm"]), _etype_info(details), _nt_status(details), server)
 
 
 def _method_data(edata: bytes) -> dict[int, bytes]:

@@ -20,6 +20,7 @@ from smbferry_agent.kerberos.facts import (
     Kdc,
     KeyTry,
     Ticket,
+    TicketRefusal,
     clock_sample,
 )
 from smbferry_agent.kerberos.keytab import Keytab
@@ -32,6 +33,7 @@ from smbferry_agent.resolve import Resolver
 from smbferry_api.identity import KerberosIdentitySpec
 
 _AUTHTIME_GRAIN: Final = timedelta(seconds=0.5)
+_COVERED_BY_HOST: Final = "alerter"
 
 
 class KerberosSession:
@@ -124,17 +126,53 @@ class KerberosSession:
             self._write_config(self._scratch.krb5_config, {self.realm: kdcs})
         return self._with_exchanges(facts, tuple(tries))
 
-    def service_ticket(self, target: str) -> Ticket:
-        """A ticket for the service, kept beside the ticket-granting one.
-
-        Raises:
-            libkrb5.KerberosError: with the KDC's own code where it gave one.
-        """
+    def service_ticket(self, target: str) -> Ticket | TicketRefusal:
+        """A ticket for the service (service/host, perhaps with @REALM), kept beside the ticket-granting one."""
         try:
             return libkrb5.service_ticket(self._scratch.relay_config, self._scratch.ccache, target)
         except libkrb5.KerberosError as error:
-            error.code, _ = self._last_word(error)
-            raise
+            return self._refusal(target, error)
+
+    def _refusal(self, target: str, error: libkrb5.KerberosError) -> TicketRefusal:
+        code, status = self._last_word(error)
+        last = self._relay.exchanges[-1].answer if self._relay.exchanges else None
+        asked = last.server if isinstance(last, KdcError) and code == last.code else ""
+        realm = self._realm_of(target)
+        return TicketRefusal(
+            code,
+            str(error),
+            status,
+            asked,
+            realm,
+            without_kdc=code is None and (error.minor == libkrb5.REALM_UNKNOWN or self._without_kdc(realm)),
+            covered=code == ErrorCode.SERVICE_UNKNOWN and not asked.startswith("krbtgt/") and self._covers(target),
+        )
+
+    def _realm_of(self, target: str) -> str | None:
+        """The service's realm as far as it can be told without asking: given, mapped, or by the domain's usual name."""
+        name, _, named = target.partition("@")
+        host = name.partition("/")[2]
+        by_name = self.realm if host.lower().endswith(f".{self.realm.lower()}") else None
+        return named or self._config.realm_of(host) or by_name
+
+    def _without_kdc(self, realm: str | None) -> bool:
+        """Whether the realm was looked for, and nothing names a KDC of it."""
+        found = self._discoveries.get(realm or "")
+        return found is not None and not (found.kdcs or found.refused)
+
+    def _covers(self, target: str) -> bool:
+        """Whether the KDC gives a ticket for a name of the same host that nobody registers, since HOST/ covers it.
+
+        Active Directory's sPNMappings name both cifs and alerter, a service of old: where the KDC gives a ticket for
+        the one and none for the other, that other is not missing.
+        """
+        host = target.partition("@")[0].partition("/")[2]
+        covered = f"{_COVERED_BY_HOST}/{host}@{self._realm_of(target) or self.realm}"
+        try:
+            libkrb5.service_ticket(self._scratch.relay_config, self._scratch.ccache, covered)
+        except libkrb5.KerberosError:
+            return False
+        return True
 
     def renew(self, target: str) -> Ticket:
         """Fresh tickets by the key that worked before, put in place of the old ones at once.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from smbferry_agent.errors import AgentError
-from smbferry_agent.kerberos.facts import Ticket
+from smbferry_agent.kerberos.facts import ClockSample, Ticket, TicketRefusal
 from smbferry_agent.resolve import Lookup
 from smbferry_engine import ShareFacts
 
@@ -26,14 +26,6 @@ class ServerNames:
 
 
 @dataclass(frozen=True, slots=True)
-class TicketRefusal:
-    """Why there is no service ticket: the KDC's error code where it gave one, and libkrb5's words."""
-
-    code: int | None
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
 class LocationFacts:
     """Facts of one location; None where something was not tried.
 
@@ -42,6 +34,7 @@ class LocationFacts:
         share: what the server showed, or why it did not. Without a ticket only the TCP connection was tried, and
             None then says that it succeeded.
         asked: by this node's clock, when the server was asked for its own.
+        kdc_clock: the KDC's clock, as the check of the identity measured it.
     """
 
     names: ServerNames
@@ -50,3 +43,4 @@ class LocationFacts:
     share: ShareFacts | AgentError | None = None
     connected: bool = False
     asked: datetime | None = None
+    kdc_clock: ClockSample | None = None

@@ -1,15 +1,16 @@
 """Judges the facts of a location: one finding per condition. Pure."""
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Final
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.kerberos.enctypes import name_of
-from smbferry_agent.kerberos.facts import Ticket
+from smbferry_agent.kerberos.facts import ClockSample, Ticket, TicketRefusal
 from smbferry_agent.kerberos.messages import ErrorCode
 from smbferry_agent.preflight.findings import Finding, bad, good, ordered
 from smbferry_agent.preflight.identity_judge import reason_of_lookup
-from smbferry_agent.preflight.location_facts import LocationFacts, ServerNames, TicketRefusal
+from smbferry_agent.preflight.location_facts import LocationFacts, ServerNames
 from smbferry_api.conditions import LOCATION_CHECKS, ConditionType
 from smbferry_api.fields import format_time
 from smbferry_api.location import SmbLocationSpec
@@ -31,17 +32,22 @@ from smbferry_api.reasons import (
     PLAINTEXT_REPLY,
     PROTOCOL_VIOLATION,
     REACHABLE,
+    REALM_MAPPING_MISSING,
     RESOLVED,
     REVERSE_RECORD_WRONG,
+    SERVER_CLOCK_SKEW,
     SERVER_KEY_MISMATCH,
+    SERVICE_PRINCIPAL_DUPLICATE,
     SERVICE_PRINCIPAL_UNKNOWN,
     SESSION_ENCRYPTED,
+    SHARE_ACCESS_DENIED,
     SHARE_NOT_FOUND,
     SHARE_OPENED,
     SPEC_INVALID,
     TICKET_EXPIRED,
     TICKET_ISSUED,
     TICKET_MISSING,
+    TRUST_MISSING,
     Reason,
 )
 from smbferry_engine import ShareFacts
@@ -68,6 +74,7 @@ _CHECK_OF: Final[dict[str, ConditionType]] = {
             MUTUAL_AUTHENTICATION_FAILED,
             PLAINTEXT_REPLY,
             PROTOCOL_VIOLATION,
+            SERVER_CLOCK_SKEW,
             SERVER_KEY_MISMATCH,
         ),
         ConditionType.SHARE_ACCESSIBLE: (
@@ -75,6 +82,7 @@ _CHECK_OF: Final[dict[str, ConditionType]] = {
             DESTINATION_FULL,
             PATH_IS_REPARSE_POINT,
             PATH_NOT_FOUND,
+            SHARE_ACCESS_DENIED,
             SHARE_NOT_FOUND,
         ),
     }.items()
@@ -82,12 +90,15 @@ _CHECK_OF: Final[dict[str, ConditionType]] = {
 }
 _REASON_OF_CODE: Final[dict[int, Reason]] = {
     ErrorCode.SERVICE_UNKNOWN: SERVICE_PRINCIPAL_UNKNOWN,
-    ErrorCode.PRINCIPAL_NOT_UNIQUE: SERVICE_PRINCIPAL_UNKNOWN,
+    ErrorCode.PRINCIPAL_NOT_UNIQUE: SERVICE_PRINCIPAL_DUPLICATE,
     ErrorCode.ENCTYPE_UNSUPPORTED: ENCTYPE_REFUSED,
     ErrorCode.CLOCK_SKEW: CLOCK_SKEW,
     # Active Directory also says so of a ticket-granting ticket that has two minutes or less to live.
     ErrorCode.TICKET_EXPIRED: TICKET_EXPIRED,
 }
+# What a domain controller may say of a name that is held twice (MS-ERREF section 2.3.1).
+_NAME_COLLISION: Final = frozenset({0xC0000035, 0xC00000BD})  # STATUS_OBJECT_NAME_COLLISION, STATUS_DUPLICATE_NAME
+_TOLERATED_SKEW: Final = timedelta(minutes=5)  # Kerberos' own limit, which a file server keeps to
 
 
 def judge_location(spec: SmbLocationSpec, facts: LocationFacts) -> tuple[Finding, ...]:
@@ -130,15 +141,32 @@ def _ticket(spec: SmbLocationSpec, facts: LocationFacts) -> Finding | None:
         until = format_time(ticket.end_time)
         return good(type_, TICKET_ISSUED, f"A ticket for {ticket.server} ({name_of(ticket.enctype)}) until {until}.")
     if isinstance(ticket, TicketRefusal):
-        return bad(type_, *_of_code(spec, ticket))
+        return bad(type_, *_of_refusal(spec, ticket))
     return None
 
 
-def _of_code(spec: SmbLocationSpec, refusal: TicketRefusal) -> tuple[Reason, str]:
+def _of_refusal(spec: SmbLocationSpec, refusal: TicketRefusal) -> tuple[Reason, str]:
+    if refusal.without_kdc:
+        realm = refusal.realm or "its realm"
+        return REALM_MAPPING_MISSING, f"No ticket for {spec.target}: no KDC of {realm} is known. {refusal.detail}."
     if refusal.code is None:
         return KDC_UNREACHABLE, f"No ticket for {spec.target}: {refusal.detail}."
-    reason = _REASON_OF_CODE.get(refusal.code, KDC_ERROR)
-    return reason, f"The KDC gave no ticket for {spec.target}: {ErrorCode.describe(refusal.code)}."
+    return _of_answer(spec, refusal, refusal.code)
+
+
+def _of_answer(spec: SmbLocationSpec, refusal: TicketRefusal, code: int) -> tuple[Reason, str]:
+    host = spec.target.partition("@")[0].partition("/")[2]
+    answer = f"The KDC gave no ticket for {spec.target}: {ErrorCode.describe(code)}"
+    if refusal.realm is None and code == ErrorCode.SERVICE_UNKNOWN:
+        return REALM_MAPPING_MISSING, f"{answer}; krb5.conf maps neither {host} nor a domain of it to a realm."
+    if refusal.asked.startswith("krbtgt/"):
+        return TRUST_MISSING, f"{answer} for {refusal.asked}, which is on the way there."
+    if refusal.nt_status in _NAME_COLLISION:
+        return SERVICE_PRINCIPAL_DUPLICATE, f"{answer}, NTSTATUS 0x{refusal.nt_status:08X}."
+    if refusal.covered:
+        covers = f"HOST/{host} is known, which covers it unless accounts hold it by itself"
+        return SERVICE_PRINCIPAL_DUPLICATE, f"{answer}; {covers}."
+    return _REASON_OF_CODE.get(code, KDC_ERROR), f"{answer}."
 
 
 def _passed(spec: SmbLocationSpec, facts: LocationFacts, failed: ConditionType | None) -> Iterator[Finding]:
@@ -147,7 +175,9 @@ def _passed(spec: SmbLocationSpec, facts: LocationFacts, failed: ConditionType |
     server = f"{spec.server}:{spec.port}"
     later = (ConditionType.ENCRYPTED, ConditionType.SHARE_ACCESSIBLE)
     if facts.connected and (failed is None or failed in later):
-        yield good(ConditionType.SERVER_REACHABLE, REACHABLE, f"{server} accepted the connection.")
+        clock = _clock(share, facts.asked, facts.kdc_clock) if share and facts.asked else None
+        reason, also = (SERVER_CLOCK_SKEW, f" {clock} {SERVER_CLOCK_SKEW.remedy}") if clock else (REACHABLE, "")
+        yield good(ConditionType.SERVER_REACHABLE, reason, f"{server} accepted the connection.{also}")
     if share:
         seen = share.evidence
         demanded = "demands" if seen.share_encryption_required else "does not demand"
@@ -158,3 +188,13 @@ def _passed(spec: SmbLocationSpec, facts: LocationFacts, failed: ConditionType |
         yield good(ConditionType.SHARE_ACCESSIBLE, SHARE_OPENED, f"{opened} was opened; granted: {access}.")
     elif failed is ConditionType.SHARE_ACCESSIBLE:
         yield good(ConditionType.ENCRYPTED, SESSION_ENCRYPTED, "The session is encrypted with a permitted cipher.")
+
+
+def _clock(share: ShareFacts, asked: datetime, kdc: ClockSample | None) -> str | None:
+    """What is wrong with a server's clock though it gave a session, which a little more would end; None if nothing."""
+    offset = share.server_system_time - asked
+    from_kdc = offset - kdc.offset if kdc else offset
+    if abs(from_kdc) <= _TOLERATED_SKEW:
+        return None
+    other = f" and {from_kdc.total_seconds():+.0f}s from the KDC's" if kdc else ""
+    return f"Its clock is {offset.total_seconds():+.0f}s from this node's{other}; Kerberos tolerates 5m."

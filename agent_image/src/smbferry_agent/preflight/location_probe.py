@@ -9,11 +9,11 @@ from typing import Final
 
 from smbferry_agent.engine_errors import convert
 from smbferry_agent.errors import AgentError
-from smbferry_agent.kerberos.libkrb5 import KerberosError
+from smbferry_agent.kerberos.facts import TicketRefusal
 from smbferry_agent.kerberos.session import KerberosSession
 from smbferry_agent.preflight.findings import error_of, first_failure
 from smbferry_agent.preflight.identity_probe import CheckedIdentity, IdentitySubject, checked_identity
-from smbferry_agent.preflight.location_facts import LocationFacts, ServerNames, TicketRefusal
+from smbferry_agent.preflight.location_facts import LocationFacts, ServerNames
 from smbferry_agent.preflight.server_names import look_up_server
 from smbferry_agent.resolve import Resolver
 from smbferry_api.location import SmbLocationSpec, SmbLocationStatus
@@ -49,15 +49,15 @@ def probe_location(subject: LocationSubject, now: datetime) -> LocationFacts:
         failure = first_failure(checked.findings)
         if failure or checked.session is None:
             return _without_ticket(subject.spec, names, identity=error_of(failure) if failure else None)
-        try:
-            ticket = checked.session.service_ticket(subject.spec.target)
-        except KerberosError as error:
-            return _without_ticket(subject.spec, names, refusal=TicketRefusal(error.code, str(error)))
+        ticket = checked.session.service_ticket(subject.spec.target)
+        if isinstance(ticket, TicketRefusal):
+            return _without_ticket(subject.spec, names, refusal=ticket)
         if not names.addresses:
             return LocationFacts(names, ticket=ticket)
         asked = datetime.now(UTC)
         share = _probe_share(endpoint(subject.spec, subject.spec.path, names.addresses, checked.session))
-        return LocationFacts(names, ticket=ticket, share=share, connected=True, asked=asked)
+        kdc_clock = checked.facts.account.clock if checked.facts.account else None
+        return LocationFacts(names, ticket=ticket, share=share, connected=True, asked=asked, kdc_clock=kdc_clock)
 
 
 def endpoint(spec: SmbLocationSpec, path: str, addresses: tuple[str, ...], session: KerberosSession) -> Endpoint:

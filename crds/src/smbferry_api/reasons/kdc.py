@@ -74,6 +74,30 @@ CLOCK_SKEW = define(
     FailureClass.CLOCK,
 )
 
+SERVICE_PRINCIPAL_UNKNOWN = define(
+    "ServicePrincipalUnknown",
+    "The KDC knows no such service principal, or more than one account holds it and the KDC does not say so.",
+    "Check with setspn -Q that exactly one account holds the name, or set spec.servicePrincipal.",
+    _IDENTITY,
+)
+SERVICE_PRINCIPAL_DUPLICATE = define(
+    "ServicePrincipalDuplicate",
+    "More than one account holds the service principal, so the KDC can't choose a key.",
+    "Find the accounts with setspn -X, and take the name from all but the file server's own: setspn -D.",
+    _IDENTITY,
+)
+REALM_MAPPING_MISSING = define(
+    "RealmMappingMissing",
+    "krb5.conf does not say which realm the file server is in, or where the KDCs of that realm are.",
+    "Map the host or its domain in [domain_realm] of krb5.conf, and give that realm a kdc line or SRV records.",
+    _CONFIGURATION,
+)
+TRUST_MISSING = define(
+    "TrustMissing",
+    "The identity's realm gives no ticket for the realm of the file server: no trust leads there.",
+    "Create the trust between the realms, or name the realms between them in [capaths] of krb5.conf.",
+    _CONFIGURATION,
+)
 TICKET_MISSING = define(
     "TicketMissing",
     "The credential cache holds no usable ticket.",

@@ -69,12 +69,6 @@ CIPHER_NOT_OFFERED = define(
     "Enable a permitted cipher on the server, or extend spec.ciphers.",
     _POLICY,
 )
-SERVICE_PRINCIPAL_UNKNOWN = define(
-    "ServicePrincipalUnknown",
-    "The KDC knows no such service principal, or more than one account holds it.",
-    "Check with setspn -Q that exactly one account holds the name, or set spec.servicePrincipal.",
-    _IDENTITY,
-)
 SERVER_KEY_MISMATCH = define(
     "ServerKeyMismatch",
     "The server could not decrypt the ticket: its own key is not the KDC's.",
@@ -95,9 +89,15 @@ GUEST_REFUSED = define(
 )
 LOGON_REFUSED = define(
     "LogonRefused",
-    "The file server refused the session.",
-    "Check the account's right to log on from the network, and its restrictions.",
+    "The file server read the ticket and refused the session.",
+    "Mend what the message names: the account's right to log on from the network, its hours, its state on the server.",
     _ACCESS,
+)
+SERVER_CLOCK_SKEW = define(
+    "ServerClockSkew",
+    "The file server's own clock is off by more than the tolerance, while this node's agrees with the KDC's.",
+    "Set the file server's clock by NTP: with a wrong one it refuses good tickets.",
+    FailureClass.CLOCK,
 )
 SHARE_NOT_FOUND = define("ShareNotFound", "The server has no share of this name.", "Correct spec.share.", _ACCESS)
 PATH_NOT_FOUND = define(
@@ -115,9 +115,15 @@ ENDPOINT_INVALID = define(
     "Correct the field of the SmbLocation that the message names.",
     _CONFIGURATION,
 )
+SHARE_ACCESS_DENIED = define(
+    "ShareAccessDenied",
+    "The server gave the identity a session, and denied it the share as a whole.",
+    "Grant the account access in the share's own permissions; those of the file system are asked only after them.",
+    _ACCESS,
+)
 ACCESS_DENIED = define(
     "AccessDenied",
-    "The server denied access to the identity.",
-    "Grant the account the access that the message names, on the share and in the file system.",
+    "The server gave the identity the share, and denied it the folder, or a file in it.",
+    "Grant the account the access that the message names in the file system, and see that the share does not take it.",
     _ACCESS,
 )
