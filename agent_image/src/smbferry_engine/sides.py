@@ -1,6 +1,8 @@
 """Both sides of a transfer: connected at its start, and again when a connection is lost while it goes on."""
 
-from smbferry_engine.connect import HANDSHAKE_DEADLINE, connect
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from smbferry_engine.connect import HANDSHAKE_DEADLINE, Connected, connect
 from smbferry_engine.errors import SESSION_ENDED, EngineError
 from smbferry_engine.model import Endpoint, Observer, SideName
 from smbferry_engine.roots import root_of
@@ -20,16 +22,16 @@ class Sides:
         self.channels: list[Channel] = []
         self.shares: list[Share] = []
         roots = [root_of(endpoint) for endpoint in self._endpoints]
-        try:
-            for index, root in enumerate(roots):
-                self.channels.append(self._connect(index, HANDSHAKE_DEADLINE))
-                self.shares.append(Share(self.channels[index].lane, root))
-        except EngineError:
-            self.close()
-            raise
+        with ThreadPoolExecutor(len(roots)) as threads:
+            under_way = [
+                threads.submit(connect, endpoint, deadline_seconds=HANDSHAKE_DEADLINE) for endpoint in self._endpoints
+            ]
+        _cut_unless_all(under_way)
+        for index, root in enumerate(roots):
+            self.channels.append(self._introduce(index, under_way[index].result()))
+            self.shares.append(Share(self.channels[index].lane, root))
 
-    def _connect(self, index: int, deadline_seconds: float) -> Channel:
-        connected = connect(self._endpoints[index], deadline_seconds=deadline_seconds)
+    def _introduce(self, index: int, connected: Connected) -> Channel:
         self._observer.security(_NAMES[index], connected.evidence)
         return connected.channel
 
@@ -43,10 +45,19 @@ class Sides:
             if not share.lane.usable:
                 old = self.channels[index]
                 old.fail(EngineError(SESSION_ENDED, f"the server {old.peer} has ended the session"))
-                self.channels[index] = self._connect(index, RECONNECT_DEADLINE)
+                connected = connect(self._endpoints[index], deadline_seconds=RECONNECT_DEADLINE)
+                self.channels[index] = self._introduce(index, connected)
                 share.lane = self.channels[index].lane
 
     def close(self) -> None:
         """Cut both connections."""
         for channel in self.channels:
             channel.close()
+
+
+def _cut_unless_all(ended: list[Future[Connected]]) -> None:
+    """When a side could not be reached, the other one is cut."""
+    if any(future.exception() is not None for future in ended):
+        for future in ended:
+            if future.exception() is None:
+                future.result().channel.close()

@@ -1,0 +1,108 @@
+"""Both sides are connected at the same time, and either both or none stays."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.unit.engine.fake_server import make_lane
+from tests.unit.engine.world import Watcher
+
+from smbferry_engine import sides
+from smbferry_engine.connect import Connected
+from smbferry_engine.errors import SERVER_UNREACHABLE, EngineError
+from smbferry_engine.model import Endpoint, Evidence
+from smbferry_engine.transport import Channel
+
+TOGETHER_SECONDS = 10.0
+
+
+def endpoint(share: str) -> Endpoint:
+    return Endpoint(
+        server="files.example.com",
+        port=445,
+        share=share,
+        path="/in/side",
+        addresses=("192.0.2.1",),
+        service_principal="cifs/files.example.com",
+        principal="svc@EXAMPLE.COM",
+        ccache="MEMORY:none",
+        krb5_config="/dev/null",
+    )
+
+
+EVIDENCE = Evidence(
+    principal="svc@EXAMPLE.COM",
+    dialect="3.1.1",
+    cipher="AES-128-GCM",
+    signing="",
+    server="files.example.com",
+    share_encryption_required=True,
+    max_read_size=1,
+    max_write_size=1,
+)
+
+
+class Dialled:
+    """Connections made so far, by share; a share in ``down`` can't be reached."""
+
+    def __init__(self, down: str = "") -> None:
+        self.down = down
+        self.channels: dict[str, Channel] = {}
+        self.peers: list[socket.socket] = []
+        self._together = threading.Barrier(2)
+
+    def connect(self, side: Endpoint, *, deadline_seconds: float) -> Connected:
+        assert deadline_seconds > 0
+        self._together.wait(TOGETHER_SECONDS)
+        if side.share in self.down:
+            raise EngineError(SERVER_UNREACHABLE, f"{side.share} is down")
+        ours, theirs = socket.socketpair()
+        self.peers.append(theirs)
+        self.channels[side.share] = Channel(ours, make_lane(), side.share)
+        return Connected(self.channels[side.share], EVIDENCE, 0)
+
+
+class Listener(Watcher):
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[str] = []
+
+    def security(self, side: str, evidence: object) -> None:
+        self.heard.append(side)
+
+
+@pytest.fixture
+def dialled(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Dialled]]:
+    made: list[Dialled] = []
+
+    def make(down: str = "") -> Dialled:
+        made.append(Dialled(down))
+        monkeypatch.setattr(sides, "connect", made[-1].connect)
+        return made[-1]
+
+    yield make
+    for dial in made:
+        for channel in dial.channels.values():
+            channel.close()
+        for peer in dial.peers:
+            peer.close()
+
+
+def test_neither_side_waits_for_the_other(dialled: Callable[[str], Dialled]) -> None:
+    dial, listener = dialled(""), Listener()
+    both = sides.Sides(endpoint("a"), endpoint("b"), listener)
+    assert both.channels == [dial.channels["a"], dial.channels["b"]]
+    assert [share.root for share in both.shares] == ["in\\side", "in\\side"]
+    assert listener.heard == ["source", "destination"]
+    assert not both.broken()
+
+
+@pytest.mark.parametrize(("down", "named"), [("a", "a is down"), ("b", "b is down"), ("ab", "a is down")])
+def test_a_side_that_is_down_is_named_and_the_other_is_cut(
+    dialled: Callable[[str], Dialled], down: str, named: str
+) -> None:
+    dial = dialled(down)
+    with pytest.raises(EngineError, match=named):
+        sides.Sides(endpoint("a"), endpoint("b"), Watcher())
+    assert [channel.socket.fileno() for channel in dial.channels.values()] == [-1] * (2 - len(down))
