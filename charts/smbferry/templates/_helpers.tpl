@@ -30,13 +30,21 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
-{{- define "smbferry.metadata" -}}
+{{- /* Labels and annotations with more labels. Takes (dict "root" $ "labels" …). */ -}}
+{{- define "smbferry.labelled" -}}
 labels:
-  {{- include "smbferry.labels" . | nindent 2 }}
-{{- with .Values.commonAnnotations }}
+  {{- include "smbferry.labels" .root | nindent 2 }}
+  {{- with .labels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with .root.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end -}}
+
+{{- define "smbferry.metadata" -}}
+{{- include "smbferry.labelled" (dict "root" .) -}}
 {{- end -}}
 
 {{- /* An image reference; a digest wins over a tag. Takes (dict "image" … "root" $). */ -}}

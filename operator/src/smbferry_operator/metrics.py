@@ -23,7 +23,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from smbferry_api.conditions import ConditionType
-from smbferry_api.reasons import by_name
+from smbferry_api.reasons import KEYTAB_AGING, by_name
 from smbferry_api.run_status import RunState
 from smbferry_operator.cache import Cache
 from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
@@ -211,15 +211,27 @@ def _of_identities(identities: list[Manifest]) -> Iterator[Metric]:
     ticket = _timestamps("smbferry_identity_ticket_expiry", "When the last check's ticket ends.", "identity")
     keytab = _timestamps("smbferry_identity_keytab_key", "When the newest key was put into the keytab.", "identity")
     checked = _timestamps("smbferry_identity_last_check", "When the identity was last checked.", "identity")
+    kvno = GaugeMetricFamily(
+        "smbferry_identity_kvno_mismatch", "The condition KvnoMismatch.", labels=["namespace", "identity"]
+    )
+    aging = GaugeMetricFamily(
+        "smbferry_identity_keytab_aging",
+        "Whether the keytab nears spec.rotation.maxAge.",
+        labels=["namespace", "identity"],
+    )
     for identity in identities:
         status = identity.get("status") or {}
-        if found := _OFFSET.match((status.get("kdc") or {}).get("clockOffset") or ""):
-            offset.add_metric(_names(identity), float(found.group()))
+        if offset_found := _OFFSET.match((status.get("kdc") or {}).get("clockOffset") or ""):
+            offset.add_metric(_names(identity), float(offset_found.group()))
         _add_moment(ticket, identity, (status.get("ticket") or {}).get("endTime"))
         entries = (status.get("keytab") or {}).get("entries") or ()
         _add_moment(keytab, identity, max((e["timestamp"] for e in entries if e.get("timestamp")), default=None))
         _add_moment(checked, identity, status.get("lastCheckTime"))
-    yield from (offset, ticket, keytab, checked)
+        if (found := _condition(identity, ConditionType.KVNO_MISMATCH)) in {"True", "False"}:
+            kvno.add_metric(_names(identity), int(found == "True"))
+        if (valid := _find(identity, ConditionType.KEYTAB_VALID)).get("status") in {"True", "False"}:
+            aging.add_metric(_names(identity), int(valid.get("reason") == KEYTAB_AGING.name))
+    yield from (offset, ticket, keytab, checked, kvno, aging)
 
 
 def _single(name: str, text: str, value: float) -> Metric:
@@ -241,8 +253,12 @@ def _names(body: Manifest) -> list[str]:
 
 
 def _condition(body: Manifest, type_: ConditionType) -> str | None:
+    return _find(body, type_).get("status")
+
+
+def _find(body: Manifest, type_: ConditionType) -> dict[str, Any]:
     conditions: list[dict[str, Any]] = (body.get("status") or {}).get("conditions") or []
-    return next((c.get("status") for c in conditions if c.get("type") == type_), None)
+    return next((c for c in conditions if c.get("type") == type_), {})
 
 
 def _reason(word: str | None) -> str:

@@ -179,3 +179,19 @@ def test_every_name_follows_the_conventions() -> None:
         assert family.name.startswith(("smbferry_", "process_")), family.name
         if family.type == "histogram":
             assert family.name.endswith("_seconds"), family.name
+
+
+@pytest.mark.parametrize(
+    ("type_", "status", "reason", "series", "value"),
+    [
+        ("KvnoMismatch", "True", "KeytabStale", "kvno_mismatch", 1),
+        ("KvnoMismatch", "False", "KvnoMatches", "kvno_mismatch", 0),
+        ("KvnoMismatch", "Unknown", "KdcUnreachable", "kvno_mismatch", None),
+        ("KeytabValid", "True", "KeytabAging", "keytab_aging", 1),
+        ("KeytabValid", "True", "KeytabUsable", "keytab_aging", 0),
+    ],
+)
+def test_an_identity_tells_of_its_keytab(type_: str, status: str, reason: str, series: str, value: int | None) -> None:
+    conditions = [{"type": type_, "status": status, "reason": reason}]
+    found = of((Kind.IDENTITY, identity_body(status={"conditions": conditions})))
+    assert found.get(f"smbferry_identity_{series}{{identity=svc,namespace=team}}") == value
