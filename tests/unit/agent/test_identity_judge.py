@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -158,6 +159,12 @@ CASES: list[tuple[str, IdentityFacts, dict[str, str], str]] = [
         identity(account(refused(), clock_=None)),
         {TIME: NOT, KVNO: "PreauthFailed", TICKET: "PreauthFailed"},
         "",
+    ),
+    (
+        "a stale key of an account that needs no pre-authentication",
+        identity(account(replace(refused(code=31), account_kvno=4), clock_=None)),
+        {TIME: NOT, KVNO: "KeytabStale", TICKET: "KeytabStale"},
+        "of key version 4 of svc-src@CORP.EXAMPLE.COM; the keytab's, 3 (aes256-cts-hmac-sha1-96), does not open it",
     ),
     (
         "an older key works",

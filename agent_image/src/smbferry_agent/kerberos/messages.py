@@ -32,6 +32,7 @@ class ErrorCode(IntEnum):
     PREAUTH_REQUIRED = 25
     SERVER_NO_MATCH = 26
     SERVICE_UNAVAILABLE = 29
+    BAD_INTEGRITY = 31
     TICKET_EXPIRED = 32
     CLOCK_SKEW = 37
     GENERIC = 60
@@ -42,6 +43,9 @@ class ErrorCode(IntEnum):
         """For a message: the name that RFC 4120 gives, and the number."""
         return f"{_RFC_NAMES.get(code, 'error')} ({code})"
 
+
+KEY_IS_WRONG: Final = frozenset({ErrorCode.PREAUTH_FAILED, ErrorCode.BAD_INTEGRITY})
+"""The KDC refused what a key proves, or, where it asks for no proof, the key does not open its reply."""
 
 _RFC_NAMES: Final = {
     1: "KDC_ERR_NAME_EXP",
@@ -57,6 +61,7 @@ _RFC_NAMES: Final = {
     25: "KDC_ERR_PREAUTH_REQUIRED",
     26: "KDC_ERR_SERVER_NOMATCH",
     29: "KDC_ERR_SVC_UNAVAILABLE",
+    31: "KRB_AP_ERR_BAD_INTEGRITY",
     32: "KRB_AP_ERR_TKT_EXPIRED",
     37: "KRB_AP_ERR_SKEW",
     60: "KRB_ERR_GENERIC",

@@ -26,7 +26,7 @@ from smbferry_agent.kerberos.facts import (
 from smbferry_agent.kerberos.keytab import Keytab
 from smbferry_agent.kerberos.krb5_config import Krb5Config
 from smbferry_agent.kerberos.krb5_render import render
-from smbferry_agent.kerberos.messages import ErrorCode, KdcError, KdcReply
+from smbferry_agent.kerberos.messages import KEY_IS_WRONG, ErrorCode, KdcError, KdcReply
 from smbferry_agent.kerberos.relay import MAX_REFUSED_KEYS, Relay
 from smbferry_agent.kerberos.scratch import Scratch, wipe
 from smbferry_agent.resolve import Resolver
@@ -119,7 +119,7 @@ class KerberosSession:
         tries: list[KeyTry] = []
         for kvno in versions[:MAX_REFUSED_KEYS]:
             tries.append(self._try_key(keytab, kvno))
-            if tries[-1].code != ErrorCode.PREAUTH_FAILED:
+            if tries[-1].code not in KEY_IS_WRONG:
                 break
         if facts.answered:
             kdcs = [(k.address, k.port) for k in self._in_order(facts.answered)]
@@ -195,7 +195,10 @@ class KerberosSession:
             ticket = self._initial_ticket(keytab, kvno, self._scratch.ccache)
         except libkrb5.KerberosError as error:
             code, status = self._last_word(error)
-            return KeyTry(kvno, enctypes, code=code, nt_status=status, detail=str(error))
+            reply = self._relay.exchanges[-1].answer if self._relay.exchanges else None
+            # A KDC that asks for no proof of the key answers all the same, and names the version of its own.
+            theirs = reply.kvno if isinstance(reply, KdcReply) else None
+            return KeyTry(kvno, enctypes, account_kvno=theirs, code=code, nt_status=status, detail=str(error))
         self._proven = (keytab, kvno)
         reply = self._relay.exchanges[-1].answer
         if not isinstance(reply, KdcReply):

@@ -2,7 +2,8 @@
 
 Facts behind it (RFC 4120): the KDC tells its key version only in a reply to a right key (enc-part kvno); of a wrong
 key it says no more than PREAUTH_FAILED, which skew can cause as well. So a refused newest key means a stale keytab
-when the clock was measured, and an older key that works means that the keytab is ahead.
+when the clock was measured, and an older key that works means that the keytab is ahead. An account that needs no
+pre-authentication (MIT's default) gets a reply in any case: a key that does not open it is wrong, whatever the clock.
 
 Of the salt the KDC tells its own, the keytab nothing. A password change derives the keys anew, with the account's name
 of that day. So an account whose salt is not that of its name was renamed after its last password change, and a keytab
@@ -17,7 +18,7 @@ from typing import Final
 
 from smbferry_agent.kerberos.enctypes import names_of
 from smbferry_agent.kerberos.facts import AccountFacts
-from smbferry_agent.kerberos.messages import ErrorCode
+from smbferry_agent.kerberos.messages import KEY_IS_WRONG
 from smbferry_api.reasons import (
     KEYTAB_AHEAD,
     KEYTAB_STALE,
@@ -69,13 +70,16 @@ def _refused(
     principal: str, versions: Sequence[int], account: AccountFacts, *, worked_before: bool
 ) -> tuple[Reason, str] | None:
     tries = account.tries
-    if tries[-1].code != ErrorCode.PREAUTH_FAILED:
+    if tries[-1].code not in KEY_IS_WRONG:
         return None
     tried = " and ".join(f"{t.kvno} ({names_of(t.enctypes)})" for t in tries)
+    theirs = tries[-1].account_kvno
     message = f"The KDC refused key version {tried} of {principal}, the newest in the keytab."
+    if theirs is not None:
+        message = f"The KDC's reply is of key version {theirs} of {principal}; the keytab's, {tried}, does not open it."
     if left := len(versions) - len(tries):
         message += f" {left} older ones were not tried, so as not to lock the account."
-    if account.clock is None:
+    if theirs is None and account.clock is None:
         return PREAUTH_FAILED, message
     usual = default_salt(principal)
     if account.salt in {None, usual} or worked_before or principal.rpartition("@")[0].endswith("$"):

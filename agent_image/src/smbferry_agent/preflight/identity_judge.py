@@ -9,7 +9,7 @@ from smbferry_agent.kerberos.discovery import srv_name
 from smbferry_agent.kerberos.enctypes import name_of, names_of, numbers_of
 from smbferry_agent.kerberos.facts import AccountFacts, AttemptOutcome, Discovery, KdcSource
 from smbferry_agent.kerberos.keytab import Keytab
-from smbferry_agent.kerberos.messages import ErrorCode
+from smbferry_agent.kerberos.messages import KEY_IS_WRONG, ErrorCode
 from smbferry_agent.kerberos.verdict import judge_kvno
 from smbferry_agent.preflight.findings import Finding, bad, good, ordered, unknown
 from smbferry_agent.preflight.identity_facts import IdentityFacts
@@ -240,7 +240,7 @@ def _ticket(spec: KerberosIdentitySpec, account: AccountFacts, verdict: tuple[Re
     if last.ticket:
         until = format_time(last.ticket.end_time)
         return good(type_, TICKET_ISSUED, f"A ticket-granting ticket ({name_of(last.ticket.enctype)}) until {until}.")
-    if last.code == ErrorCode.PREAUTH_FAILED and verdict:
+    if last.code in KEY_IS_WRONG and verdict:
         return bad(type_, *verdict)
     return bad(type_, *_of_code(spec, last.code, last.nt_status, last.detail))
 
