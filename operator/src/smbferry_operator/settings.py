@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final, TypeVar
 
 from smbferry_api.fields import parse_duration
-from smbferry_operator.decide.settings import AgentSettings
+from smbferry_operator.decide.settings import AgentSettings, NetworkRules
 from smbferry_operator.model import Manifest
 
 PREFIX: Final = "SMBFERRY_"
@@ -58,6 +58,7 @@ class Settings:
             check_resources=source.read("CHECK_RESOURCES", defaults.check_resources, _object),
             start_deadline=source.read("AGENT_START_DEADLINE", defaults.start_deadline, parse_duration),
             max_concurrent_checks=source.read("MAX_CONCURRENT_CHECKS", defaults.max_concurrent_checks, _positive),
+            network=source.read("AGENT_NETWORK_POLICY", None, _network),
         )
         return cls(
             agent=agent,
@@ -116,6 +117,21 @@ def _one_of(*words: str) -> Callable[[str], str]:
         return text
 
     return parse
+
+
+def _network(text: str) -> NetworkRules | None:
+    """Ports by name, such as {"kdcPorts": [88]}; what is left out keeps its default."""
+    given = _object(text)
+    unknown = sorted(set(given) - set(_PORTS))
+    if unknown:
+        raise ValueError(f"expected {', '.join(_PORTS)}; found {', '.join(unknown)}")
+    for name, ports in given.items():
+        if not isinstance(ports, list) or not ports or not all(type(p) is int and 0 < p < 1 << 16 for p in ports):
+            raise ValueError(f"{name}: expected a list of port numbers from 1 to 65535")
+    return NetworkRules(**{_PORTS[name]: tuple(ports) for name, ports in given.items()})
+
+
+_PORTS: Final = {"kdcPorts": "kdc_ports", "apiServerPorts": "api_server_ports", "dnsPorts": "dns_ports"}
 
 
 def _object(text: str) -> Manifest:

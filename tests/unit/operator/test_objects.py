@@ -31,7 +31,7 @@ from smbferry_operator.decide.observation import (
 )
 from smbferry_operator.decide.pods import union_of_nameservers
 from smbferry_operator.decide.run import decide_run
-from smbferry_operator.decide.settings import AgentSettings
+from smbferry_operator.decide.settings import AgentSettings, NetworkRules
 from smbferry_operator.decide.task import decide_task
 
 GOLDEN = Path(__file__).parents[2] / "data" / "operator"
@@ -45,6 +45,10 @@ PLACED = {
 }
 LONG = "a-name-that-is-" + "very-" * 30 + "long"
 
+CONFINED = AgentSettings(image="smbferry/agent:1", network=NetworkRules())
+LOCATION_SEEN = LocationObservation(location(), checked_identity(), proof=PROVEN)
+NAMESERVERS = ["10.0.0.1", "fd00::53"]
+
 CASES: dict[str, Decision] = {
     "identity": decide_identity(IdentityObservation(identity()), NOW, SETTINGS),
     "identity-nameservers": decide_identity(
@@ -52,7 +56,10 @@ CASES: dict[str, Decision] = {
         NOW,
         AgentSettings(image="smbferry/agent:1", image_pull_policy="Never", image_pull_secrets=("registry",)),
     ),
-    "location": decide_location(LocationObservation(location(), checked_identity(), proof=PROVEN), NOW, SETTINGS),
+    "location": decide_location(LOCATION_SEEN, NOW, SETTINGS),
+    "identity-confined": decide_identity(IdentityObservation(identity(nameservers=NAMESERVERS)), NOW, CONFINED),
+    "location-confined": decide_location(LOCATION_SEEN, NOW, CONFINED),
+    "run-confined": decide_run(RunObservation(run(), task(), ends()), NOW, CONFINED),
     "run": decide_run(RunObservation(run(), task(), ends()), NOW, SETTINGS),
     "run-placed": decide_run(RunObservation(run(task=snapshot(agent=PLACED)), task(), ends()), NOW, SETTINGS),
     "run-dry": decide_run(RunObservation(run(dry_run=True), task(), ends()), NOW, SETTINGS),
@@ -151,6 +158,31 @@ def test_an_agent_may_touch_only_its_own_objects(decision: Decision) -> None:
         assert rule["apiGroups"] == ["smbferry.io"]
         assert len(rule["resourceNames"]) == 1
         assert rule["verbs"] == (["patch"] if rule["resources"][0].endswith("/status") else ["get"])
+
+
+@pytest.mark.parametrize(
+    ("name", "smb"), [("identity-confined", ()), ("location-confined", (445,)), ("run-confined", (445,))]
+)
+def test_a_confined_agent_is_reached_by_nobody_and_reaches_four_services(name: str, smb: tuple[int, ...]) -> None:
+    decision = CASES[name]
+    (policy,) = (body for body in decision.apply if body["kind"] == "NetworkPolicy")
+    (job,) = (body for body in decision.create if body["kind"] == "Job")
+    spec, labels = policy["spec"], job["spec"]["template"]["metadata"]["labels"]
+
+    assert spec["podSelector"]["matchLabels"].items() <= labels.items()
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in spec
+    opened = {(p["protocol"], p["port"]) for rule in spec["egress"] for p in rule["ports"]}
+    dns = {(protocol, port) for protocol in ("UDP", "TCP") for port in (53, 5353)}
+    assert opened == dns | {("TCP", port) for port in (88, 443, 6443, *smb)}
+
+
+def test_a_confined_agent_asks_its_own_nameservers_only() -> None:
+    (policy,) = (body for body in CASES["identity-confined"].apply if body["kind"] == "NetworkPolicy")
+    (dns,) = (rule for rule in policy["spec"]["egress"] if "to" in rule)
+
+    assert {p["port"] for p in dns["ports"]} == {53, 5353}
+    assert [peer["ipBlock"]["cidr"] for peer in dns["to"]] == ["10.0.0.1/32", "fd00::53/128"]
 
 
 def test_what_kubernetes_retries_follows_the_exit_codes() -> None:

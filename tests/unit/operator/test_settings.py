@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 
+from smbferry_operator.decide.settings import NetworkRules
 from smbferry_operator.main import kopf_settings, main
 from smbferry_operator.settings import Settings, SettingsError
 
@@ -25,6 +26,7 @@ def test_all_of_it() -> None:
             "SMBFERRY_AGENT_IMAGE_PULL_POLICY": "Never",
             "SMBFERRY_AGENT_IMAGE_PULL_SECRETS": "registry",
             "SMBFERRY_AGENT_RESOURCES": '{"limits": {"memory": "1Gi"}}',
+            "SMBFERRY_AGENT_NETWORK_POLICY": '{"apiServerPorts": [8443], "kdcPorts": [88, 750]}',
             "SMBFERRY_WORKERS": "3",
             "SMBFERRY_RESYNC": "1m",
             "HOSTNAME": "pod-1",
@@ -36,6 +38,7 @@ def test_all_of_it() -> None:
     assert settings.agent.image_pull_policy == "Never"
     assert settings.agent.image_pull_secrets == ("registry",)
     assert settings.agent.resources == {"limits": {"memory": "1Gi"}}
+    assert settings.agent.network == NetworkRules(kdc_ports=(88, 750), api_server_ports=(8443,))
     assert (settings.workers, settings.instance, settings.standalone) == (3, "pod-1", True)
 
 
@@ -49,6 +52,11 @@ def test_all_of_it() -> None:
         ("WORKERS", "many", "invalid literal"),
         ("AGENT_RESOURCES", "[]", "expected a JSON object"),
         ("AGENT_RESOURCES", "{", "Expecting"),
+        ("AGENT_NETWORK_POLICY", "[88]", "expected a JSON object"),
+        ("AGENT_NETWORK_POLICY", '{"smbPorts": [445]}', "found smbPorts"),
+        ("AGENT_NETWORK_POLICY", '{"kdcPorts": []}', "kdcPorts: expected a list of port numbers"),
+        ("AGENT_NETWORK_POLICY", '{"kdcPorts": [0]}', "from 1 to 65535"),
+        ("AGENT_NETWORK_POLICY", '{"kdcPorts": [true]}', "kdcPorts: expected a list of port numbers"),
         ("RESYNC", "often", "is not a duration"),
         ("LOG_LEVEL", "loud", "expected one of debug, info, warning"),
     ],

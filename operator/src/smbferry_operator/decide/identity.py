@@ -9,6 +9,7 @@ from smbferry_operator.decide.access import build_access
 from smbferry_operator.decide.check import Checks, Subject, check_inputs, decide_check, last_check_text
 from smbferry_operator.decide.decision import Decision
 from smbferry_operator.decide.jobs import Check
+from smbferry_operator.decide.network import build_network_policy
 from smbferry_operator.decide.observation import IdentityObservation
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.model import Identity, Kind
@@ -44,7 +45,10 @@ def decide_identity(seen: IdentityObservation, now: datetime, settings: AgentSet
         resource=identity,
         checks=IDENTITY_CHECKS,
         check=identity_check(identity),
-        access=build_access(Kind.IDENTITY, identity.meta),
+        access=(
+            *build_access(Kind.IDENTITY, identity.meta),
+            *build_network_policy(Kind.IDENTITY, identity.meta, settings, nameservers=identity.spec.nameservers),
+        ),
         judged_inputs=None if judged is None else str(judged),
     )
     checks = Checks(seen.jobs, seen.pods, seen.checks_under_way, seen.doubted_at, seen.refusal, seen.awaited)

@@ -108,6 +108,12 @@ def build_check_job(check: Check, settings: AgentSettings) -> Manifest:
     )
 
 
+def transfer_nameservers(task: ResolvedTask) -> tuple[str, ...]:
+    """The DNS servers of a run's agents: of both locations, then of both identities."""
+    ends = (task.source, task.destination)
+    return union_of_nameservers(*(e.spec.nameservers for e in ends), *(e.identity.spec.nameservers for e in ends))
+
+
 def transfer_job_name(run: Meta, attempts_before: int) -> str:
     """The name of the Job that goes on after so many attempts."""
     return child_name(Kind.RUN, run, attempts_before)
@@ -136,12 +142,7 @@ def build_transfer_job(
         owner=run,
         command=AgentCommand.TRANSFER,
         identities={Side.SOURCE: source.identity.spec, Side.DESTINATION: target.identity.spec},
-        nameservers=union_of_nameservers(
-            source.spec.nameservers,
-            target.spec.nameservers,
-            source.identity.spec.nameservers,
-            target.identity.spec.nameservers,
-        ),
+        nameservers=transfer_nameservers(task),
         resources=task.agent.resources or settings.resources,
         grace_seconds=TRANSFER_GRACE_SECONDS,
         placement=task.agent,

@@ -21,6 +21,7 @@ from smbferry_operator.decide.check import (
 from smbferry_operator.decide.decision import Decision
 from smbferry_operator.decide.identity import judged_generation
 from smbferry_operator.decide.jobs import Check
+from smbferry_operator.decide.network import build_network_policy
 from smbferry_operator.decide.observation import LocationObservation
 from smbferry_operator.decide.pods import union_of_nameservers
 from smbferry_operator.decide.proof import is_proven
@@ -39,7 +40,7 @@ def decide_location(seen: LocationObservation, now: datetime, settings: AgentSet
     if seen.identity is None or identity.state is not Readiness.READY:
         return _without_identity(location, identity, now)
     checks = Checks(seen.jobs, seen.pods, seen.checks_under_way, seen.doubted_at, seen.refusal)
-    decision = decide_check(_subject(location, seen.identity, identity), checks, now, settings)
+    decision = decide_check(_subject(location, seen.identity, identity, settings), checks, now, settings)
     known = (checks.last.meta.created if checks.last else None, seen.doubted_at)
     if not decision.create or is_proven(seen.proof, since=max(filter(None, known), default=None)):
         return decision
@@ -47,7 +48,7 @@ def decide_location(seen: LocationObservation, now: datetime, settings: AgentSet
     return replace(decision, apply=(), create=(), awaits=(seen.identity.meta.name,), requeue_after=POLL)
 
 
-def _subject(location: Location, identity: Identity, state: Referent) -> Subject:
+def _subject(location: Location, identity: Identity, state: Referent, settings: AgentSettings) -> Subject:
     judged = judged_generation(location.status.conditions, LOCATION_CHECKS)
     used = location.status.identity_generation
     since = format_time(state.condition.last_transition_time) if state.condition else ""
@@ -66,7 +67,16 @@ def _subject(location: Location, identity: Identity, state: Referent) -> Subject
         resource=location,
         checks=LOCATION_CHECKS,
         check=check,
-        access=build_access(Kind.LOCATION, location.meta, also_reads=((Kind.IDENTITY, identity.meta.name),)),
+        access=(
+            *build_access(Kind.LOCATION, location.meta, also_reads=((Kind.IDENTITY, identity.meta.name),)),
+            *build_network_policy(
+                Kind.LOCATION,
+                location.meta,
+                settings,
+                nameservers=check.nameservers,
+                smb_ports=(location.spec.port,),
+            ),
+        ),
         judged_inputs=None if judged is None or used is None else f"{judged}.{used}",
     )
 

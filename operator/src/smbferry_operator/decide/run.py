@@ -33,8 +33,15 @@ from smbferry_operator.decide.access import build_access
 from smbferry_operator.decide.agent_end import last_ended, stuck, termination
 from smbferry_operator.decide.decision import Decision, Event, OwnedStatus
 from smbferry_operator.decide.destination import Destination
-from smbferry_operator.decide.jobs import FINAL_EXIT_CODES, MAX_ATTEMPTS, build_transfer_job, transfer_job_name
+from smbferry_operator.decide.jobs import (
+    FINAL_EXIT_CODES,
+    MAX_ATTEMPTS,
+    build_transfer_job,
+    transfer_job_name,
+    transfer_nameservers,
+)
 from smbferry_operator.decide.naming import ANNOTATION_ATTEMPTS_BEFORE
+from smbferry_operator.decide.network import build_network_policy
 from smbferry_operator.decide.observation import Claim, RunObservation
 from smbferry_operator.decide.proof import unproven
 from smbferry_operator.decide.resolve import Obstacle, overlap_obstacle, readiness_obstacle, resolve
@@ -42,7 +49,7 @@ from smbferry_operator.decide.run_end import End, end_of, failed
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.decide.status import Summary, as_wire, changed
 from smbferry_operator.decide.text import format_duration
-from smbferry_operator.model import Job, Key, Kind, Run
+from smbferry_operator.model import Job, Key, Kind, Manifest, Meta, Run
 
 RUN_TYPES: Final = (ConditionType.SUCCEEDED, ConditionType.RECONCILING, ConditionType.STALLED)
 ENDS_THE_JOB: Final = frozenset({ExitCode.DONE, *FINAL_EXIT_CODES})
@@ -188,11 +195,22 @@ def _launch(seen: RunObservation, task: ResolvedTask, used: int, now: datetime, 
     )
     return replace(
         decision,
-        # The agent looks at their status, so as not to try a key that the KDC has refused since.
-        apply=build_access(Kind.RUN, run, also_reads=tuple((Kind.IDENTITY, name) for name in task.identity_names)),
+        apply=_surroundings(run, task, settings),
         create=(job,),
         events=(Event("Normal", RUN_STARTED, message),),
         claim=None if seen.run.spec.dry_run else Destination.of(task.destination),
+    )
+
+
+def _surroundings(run: Meta, task: ResolvedTask, settings: AgentSettings) -> tuple[Manifest, ...]:
+    """What the agent needs beside its Job."""
+    # It looks at their status, so as not to try a key that the KDC has refused since.
+    identities = tuple((Kind.IDENTITY, name) for name in task.identity_names)
+    ports = (task.source.spec.port, task.destination.spec.port)
+    nameservers = transfer_nameservers(task)
+    return (
+        *build_access(Kind.RUN, run, also_reads=identities),
+        *build_network_policy(Kind.RUN, run, settings, nameservers=nameservers, smb_ports=ports),
     )
 
 

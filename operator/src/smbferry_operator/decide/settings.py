@@ -11,6 +11,15 @@ def _default_resources() -> Manifest:
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkRules:
+    """The ports that agents' NetworkPolicies open; those of file servers stand in the locations."""
+
+    kdc_ports: tuple[int, ...] = (88,)
+    api_server_ports: tuple[int, ...] = (443, 6443)
+    dns_ports: tuple[int, ...] = (53, 5353)
+
+
+@dataclass(frozen=True, slots=True)
 class AgentSettings:
     """How agents are run where a task says nothing else."""
 
@@ -22,3 +31,5 @@ class AgentSettings:
     start_deadline: timedelta = timedelta(minutes=15)
     """How long a run's agent may fail to start (no node, no image) before the run has failed."""
     max_concurrent_checks: int = 50
+    network: NetworkRules | None = None
+    """None where agents get no NetworkPolicy."""
