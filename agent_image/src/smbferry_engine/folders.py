@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
-from smbferry_engine.core.calls import close_request, open_request
 from smbferry_engine.descriptors import folder_descriptor
 from smbferry_engine.errors import FileError
-from smbferry_engine.landing import basic_requests, judge_security, metadata_of, security_requests
+from smbferry_engine.landing import apply_metadata, metadata_of
+from smbferry_engine.metadata import security_differences
 from smbferry_engine.plan import directory_needs_metadata
 from smbferry_engine.run import Run
-from smbferry_engine.share import SET_ACCESS, check
 from smbferry_engine.wire.create import CreateOption
 from smbferry_engine.wire.directory import DirectoryEntry
 
@@ -58,7 +57,12 @@ async def child_done(run: Run, folder: Folder | None) -> None:
 async def _finish(run: Run, folder: Folder) -> None:
     if folder.source is None or folder.parent is None or folder.broken or not folder.selected:
         return
-    differs = folder.destination is None or directory_needs_metadata(folder.source, folder.destination, run.options)
+    path, source = folder.path, folder.source
+    try:
+        differs = await run.recovery.persist(lambda: _differs(run, folder, source))
+    except FileError as error:
+        run.fail(path, "Directory", "Transfer", error)
+        return
     if not differs and not folder.dirty:
         run.counters.directories.skipped += 1
         return
@@ -66,18 +70,17 @@ async def _finish(run: Run, folder: Folder) -> None:
         run.counters.directories.to_transfer += 1
     if run.options.dry_run:
         return
-    path, source = folder.path, folder.source
     try:
         await run.recovery.persist(lambda: set_folder_metadata(run, path, source))
     except FileError as error:
-        run.fail(folder.path, "Directory", "Transfer", error)
+        run.fail(path, "Directory", "Transfer", error)
         return
     folder.parent.dirty = folder.parent.dirty or folder.is_new
     if differs:
         run.counters.directories.transferred += 1
-        run.record(folder.path, "Directory", "Transferred", 0)
+        run.record(path, "Directory", "Transferred", 0)
         if run.audit_refusal is not None:
-            run.fail(folder.path, "Directory", "Transfer", run.audit_refusal)
+            run.fail(path, "Directory", "Transfer", run.audit_refusal)
     else:
         run.counters.directories.skipped += 1
 
@@ -87,24 +90,16 @@ async def set_folder_metadata(run: Run, path: str, source: DirectoryEntry) -> No
     descriptor = None
     if run.security_parts:
         descriptor = await folder_descriptor(run.source, path, run.read_security_access, run.security_parts)
-    metadata = metadata_of(run, source, descriptor)
-    security = security_requests(run, metadata)
-    basic = basic_requests(metadata)
-    if not security and not basic:
-        return
-    replies = await run.destination.lane.call(
-        open_request(
-            run.destination.wire_path(path),
-            access=SET_ACCESS | run.write_security_access,
-            options=CreateOption.DIRECTORY_FILE,
-        ),
-        *security,
-        *basic,
-        close_request(),
-    )
-    check(replies[0], "opening the folder to set its times")
-    incomplete = judge_security(replies[1 : 1 + len(security)])
-    for reply in replies[1 + len(security) :]:
-        check(reply, "setting the folder's times and attributes")
-    if incomplete is not None:
-        raise incomplete
+    await apply_metadata(run, path, metadata_of(run, source, descriptor), CreateOption.DIRECTORY_FILE)
+
+
+async def _differs(run: Run, folder: Folder, source: DirectoryEntry) -> bool:
+    """Whether the folder's own metadata is to be set; its descriptor counts where content is compared, too."""
+    if folder.destination is None or directory_needs_metadata(source, folder.destination, run.options):
+        return True
+    if not run.compares_descriptors:
+        return False
+    access, parts = run.read_security_access, run.security_parts
+    ours = await folder_descriptor(run.source, folder.path, access, parts)
+    theirs = await folder_descriptor(run.destination, folder.path, access, parts)
+    return bool(security_differences(ours, theirs, parts))

@@ -23,7 +23,7 @@ from smbferry_engine.core.calls import (
 from smbferry_engine.errors import EngineError, FileError, FileReason
 from smbferry_engine.plan import COPIED_ATTRIBUTES, NORMAL
 from smbferry_engine.run import Run
-from smbferry_engine.share import check
+from smbferry_engine.share import SET_ACCESS, check
 from smbferry_engine.times import settable
 from smbferry_engine.wire.create import Access, CreateOption, CreateReply, Disposition
 from smbferry_engine.wire.create import Share as Sharing
@@ -116,6 +116,23 @@ def judge_security(replies: list[Reply]) -> FileError | None:
         )
     check(owner, "setting the owner")
     return None
+
+
+async def apply_metadata(run: Run, path: str, metadata: Metadata, options: int) -> None:
+    """Set ``metadata`` on a file or folder that is in place; :class:`FileError` for what was refused."""
+    security = security_requests(run, metadata)
+    basic = basic_requests(metadata)
+    if not security and not basic:
+        return
+    access = SET_ACCESS | (run.write_security_access if security else 0)
+    request = open_request(run.destination.wire_path(path), access=access, options=options)
+    replies = await run.destination.lane.call(request, *security, *basic, close_request())
+    check(replies[0], "opening it to set its times and attributes")
+    incomplete = judge_security(replies[1 : 1 + len(security)])
+    for reply in replies[1 + len(security) :]:
+        check(reply, "setting times and attributes")
+    if incomplete is not None:
+        raise incomplete
 
 
 async def land_in_one_frame(run: Run, path: str, file: SmallFile) -> FileError | None:

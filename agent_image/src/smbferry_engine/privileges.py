@@ -15,7 +15,7 @@ from smbferry_engine.wire.status import status_name
 
 async def check_audit_privilege(run: Run) -> None:
     """Leave audit lists out of this run when an account may not read or set them; ``run.audit_refusal`` says why."""
-    if run.options.dry_run or not run.security_parts & SecurityPart.SACL:
+    if not run.security_parts & SecurityPart.SACL:
         return
     for side, share in (("source", run.source), ("destination", run.destination)):
         access = LIST_ACCESS | Access.READ_CONTROL | Access.ACCESS_SYSTEM_SECURITY

@@ -11,6 +11,7 @@ from smbferry_engine.errors import FileError
 from smbferry_engine.extras import ExtrasLog
 from smbferry_engine.filters import Filters
 from smbferry_engine.model import (
+    CompareBy,
     Counters,
     FileFailure,
     FileRecord,
@@ -92,6 +93,11 @@ class Run:
     @property
     def _sacl_access(self) -> int:
         return Access.ACCESS_SYSTEM_SECURITY if self.security_parts & SecurityPart.SACL else 0
+
+    @property
+    def compares_descriptors(self) -> bool:
+        """Whether what is on both sides is looked at closely enough to see that a descriptor was changed."""
+        return self.options.compare_by is CompareBy.CHECKSUM and self.security_parts != 0
 
     @property
     def verifies_each(self) -> bool:

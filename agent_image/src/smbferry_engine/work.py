@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from smbferry_engine.copy import Copied, FileCopy
 from smbferry_engine.errors import FileError, FileReason
 from smbferry_engine.folders import Folder, child_done
-from smbferry_engine.landing import basic_requests, metadata_of
+from smbferry_engine.landing import apply_metadata, metadata_of
+from smbferry_engine.metadata import security_differences
 from smbferry_engine.plan import Action, decide_metadata
 from smbferry_engine.run import PhaseWord, Run
-from smbferry_engine.share import SET_ACCESS
-from smbferry_engine.verify import digest_of
+from smbferry_engine.verify import fingerprint_of
+from smbferry_engine.wire.create import CreateOption
 from smbferry_engine.wire.directory import DirectoryEntry
 
 _PAUSES = (0.2, 0.6, 1.5)
@@ -38,9 +39,9 @@ async def process(run: Run, item: FileItem) -> None:
 
 
 async def _process(run: Run, item: FileItem) -> None:
-    action = item.action
+    action, descriptor = item.action, None
     if action is Action.COMPARE:
-        action = await run.recovery.persist(lambda: _compare(run, item))
+        action, descriptor = await run.recovery.persist(lambda: _compare(run, item))
         if action is Action.SKIP:
             skip(run, item.path, item.source)
             return
@@ -48,7 +49,7 @@ async def _process(run: Run, item: FileItem) -> None:
     if run.options.dry_run:
         return
     if action is Action.METADATA:
-        await _set_metadata(run, item)
+        await _set_metadata(run, item, descriptor)
     else:
         await _copy(run, item)
 
@@ -66,20 +67,25 @@ def count_planned(run: Run, action: Action, source: DirectoryEntry) -> None:
         run.counters.bytes.to_transfer += source.size
 
 
-async def _compare(run: Run, item: FileItem) -> Action:
-    """Same size: does the content agree?"""
+async def _compare(run: Run, item: FileItem) -> tuple[Action, bytes | None]:
+    """Same size: does the content agree, and the descriptor? With METADATA, the descriptor to set, if that differs."""
     if item.destination is None:
-        return Action.CREATE
-    ours = await digest_of(run.scheduler, run.source, item.path, item.source)
-    theirs = await digest_of(run.scheduler, run.destination, item.path, item.destination)
-    return decide_metadata(item.source, item.destination, run.options).action if ours == theirs else Action.REPLACE
-
-
-async def _set_metadata(run: Run, item: FileItem) -> None:
-    requests = tuple(basic_requests(metadata_of(run, item.source)))
-    await run.recovery.persist(
-        lambda: run.destination.change(item.path, SET_ACCESS, requests, "setting times and attributes")
+        return Action.CREATE, None
+    access, parts = run.read_security_access, run.security_parts
+    ours = await fingerprint_of(run.scheduler, run.source, item.path, item.source, access=access, parts=parts)
+    theirs = await fingerprint_of(
+        run.scheduler, run.destination, item.path, item.destination, access=access, parts=parts
     )
+    if ours.digest != theirs.digest:
+        return Action.REPLACE, None
+    if ours.descriptor is not None and security_differences(ours.descriptor, theirs.descriptor or b"", parts):
+        return Action.METADATA, ours.descriptor
+    return decide_metadata(item.source, item.destination, run.options).action, None
+
+
+async def _set_metadata(run: Run, item: FileItem, descriptor: bytes | None) -> None:
+    metadata = metadata_of(run, item.source, descriptor)
+    await run.recovery.persist(lambda: apply_metadata(run, item.path, metadata, CreateOption.NON_DIRECTORY_FILE))
     run.counters.files.transferred += 1
     run.record(item.path, "File", "Transferred", 0)
 

@@ -9,6 +9,7 @@ from tests.unit.engine.fake_server import descriptor, file, folder
 from tests.unit.engine.world import BIG, World, refuse
 
 from smbferry_engine.model import (
+    CompareBy,
     OverwriteMode,
     Preservation,
     SecurityDescriptors,
@@ -150,3 +151,32 @@ def test_a_connection_that_is_lost_while_trees_are_compared_is_made_again() -> N
     assert world.restored == 1
     assert world.watcher.failures == []
     assert (run.counters.files.verified, run.counters.directories.verified) == (3, 1)
+
+
+@pytest.mark.parametrize("path", ["a", "big", "d", "d\\b"])
+def test_compared_by_checksum_a_descriptor_that_differs_is_mended_and_no_content_is_sent(path: str) -> None:
+    checksum = {"compare_by": CompareBy.CHECKSUM, "security_descriptors": OWNER_DACL}
+    world = World(tree())
+    world.transfer(security_descriptors=OWNER_DACL)
+    other_owner(world.node(path))
+    planned = world.transfer(dry_run=True, **checksum).counters
+    assert list(world.node(path).security) == [3]
+    counters = world.transfer(**checksum).counters
+    kinds = (counters.files, counters.directories)
+    assert [kind.transferred for kind in kinds] == ([0, 1] if path == "d" else [1, 0])
+    assert [kind.to_transfer for kind in kinds] == [planned.files.to_transfer, planned.directories.to_transfer]
+    assert counters.bytes.written == 0
+    assert world.watcher.failures == []
+    assert world.node(path).security[4] == descriptor(f"data\\{path}")
+    assert world.transfer(verify_mode=POINT_IN_TIME, **checksum).counters.files.transferred == 0
+    assert world.watcher.failures == []
+
+
+def test_compared_by_checksum_a_descriptor_that_may_not_be_set_is_told() -> None:
+    world = World(tree())
+    world.transfer(security_descriptors=OWNER_DACL)
+    other_owner(world.node("a"))
+    world.destination.faults.append(refuse(Command.SET_INFO, NtStatus.INVALID_OWNER))
+    world.watcher.failures.clear()
+    world.transfer(compare_by=CompareBy.CHECKSUM, security_descriptors=OWNER_DACL)
+    assert [path for path, _ in world.reasons] == ["/a"]
