@@ -8,7 +8,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 LAB := lab/lab
 CRD_DIRS := crds charts/smbferry/files/crds
-CODE := crds operator agent_image cli lab tests
+CODE := crds operator agent_image cli charts lab tests
 PYTEST := $(PY) -m pytest
 LOCK := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-annotate --no-header pyproject.toml
@@ -54,7 +54,7 @@ verify: $(VENV)/.done ## generated files, lint, types, layers
 	@$(VENV)/bin/ruff format --check -q $(CODE) || { echo 'run: make format'; exit 1; }
 	@$(VENV)/bin/ruff check -q $(CODE)
 	@$(VENV)/bin/mypy
-	@$(VENV)/bin/mypy lab/smblab $(wildcard lab/*.py) tests
+	@$(VENV)/bin/mypy lab/smblab $(wildcard lab/*.py) charts/kustomize/render.py tests
 	@PYTHONPATH=crds/src:operator/src:agent_image/src:cli/src $(VENV)/bin/lint-imports --no-cache
 	@if command -v shellcheck >/dev/null; then git ls-files '*.sh' .ci/run lab/domain/entry lab/domain/ready lab/docker/runc-without-sys-resource | xargs shellcheck; else echo 'shellcheck is not installed: shell files not checked'; fi
 

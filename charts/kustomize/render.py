@@ -1,0 +1,72 @@
+"""Writes the kustomize base from the chart, so that both install the same: `python charts/kustomize/render.py`.
+
+Needs `helm` on the PATH. What only Helm needs (its labels) is left out; the CustomResourceDefinitions are a base of
+their own in crds/.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+HERE: Final = Path(__file__).resolve().parent
+CHART: Final = HERE.parent / "smbferry"
+BASE: Final = HERE / "smbferry.yaml"
+NAMESPACE: Final = "smbferry-system"
+KUBERNETES: Final = "1.34.0"
+_HEAD: Final = "# Rendered from the chart by charts/kustomize/render.py; do not edit.\n"
+
+
+def helm_template(*values: str) -> list[dict[str, Any]]:
+    """The chart's objects, as `helm install smbferry` in its usual namespace makes them."""
+    command = [
+        "helm",
+        "template",
+        "smbferry",
+        str(CHART),
+        "--namespace",
+        NAMESPACE,
+        "--kube-version",
+        KUBERNETES,
+        *values,
+    ]
+    said = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 (our chart, the user's helm)
+    return [document for document in yaml.safe_load_all(said.stdout) if document]
+
+
+def without_helm(document: dict[str, Any]) -> dict[str, Any]:
+    """The object as kustomize users should see it: not said to be managed by Helm."""
+    for metadata in (document["metadata"], document.get("spec", {}).get("template", {}).get("metadata", {})):
+        labels = metadata.get("labels", {})
+        labels.pop("helm.sh/chart", None)
+        labels.pop("app.kubernetes.io/managed-by", None)
+    return document
+
+
+def render() -> str:
+    """The text of the base."""
+    namespace = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+    }
+    documents = [namespace, *(without_helm(d) for d in helm_template("--set", "crds.install=false"))]
+    return _HEAD + "---\n".join(yaml.safe_dump(d, sort_keys=False, width=120) for d in documents)
+
+
+def main() -> int:
+    """Writes the base; with --check only says by exit code 1 whether it differs."""
+    text = render()
+    if BASE.exists() and BASE.read_text(encoding="utf-8") == text:
+        return 0
+    if "--check" in sys.argv[1:]:
+        sys.stdout.write(f"{BASE.name} differs from the chart; run python charts/kustomize/render.py\n")
+        return 1
+    BASE.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
