@@ -20,6 +20,7 @@ from smbferry_engine import (
     Options,
     Outcome,
     SecurityDescriptors,
+    ServerSideState,
     VerifyMode,
     transfer,
 )
@@ -35,7 +36,7 @@ from smbferry_engine.wire.data import WRITE_DATA_OFFSET, decode_write
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from smbferry_engine import Counters, Evidence, FileFailure, FileRecord, Result, SideName
+    from smbferry_engine import Counters, Evidence, FileFailure, FileRecord, Result, ServerSideFact, SideName
 
 
 class Listener:
@@ -44,6 +45,7 @@ class Listener:
     def __init__(self) -> None:
         self.ciphers: list[str] = []
         self.failures: list[str] = []
+        self.server_side_state = ServerSideState.OFF
 
     def phase(self, name: str, state: str) -> None:
         """Of no interest here."""
@@ -62,6 +64,10 @@ class Listener:
     def security(self, side: SideName, evidence: Evidence) -> None:
         """Keep the cipher."""
         self.ciphers.append(evidence.cipher)
+
+    def server_side(self, fact: ServerSideFact) -> None:
+        """Keep whether the server copies by itself."""
+        self.server_side_state = fact.state
 
 
 def endpoint(job: Job, side: Side) -> Endpoint:

@@ -47,6 +47,7 @@ class OpenFile:
     lane: Lane
     opened: CreateReply
     descriptor: bytes | None
+    itself: bool = True
 
     def close(self) -> None:
         """Close it without waiting for the reply."""
@@ -127,9 +128,10 @@ async def open_file(share: Share, path: str, *, access: int = 0, parts: int = 0,
         raise
     opened = decode_create(check(replies[0], "opening the file").message)
     if not parts:
-        return OpenFile(lane, opened, None)
+        return OpenFile(lane, opened, None, itself)
     try:
-        return OpenFile(lane, opened, bytes(decode_query(check(replies[1], "reading the security descriptor").message)))
+        descriptor = bytes(decode_query(check(replies[1], "reading the security descriptor").message))
+        return OpenFile(lane, opened, descriptor, itself)
     except FileError:
         lane.call(close_request(opened.file_id))
         raise

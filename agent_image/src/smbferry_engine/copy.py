@@ -132,7 +132,11 @@ class FileCopy:
         run = self._run
         temporary = await Temporary.create(run, self._path, self._source, keep=True)
         try:
-            digest = await self._move(file, temporary)
+            digest = None
+            if run.server_copy is not None:
+                digest = await run.server_copy.fill(run, self._path, file, temporary, self._count_read)
+            if digest is None:
+                digest = await self._move(file, temporary)
             metadata = metadata_of(run, file.opened, file.descriptor)
             incomplete = await temporary.land(metadata, file.opened.size, over_readonly=self._over_readonly)
         except (FileError, EngineError) as error:

@@ -66,6 +66,13 @@ class Symlinks(StrEnum):
     FAIL = "Fail"
 
 
+class ServerSideCopy(StrEnum):
+    """Whether a server that is both sides may copy large files by itself."""
+
+    AUTO = "Auto"
+    NEVER = "Never"
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One side of a transfer.
@@ -106,6 +113,7 @@ class Options:
     timestamps: Preservation = Preservation.PRESERVE
     attributes: Preservation = Preservation.PRESERVE
     symlinks: Symlinks = Symlinks.SKIP
+    server_side_copy: ServerSideCopy = ServerSideCopy.AUTO
     bytes_per_second: int | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -129,11 +137,15 @@ class ItemCounters:
 
 @dataclass(slots=True)
 class ByteCounters:
-    """Bytes of file content: read from the source, and written to the destination."""
+    """Bytes of file content: read from the source, and written to the destination.
+
+    ``server_side`` is how many of those written the server copied by itself.
+    """
 
     to_transfer: int = 0
     transferred: int = 0
     written: int = 0
+    server_side: int = 0
 
 
 @dataclass(slots=True)
@@ -200,6 +212,23 @@ class Evidence:
     max_write_size: int
 
 
+class ServerSideState(StrEnum):
+    """Whether the server copies large files by itself."""
+
+    READY = "Ready"
+    OFF = "Off"
+    NOT_POSSIBLE = "NotPossible"
+    REFUSED = "Refused"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSideFact:
+    """Whether the server copies large files by itself, and why."""
+
+    state: ServerSideState
+    message: str
+
+
 @dataclass(frozen=True, slots=True)
 class ShareFacts:
     """What a probe found: ``maximal_access`` as a mask and in words, the server's clock in UTC."""
@@ -259,3 +288,6 @@ class Observer(Protocol):
 
     def security(self, side: SideName, evidence: Evidence) -> None:
         """A side's session is up, and this protects it."""
+
+    def server_side(self, fact: ServerSideFact) -> None:
+        """Whether the server copies by itself: told when the run begins, and again if the server refuses."""

@@ -11,6 +11,7 @@ _INTERVAL = 1.0
 _BURST_SECONDS = 0.25
 _LOOK_AGAIN = 5.0  # seconds: how long a changed limit may go unnoticed by whoever waits
 _DUST = 1e-3  # bytes: what floating point may leave over
+_LEAST_PIECE = 64 * 1024
 
 
 class Meter:
@@ -79,6 +80,11 @@ class Limiter:
         self._asked = 0.0
         self._granted = 0.0
         self._at = 0.0
+
+    def piece(self, most: int) -> int:
+        """How much of ``most`` bytes to move at a time, so that a limit is kept evenly and not in bursts."""
+        rate = self._limit()
+        return most if rate is None else max(_LEAST_PIECE, min(most, int(rate * _BURST_SECONDS)))
 
     async def take(self, count: int) -> None:
         """Wait until ``count`` bytes may be moved: all that was asked for before them goes first."""

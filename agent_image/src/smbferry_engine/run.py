@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from smbferry_engine.core.calls import Call
 from smbferry_engine.core.sync import Gate
@@ -29,6 +29,9 @@ from smbferry_engine.share import Share
 from smbferry_engine.wire.create import Access
 from smbferry_engine.wire.info import SecurityPart
 
+if TYPE_CHECKING:
+    from smbferry_engine.server_copy import ServerCopy
+
 PhaseWord = Literal["Prepare", "Transfer", "Verify", "Delete"]
 ActionWord = Literal["Transferred", "Skipped", "Verified", "Deleted"]
 
@@ -53,6 +56,7 @@ class Run:
     limiter: Limiter
     recovery: Recovery
     counters: Counters
+    server_copy: "ServerCopy | None" = None  # there where the server may copy by itself
     failures: Counter[str] = field(default_factory=Counter)
     temporaries: dict[str, Call] = field(default_factory=dict)
     landing: dict[str, Call] = field(default_factory=dict)

@@ -96,9 +96,30 @@ class Temporary:
         raise held or FileError("FileFailed", _DOING)
 
     @property
+    def lane(self) -> Lane:
+        """The lane that it is open on."""
+        return self._lane
+
+    @property
+    def file_id(self) -> bytes:
+        """What the server knows its open by."""
+        return self._file_id
+
+    @property
     def kept_size(self) -> int:
         """How long it was when it was opened, in bytes."""
         return self._kept_size
+
+    def settled(self, offset: int, length: int) -> None:
+        """The server has put a range there by itself, or it is kept as it is: :meth:`read_back` may read it."""
+        self._frontier.settled(offset, length)
+
+    async def restart(self) -> None:
+        """Forget what is in it."""
+        (reply,) = await self._lane.call(set_size_request(0, self._file_id))
+        check(reply, "emptying the temporary file")
+        self._kept_size = 0
+        self._frontier = Frontier(0)
 
     async def go_on(self) -> None:
         """Get ready to compare what is there already; nothing to do for a file that is empty."""

@@ -27,6 +27,7 @@ from smbferry_engine.model import (
     Outcome,
     Phase,
     Result,
+    ServerSideState,
     TransferMode,
 )
 from smbferry_engine.paths import overlaps
@@ -37,6 +38,8 @@ from smbferry_engine.prune import judge, prune
 from smbferry_engine.recovery import Recovery
 from smbferry_engine.roots import check_root, check_writable, root_of
 from smbferry_engine.run import Run
+from smbferry_engine.server_copy import ServerCopy
+from smbferry_engine.server_copy import judge as judge_server_side
 from smbferry_engine.sides import Sides
 from smbferry_engine.transport import Driver
 from smbferry_engine.trees import Comparer, Difference, Where
@@ -65,10 +68,13 @@ def transfer(
     ``PartiallySucceeded``.
     """
     filters = check_options(source, destination, options)
+    server_side = judge_server_side(source, destination, options)
     sides = Sides(source, destination, observer)
     try:
         driver = Driver(sides.channels, clock=clock)
         counters = Counters()
+        observer.server_side(server_side)
+        by_server = server_side.state is ServerSideState.READY
         run = Run(
             source=sides.shares[0],
             destination=sides.shares[1],
@@ -79,6 +85,7 @@ def transfer(
             limiter=Limiter(driver.scheduler, bytes_per_second or (lambda: options.bytes_per_second)),
             recovery=Recovery(driver.scheduler, counters, sides.broken, sides.restore),
             counters=counters,
+            server_copy=ServerCopy(source, destination, observer.server_side) if by_server else None,
         )
         return _drive(run, driver, cancelled)
     finally:

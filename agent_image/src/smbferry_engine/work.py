@@ -96,7 +96,7 @@ async def _copy(run: Run, item: FileItem) -> None:
     run.counters.files.transferred += 1
     if run.verifies_each:
         run.counters.files.verified += 1
-    run.record(item.path, "File", "Transferred", copied.size, copied.digest.hex())
+    run.record(item.path, "File", "Transferred", copied.size, copied.digest.hex() or None)
     incomplete = copied.incomplete or run.audit_refusal
     if incomplete is not None:
         run.fail(item.path, "File", "Transfer", incomplete)

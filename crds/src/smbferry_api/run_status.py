@@ -90,6 +90,7 @@ class ByteCounters(Status):
     to_transfer: Annotated[int, Field(description="To be copied, as far as is known by now.")] = 0
     transferred: Annotated[int, Field(description="Read from the source.")] = 0
     written: Annotated[int, Field(description="Written to the destination.")] = 0
+    server_side: Annotated[int, Field(description="How many of those written the server copied by itself.")] = 0
 
 
 class Counters(Status):
@@ -132,6 +133,22 @@ class Evidence(Status):
 
     source: SideEvidence | None = None
     destination: SideEvidence | None = None
+
+
+class ServerSideState(StrEnum):
+    """Whether the server copies large files by itself."""
+
+    READY = "Ready"
+    OFF = "Off"
+    NOT_POSSIBLE = "NotPossible"
+    REFUSED = "Refused"
+
+
+class ServerSideStatus(Status):
+    """Whether the server copies large files by itself, where source and destination are both on it."""
+
+    state: Annotated[ServerSideState, Field(description="Ready: it does; else all content passes through the agent.")]
+    message: Annotated[str, Field(description="Why.")] = ""
 
 
 class FileFailure(Status):
@@ -204,6 +221,7 @@ class TransferRunStatus(Status):
     counters: Counters | None = None
     progress: Progress | None = None
     security: Evidence | None = None
+    server_side_copy: ServerSideStatus | None = None
     failures: Annotated[
         tuple[FileFailure, ...],
         Field(

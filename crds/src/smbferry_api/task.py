@@ -69,6 +69,13 @@ class Symlinks(StrEnum):
     FAIL = "Fail"
 
 
+class ServerSideCopy(StrEnum):
+    """Whether a server that is both sides may copy large files by itself."""
+
+    AUTO = "Auto"
+    NEVER = "Never"
+
+
 class Concurrency(StrEnum):
     """What happens when a run is due while another of this task goes on."""
 
@@ -182,6 +189,13 @@ class Options(Spec):
     timestamps: Preservation = Preservation.PRESERVE
     attributes: Preservation = Preservation.PRESERVE
     symlinks: Symlinks = Symlinks.SKIP
+    server_side_copy: Annotated[
+        ServerSideCopy,
+        Field(
+            description="Auto: where both sides are one server and one identity, large files are copied by the server"
+            " itself; Never: all content passes through the agent."
+        ),
+    ] = ServerSideCopy.AUTO
     bytes_per_second: Annotated[
         Quantity | None, Field(description="A limit such as 50Mi; may be changed during a run. Unlimited when absent.")
     ] = None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.support.domain import Directory, Domain, User
 
-    from smbferry_engine import Counters, Evidence, SideName
+    from smbferry_engine import Counters, Evidence, ServerSideFact, SideName
 
 MIB = 1 << 20
 
@@ -72,6 +72,7 @@ class Watcher:
     records: list[FileRecord] = field(default_factory=list)
     phases: list[tuple[str, str]] = field(default_factory=list)
     evidence: dict[str, Evidence] = field(default_factory=dict)
+    facts: list[ServerSideFact] = field(default_factory=list)
     on_progress: Callable[[Counters], None] = lambda _counters: None
 
     def phase(self, name: str, state: str) -> None:
@@ -88,6 +89,9 @@ class Watcher:
 
     def security(self, side: SideName, evidence: Evidence) -> None:
         self.evidence[side] = evidence
+
+    def server_side(self, fact: ServerSideFact) -> None:
+        self.facts.append(fact)
 
     @property
     def reasons(self) -> dict[str, str]:
@@ -117,7 +121,7 @@ class Bench:
     ) -> Result:
         """Transfer with the given options; no descriptors unless asked for."""
         chosen = Options(**{"security_descriptors": SecurityDescriptors.NONE, **options})  # type: ignore[arg-type]
-        self.watcher = replace(self.watcher, failures=[], records=[], phases=[], evidence={})
+        self.watcher = replace(self.watcher, failures=[], records=[], phases=[], evidence={}, facts=[])
         source, destination = ends or self.ends()
         return transfer(source, destination, chosen, self.watcher, cancelled=cancelled)
 

@@ -45,6 +45,7 @@ class Node:
     node_id: int = 0
     opens: int = 0
     links: int = 1
+    allocated: int | None = None
 
     @property
     def is_directory(self) -> bool:
@@ -90,6 +91,7 @@ class Handle:
     listed: bool = False
     delete: bool = False
     raw: bool = False
+    tree: int = TREE
 
 
 class FakeServer:
@@ -103,6 +105,9 @@ class FakeServer:
         self.handles: dict[bytes, Handle] = {}
         self.before_reply: Callable[[list[bytes]], list[bytes]] = lambda replies: replies
         self.clock = 1_000_000
+        self.trees: dict[int, str] = {TREE: ""}
+        self.copy_limits = (256, 1 << 20, 16 << 20)
+        self._tree = TREE
         self._next_handle = 1
         self._next_node = 100
         self._number(self.root)
@@ -139,6 +144,7 @@ class FakeServer:
             command, flags, following, message_id = fields[4], fields[6], fields[7], fields[8]
             end = offset + following if following else len(compound)
             body = compound[offset + HEADER_SIZE : end]
+            self._tree = fields[10]
             if not flags & FLAG_RELATED:
                 last_id, failed = RELATED, 0
             if failed:
@@ -147,7 +153,8 @@ class FakeServer:
                 status, reply, last_id = self._one(command, body, last_id)
                 if command == Command.CREATE and status:
                     failed = status
-            replies.append(self.message(command, status, message_id, reply, credits_=self.credits_granted))
+            granted, tree = self.credits_granted, self._tree
+            replies.append(self.message(command, status, message_id, reply, credits_=granted, tree=tree))
             if not following:
                 break
             offset = end
@@ -163,8 +170,9 @@ class FakeServer:
         credits_: int = 1,
         flags: int = 0,
         session: int = SESSION,
+        tree: int = TREE,
     ) -> bytes:
-        low, tree = (0x55, 0) if flags & FLAG_ASYNC else (0, TREE)
+        low, tree = (0x55, 0) if flags & FLAG_ASYNC else (0, tree)
         header = HEADER.pack(
             b"\xfeSMB",
             64,
@@ -210,7 +218,9 @@ class FakeServer:
             return self._create(body, name or "")
         if command in (Command.ECHO, Command.LOGOFF, Command.TREE_DISCONNECT):
             return 0, b"\x04\0\0\0", file_id
-        if handle is None:
+        if command == Command.TREE_CONNECT:
+            return *self._tree_connect(body), file_id
+        if handle is None or handle.tree != self._tree:
             return NtStatus.FILE_CLOSED, b"\x09\0\0\0\0\0\0\0\0", file_id
         status, reply = getattr(self, f"_{Command(command).name.lower()}")(body, handle, file_id)
         return status, reply, file_id
@@ -242,7 +252,7 @@ class FakeServer:
         file_id = struct.pack("<QQ", self._next_handle, 1)
         self._next_handle += 1
         raw = node.reparse_tag == DEDUP and bool(options & OPEN_REPARSE_POINT)
-        self.handles[file_id] = Handle(name, node, raw=raw)
+        self.handles[file_id] = Handle(name, node, raw=raw, tree=self._tree)
         size = len(node.data or b"")
         contexts = b""
         if struct.unpack_from("<I", body, 52)[0]:
@@ -250,6 +260,41 @@ class FakeServer:
         reply = struct.pack("<HBBI4QQQII16sII", 89, 0, 0, 1, *node.times, size, size, node.wire_attributes, 0, file_id,
                             HEADER_SIZE + 88 if contexts else 0, len(contexts))  # fmt: skip
         return 0, reply + contexts, file_id
+
+    def _tree_connect(self, body: bytes) -> tuple[int, bytes]:
+        start, length = struct.unpack_from("<HH", body, 4)
+        self._tree = TREE + len(self.trees)
+        self.trees[self._tree] = body[start - HEADER_SIZE : start - HEADER_SIZE + length].decode("utf-16-le")
+        return 0, struct.pack("<HBBIII", 16, 1, 0, 0, 0, 0x1F01FF)
+
+    def _ioctl(self, body: bytes, handle: Handle, file_id: bytes) -> tuple[int, bytes]:
+        control, start, length = *struct.unpack_from("<I", body, 4), *struct.unpack_from("<II", body, 24)
+        given = body[start - HEADER_SIZE : start - HEADER_SIZE + length]
+        if control == 0x00140078:
+            status, output = 0, file_id + bytes(16)
+        else:
+            status, output = self._copy_chunks(given, handle)
+        fixed = struct.pack(
+            "<HHI16s6I", 49, 0, control, file_id, HEADER_SIZE + 48, 0, HEADER_SIZE + 48, len(output), 0, 0
+        )
+        return status, fixed + output
+
+    def _copy_chunks(self, given: bytes, handle: Handle) -> tuple[int, bytes]:
+        source, count = self.handles[given[:16]].node.data, struct.unpack_from("<I", given, 24)[0]
+        chunks = [struct.unpack_from("<QQI", given, 32 + 24 * index) for index in range(count)]
+        most, each, total = self.copy_limits
+        lengths = [length for _, _, length in chunks]
+        if count > most or max(lengths) > each or sum(lengths) > total:
+            return NtStatus.INVALID_PARAMETER, struct.pack("<III", *self.copy_limits)
+        target = handle.node.data
+        assert source is not None
+        assert target is not None
+        for start, at, length in chunks:
+            if start + length > len(source):
+                return NtStatus.INVALID_VIEW_SIZE, struct.pack("<III", 0, 0, 0)
+            target[len(target) :] = bytes(max(0, at + length - len(target)))
+            target[at : at + length] = source[start : start + length]
+        return 0, struct.pack("<III", count, 0, sum(lengths))
 
     def _close(self, body: bytes, handle: Handle, file_id: bytes) -> tuple[int, bytes]:
         del self.handles[file_id]
@@ -308,7 +353,8 @@ class FakeServer:
         kind = body[2]
         if kind == 1:
             size = len(handle.node.data or b"")
-            data = struct.pack("<QQIBBH", size, size, handle.node.links, False, handle.node.is_directory, 0)
+            allocated = size if handle.node.allocated is None else handle.node.allocated
+            data = struct.pack("<QQIBBH", allocated, size, handle.node.links, False, handle.node.is_directory, 0)
             return 0, struct.pack("<HHI", 9, HEADER_SIZE + 8, len(data)) + data
         if kind == 2:
             data = struct.pack("<QQQII", 1000, 400, 400, 8, 512)
@@ -359,7 +405,7 @@ class FakeServer:
 
 def _file_id(command: int, body: bytes) -> bytes:
     at = {Command.CLOSE: 8, Command.READ: 16, Command.WRITE: 16, Command.FLUSH: 8, Command.QUERY_DIRECTORY: 8,
-          Command.QUERY_INFO: 24, Command.SET_INFO: 16}.get(Command(command))  # fmt: skip
+          Command.QUERY_INFO: 24, Command.SET_INFO: 16, Command.IOCTL: 8}.get(Command(command))  # fmt: skip
     return RELATED if at is None else body[at : at + 16]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smbferry_engine.wire import create, data, directory, header, info, names, security, tree
+from smbferry_engine.wire import create, data, dfs, directory, header, info, ioctl, names, security, tree
 from smbferry_engine.wire.errors import WireError
 from smbferry_engine.wire.status import NtStatus, status_name
 
@@ -274,6 +274,10 @@ DECODERS: list[Callable[[bytes], Any]] = [
     data.decode_write,
     info.decode_query,
     info.decode_size,
+    ioctl.decode_resume_key,
+    ioctl.decode_copied,
+    tree.decode_tree_connect,
+    dfs.decode_referrals,
     lambda message: list(directory.decode_query_directory(message)),
     lambda message: data.decode_read(message, 0, len(message)),
     lambda message: header.decode_header(message, 0, len(message)),

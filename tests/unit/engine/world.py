@@ -1,6 +1,7 @@
 """Two servers in memory and a run between them, for tests of whole runs."""
 
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from tests.unit.engine.fake_server import CHUNK, FakeServer, Link, Node, Request, drive, folder, make_lane
@@ -10,14 +11,17 @@ from smbferry_engine.errors import SESSION_ENDED, EngineError
 from smbferry_engine.filters import Filters
 from smbferry_engine.model import (
     Counters,
+    Endpoint,
     FileFailure,
     FileRecord,
     Options,
     SecurityDescriptors,
+    ServerSideFact,
 )
 from smbferry_engine.progress import Limiter
 from smbferry_engine.recovery import Recovery
 from smbferry_engine.run import Run
+from smbferry_engine.server_copy import ServerCopy
 from smbferry_engine.share import Share
 from smbferry_engine.transfer import execute
 
@@ -29,6 +33,7 @@ class Watcher:
         self.failures: list[FileFailure] = []
         self.phases: list[tuple[str, str]] = []
         self.records: list[FileRecord] = []
+        self.facts: list[ServerSideFact] = []
 
     def phase(self, name: str, state: str) -> None:
         self.phases.append((name, state))
@@ -45,6 +50,9 @@ class Watcher:
     def security(self, side: str, evidence: object) -> None:
         pass
 
+    def server_side(self, fact: ServerSideFact) -> None:
+        self.facts.append(fact)
+
 
 class World:
     """A source, a destination and a run between them."""
@@ -56,6 +64,7 @@ class World:
         self.links = [Link(server, make_lane(credits_=credits_)) for server in (self.source, self.destination)]
         self.watcher = Watcher()
         self.run: Run | None = None
+        self.server_copy: ServerCopy | None = None
         self.restored = 0
 
     def transfer(self, **options: object) -> Run:
@@ -81,6 +90,7 @@ class World:
             limiter=Limiter(self.scheduler, lambda: chosen.bytes_per_second),
             recovery=Recovery(self.scheduler, counters, self.broken, self.restore),
             counters=counters,
+            server_copy=self.server_copy,
         )
         return self.run
 
@@ -124,3 +134,30 @@ def refuse(command: int, status: int, *, name: str = "", times: int = 1_000) -> 
         return None
 
     return fault
+
+
+class OneServer(World):
+    """Both sides on one server, which may copy by itself."""
+
+    def __init__(self, source: Node, destination: Node | None = None) -> None:
+        super().__init__(source)
+        server = FakeServer(folder(data=source, copy=destination or folder()))
+        self.source = self.destination = server
+        self.links = [Link(server), Link(server)]
+        self.server_copy = ServerCopy(end("src"), end("dst"), self.watcher.server_side)
+
+
+def end(share: str, **changes: object) -> Endpoint:
+    """A side as a location names it."""
+    made = Endpoint(
+        server="files.corp.example.com",
+        port=445,
+        share=share,
+        path="/",
+        addresses=("192.0.2.1",),
+        service_principal="cifs/files.corp.example.com",
+        principal="svc@CORP.EXAMPLE.COM",
+        ccache="FILE:/nowhere",
+        krb5_config="/nowhere",
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]  # the tests name the fields

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from smbferry_agent.errors import AgentError
 from smbferry_agent.report import words
 from smbferry_api import run_status as api
-from smbferry_engine import Counters, Evidence, FileFailure, FileRecord, ItemCounters, SideName
+from smbferry_engine import Counters, Evidence, FileFailure, FileRecord, ItemCounters, ServerSideFact, SideName
 
 _MAX_PATH: Final = 4096
 _MAX_MESSAGE: Final = 1024
@@ -44,6 +44,7 @@ class RunReport:
     _phases: dict[str, api.Phase] = field(default_factory=dict)
     _counters: api.Counters | None = None
     _evidence: dict[str, api.SideEvidence] = field(default_factory=dict)
+    _server_side: api.ServerSideStatus | None = None
     _failures: list[api.FileFailure] = field(default_factory=list)
     _failure: api.RunFailure | None = None
     _ended: bool = False
@@ -95,6 +96,11 @@ class RunReport:
             signing=evidence.signing,
         )
 
+    def server_side(self, fact: ServerSideFact) -> None:
+        """Whether the server copies by itself."""
+        self._server_side = api.ServerSideStatus(state=api.ServerSideState(fact.state), message=fact.message)
+        self.changed(urgent=True)
+
     def tickets(self, side: str, **evidence: str | int | None) -> None:
         """Adds fields of SideEvidence for a side."""
         self._evidence[side] = self._evidence.get(side, api.SideEvidence()).model_copy(update=evidence)
@@ -129,6 +135,7 @@ class RunReport:
             counters=self._counters,
             progress=self._progress(),
             security=api.Evidence(**self._evidence) if self._evidence else None,
+            server_side_copy=self._server_side,
             failure=self._failure,
         )
         return status.model_copy(update={"failures": tuple(self._failures)}) if self._failures else status
@@ -142,6 +149,7 @@ def _counters(counters: Counters) -> api.Counters:
             to_transfer=counters.bytes.to_transfer,
             transferred=counters.bytes.transferred,
             written=counters.bytes.written,
+            server_side=counters.bytes.server_side,
         ),
         bytes_per_second=counters.bytes_per_second,
         eta=None if counters.eta_seconds is None else words.duration(counters.eta_seconds),

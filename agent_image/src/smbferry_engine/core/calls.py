@@ -1,11 +1,12 @@
 """Requests, compounds and replies: what travels between the coroutines of a transfer and a lane."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from smbferry_engine.core.credits import charge_for
 from smbferry_engine.core.frames import BufferPool
 from smbferry_engine.core.tasks import Signal
-from smbferry_engine.wire import create, data, directory, info, tree
+from smbferry_engine.wire import create, data, directory, info, ioctl, tree
 from smbferry_engine.wire.header import RELATED_FILE_ID, Command
 
 _SHARE_ALL = int(create.Share.READ | create.Share.WRITE | create.Share.DELETE)
@@ -39,17 +40,19 @@ class Payload(NamedTuple):
 class Call(Signal[list[Reply]]):
     """A compound (or a single request) on its way: awaiting it gives one reply per request, in their order."""
 
-    __slots__ = ("charge", "keep_buffer", "missing", "payload", "replies", "requests")
+    __slots__ = ("charge", "keep_buffer", "missing", "payload", "replies", "requests", "tree_id")
 
     def __init__(
         self,
         requests: tuple[Request, ...],
         *,
+        tree_id: int = 0,
         keep_buffer: bool = False,
         payload: Payload | None = None,
     ) -> None:
         super().__init__()
         self.requests = requests
+        self.tree_id = tree_id
         self.charge = sum(request.charge for request in requests)
         self.keep_buffer = keep_buffer
         self.payload = payload
@@ -159,6 +162,22 @@ def set_size_request(size: int, file_id: bytes = RELATED_FILE_ID) -> Request:
 def delete_request(file_id: bytes = RELATED_FILE_ID) -> Request:
     """SET_INFO that deletes the file when it is closed."""
     return Request(Command.SET_INFO, info.encode_disposition(file_id, delete=True))
+
+
+def tree_connect_request(server: str, share: str) -> Request:
+    r"""TREE_CONNECT to ``\\server\share``; sent with tree id 0."""
+    return Request(Command.TREE_CONNECT, tree.encode_tree_connect(server, share))
+
+
+def resume_key_request(file_id: bytes = RELATED_FILE_ID) -> Request:
+    """IOCTL that asks for what names an open file as the source of a copy."""
+    return Request(Command.IOCTL, ioctl.encode_request_resume_key(file_id))
+
+
+def copy_chunks_request(file_id: bytes, resume_key: bytes, chunks: Sequence[ioctl.Chunk]) -> Request:
+    """IOCTL by which the server copies ranges of one of its files into another."""
+    body = ioctl.encode_copy_chunks(file_id, resume_key, chunks)
+    return Request(Command.IOCTL, body, charge_for(len(body)))
 
 
 def empty_request(command: Command) -> Request:

@@ -105,14 +105,17 @@ class Lane:
         """``wanted`` bytes of a listing or descriptor, or as many as server and credits allow."""
         return min(wanted, self._chunk, self.facts.max_transact_size, max(1, self.credits.total // 4) * CREDIT_BYTES)
 
-    def call(self, *requests: Request) -> Call:
-        """Send requests as one related compound; all but the first name the file that the first opened."""
-        return self._submit(Call(requests))
+    def call(self, *requests: Request, tree_id: int | None = None) -> Call:
+        """Send requests as one related compound; all but the first name the file that the first opened.
+
+        ``tree_id`` is that of another share on the same session; 0 for requests that come before there is one.
+        """
+        return self._submit(Call(requests, tree_id=self.facts.tree_id if tree_id is None else tree_id))
 
     def read(self, file_id: bytes, offset: int, length: int) -> Call:
         """READ that keeps its buffer: the reply's data lies at 112 of ``reply.buffer``, ready for a write in place."""
         request = Request(Command.READ, encode_read(file_id, offset, length), charge_for(length))
-        return self._submit(Call((request,), keep_buffer=True))
+        return self._submit(Call((request,), tree_id=self.facts.tree_id, keep_buffer=True))
 
     def write_in_place(self, buffer: bytearray, file_id: bytes, offset: int, length: int, pool: BufferPool) -> Call:
         """WRITE of ``length`` bytes that lie at 112 of ``buffer``, which is encrypted where it lies.
@@ -121,7 +124,8 @@ class Lane:
         """
         encode_write_into(buffer, file_id, offset, length)
         request = Request(Command.WRITE, b"", charge_for(length))
-        return self._submit(Call((request,), payload=Payload(buffer, WRITE_DATA_OFFSET + length, pool)))
+        payload = Payload(buffer, WRITE_DATA_OFFSET + length, pool)
+        return self._submit(Call((request,), tree_id=self.facts.tree_id, payload=payload))
 
     def _submit(self, call: Call) -> Call:
         if self.failure is not None:
@@ -180,7 +184,7 @@ class Lane:
             flags=flags,
             next_command=following,
             message_id=message_id,
-            tree_id=self.facts.tree_id,
+            tree_id=call.tree_id,
             session_id=self.facts.session_id,
         )
 

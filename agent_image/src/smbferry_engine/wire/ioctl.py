@@ -1,0 +1,89 @@
+"""IOCTL (2.2.31, 2.2.32) with the controls of server-side copy, and the envelope of any other."""
+
+import struct
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from smbferry_engine.wire.buffers import check_structure_size, slice_of, unpack
+from smbferry_engine.wire.errors import WireError
+from smbferry_engine.wire.header import HEADER_SIZE
+
+_REQUEST = struct.Struct("<HHI16sIIIIIIII")
+_RESPONSE = struct.Struct("<HHI16sIIIIII")
+_COPY = struct.Struct("<24sII")
+_CHUNK = struct.Struct("<QQII")
+_COPIED = struct.Struct("<III")
+_REQUEST_SIZE = 57
+_RESPONSE_SIZE = 49
+_INPUT_OFFSET = HEADER_SIZE + _REQUEST.size
+_IS_FSCTL = 0x00000001
+_RESUME_KEY_SIZE = 24
+_RESUME_KEY_REPLY = _RESUME_KEY_SIZE + 8
+
+FSCTL_DFS_GET_REFERRALS = 0x00060194
+FSCTL_SRV_REQUEST_RESUME_KEY = 0x00140078
+# The target needs to be open for writing only; FSCTL_SRV_COPYCHUNK would want it open for reading as well.
+FSCTL_SRV_COPYCHUNK_WRITE = 0x001480F2
+# The file id of a control that concerns no file (2.2.31).
+NO_FILE = b"\xff" * 16
+
+
+class Chunk(NamedTuple):
+    """A range to copy (2.2.31.1.1): where it begins in the source and in the target, and its length, in bytes."""
+
+    source_offset: int
+    target_offset: int
+    length: int
+
+
+class CopyReply(NamedTuple):
+    """SRV_COPYCHUNK_RESPONSE (2.2.32.1). Of a success, what was written; of INVALID_PARAMETER, the server's limits.
+
+    ``chunks`` is how many were written or may be asked for, ``chunk_bytes`` the bytes of one that was not written whole
+    or the most that one may have, ``total_bytes`` the bytes of all.
+    """
+
+    chunks: int
+    chunk_bytes: int
+    total_bytes: int
+
+
+def encode_ioctl(file_id: bytes, control: int, data: bytes, limit: int) -> bytes:
+    """An FSCTL with ``data`` as its input and up to ``limit`` bytes of output."""
+    fixed = _REQUEST.pack(
+        _REQUEST_SIZE, 0, control, file_id, _INPUT_OFFSET if data else 0, len(data), 0, 0, 0, limit, _IS_FSCTL, 0
+    )
+    return fixed + (data or b"\0")
+
+
+def decode_ioctl(message: bytes | memoryview, control: int) -> memoryview:
+    """The output of the reply to ``control``."""
+    size, _, found, _, _, _, offset, length, _, _ = unpack(_RESPONSE, message, HEADER_SIZE, "ioctl")
+    check_structure_size(size, _RESPONSE_SIZE, "ioctl")
+    if found != control:
+        raise WireError(f"ioctl: a reply to control 0x{control:08x} expected, found 0x{found:08x}")
+    return slice_of(message, offset, length, HEADER_SIZE + _RESPONSE.size, "ioctl")
+
+
+def encode_request_resume_key(file_id: bytes) -> bytes:
+    """FSCTL_SRV_REQUEST_RESUME_KEY (2.2.31.3): what names an open file as the source of a copy."""
+    return encode_ioctl(file_id, FSCTL_SRV_REQUEST_RESUME_KEY, b"", _RESUME_KEY_REPLY)
+
+
+def decode_resume_key(message: bytes | memoryview) -> bytes:
+    """The 24 bytes of SRV_REQUEST_RESUME_KEY (2.2.32.3), opaque; the context behind it means nothing."""
+    output = decode_ioctl(message, FSCTL_SRV_REQUEST_RESUME_KEY)
+    if len(output) < _RESUME_KEY_SIZE:
+        raise WireError(f"resume key: {_RESUME_KEY_SIZE} bytes expected, found {len(output)}")
+    return bytes(output[:_RESUME_KEY_SIZE])
+
+
+def encode_copy_chunks(file_id: bytes, resume_key: bytes, chunks: Sequence[Chunk]) -> bytes:
+    """FSCTL_SRV_COPYCHUNK_WRITE (2.2.31.1) into ``file_id`` from the file that ``resume_key`` names."""
+    data = _COPY.pack(resume_key, len(chunks), 0) + b"".join(_CHUNK.pack(*chunk, 0) for chunk in chunks)
+    return encode_ioctl(file_id, FSCTL_SRV_COPYCHUNK_WRITE, data, _COPIED.size)
+
+
+def decode_copied(message: bytes | memoryview) -> CopyReply:
+    """SRV_COPYCHUNK_RESPONSE of a success, or of INVALID_PARAMETER where the server tells its limits."""
+    return CopyReply(*unpack(_COPIED, decode_ioctl(message, FSCTL_SRV_COPYCHUNK_WRITE), 0, "copied chunks"))
