@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.interop.agent.scene import Scene
-from tests.interop.agent.support import CountingKdc, Identity
+from tests.interop.agent.support import Identity
+from tests.support.counting_kdc import CountingKdc
 from tests.support.domain import Domain, User
 from tests.support.trees import Wanted
 

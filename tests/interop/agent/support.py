@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import socket
-import struct
-import threading
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +15,6 @@ from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
 from smbferry_api.location import SmbLocationSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.domain import Domain
@@ -130,48 +125,6 @@ class Identity:
         sink = MemorySink()
         failure = check_location(LocationSubject(parsed, 1, self.subject()), sink, datetime.now(UTC))
         return Checked(failure, sink.status)
-
-
-class CountingKdc:
-    """A TCP relay before the real KDC that counts the requests proving a key, by their bytes alone."""
-
-    # PA-DATA of type 2, PA-ENC-TIMESTAMP: [1] INTEGER 2, then [2] (RFC 4120 section 5.2.7).
-    PROOF = bytes.fromhex("a103020102a2")
-
-    def __init__(self, domain: Domain) -> None:
-        self._upstream = (domain.address, 88)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.kdc = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        self.proofs = 0
-
-    @contextmanager
-    def running(self) -> Iterator[CountingKdc]:
-        thread = threading.Thread(target=self._serve, daemon=True)
-        thread.start()
-        try:
-            yield self
-        finally:
-            self._listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
-            self._listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            with client, socket.create_connection(self._upstream) as upstream:
-                message = _message(client)
-                self.proofs += self.PROOF in message
-                upstream.sendall(message)
-                client.sendall(_message(upstream))
-
-
-def _message(source: socket.socket) -> bytes:
-    with source.makefile("rb") as stream:
-        head = stream.read(4)
-        return head + stream.read(struct.unpack(">I", head)[0])
 
 
 def default_config(domain: Domain, kdc: str | None = None) -> str:

@@ -15,7 +15,8 @@ from smbferry_agent.kerberos import relay
 
 if TYPE_CHECKING:
     import pytest
-    from tests.interop.agent.support import CountingKdc, Identity
+    from tests.interop.agent.support import Identity
+    from tests.support.counting_kdc import CountingKdc
     from tests.support.domain import Domain, User
 
 HEALTHY = {

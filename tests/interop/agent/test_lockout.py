@@ -14,7 +14,8 @@ from smbferry_api.agent_contract import Side
 
 if TYPE_CHECKING:
     from tests.interop.agent.scene import Scene
-    from tests.interop.agent.support import CountingKdc, Identity
+    from tests.interop.agent.support import Identity
+    from tests.support.counting_kdc import CountingKdc
     from tests.support.domain import Domain, User
 
 

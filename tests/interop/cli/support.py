@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from tests.interop.agent.support import CountingKdc, default_config
+from tests.interop.agent.support import default_config
 
 from smbferry_api.names import API_VERSION
 
@@ -131,16 +130,3 @@ def _refs(name: str) -> dict[str, Any]:
 
 def _ours(kind: str, name: str, **spec: Any) -> dict[str, Any]:
     return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
-
-
-class ReachableKdc(CountingKdc):
-    """The counting relay at this machine's address towards the domain: a KDC on loopback would be refused."""
-
-    def __init__(self, domain: Domain) -> None:
-        self._upstream = (domain.address, 88)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.connect(self._upstream)  # sends nothing: it only picks the address to send from
-            here = probe.getsockname()[0]
-        self._listener = socket.create_server((here, 0))
-        self.kdc = f"{here}:{self._listener.getsockname()[1]}"
-        self.proofs = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.interop.cli.support import ReachableKdc
+from tests.support.counting_kdc import CountingKdc
 
 if TYPE_CHECKING:
     from tests.interop.cli.support import Scene
@@ -64,7 +64,7 @@ def test_a_stale_keytab_is_asked_about_once_however_many_locations_use_it(scene:
     scene.give("reader", scene.reader.stale)
     more = {"share": "src", "identityRef": {"name": "reader"}}
     scene.locations = {f"more-{number}": {"server": scene.domain.server, **more} for number in range(3)}
-    relay = ReachableKdc(scene.domain)
+    relay = CountingKdc.reachable(scene.domain)
     scene.kdc = relay.kdc
     with relay.running():
         ended = scene.smbferry("check", "-o", "json")
