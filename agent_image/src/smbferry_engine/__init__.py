@@ -38,6 +38,8 @@ from smbferry_engine.model import (
     VerifyMode,
 )
 from smbferry_engine.probe import probe_share
+from smbferry_engine.shard import Cut, Piece, Shard, shards_of
+from smbferry_engine.sharded import finish, survey, transfer_shard
 from smbferry_engine.transfer import transfer
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "CompareBy",
     "Comparison",
     "Counters",
+    "Cut",
     "DeletedFiles",
     "Endpoint",
     "EngineError",
@@ -61,6 +64,7 @@ __all__ = [
     "OverwriteMode",
     "Phase",
     "PhaseState",
+    "Piece",
     "Preservation",
     "Reason",
     "Result",
@@ -74,7 +78,11 @@ __all__ = [
     "TransferMode",
     "VerifyMode",
     "compare",
+    "finish",
     "krb5_environment",
     "probe_share",
+    "shards_of",
+    "survey",
     "transfer",
+    "transfer_shard",
 ]

@@ -27,7 +27,10 @@ from smbferry_engine.wire.status import NtStatus
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """A file that has its final name: size in bytes, BLAKE3, and what could not be set beside the content."""
+    """A file that has its final name: size in bytes, BLAKE3, and what could not be set beside the content.
+
+    The digest is empty where the parts of the file were checked each by itself.
+    """
 
     size: int
     digest: bytes

@@ -57,6 +57,8 @@ async def child_done(run: Run, folder: Folder | None) -> None:
 async def _finish(run: Run, folder: Folder) -> None:
     if folder.source is None or folder.parent is None or folder.broken or not folder.selected:
         return
+    if run.shard is not None:
+        return  # other agents may still write into it: whoever finishes the run does it
     path, source = folder.path, folder.source
     try:
         differs = await run.recovery.persist(lambda: _differs(run, folder, source))
@@ -95,7 +97,9 @@ async def set_folder_metadata(run: Run, path: str, source: DirectoryEntry) -> No
 
 async def _differs(run: Run, folder: Folder, source: DirectoryEntry) -> bool:
     """Whether the folder's own metadata is to be set; its descriptor counts where content is compared, too."""
-    if folder.destination is None or directory_needs_metadata(source, folder.destination, run.options):
+    if folder.destination is None or run.settles_folders:
+        return True
+    if directory_needs_metadata(source, folder.destination, run.options):
         return True
     if not run.compares_descriptors:
         return False

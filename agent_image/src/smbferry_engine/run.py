@@ -25,6 +25,7 @@ from smbferry_engine.model import (
 from smbferry_engine.paths import display
 from smbferry_engine.progress import Limiter, Phases
 from smbferry_engine.recovery import Recovery
+from smbferry_engine.shard import Piece, Shard
 from smbferry_engine.share import Share
 from smbferry_engine.wire.create import Access
 from smbferry_engine.wire.info import SecurityPart
@@ -45,6 +46,10 @@ class Run:
     ``temporaries`` are the paths of files being gathered with the calls that opened them, ``landing`` the final names
     whose compound is on its way, ``doomed`` those found wanting and not deleted yet: what a run that is stopped must
     not leave half-done. ``audit_refusal`` is why audit lists are not copied, where they were asked for.
+
+    ``shard`` is the part of the tree that this agent copies, None for all of it; ``pieces`` are those of large files
+    that it has gathered. Who finishes a run of several has in ``gathered``, by path, what they left, and with
+    ``settles_folders`` gives every folder its own metadata, as it can't know which are new.
     """
 
     source: Share
@@ -66,10 +71,18 @@ class Run:
     retained: set[str] = field(default_factory=set)
     source_incomplete: bool = False
     audit_refusal: FileError | None = None
+    shard: Shard | None = None
+    pieces: list[Piece] = field(default_factory=list)
+    gathered: dict[str, list[Piece]] = field(default_factory=dict)
+    settles_folders: bool = False
     large: Gate = field(default_factory=lambda: Gate(LARGE_FILES_AT_ONCE))
 
     def __post_init__(self) -> None:
         self.phases = Phases(self.observer)
+
+    def owns(self, path: str) -> bool:
+        """Whether a name is this agent's to count and to speak of."""
+        return self.shard is None or self.shard.holds(path)
 
     @property
     def security_parts(self) -> int:

@@ -102,6 +102,31 @@ class Shard:
         return (self.start is None or self.start <= position) and (self.end is None or position < self.end)
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Part of a file as one agent has gathered it in the file's temporary, from ``start`` to before ``end``.
+
+    ``version`` is the source's as :func:`~smbferry_engine.plan.version_of` gives it, ``digest`` the part's BLAKE3.
+    """
+
+    path: str
+    version: bytes
+    start: int
+    end: int
+    digest: bytes
+
+
+def whole(pieces: Iterable[Piece], version: bytes, size: int) -> list[Piece]:
+    """Those of a file's pieces that make up this version of it without a gap; none where some of it is missing."""
+    chain: list[Piece] = []
+    at = 0
+    for piece in sorted(pieces, key=lambda piece: piece.start):
+        if piece.version == version and piece.start == at:
+            chain.append(piece)
+            at = piece.end
+    return chain if at == size else []
+
+
 def shards_of(cuts: Sequence[Cut]) -> list[Shard]:
     """The shards between cuts, in order, one more than there are cuts; ValueError where cuts are out of order."""
     positions = [cut.position for cut in cuts]

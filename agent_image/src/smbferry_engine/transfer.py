@@ -67,6 +67,30 @@ def transfer(
     overrides the option. Raises :class:`EngineError` when the run as a whole fails; single files only make the outcome
     ``PartiallySucceeded``.
     """
+    return conduct(
+        source,
+        destination,
+        options,
+        observer,
+        execute,
+        cancelled=cancelled,
+        clock=clock,
+        bytes_per_second=bytes_per_second,
+    )
+
+
+def conduct(
+    source: Endpoint,
+    destination: Endpoint,
+    options: Options,
+    observer: Observer,
+    work: Callable[[Run], Coroutine[Any, Any, None]],
+    *,
+    cancelled: Callable[[], bool],
+    clock: Callable[[], float] = time.monotonic,
+    bytes_per_second: Callable[[], int | None] | None = None,
+) -> Result:
+    """Connect both sides and do ``work`` between them, as :func:`transfer` does the whole of a run."""
     filters = check_options(source, destination, options)
     server_side = judge_server_side(source, destination, options)
     sides = Sides(source, destination, observer)
@@ -87,7 +111,7 @@ def transfer(
             counters=counters,
             server_copy=ServerCopy(source, destination, observer.server_side) if by_server else None,
         )
-        return _drive(run, driver, cancelled)
+        return _drive(run, driver, work(run), cancelled)
     finally:
         sides.close()
 
@@ -111,7 +135,7 @@ def check_options(source: Endpoint, destination: Endpoint, options: Options) -> 
         raise EngineError(OPTIONS_INVALID, str(error)) from error
 
 
-def _drive(run: Run, driver: Driver, cancelled: Callable[[], bool]) -> Result:
+def _drive(run: Run, driver: Driver, work: Coroutine[Any, Any, None], cancelled: Callable[[], bool]) -> Result:
     meter = Meter(run.counters)
 
     def tick(now: float) -> None:
@@ -121,7 +145,7 @@ def _drive(run: Run, driver: Driver, cancelled: Callable[[], bool]) -> Result:
             run.observer.progress(run.counters)
 
     try:
-        driver.run(execute(run), tick)
+        driver.run(work, tick)
     except BaseException:
         clean_up(run, driver)
         run.phases.fail_running()
@@ -137,10 +161,7 @@ def _drive(run: Run, driver: Driver, cancelled: Callable[[], bool]) -> Result:
 async def execute(run: Run) -> None:
     """Everything that a run does once both sides are up; :class:`EngineError` when it fails as a whole."""
     run.phases.begin(Phase.PREPARE)
-    await check_root(run.source, "source")
-    root = await check_root(run.destination, "destination")
-    if not run.options.dry_run:
-        check_writable(root)
+    await check_roots(run)
     await check_audit_privilege(run)
     await _walk_and_copy(run)
     if run.verifies_trees:
@@ -155,8 +176,28 @@ async def execute(run: Run) -> None:
         run.phases.skip(Phase.DELETE)
 
 
+async def check_roots(run: Run) -> None:
+    """Both folders are there, and the destination's may be written to."""
+    await check_root(run.source, "source")
+    root = await check_root(run.destination, "destination")
+    if not run.options.dry_run:
+        check_writable(root)
+
+
 async def _walk_and_copy(run: Run) -> None:
-    """Walkers fill the queue while workers empty it."""
+    run.phases.begin(Phase.TRANSFER)
+    if run.verifies_each:
+        run.phases.begin(Phase.VERIFY)
+    elif not run.verifies_trees:
+        run.phases.skip(Phase.VERIFY)
+    await each_file(run, process)
+    run.phases.end(Phase.TRANSFER)
+    if run.verifies_each:
+        run.phases.end(Phase.VERIFY)
+
+
+async def each_file(run: Run, handle: Callable[[Run, FileItem], Coroutine[Any, Any, None]]) -> None:
+    """Walkers fill a queue while workers empty it; the walk's end is the end of the phase Prepare."""
     queue: Queue[FileItem] = Queue(QUEUED_FILES)
     root = Folder("", None, None, None, frozenset(), 0)
     walker = Walker(run, root, queue)
@@ -168,21 +209,13 @@ async def _walk_and_copy(run: Run) -> None:
 
     async def work() -> None:
         while (item := await queue.get()) is not None:
-            await process(run, item)
+            await handle(run, item)
 
-    run.phases.begin(Phase.TRANSFER)
-    if run.verifies_each:
-        run.phases.begin(Phase.VERIFY)
-    elif not run.verifies_trees:
-        run.phases.skip(Phase.VERIFY)
     tasks: list[Coroutine[Any, None, None]] = [walk(), *(work() for _ in range(FILES_IN_FLIGHT))]
     try:
         await run_all(run.scheduler, tasks)
     except FileError as error:
         raise EngineError(ACCESS_DENIED, f"the transfer's root folder: {error.message}") from error
-    run.phases.end(Phase.TRANSFER)
-    if run.verifies_each:
-        run.phases.end(Phase.VERIFY)
 
 
 async def _verify_trees(run: Run) -> None:

@@ -121,9 +121,10 @@ class Walker:
     async def _clean_up(self, folder: Folder, pairing: Pairing) -> None:
         """Temporary files of an earlier attempt, but for those that the copy of their file goes on in.
 
-        Whoever wrote them is gone, for a destination has one writer.
+        Whoever wrote them is gone, for a destination has one writer; where several agents share the work of one, the
+        last one cleans up.
         """
-        if self._run.options.dry_run or not pairing.leftovers:
+        if self._run.options.dry_run or self._run.shard is not None or not pairing.leftovers:
             return
         wanted = self._run.filters.wants_file
         kept = {
@@ -172,13 +173,13 @@ class Walker:
 
     def _refuse(self, folder: Folder, entry: DirectoryEntry, error: FileError) -> None:
         path = join(folder.path, entry.name)
-        if self._is_wanted(path, entry):
+        if self._is_wanted(path, entry) and self._run.owns(path):
             run = self._run
             run.count(_kind(entry)).listed += 1
             run.fail(path, _kind(entry), "Prepare", error)
 
     def _meet_reparse_point(self, path: str, source: DirectoryEntry) -> None:
-        if not self._is_wanted(path, source):
+        if not self._is_wanted(path, source) or not self._run.owns(path):
             return
         run, kind = self._run, _kind(source)
         run.count(kind).listed += 1
@@ -199,16 +200,18 @@ class Walker:
     ) -> None:
         run = self._run
         descent = run.filters.descent(path)
-        if descent is Descent.NONE:
+        if descent is Descent.NONE or (run.shard is not None and not run.shard.meets(path)):
             return
-        run.counters.directories.listed += 1
+        owned = run.owns(path)
+        run.counters.directories.listed += owned
         error = self._folder_problem(path, parent.depth + 1, source, ancestors)
         decision = decide_directory(destination)
         if error is None and decision.reason is not None:
             error = FileError(decision.reason, decision.message)
         if error is not None:
             run.source_incomplete = True
-            run.fail(path, "Directory", "Prepare", error)
+            if owned:
+                run.fail(path, "Directory", "Prepare", error)
             return
         parent.pending += 1
         selected = descent is Descent.WHOLE
@@ -228,8 +231,19 @@ class Walker:
         run = self._run
         if not run.filters.wants_file(path):
             return
-        run.counters.files.listed += 1
+        whole = (0, source.size)
+        part = whole if run.shard is None else run.shard.part(path, source.size)
+        if part is None:
+            return
+        run.counters.files.listed += part[0] == 0
         decision = decide_file(source, destination, run.options)
+        if part != whole and decision.action in (Action.CREATE, Action.REPLACE):
+            run.counters.bytes.to_transfer += part[1] - part[0]
+            folder.pending += 1
+            await self._queue.put(FileItem(folder, path, source, destination, decision.action, part))
+            return
+        if part[0]:
+            return  # whoever has the file's first byte deals with it
         if decision.reason is not None:
             run.fail(path, "File", "Prepare", FileError(decision.reason, decision.message))
         elif decision.action is Action.SKIP:
@@ -243,6 +257,8 @@ class Walker:
     def _meet_extras(self, folder: Folder, entries: list[DirectoryEntry]) -> None:
         """What only the destination has: counted, and kept for the prune where the options remove it."""
         run = self._run
+        if run.shard is not None:
+            return
         removed = []
         for entry in entries:
             path = join(folder.path, entry.name)

@@ -1,17 +1,22 @@
 """What happens to one file of the plan: compared where the plan could not tell, then copied or recorded."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from smbferry_engine.copy import Copied, FileCopy
 from smbferry_engine.errors import FileError, FileReason
 from smbferry_engine.folders import Folder, child_done
 from smbferry_engine.landing import apply_metadata, metadata_of
 from smbferry_engine.metadata import security_differences
+from smbferry_engine.pieces import gather_part, land_gathered
 from smbferry_engine.plan import Action, decide_metadata
 from smbferry_engine.run import PhaseWord, Run
 from smbferry_engine.verify import fingerprint_of
 from smbferry_engine.wire.create import CreateOption
 from smbferry_engine.wire.directory import DirectoryEntry
+
+T = TypeVar("T")
 
 _PAUSES = (0.2, 0.6, 1.5)
 _WORTH_ANOTHER_TRY = frozenset({FileReason.SHARING_VIOLATION, FileReason.SOURCE_CHANGED})
@@ -19,13 +24,14 @@ _WORTH_ANOTHER_TRY = frozenset({FileReason.SHARING_VIOLATION, FileReason.SOURCE_
 
 @dataclass(frozen=True, slots=True)
 class FileItem:
-    """A file that the walk found and the plan did not settle."""
+    """A file that the walk found and the plan did not settle; ``part`` where only these bytes are to be gathered."""
 
     folder: Folder
     path: str
     source: DirectoryEntry
     destination: DirectoryEntry | None
     action: Action
+    part: tuple[int, int] | None = None
 
 
 async def process(run: Run, item: FileItem) -> None:
@@ -48,7 +54,10 @@ async def _process(run: Run, item: FileItem) -> None:
         count_planned(run, action, item.source)
     if run.options.dry_run:
         return
-    if action is Action.METADATA:
+    if item.part is not None:
+        part = item.part
+        await _with_pauses(run, lambda: gather_part(run, item.path, item.source, part))
+    elif action is Action.METADATA:
         await _set_metadata(run, item, descriptor)
     else:
         await _copy(run, item)
@@ -92,7 +101,7 @@ async def _set_metadata(run: Run, item: FileItem, descriptor: bytes | None) -> N
 
 async def _copy(run: Run, item: FileItem) -> None:
     item.folder.dirty = True
-    copied = await _copy_with_pauses(run, item)
+    copied = await _with_pauses(run, lambda: _attempt(run, item))
     run.counters.files.transferred += 1
     if run.verifies_each:
         run.counters.files.verified += 1
@@ -102,12 +111,13 @@ async def _copy(run: Run, item: FileItem) -> None:
         run.fail(item.path, "File", "Transfer", incomplete)
 
 
-async def _copy_with_pauses(run: Run, item: FileItem) -> Copied:
+async def _attempt(run: Run, item: FileItem) -> Copied:
+    landed = await land_gathered(run, item.path, item.source, item.destination)
+    return landed or await FileCopy(run, item.path, item.source, item.destination).run()
+
+
+async def _with_pauses(run: Run, attempt: Callable[[], Awaitable[T]]) -> T:
     """A file that is held open, or changes while it is read, gets a few more chances."""
-
-    async def attempt() -> Copied:
-        return await FileCopy(run, item.path, item.source, item.destination).run()
-
     for pause in _PAUSES:
         try:
             return await run.recovery.persist(attempt)

@@ -1,0 +1,127 @@
+"""A large file that several agents gather: each writes its part of one temporary file, the last one lands it.
+
+Nobody deletes the temporary but the last one, as others may be at work in it. What an agent says of its part is the
+BLAKE3 of what it read from the source; the last one opens the temporary so that nobody else can write into it, reads
+all of it back, and gives it its name only if every part is what was read. If anything is missing or differs, the file
+is copied as any other, and goes on inside what is there.
+"""
+
+from smbferry_engine.content import OpenFile, close_unchanged, open_file, stream
+from smbferry_engine.copy import Copied
+from smbferry_engine.core.frames import BufferPool
+from smbferry_engine.errors import EngineError, FileError, FileReason
+from smbferry_engine.landing import metadata_of
+from smbferry_engine.plan import READONLY, is_deduplicated, version_of
+from smbferry_engine.recovery import is_transient
+from smbferry_engine.run import Run
+from smbferry_engine.shard import Piece, key_of, whole
+from smbferry_engine.temporary import Temporary
+from smbferry_engine.wire.directory import DirectoryEntry
+
+
+async def gather_part(run: Run, path: str, source: DirectoryEntry, part: tuple[int, int]) -> None:
+    """Copy the bytes of ``part`` into the file's temporary and note their digest; :class:`FileError` if it fails."""
+    await run.large.enter()
+    try:
+        file = await open_file(run.source, path, itself=not is_deduplicated(source))
+        try:
+            _check_version(file, source)
+            digest = await _gather(run, path, source, file, part)
+            await close_unchanged(file)
+        except (FileError, EngineError):
+            file.close()
+            raise
+    finally:
+        run.large.leave()
+    run.pieces.append(Piece(path, version_of(source), *part, digest))
+
+
+async def _gather(run: Run, path: str, source: DirectoryEntry, file: OpenFile, part: tuple[int, int]) -> bytes:
+    temporary = await Temporary.create(run, path, source, keep=True, shared=True)
+    run.temporaries.pop(temporary.path, None)  # the clean-up of a run that is stopped would delete it
+    counters = run.counters.bytes
+    moved = 0
+
+    async def sink(buffer: bytearray, offset: int, length: int, pool: BufferPool) -> None:
+        nonlocal moved
+        moved += length
+        counters.transferred += length
+        await temporary.write_in_place(buffer, offset, length, pool)
+
+    async def limited(_offset: int, length: int) -> None:
+        await run.limiter.take(length)
+
+    try:
+        await temporary.go_on()
+        digest = await stream(run.scheduler, file, sink=sink, before=limited, limit=temporary.limit, part=part)
+        if part[1] == source.size:
+            await temporary.complete(source.size)
+        await temporary.flush()
+    except (FileError, EngineError):
+        counters.transferred -= moved
+        raise
+    finally:
+        temporary.leave()
+    return digest
+
+
+async def land_gathered(
+    run: Run, path: str, source: DirectoryEntry, destination: DirectoryEntry | None
+) -> Copied | None:
+    """Give a file its name that other agents have gathered whole; None where it is to be copied as any other."""
+    pieces = whole(run.gathered.get(key_of(path), ()), version_of(source), source.size)
+    if not pieces:
+        return None
+    file = await open_file(
+        run.source,
+        path,
+        access=run.read_security_access,
+        parts=run.security_parts,
+        itself=not is_deduplicated(source),
+    )
+    try:
+        _check_version(file, source)
+        over_readonly = destination is not None and bool(destination.attributes & READONLY)
+        return await _land(run, path, source, file, pieces, over_readonly=over_readonly)
+    except (FileError, EngineError):
+        file.close()
+        raise
+
+
+async def _land(
+    run: Run, path: str, source: DirectoryEntry, file: OpenFile, pieces: list[Piece], *, over_readonly: bool
+) -> Copied | None:
+    temporary = await Temporary.create(run, path, source, keep=True)
+    try:
+        if temporary.kept_size != source.size or not await _is_proved(run, temporary, pieces):
+            temporary.leave()
+            file.close()
+            return None
+        await close_unchanged(file)
+        metadata = metadata_of(run, file.opened, file.descriptor)
+        incomplete = await temporary.land(metadata, source.size, over_readonly=over_readonly)
+    except (FileError, EngineError) as error:
+        if is_transient(error):
+            temporary.leave()
+        else:
+            await temporary.discard()
+        raise
+    run.counters.bytes.to_transfer -= source.size  # the agents that gathered it have counted its bytes
+    return Copied(source.size, b"", incomplete)
+
+
+async def _is_proved(run: Run, temporary: Temporary, pieces: list[Piece]) -> bool:
+    """Whether each part of the temporary reads back as what was read from the source."""
+    back = await open_file(run.destination, temporary.path)
+    try:
+        for piece in pieces:
+            if await stream(run.scheduler, back, part=(piece.start, piece.end)) != piece.digest:
+                return False
+    finally:
+        back.close()
+    return True
+
+
+def _check_version(file: OpenFile, source: DirectoryEntry) -> None:
+    if (file.opened.size, file.opened.write_time) != (source.size, source.write_time):
+        raise FileError(FileReason.SOURCE_CHANGED, "its size or write time changed since it was listed")

@@ -1,0 +1,196 @@
+"""Several agents share a run: what they leave is whole and exact, and the finish does what only one can."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.unit.engine.fake_server import Node, drive, file, folder
+from tests.unit.engine.world import BIG, World, refuse
+
+from smbferry_engine.model import CompareBy, DeletedFiles, SecurityDescriptors, TransferMode, VerifyMode
+from smbferry_engine.shard import Cut, Piece, Sketch, shards_of
+from smbferry_engine.sharded import options_of_finish, options_of_shard, prepare_finish, weigh
+from smbferry_engine.transfer import execute
+from smbferry_engine.wire.header import Command
+from smbferry_engine.wire.status import NtStatus
+
+if TYPE_CHECKING:
+    from smbferry_engine.run import Run
+
+
+def source() -> Node:
+    return folder(
+        a=folder(one=file(b"1"), deep=folder(two=file(b"22", time=77), empty=folder())),
+        b=folder(big=file(BIG, time=88), none=file(b"")),
+        c=file(b"333"),
+        d=folder(four=file(b"4" * 5000)),
+    )
+
+
+CUTS = {
+    "at folders": [Cut("b"), Cut("c")],
+    "within a folder": [Cut("a\\deep\\two"), Cut("b\\none")],
+    "within a file": [Cut("b\\big", 200_000), Cut("b\\big", 400_000)],
+    "at names that are not there": [Cut("a\\m"), Cut("b\\big\\x"), Cut("zz")],
+}
+
+
+def copy_shards(world: World, cuts: list[Cut], **options: object) -> list[Run]:
+    runs = []
+    for shard in shards_of(cuts):
+        run = world.prepare(**options)
+        run.options = options_of_shard(run.options)
+        run.shard = shard
+        drive(world.scheduler, execute(run), *world.links)
+        runs.append(run)
+    return runs
+
+
+def finish(world: World, pieces: list[Piece], **options: object) -> Run:
+    run = world.prepare(**options)
+    run.options = options_of_finish(run.options)
+    prepare_finish(run, pieces)
+    drive(world.scheduler, execute(run), *world.links)
+    return run
+
+
+def pieces_of(runs: list[Run]) -> list[Piece]:
+    return [piece for run in runs for piece in run.pieces]
+
+
+@pytest.mark.parametrize("cuts", CUTS.values(), ids=CUTS)
+def test_shards_and_their_finish_copy_the_tree_and_each_byte_once(cuts: list[Cut]) -> None:
+    world = World(source())
+    runs = copy_shards(world, cuts)
+    assert sum(run.counters.bytes.transferred for run in runs) == sum(
+        len(data or b"") for data in world.original.values()
+    )
+    assert sum(run.counters.files.listed for run in runs) == 6
+    assert sum(run.counters.directories.listed for run in runs) == 5
+    last = finish(world, pieces_of(runs))
+    assert world.copied == world.original
+    assert last.counters.bytes.written == last.counters.bytes.transferred == last.counters.bytes.to_transfer == 0
+    assert sum(run.counters.files.transferred for run in (*runs, last)) == 6
+    assert world.node("b\\big").times[2] == 88
+    assert world.node("a\\deep").times[2] == 30_000
+    assert world.watcher.failures == []
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.lists(
+        st.builds(
+            Cut, st.sampled_from(["a", "a\\deep", "a\\one", "b\\big", "b\\none", "c", "q"]), st.integers(0, 700_000)
+        ),
+        max_size=5,
+        unique_by=lambda cut: cut.position,
+    )
+)
+def test_wherever_the_cuts_are_the_tree_is_whole(cuts: list[Cut]) -> None:
+    world = World(source())
+    runs = copy_shards(world, sorted(cuts, key=lambda cut: cut.position))
+    last = finish(world, pieces_of(runs))
+    assert world.copied == world.original
+    assert last.counters.bytes.written == 0
+
+
+def test_no_shard_deletes_cleans_up_or_touches_folders_times() -> None:
+    world = World(source(), folder(extra=file(b"x"), a=folder(old=file(b"y"))))
+    leftover = ".smbferry-00000000-0000000000000000"
+    world.node("a").children[leftover] = file(b"of another agent")
+    runs = copy_shards(world, CUTS["within a folder"], deleted_files=DeletedFiles.REMOVE, max_deletes=9)
+    assert {"/extra", "/a/old", f"/a/{leftover}"} <= set(world.copied)
+    finish(world, pieces_of(runs), deleted_files=DeletedFiles.REMOVE, max_deletes=9)
+    assert world.copied == world.original
+    assert world.node("a").times[2] == 30_000
+
+
+@pytest.mark.parametrize(
+    "spoil", ["a piece is missing", "the temporary was changed", "the source was changed", "cut off"]
+)
+def test_what_was_not_gathered_whole_is_copied_as_any_other_file(spoil: str) -> None:
+    world = World(source())
+    pieces = pieces_of(copy_shards(world, CUTS["within a file"]))
+    assert len(pieces) == 3
+    (name,) = (path[1:].replace("/", "\\") for path in world.copied if ".smbferry-" in path)
+    if spoil == "a piece is missing":
+        del pieces[1]
+    elif spoil == "the temporary was changed":
+        world.node(name).data[300_000] ^= 1  # type: ignore[index]  # it is a file
+    elif spoil == "cut off":
+        del world.node(name).data[-1:]  # type: ignore[union-attr]  # it is a file
+    else:
+        node = world.source.root.children["data"].children["b"].children["big"]
+        node.data, node.times[2] = bytearray(BIG[::-1]), 99
+    last = finish(world, pieces)
+    assert world.copied == world.original
+    assert last.counters.bytes.transferred == len(BIG)
+    assert world.watcher.failures == []
+
+
+def test_a_piece_with_a_forged_digest_lands_nothing_forged() -> None:
+    world = World(source())
+    pieces = pieces_of(copy_shards(world, CUTS["within a file"]))
+    finish(world, [replace(piece, digest=bytes(32)) for piece in pieces])
+    assert world.copied == world.original
+
+
+def test_a_shard_that_ran_twice_leaves_the_same() -> None:
+    world = World(source())
+    cuts = CUTS["within a file"]
+    copy_shards(world, cuts)
+    runs = copy_shards(world, cuts)
+    assert sum(run.counters.bytes.written for run in runs) == 0
+    finish(world, pieces_of(runs))
+    assert world.copied == world.original
+
+
+def test_a_file_that_one_shard_could_not_write_is_tried_again_at_the_finish() -> None:
+    world = World(source())
+    world.destination.faults.append(refuse(Command.CREATE, NtStatus.ACCESS_DENIED, name="two"))
+    runs = copy_shards(world, CUTS["at folders"])
+    assert world.reasons == [("/a/deep/two", "AccessDenied")]
+    world.destination.faults.clear()
+    finish(world, pieces_of(runs))
+    assert world.copied == world.original
+
+
+def test_folders_get_their_descriptors_at_the_finish_even_where_times_are_not_copied() -> None:
+    world = World(source())
+    world.source.root.children["data"].children["a"].security[4] = b"an access list"
+    wanted = {"security_descriptors": SecurityDescriptors.OWNER_DACL, "timestamps": "None"}
+    runs = copy_shards(world, CUTS["at folders"], **wanted)
+    assert world.node("a").security == {}
+    finish(world, pieces_of(runs), **wanted)
+    assert world.node("a").security
+
+
+@pytest.mark.parametrize("options", [{"transfer_mode": TransferMode.ALL}, {"compare_by": CompareBy.CHECKSUM}])
+def test_what_the_shards_copied_or_compared_is_not_done_again(options: dict[str, object]) -> None:
+    world = World(source())
+    world.transfer()
+    runs = copy_shards(world, CUTS["at folders"], **options)
+    last = finish(world, pieces_of(runs), **options)
+    assert last.counters.files.transferred == 0
+    assert last.counters.files.skipped == 6
+
+
+def test_whole_trees_are_compared_by_the_finish_alone() -> None:
+    world = World(source())
+    runs = copy_shards(world, CUTS["at folders"], verify_mode=VerifyMode.POINT_IN_TIME_CONSISTENT)
+    assert sum(run.counters.files.verified for run in runs) == 0
+    last = finish(world, pieces_of(runs), verify_mode=VerifyMode.POINT_IN_TIME_CONSISTENT)
+    assert last.counters.files.verified == 6
+
+
+def test_a_survey_weighs_what_is_to_be_copied_and_writes_nothing() -> None:
+    world = World(source(), folder(c=file(b"333"), d=folder(four=file(b"4" * 5000, time=5))))
+    before = world.copied
+    run, sketch = world.prepare(dry_run=True), Sketch()
+    drive(world.scheduler, weigh(run, sketch, divisible=True), *world.links)
+    assert {point.path for point in sketch._points} == {"a\\one", "a\\deep\\two", "b\\big", "b\\none", "d\\four"}
+    assert world.copied == before
