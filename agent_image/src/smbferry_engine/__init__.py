@@ -72,6 +72,7 @@ __all__ = [
     "ServerSideCopy",
     "ServerSideFact",
     "ServerSideState",
+    "Shard",
     "ShareFacts",
     "SideName",
     "Symlinks",
