@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from blake3 import blake3
 
 from smbferry_engine.core.calls import Call, Request, close_request, open_request, query_security_request, read_request
+from smbferry_engine.core.credits import CREDIT_BYTES
 from smbferry_engine.core.errors import ProtocolError
 from smbferry_engine.core.frames import BufferPool
 from smbferry_engine.core.group import run_all
@@ -22,6 +23,8 @@ from smbferry_engine.wire.status import NtStatus
 SINGLE_FRAME = 512 * 1024
 DESCRIPTOR_LIMIT = 64 * 1024
 DEPTH = 8
+# What travels with the data of a small file, a credit each: CREATE, three SET_INFO at most, CLOSE; and one to spare.
+_BESIDE_DATA = 6
 _READ_OPTIONS = int(CreateOption.NON_DIRECTORY_FILE | CreateOption.SEQUENTIAL_ONLY)
 
 Sink = Callable[[bytearray, int, int, BufferPool], Awaitable[None]]
@@ -56,7 +59,9 @@ class OpenFile:
 
 def single_frame_limit(share: Share) -> int:
     """The largest file that travels in one compound on this side just now."""
-    return min(SINGLE_FRAME, share.lane.read_limit(), share.lane.write_limit())
+    lane = share.lane
+    left = max(0, lane.credits.total - _BESIDE_DATA) * CREDIT_BYTES
+    return min(SINGLE_FRAME, lane.read_limit(), lane.write_limit(), left)
 
 
 def changed(opened: CreateReply, closed: CloseReply) -> bool:

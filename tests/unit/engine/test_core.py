@@ -21,6 +21,7 @@ from tests.unit.engine.fake_server import (
     make_lane,
 )
 
+from smbferry_engine.content import single_frame_limit
 from smbferry_engine.core.calls import close_request, empty_request, list_request, open_request, read_request
 from smbferry_engine.core.credits import CreditWindow, charge_for
 from smbferry_engine.core.crypto import CIPHERS, Opener, Sealer
@@ -29,6 +30,7 @@ from smbferry_engine.core.frames import LANDING, BufferPool, FrameReader, FrameW
 from smbferry_engine.core.group import run_all
 from smbferry_engine.core.sync import Gate, Queue, Turnstile
 from smbferry_engine.core.tasks import Scheduler
+from smbferry_engine.share import Share
 from smbferry_engine.wire.errors import WireError
 from smbferry_engine.wire.header import FLAG_ASYNC, Command
 from smbferry_engine.wire.status import NtStatus
@@ -293,6 +295,12 @@ def test_limits_follow_the_credits() -> None:
     assert few.read_limit() == 2 * 65536
     assert many.read_limit() == many.write_limit() == CHUNK
     assert few.list_limit(1 << 20) == 65536
+
+
+@pytest.mark.parametrize("credits_", [5, 8, 10, 64])
+def test_a_small_files_compound_never_costs_more_credits_than_there_are(credits_: int) -> None:
+    limit = single_frame_limit(Share(make_lane(credits_=credits_, chunk=1 << 20), ""))
+    assert limit == 0 or charge_for(limit) + 6 <= credits_
 
 
 # --- Tasks -------------------------------------------------------------------------------------------------------
