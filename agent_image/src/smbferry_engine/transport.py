@@ -31,6 +31,8 @@ IDLE_ECHO = 60.0
 _PATIENCE_WHEN_TOLD = 6
 TICK = 0.25
 _FRAMES_PER_TURN = 32
+# Of a large frame so much is awaited before we are woken: a turn for every few packets costs more than what it brings.
+_WORTH_WAKING_FOR = 256 * 1024
 _USER_TIMEOUT_MS = int(ANSWER_DEADLINE * 1000)
 
 
@@ -61,6 +63,7 @@ class Channel:
         self._answers = 0
         self._was_waiting = False
         self._echo: Call | None = None
+        self._wakes_at = 1
 
     def send(self) -> None:
         """Seal and send until the socket is full, credits are spent or nothing is left."""
@@ -76,6 +79,8 @@ class Channel:
 
     def receive(self, now: float) -> None:
         """Take what has arrived and hand whole frames to the lane."""
+        if self.lane.failure is not None:
+            return
         frames = 0
         try:
             while frames < _FRAMES_PER_TURN:
@@ -88,9 +93,15 @@ class Channel:
                     self.lane.deliver(frame)
                     frames += 1
         except BlockingIOError:
-            return
+            self._wake_at(min(len(self.lane.reader.want()), _WORTH_WAKING_FOR))
         except (OSError, ProtocolError, WireError) as error:
             self.fail(error)
+
+    def _wake_at(self, count: int) -> None:
+        """Have the kernel report no fewer than so many bytes (socket(7), SO_RCVLOWAT), all of which are to come."""
+        if count != self._wakes_at:
+            self._wakes_at = count
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
 
     def check_deadline(self, now: float) -> None:
         """Cut the connection when the server owes an answer and has been silent too long; keep idle ones alive."""
@@ -157,7 +168,7 @@ class Driver:
     def run(self, main: Coroutine[Any, None, T], tick: Callable[[float], None] | None = None) -> T:
         """Run ``main`` to its end; ``tick(now)`` is called a few times a second and may raise to stop everything."""
         task = self.scheduler.spawn(main)
-        poller = select.poll()
+        poller = _Poller(self.channels)
         try:
             next_tick = self._clock()
             while True:
@@ -180,24 +191,41 @@ class Driver:
 
     def _tick(self, now: float, tick: Callable[[float], None] | None) -> None:
         for channel in self.channels:
+            # Bytes too few to be woken for are signs of life, too.
+            channel.receive(now)
             channel.check_deadline(now)
         if tick is not None:
             tick(now)
 
-    def _wait(self, poller: select.poll, now: float, next_tick: float) -> None:
+    def _wait(self, poller: "_Poller", now: float, next_tick: float) -> None:
         """Poll for as long as nothing else can go on, then receive."""
-        by_descriptor: dict[int, Channel] = {}
-        for channel in self.channels:
-            descriptor = channel.socket.fileno()
-            if descriptor >= 0:
-                by_descriptor[descriptor] = channel
-                poller.register(descriptor, select.POLLIN | (0 if channel.lane.writer.idle else select.POLLOUT))
         timer = self.scheduler.next_timer()
         if self.scheduler.idle and timer is None and not any(channel.lane.busy for channel in self.channels):
             raise EngineError(INTERNAL_ERROR, "every task waits and nothing is under way")
         until = 0.0 if not self.scheduler.idle else min(next_tick, timer if timer is not None else next_tick) - now
-        for descriptor, events in poller.poll(max(0.0, until) * 1000):
-            if events & ~select.POLLOUT:
-                by_descriptor[descriptor].receive(self._clock())
-        for descriptor in by_descriptor:
-            poller.unregister(descriptor)
+        for channel in poller.readable(max(0.0, until)):
+            channel.receive(self._clock())
+
+
+class _Poller:
+    """poll(2) over channels that may be replaced meanwhile; the kernel is told only what has changed."""
+
+    def __init__(self, channels: list[Channel]) -> None:
+        self._channels = channels
+        self._poll = select.poll()
+        self._told: dict[int, int] = {}
+
+    def readable(self, seconds: float) -> list[Channel]:
+        """Wait until a channel can go on; those of them that have something to receive, an error included."""
+        by_descriptor = {channel.socket.fileno(): channel for channel in self._channels}
+        by_descriptor.pop(-1, None)
+        for gone in self._told.keys() - by_descriptor.keys():
+            self._poll.unregister(gone)
+            del self._told[gone]
+        for descriptor, channel in by_descriptor.items():
+            events = select.POLLIN if channel.lane.writer.idle else select.POLLIN | select.POLLOUT
+            if self._told.get(descriptor) != events:
+                self._told[descriptor] = events
+                self._poll.register(descriptor, events)
+        ready = self._poll.poll(seconds * 1000)
+        return [by_descriptor[descriptor] for descriptor, events in ready if events & ~select.POLLOUT]

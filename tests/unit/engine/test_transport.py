@@ -1,13 +1,14 @@
 """The loop around sockets: a socket pair stands for the network, a list for the clock."""
 
+import contextlib
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from tests.unit.engine.fake_server import FakeServer, Link, file, folder
+from tests.unit.engine.fake_server import FakeServer, Link, file, folder, make_lane
 
-from smbferry_engine.core.calls import Call, open_request
+from smbferry_engine.core.calls import Call, open_request, read_request
 from smbferry_engine.errors import CANCELLED, EngineError
 from smbferry_engine.transport import ANSWER_DEADLINE, IDLE_ECHO, Channel, Driver
 from smbferry_engine.wire.header import FLAG_ASYNC, Command
@@ -122,6 +123,23 @@ def test_an_end_of_the_connection_is_named(wire: Wire) -> None:
     assert isinstance(call.error, EngineError)
     assert call.error.reason == "ConnectionLost"
     wire.channel.send()
+
+
+def test_of_a_large_frame_much_is_awaited_and_never_more_than_is_to_come(wire: Wire) -> None:
+    size = 1 << 20
+    link = Link(wire.link.server, make_lane(chunk=size))
+    channel = Channel(wire.channel.socket, link.lane, "server:445")
+    channel.lane.call(read_request(0, size))
+    channel.send()
+    sealed = link.seal(FakeServer.message(Command.READ, 0, 5, bytes(size)))
+    wire.peer.settimeout(0)
+    at = 0
+    for end, awaited in ((40, 16), (56, 256 << 10), (56 + size, 64)):
+        while at < end:
+            with contextlib.suppress(BlockingIOError):
+                at += wire.peer.send(sealed[at:end])
+            channel.receive(1.0)
+        assert channel.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) == awaited
 
 
 @pytest.mark.parametrize(
