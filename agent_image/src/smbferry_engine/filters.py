@@ -71,16 +71,21 @@ class Filters:
             return None
         return re.compile(f"(?:{'|'.join(_expression(pieces) for pieces in patterns)})(?:/.*)?", re.DOTALL)
 
+    @property
+    def want_all(self) -> bool:
+        """Whether there is no pattern at all."""
+        return self._include is None and self._exclude is None
+
     def wants_file(self, path: str) -> bool:
         """Whether the file at ``path`` (an engine path) is part of the transfer."""
-        if self._include is None and self._exclude is None:
+        if self.want_all:
             return True
         text = _text(path)
         return not self._excluded(text) and (self._include is None or self._include.fullmatch(text) is not None)
 
     def descent(self, path: str) -> Descent:
         """What the folder at ``path`` (an engine path) means for the walk."""
-        if self._include is None and self._exclude is None:
+        if self.want_all:
             return Descent.WHOLE
         text = _text(path)
         if self._excluded(text):

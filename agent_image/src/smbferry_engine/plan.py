@@ -12,7 +12,14 @@ from typing import Self
 
 from smbferry_engine.errors import FileReason
 from smbferry_engine.model import CompareBy, DeletedFiles, Options, OverwriteMode, Preservation, Symlinks, TransferMode
-from smbferry_engine.paths import case_key, is_link_to_self_or_parent, is_temporary, name_problem, temporary_names
+from smbferry_engine.paths import (
+    case_key,
+    is_link_to_self_or_parent,
+    is_temporary,
+    name_problem,
+    plain_keys,
+    temporary_names,
+)
 from smbferry_engine.wire.directory import DirectoryEntry
 
 READONLY = 0x00000001
@@ -32,6 +39,11 @@ COMPARED_ATTRIBUTES = READONLY | HIDDEN | SYSTEM | ARCHIVE
 # A write sets ARCHIVE on a folder's parent nowhere, but creating in it does on some servers: not compared there.
 COMPARED_ON_FOLDERS = READONLY | HIDDEN | SYSTEM
 
+
+_SPECIAL = DIRECTORY | REPARSE_POINT
+_COMPARED_OR_SPECIAL = COMPARED_ATTRIBUTES | _SPECIAL
+
+Pair = tuple[DirectoryEntry, DirectoryEntry | None]
 
 _TAG_DEDUP = 0x80000013  # IO_REPARSE_TAG_DEDUP, MS-FSCC 2.1.2.1
 
@@ -77,7 +89,7 @@ _SKIP = Decision(Action.SKIP)
 class Pairing:
     """Two listings of one folder side by side. ``refused`` are source names that must not be copied, and why."""
 
-    both: list[tuple[DirectoryEntry, DirectoryEntry | None]] = field(default_factory=list)
+    both: list[Pair] = field(default_factory=list)
     only_destination: list[DirectoryEntry] = field(default_factory=list)
     refused: list[tuple[DirectoryEntry, FileReason, str]] = field(default_factory=list)
     leftovers: list[DirectoryEntry] = field(default_factory=list)
@@ -89,11 +101,34 @@ def pair(source: Iterable[DirectoryEntry], destination: Iterable[DirectoryEntry]
     Of source names that differ only in case, the one spelled as at the destination is copied, else the first in order
     of code points. Names of the destination that are hostile are left out: nothing of ours has such a name.
     """
+    ours, our_names = _named(source)
+    theirs, their_names = _named(destination)
+    our_keys, their_keys = plain_keys(our_names), plain_keys(their_names)
+    if our_keys is None or their_keys is None or len(set(our_keys)) != len(our_keys):
+        return _pair_each(ours, theirs)
+    there = dict(zip(their_keys, theirs, strict=True))
+    counterpart = there.pop
+    both = [(entry, counterpart(key, None)) for key, entry in zip(our_keys, ours, strict=True)]
+    return Pairing(both, list(there.values()))
+
+
+def _named(entries: Iterable[DirectoryEntry]) -> tuple[list[DirectoryEntry], list[str]]:
+    """The entries that have a name of their own, and these names."""
+    found = list(entries)
+    names = [entry.name for entry in found]
+    if "." in names or ".." in names:
+        found = [entry for entry in found if not is_link_to_self_or_parent(entry.name)]
+        names = [entry.name for entry in found]
+    return found, names
+
+
+def _pair_each(source: list[DirectoryEntry], destination: list[DirectoryEntry]) -> Pairing:
+    """The same for names that must be looked at one by one."""
     result = Pairing()
     there = _by_key(destination, result.leftovers)
     wanted: dict[str, list[DirectoryEntry]] = {}
     for entry in source:
-        if not is_link_to_self_or_parent(entry.name) and not is_temporary(entry.name):
+        if not is_temporary(entry.name):
             wanted.setdefault(case_key(entry.name), []).append(entry)
     for key, same in wanted.items():
         counterpart = there.pop(key, None)
@@ -129,7 +164,7 @@ def _by_key(destination: Iterable[DirectoryEntry], leftovers: list[DirectoryEntr
     for entry in destination:
         if is_temporary(entry.name):
             leftovers.append(entry)
-        elif not is_link_to_self_or_parent(entry.name):
+        else:
             there[case_key(entry.name)] = entry
     return there
 
@@ -143,6 +178,36 @@ def _choose(same: list[DirectoryEntry], counterpart: DirectoryEntry | None, resu
             message = f"{chosen.name!r} differs from it only in case and is the one copied"
             result.refused.append((entry, FileReason.CASE_COLLISION, message))
     return chosen
+
+
+def unchanged(pairs: Iterable[Pair], options: Options) -> tuple[list[DirectoryEntry], list[Pair]]:
+    """The source's files for which :func:`decide_file` says SKIP because nothing differs, and the pairs that are left.
+
+    It answers only for options that compare by size and time and copy both times and attributes, which is when most of
+    a large tree is like that; whatever else is left to :func:`decide_file`.
+    """
+    if (
+        options.transfer_mode is not TransferMode.CHANGED
+        or options.compare_by is not CompareBy.SIZE_AND_TIME
+        or options.timestamps is not Preservation.PRESERVE
+        or options.attributes is not Preservation.PRESERVE
+    ):
+        return [], list(pairs)
+    same: list[DirectoryEntry] = []
+    left: list[Pair] = []
+    for pair_ in pairs:
+        source, destination = pair_
+        if (
+            destination is not None
+            and source.write_time == destination.write_time
+            and source.size == destination.size
+            and not (source.attributes ^ destination.attributes) & _COMPARED_OR_SPECIAL
+            and not source.attributes & _SPECIAL
+        ):
+            same.append(source)
+        else:
+            left.append(pair_)
+    return same, left
 
 
 def decide_reparse_point(options: Options) -> Decision:

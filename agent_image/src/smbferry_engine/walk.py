@@ -7,7 +7,7 @@ is listed on both sides (or made at the destination), paired and planned; files 
 from typing import Literal
 
 from smbferry_engine.core.sync import Queue
-from smbferry_engine.core.tasks import Signal
+from smbferry_engine.core.tasks import Signal, Task
 from smbferry_engine.errors import FileError, FileReason
 from smbferry_engine.filters import Descent
 from smbferry_engine.folders import Folder, child_done
@@ -22,11 +22,13 @@ from smbferry_engine.plan import (
     is_link,
     pair,
     removes,
+    unchanged,
     unfinished,
 )
 from smbferry_engine.run import Run
+from smbferry_engine.share import Listing
 from smbferry_engine.wire.directory import DirectoryEntry
-from smbferry_engine.work import FileItem, count_planned, skip
+from smbferry_engine.work import FileItem, count_planned, skip, skip_all
 
 
 class Frontier:
@@ -81,16 +83,16 @@ class Walker:
 
     async def _walk(self, folder: Folder) -> None:
         try:
-            listings = await self._run.recovery.persist(lambda: self._list(folder))
+            ours, theirs = await self._run.recovery.persist(lambda: self._list(folder))
         except FileError as error:
             self._give_up(folder, error)
         else:
-            pairing = pair(*listings)
+            pairing = pair(ours.entries, theirs)
             await self._clean_up(folder, pairing)
-            await self._plan(folder, pairing, listings[0])
+            await self._plan(folder, pairing, folder.ancestors | {ours.identity})
         await child_done(self._run, folder)
 
-    async def _list(self, folder: Folder) -> tuple[list[DirectoryEntry], list[DirectoryEntry]]:
+    async def _list(self, folder: Folder) -> tuple[Listing, list[DirectoryEntry]]:
         """Both sides' entries; the two round trips overlap."""
         run = self._run
         theirs = None
@@ -100,9 +102,10 @@ class Walker:
         if folder.is_new and not run.options.dry_run:
             made = run.scheduler.spawn(run.destination.make_directory(folder.path))
         try:
-            ours: list[DirectoryEntry] = []
+            ours = Listing(0, [])
             if not folder.only_destination:
-                ours = await run.source.list_directory(folder.path, "listing the source folder")
+                ours = await run.source.listing(folder.path, "listing the source folder")
+                await self._refuse_loop(folder, ours.identity, made)
         except FileError:
             run.source_incomplete = True
             raise
@@ -112,11 +115,21 @@ class Walker:
                 folder.parent.dirty = True
         return ours, await theirs if theirs is not None else []
 
+    async def _refuse_loop(self, folder: Folder, identity: int, made: Task[None] | None) -> None:
+        """Raise for a folder that is one of those above it; what was made for it meanwhile does not stay."""
+        if not identity or identity not in folder.ancestors:
+            return
+        if made is not None:
+            await made
+            await self._run.destination.delete(folder.path, directory=True)
+        raise FileError(FileReason.DIRECTORY_LOOP, "the folder is one of those that it lies in (a link to them?)")
+
     def _give_up(self, folder: Folder, error: FileError) -> None:
         folder.broken = True
         if folder.parent is None:
             raise error
-        self._run.fail(folder.path, "Directory", "Prepare", error)
+        if error.reason != FileReason.DIRECTORY_LOOP or self._run.owns(folder.path):
+            self._run.fail(folder.path, "Directory", "Prepare", error)
 
     async def _clean_up(self, folder: Folder, pairing: Pairing) -> None:
         """Temporary files of an earlier attempt, but for those that the copy of their file goes on in.
@@ -148,13 +161,15 @@ class Walker:
         run = self._run
         await run.recovery.persist(lambda: run.destination.delete(path, directory=directory, readonly=True))
 
-    async def _plan(self, folder: Folder, pairing: Pairing, listed: list[DirectoryEntry]) -> None:
+    async def _plan(self, folder: Folder, pairing: Pairing, ancestors: frozenset[int]) -> None:
         run = self._run
-        here = next((entry.file_id for entry in listed if entry.name == "."), 0)
-        ancestors = folder.ancestors | {here} if here else folder.ancestors
         for entry, reason, message in pairing.refused:
             self._refuse(folder, entry, FileError(reason, message))
-        for source, destination in pairing.both:
+        pairs = pairing.both
+        if run.filters.want_all and run.shard is None:
+            same, pairs = unchanged(pairs, run.options)
+            skip_all(run, folder.path, same)
+        for source, destination in pairs:
             path = join(folder.path, source.name)
             if destination is not None and self._is_wanted(path, destination):
                 run.count(_kind(destination)).listed_destination += 1
@@ -204,7 +219,7 @@ class Walker:
             return
         owned = run.owns(path)
         run.counters.directories.listed += owned
-        error = self._folder_problem(path, parent.depth + 1, source, ancestors)
+        error = self._folder_problem(path, parent.depth + 1)
         decision = decide_directory(destination)
         if error is None and decision.reason is not None:
             error = FileError(decision.reason, decision.message)
@@ -218,9 +233,7 @@ class Walker:
         self._frontier.push(Folder(path, parent, source, destination, ancestors, parent.depth + 1, selected))
 
     @staticmethod
-    def _folder_problem(path: str, depth: int, source: DirectoryEntry, ancestors: frozenset[int]) -> FileError | None:
-        if source.file_id and source.file_id in ancestors:
-            return FileError(FileReason.DIRECTORY_LOOP, "the folder is one of those that it lies in (a link to them?)")
+    def _folder_problem(path: str, depth: int) -> FileError | None:
         if depth > MAX_DEPTH or len(path) > MAX_PATH_UNITS:
             return FileError(FileReason.NAME_NOT_REPRESENTABLE, "the folder lies deeper than a path can name")
         return None

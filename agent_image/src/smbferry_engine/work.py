@@ -9,6 +9,8 @@ from smbferry_engine.errors import FileError, FileReason
 from smbferry_engine.folders import Folder, child_done
 from smbferry_engine.landing import apply_metadata, metadata_of
 from smbferry_engine.metadata import security_differences
+from smbferry_engine.model import FileRecord
+from smbferry_engine.paths import display
 from smbferry_engine.pieces import gather_part, land_gathered
 from smbferry_engine.plan import Action, decide_metadata
 from smbferry_engine.run import PhaseWord, Run
@@ -67,6 +69,17 @@ def skip(run: Run, path: str, source: DirectoryEntry) -> None:
     """Count a file that stays as it is."""
     run.counters.files.skipped += 1
     run.record(path, "File", "Skipped", source.size)
+
+
+def skip_all(run: Run, folder: str, entries: list[DirectoryEntry]) -> None:
+    """Count files of one folder that are the same on both sides."""
+    files = run.counters.files
+    files.listed += len(entries)
+    files.listed_destination += len(entries)
+    files.skipped += len(entries)
+    record, above = run.observer.record, display(folder).rstrip("/")
+    for entry in entries:
+        record(FileRecord(f"{above}{display(entry.name)}", "File", "Skipped", entry.size))
 
 
 def count_planned(run: Run, action: Action, source: DirectoryEntry) -> None:

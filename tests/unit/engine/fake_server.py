@@ -29,6 +29,7 @@ RELATED = b"\xff" * 16
 DIRECTORY = 0x10
 OPEN_REPARSE_POINT = 0x200000
 DEDUP = 0x80000013
+PLAIN_ENTRIES, FULL_ENTRIES = 1, 38
 
 
 @dataclass
@@ -88,7 +89,7 @@ Fault = Callable[[Request], int | None]
 class Handle:
     path: str
     node: Node
-    listed: bool = False
+    listed: int = 0
     delete: bool = False
     raw: bool = False
     tree: int = TREE
@@ -102,6 +103,8 @@ class FakeServer:
         self.faults: list[Fault] = []
         self.requests: list[Request] = []
         self.credits_granted = credits_granted
+        self.tells_disk_ids = True
+        self.entries_per_page = 1_000_000
         self.handles: dict[bytes, Handle] = {}
         self.before_reply: Callable[[list[bytes]], list[bytes]] = lambda replies: replies
         self.clock = 1_000_000
@@ -254,9 +257,7 @@ class FakeServer:
         raw = node.reparse_tag == DEDUP and bool(options & OPEN_REPARSE_POINT)
         self.handles[file_id] = Handle(name, node, raw=raw, tree=self._tree)
         size = len(node.data or b"")
-        contexts = b""
-        if struct.unpack_from("<I", body, 52)[0]:
-            contexts = struct.pack("<IHHHHI", 0, 16, 4, 0, 24, 8) + b"MxAc\0\0\0\0" + struct.pack("<II", 0, 0x1F01FF)
+        contexts = self._contexts(body, node)
         reply = struct.pack("<HBBI4QQQII16sII", 89, 0, 0, 1, *node.times, size, size, node.wire_attributes, 0, file_id,
                             HEADER_SIZE + 88 if contexts else 0, len(contexts))  # fmt: skip
         return 0, reply + contexts, file_id
@@ -296,6 +297,18 @@ class FakeServer:
             target[at : at + length] = source[start : start + length]
         return 0, struct.pack("<III", count, 0, sum(lengths))
 
+    def _contexts(self, body: bytes, node: Node) -> bytes:
+        """The answer to the one context that was asked for."""
+        offset, length = struct.unpack_from("<II", body, 48)
+        asked = body[offset - HEADER_SIZE + 16 :][:4] if length else b""
+        if asked == b"MxAc":
+            data = struct.pack("<II", 0, 0x1F01FF)
+        elif asked == b"QFid" and self.tells_disk_ids:
+            data = struct.pack("<QQ16x", node.node_id, 1)
+        else:
+            return b""
+        return struct.pack("<IHHHHI", 0, 16, 4, 0, 24, len(data)) + asked + bytes(4) + data
+
     def _close(self, body: bytes, handle: Handle, file_id: bytes) -> tuple[int, bytes]:
         del self.handles[file_id]
         node = handle.node
@@ -332,17 +345,19 @@ class FakeServer:
     def _flush(self, _body: bytes, _handle: Handle, _file_id: bytes) -> tuple[int, bytes]:
         return 0, b"\x04\0\0\0"
 
-    def _query_directory(self, _body: bytes, handle: Handle, _file_id: bytes) -> tuple[int, bytes]:
-        if handle.listed:
+    def _query_directory(self, body: bytes, handle: Handle, _file_id: bytes) -> tuple[int, bytes]:
+        entries = [(".", handle.node), ("..", self.root), *handle.node.children.items()][handle.listed :]
+        entries = entries[: self.entries_per_page]
+        if not entries:
             return NtStatus.NO_MORE_FILES, b"\x09\0\0\0\0\0\0\0\0"
-        handle.listed = True
-        entries = [(".", handle.node), ("..", self.root), *handle.node.children.items()]
+        handle.listed += len(entries)
         out = b""
         for index, (name, node) in enumerate(entries):
             raw = name.encode("utf-16-le", "surrogatepass")
             size = len(node.data or b"")
-            facts = (size, size, node.wire_attributes, len(raw), node.reparse_tag, 0, node.node_id)
-            entry = struct.pack("<I4QQQIIIIQ", 0, *node.times, *facts)
+            entry = struct.pack("<I4QQQII", 0, *node.times, size, size, node.wire_attributes, len(raw))
+            if body[2] == FULL_ENTRIES:
+                entry += struct.pack("<IIQ", node.reparse_tag, 0, node.node_id)
             entry += raw
             total = 4 + len(entry)
             pad = -total % 8 if index < len(entries) - 1 else 0

@@ -31,6 +31,7 @@ from smbferry_engine.core.group import run_all
 from smbferry_engine.core.sync import Gate, Queue, Turnstile
 from smbferry_engine.core.tasks import Scheduler
 from smbferry_engine.share import Share
+from smbferry_engine.wire.directory import FULL
 from smbferry_engine.wire.errors import WireError
 from smbferry_engine.wire.header import FLAG_ASYNC, Command
 from smbferry_engine.wire.status import NtStatus
@@ -411,7 +412,7 @@ def test_a_turnstile_lets_pieces_through_in_order(arrival: list[int]) -> None:
 
 def test_a_listing_of_two_pages_is_whole() -> None:
     joined = link()
-    call = joined.lane.call(open_request("d", access=1), list_request(65536), list_request(65536))
+    call = joined.lane.call(open_request("d", access=1), list_request(FULL, 65536), list_request(FULL, 65536))
     joined.exchange()
     assert [reply.status for reply in call.result()] == [0, 0, NtStatus.NO_MORE_FILES]
 

@@ -26,6 +26,7 @@ from smbferry_engine.paths import (
     is_temporary,
     name_problem,
     overlaps,
+    plain_keys,
     temporary_names,
 )
 from smbferry_engine.plan import (
@@ -36,6 +37,7 @@ from smbferry_engine.plan import (
     decide_reparse_point,
     directory_needs_metadata,
     pair,
+    unchanged,
 )
 from smbferry_engine.progress import Limiter, Meter
 from smbferry_engine.times import settable, to_datetime
@@ -124,6 +126,54 @@ def test_of_names_that_differ_in_case_the_one_at_the_destination_wins(there: lis
         assert [one.name for one, _ in result.both] == [chosen]
         assert {entry.name for entry, _, _ in result.refused} == set(names) - {chosen}
         assert not result.only_destination
+
+
+ODD_NAMES = st.sampled_from(
+    ["a", "A", "b", "ä", "Ä", "ß", "\u017f", "😀", "\ud83d", ".", "..", "", "a.", "b ", "con", "CON.x", "console",
+     "x/y", "/", "a:b", "t\t", ".smbferry-00000000-0123456789abcdef", ".smbferry-"]
+)  # fmt: skip
+
+
+@given(st.lists(ODD_NAMES), st.lists(ODD_NAMES))
+def test_names_looked_at_together_are_matched_as_they_are_one_by_one(ours: list[str], theirs: list[str]) -> None:
+    source, destination = [item(name) for name in ours], [item(name, size=6) for name in theirs]
+    odd = item("<one that forces a look at each>")
+    one_by_one = pair([*source, odd], [*destination, odd])
+    one_by_one.refused = [refusal for refusal in one_by_one.refused if refusal[0] is not odd]
+    assert pair(source, destination) == one_by_one
+
+
+@given(st.lists(st.one_of(ODD_NAMES, st.text(st.characters(exclude_categories=()), max_size=5))))
+def test_names_are_plain_together_when_each_is(names: list[str]) -> None:
+    keys = plain_keys(names)
+    if keys is not None:
+        assert keys == [case_key(name) for name in names]
+        assert not [name for name in names if name_problem(name) or is_temporary(name)]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 2), st.integers(1, 2), st.sampled_from([0x20, 0x21, 0xA0, 0x10, 0x420]))),
+    st.sampled_from(
+        [{}, NO_TIMES, NO_ATTRIBUTES, CHECKSUM, {"overwrite_mode": OverwriteMode.NEVER},
+         {"transfer_mode": TransferMode.ALL}]
+    ),
+)  # fmt: skip
+def test_what_is_found_unchanged_at_once_would_have_been_skipped(
+    facts: list[tuple[int, int, int]], options: dict[str, object]
+) -> None:
+    chosen = Options(**options)  # type: ignore[arg-type]
+    entries = [item(size=size, time=time, attributes=attributes) for size, time, attributes in facts]
+    pairs = [(one, other) for one in entries for other in [*entries, None]]
+    same, left = unchanged(pairs, chosen)
+    assert len(same) + len(left) == len(pairs)
+    found = [pair_ for pair_ in pairs if pair_ not in left]
+    assert [one for one, _ in found] == same
+    for one, other in found:
+        assert not one.attributes & (FOLDER | LINK)
+        assert decide_file(one, other, chosen).action is Action.SKIP
+    if not options:
+        plain = [(a, b) for a, b in left if b and not (a.attributes | b.attributes) & (FOLDER | LINK)]
+        assert all(decide_file(a, b, chosen).action is not Action.SKIP for a, b in plain)
 
 
 def test_a_hostile_name_at_the_destination_is_left_alone() -> None:

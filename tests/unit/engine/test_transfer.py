@@ -4,7 +4,20 @@ from collections.abc import Callable
 
 import pytest
 from blake3 import blake3
-from tests.unit.engine.fake_server import CHUNK, DEDUP, Link, Node, Request, descriptor, file, folder, make_lane
+from tests.unit.engine.fake_server import (
+    CHUNK,
+    DEDUP,
+    FULL_ENTRIES,
+    PLAIN_ENTRIES,
+    FakeServer,
+    Link,
+    Node,
+    Request,
+    descriptor,
+    file,
+    folder,
+    make_lane,
+)
 from tests.unit.engine.world import BIG, World, refuse
 
 from smbferry_engine.errors import EngineError, FileReason
@@ -188,13 +201,43 @@ def test_links_are_never_followed() -> None:
     assert strict.reasons == [("/link", FileReason.REPARSE_POINT_SKIPPED)]
 
 
-def test_a_folder_that_is_its_own_ancestor_ends_the_descent() -> None:
+@pytest.mark.parametrize("tells_disk_ids", [True, False])
+def test_a_folder_that_is_its_own_ancestor_ends_the_descent(*, tells_disk_ids: bool) -> None:
     top = folder(f=file(b"f"))
     world = World(top)
+    world.source.tells_disk_ids = tells_disk_ids
     top.children["loop"] = top
     world.transfer()
     assert world.copied == {"/f": b"f"}
     assert world.reasons == [("/loop", "DirectoryLoop")]
+    again = world.transfer()
+    assert again.counters.files.skipped == 1
+    assert world.copied == {"/f": b"f"}
+
+
+def test_full_entries_are_asked_for_only_where_plain_ones_tell_too_little() -> None:
+    def classes(server: FakeServer) -> list[int]:
+        return [request.body[2] for request in server.requests if request.command == Command.QUERY_DIRECTORY]
+
+    world = World(folder(a=folder(f=file(b"f")), b=folder(link=Node(bytearray(b"t"), reparse=True))))
+    world.transfer()
+    assert classes(world.source).count(PLAIN_ENTRIES) == 6
+    assert classes(world.source).count(FULL_ENTRIES) == 2
+    assert set(classes(world.destination)) == {PLAIN_ENTRIES}
+    mute = World(folder(a=folder(f=file(b"f"))))
+    mute.source.tells_disk_ids = False
+    mute.transfer()
+    assert classes(mute.source) == [PLAIN_ENTRIES] * 2 + [FULL_ENTRIES] * 4
+
+
+@pytest.mark.parametrize("per_page", [1, 2, 3, 7, 100])
+def test_a_folder_of_any_number_of_pages_is_listed_whole(per_page: int) -> None:
+    world = World(folder(**{f"f{number}": file(b"f") for number in range(10)}))
+    world.source.entries_per_page = per_page
+    run = world.transfer()
+    assert run.counters.files.listed == 10
+    assert world.copied == world.original
+    assert not world.source.handles
 
 
 def test_names_that_must_not_be_copied_are_recorded() -> None:

@@ -39,10 +39,20 @@ REQUESTS: list[tuple[str, bytes, bytes]] = [
     ),
     (
         "create with a maximal access context (2.2.13.2.5), 8-aligned",
-        create.encode_create("abc", access=1, disposition=1, options=1, share=7, query_maximal_access=True),
+        create.encode_create("abc", access=1, disposition=1, options=1, share=7, contexts=(b"MxAc",)),
         hexed(
             "3900 00 00 02000000", "00" * 8, "00" * 8, "01000000 00000000 07000000 01000000 01000000",
             "7800 0600 80000000 18000000", "610062006300 0000",
+            "00000000 1000 0400 0000 0000 00000000 4d784163 00000000",
+        ),
+    ),
+    (
+        "create that asks for the id on disk (2.2.13.2.9) and the maximal access, one behind the other",
+        create.encode_create("abc", access=1, disposition=1, options=1, share=7, contexts=(b"QFid", b"MxAc")),
+        hexed(
+            "3900 00 00 02000000", "00" * 8, "00" * 8, "01000000 00000000 07000000 01000000 01000000",
+            "7800 0600 80000000 30000000", "610062006300 0000",
+            "18000000 1000 0400 0000 0000 00000000 51466964 00000000",
             "00000000 1000 0400 0000 0000 00000000 4d784163 00000000",
         ),
     ),
@@ -176,13 +186,19 @@ def test_a_close_reply_says_whether_it_knows_the_file() -> None:
 
 
 MAXIMAL = struct.pack("<IHHHHI", 0, 16, 4, 0, 24, 8) + b"MxAc\0\0\0\0" + struct.pack("<II", 0, 0x1F01FF)
+DISK_ID = struct.pack("<IHHHHI", 0, 16, 4, 0, 24, 32) + b"QFid\0\0\0\0" + struct.pack("<QQ16x", 9, 2)
 
 
 def test_a_create_reply_gives_file_times_and_maximal_access() -> None:
     assert create.decode_create(create_reply()) == create.CreateReply(1, 1, 2, 3, 4, 77, 0x21, FID, None)
     assert create.decode_create(create_reply(MAXIMAL)).maximal_access == 0x1F01FF
+    assert create.decode_create(create_reply(DISK_ID)).disk_id == 0x2_0000_0000_0000_0009
     other = struct.pack("<IHHHHI", 24, 16, 4, 0, 0, 0) + b"QFid\0\0\0\0"
     assert create.decode_create(create_reply(other + MAXIMAL)).maximal_access == 0x1F01FF
+
+
+def plain_entry(name: bytes, *, following: int = 0) -> bytes:
+    return struct.pack("<II4QQQII", following, 0, 1, 2, 3, 4, 55, 4096, 0x20, len(name)) + name
 
 
 def entry(name: bytes, *, following: int = 0, length: int | None = None) -> bytes:
@@ -193,7 +209,11 @@ def entry(name: bytes, *, following: int = 0, length: int | None = None) -> byte
 
 
 def entries(body: bytes) -> list[directory.DirectoryEntry]:
-    return list(directory.decode_query_directory(body))
+    return directory.decode_query_directory(body)
+
+
+def plain_entries(body: bytes) -> list[directory.DirectoryEntry]:
+    return directory.decode_query_directory(body, directory.PLAIN)
 
 
 def read_reply(offset: int, length: int) -> tuple[int, int]:
@@ -210,6 +230,30 @@ def test_a_listing_gives_its_entries_with_names_kept_to_the_unit() -> None:
     found = entries(listing(first + second))
     assert [item.name for item in found] == ["ä", "\ud83da"]
     assert found[0] == directory.DirectoryEntry("ä", 55, 0x20, 1, 2, 3, 4, 6, 99)
+
+
+def test_a_plain_listing_tells_neither_tags_nor_ids() -> None:
+    found = plain_entries(listing(plain_entry("ab".encode("utf-16-le"), following=72) + bytes(4) + plain_entry(b"c\0")))
+    assert found == [
+        directory.DirectoryEntry("ab", 55, 0x20, 1, 2, 3, 4, 0, 0),
+        directory.DirectoryEntry("c", 55, 0x20, 1, 2, 3, 4, 0, 0),
+    ]
+
+
+NAMES = st.lists(st.lists(st.sampled_from([0x2F, 0x41, 0xE4, 0xD83D, 0xDE00]), min_size=1, max_size=4), min_size=1)
+
+
+@given(units=NAMES, plain=st.booleans())
+def test_names_of_a_listing_are_kept_whatever_stands_beside_them(units: list[list[int]], *, plain: bool) -> None:
+    raw = [b"".join(unit.to_bytes(2, "little") for unit in name) for name in units]
+    body = b""
+    for index, name in enumerate(raw):
+        fixed = (plain_entry if plain else entry)(name)
+        padded = fixed + bytes(-len(fixed) % 8)
+        last = index == len(raw) - 1
+        body += fixed if last else (plain_entry if plain else entry)(name, following=len(padded)) + padded[len(fixed) :]
+    found = (plain_entries if plain else entries)(listing(body))
+    assert [names.encode_name(one.name) for one in found] == raw
 
 
 def test_space_is_counted_in_bytes() -> None:
@@ -239,6 +283,8 @@ HOSTILE: list[tuple[str, Callable[[], Any]]] = [
     ("a listing past the end", lambda: entries(listing(entry(b"a\0"), offset=100))),
     ("an entry that steps backwards", lambda: entries(listing(entry(b"a\0", following=8)))),
     ("an entry that steps past the end", lambda: entries(listing(entry(b"a\0", following=999)))),
+    ("an entry that begins too near the end", lambda: entries(listing(entry(b"a\0", following=88) + bytes(40)))),
+    ("a plain entry that steps past the end", lambda: plain_entries(listing(plain_entry(b"a\0", following=999)))),
     ("a name past its entry", lambda: entries(listing(entry(b"a\0", length=40)))),
     ("a name of half a unit", lambda: entries(listing(entry(b"abc")))),
     ("an empty name", lambda: entries(listing(entry(b"")))),
@@ -278,7 +324,8 @@ DECODERS: list[Callable[[bytes], Any]] = [
     ioctl.decode_copied,
     tree.decode_tree_connect,
     dfs.decode_referrals,
-    lambda message: list(directory.decode_query_directory(message)),
+    directory.decode_query_directory,
+    lambda message: directory.decode_query_directory(message, directory.PLAIN),
     lambda message: data.decode_read(message, 0, len(message)),
     lambda message: header.decode_header(message, 0, len(message)),
     lambda message: header.decode_transform(message.ljust(52, b"\0"), 0),

@@ -75,7 +75,7 @@ def open_request(
     options: int = 0,
     share: int = _SHARE_ALL,
     attributes: int = 0,
-    query_maximal_access: bool = False,
+    contexts: tuple[bytes, ...] = (),
     itself: bool = True,
 ) -> Request:
     """CREATE that never follows a reparse point: what it opens is the name itself.
@@ -90,7 +90,7 @@ def open_request(
         options=options | (_OPEN_REPARSE_POINT if itself else 0),
         share=share,
         attributes=attributes,
-        query_maximal_access=query_maximal_access,
+        contexts=contexts,
     )
     return Request(Command.CREATE, body)
 
@@ -115,9 +115,10 @@ def flush_request(file_id: bytes = RELATED_FILE_ID) -> Request:
     return Request(Command.FLUSH, data.encode_flush(file_id))
 
 
-def list_request(limit: int, file_id: bytes = RELATED_FILE_ID) -> Request:
+def list_request(entry_class: directory.EntryClass, limit: int, file_id: bytes = RELATED_FILE_ID) -> Request:
     """QUERY_DIRECTORY, up to ``limit`` bytes of entries."""
-    return Request(Command.QUERY_DIRECTORY, directory.encode_query_directory(file_id, limit), charge_for(limit))
+    body = directory.encode_query_directory(file_id, limit, entry_class)
+    return Request(Command.QUERY_DIRECTORY, body, charge_for(limit))
 
 
 def query_security_request(parts: int, limit: int, file_id: bytes = RELATED_FILE_ID) -> Request:

@@ -13,6 +13,7 @@ _REQUEST = struct.Struct("<HBBIQQIIIIIHHII")
 _RESPONSE = struct.Struct("<HBBIQQQQQQII16sII")
 _CONTEXT = struct.Struct("<IHHHHI")
 _MAXIMAL_ACCESS = struct.Struct("<II")
+_DISK_ID = struct.Struct("<16s")
 _CLOSE_REQUEST = struct.Struct("<HHI16s")
 _CLOSE_RESPONSE = struct.Struct("<HHIQQQQQQI")
 _REQUEST_SIZE = 57
@@ -21,9 +22,11 @@ _CLOSE_REQUEST_SIZE = 24
 _CLOSE_RESPONSE_SIZE = 60
 _IMPERSONATION = 2
 _NAME_OFFSET = HEADER_SIZE + _REQUEST.size
+_CONTEXT_SIZE = _CONTEXT.size + 8
 _CLOSE_QUERY_ATTRIBUTES = 0x0001
 
 MAXIMAL_ACCESS_CONTEXT = b"MxAc"
+DISK_ID_CONTEXT = b"QFid"
 
 
 class Access(IntFlag):
@@ -75,7 +78,10 @@ class CreateOption(IntFlag):
 
 
 class CreateReply(NamedTuple):
-    """An open file: times in 100 ns since 1601, sizes in bytes, attributes of MS-FSCC 2.6."""
+    """An open file: times in 100 ns since 1601, sizes in bytes, attributes of MS-FSCC 2.6.
+
+    ``disk_id`` is the same number for every open of one file or folder of a server; 0 where that was not asked or told.
+    """
 
     action: int
     creation_time: int
@@ -86,6 +92,7 @@ class CreateReply(NamedTuple):
     attributes: int
     file_id: bytes
     maximal_access: int | None
+    disk_id: int = 0
 
 
 class CloseReply(NamedTuple):
@@ -108,23 +115,35 @@ def encode_create(
     options: int,
     share: int,
     attributes: int = 0,
-    query_maximal_access: bool = False,
+    contexts: tuple[bytes, ...] = (),
 ) -> bytes:
-    r"""CREATE of ``name`` (relative to the share, ``\`` separated, empty for its root), with no oplock."""
+    r"""CREATE of ``name`` (relative to the share, ``\`` separated, empty for its root), with no oplock.
+
+    ``contexts`` are the names of those that ask for something and carry no data (2.2.13.2).
+    """
     path = encode_name(name)
-    context = b""
-    context_offset = 0
     body = path or b"\0\0"
-    if query_maximal_access:
+    context_offset = context_length = 0
+    if contexts:
         body += bytes(-(_NAME_OFFSET + len(body)) % 8)
         context_offset = _NAME_OFFSET + len(body)
-        context = _CONTEXT.pack(0, _CONTEXT.size, len(MAXIMAL_ACCESS_CONTEXT), 0, 0, 0)
-        context += MAXIMAL_ACCESS_CONTEXT + bytes(4)
+        asked = _encode_contexts(contexts)
+        context_length = len(asked)
+        body += asked
     fixed = _REQUEST.pack(
         _REQUEST_SIZE, 0, 0, _IMPERSONATION, 0, 0, access, attributes, share, disposition, options,
-        _NAME_OFFSET, len(path), context_offset, len(context),
+        _NAME_OFFSET, len(path), context_offset, context_length,
     )  # fmt: skip
-    return fixed + body + context
+    return fixed + body
+
+
+def _encode_contexts(names: tuple[bytes, ...]) -> bytes:
+    """Contexts without data (2.2.13.2), each with a name of four bytes and aligned to eight."""
+    encoded = bytearray()
+    for name in names:
+        following = 0 if name is names[-1] else _CONTEXT_SIZE
+        encoded += _CONTEXT.pack(following, _CONTEXT.size, len(name), 0, 0, 0) + name + bytes(4)
+    return bytes(encoded)
 
 
 def decode_create(message: bytes | memoryview) -> CreateReply:
@@ -132,31 +151,50 @@ def decode_create(message: bytes | memoryview) -> CreateReply:
     fields = unpack(_RESPONSE, message, HEADER_SIZE, "create")
     check_structure_size(fields[0], _RESPONSE_SIZE, "create")
     (_, _, _, action, creation, access, write, change, _, size, attributes, _, file_id, offset, length) = fields
-    contexts = slice_of(message, offset, length, HEADER_SIZE + _RESPONSE.size, "create contexts")
+    maximal_access, disk_id = None, 0
+    if length:
+        data = slice_of(message, offset, length, HEADER_SIZE + _RESPONSE.size, "create contexts")
+        contexts = _decode_contexts(data)
+        maximal_access = _maximal_access(contexts.get(MAXIMAL_ACCESS_CONTEXT))
+        disk_id = _disk_id(contexts.get(DISK_ID_CONTEXT))
     return CreateReply(
         action, creation, access, write, change, size, attributes,
         file_id,  # type: ignore[arg-type]  # struct gives bytes for "16s"
-        _maximal_access(contexts),
+        maximal_access, disk_id,
     )  # fmt: skip
 
 
-def _maximal_access(contexts: memoryview) -> int | None:
-    """The answer to a maximal access context (2.2.14.2.5), if the server gave one."""
+def _decode_contexts(data: memoryview) -> dict[bytes, memoryview]:
+    """Names and data of the contexts that the server gave (2.2.14.2); each step goes forward."""
+    found: dict[bytes, memoryview] = {}
     offset = 0
-    while len(contexts):
-        following, name_offset, name_length, _, data_offset, data_length = unpack(_CONTEXT, contexts, offset, "context")
-        end = offset + following if following else len(contexts)
-        if end > len(contexts) or (following and following < _CONTEXT.size):
-            raise WireError(f"context: the next one lies at {following}, outside {len(contexts)} bytes")
-        context = contexts[offset:end]
-        if bytes(slice_of(context, name_offset, name_length, _CONTEXT.size, "context name")) == MAXIMAL_ACCESS_CONTEXT:
-            data = slice_of(context, data_offset, data_length, _CONTEXT.size, "context data")
-            status, mask = unpack(_MAXIMAL_ACCESS, data, 0, "maximal access")
-            return mask if status == 0 else None
+    while True:
+        following, name_offset, name_length, _, data_offset, data_length = unpack(_CONTEXT, data, offset, "context")
+        end = offset + following if following else len(data)
+        if end > len(data) or (following and following < _CONTEXT.size):
+            raise WireError(f"context: the next one lies at {following}, outside {len(data)} bytes")
+        context = data[offset:end]
+        name = bytes(slice_of(context, name_offset, name_length, _CONTEXT.size, "context name"))
+        found[name] = slice_of(context, data_offset, data_length, _CONTEXT.size, "context data")
         if not following:
-            break
+            return found
         offset = end
-    return None
+
+
+def _maximal_access(data: memoryview | None) -> int | None:
+    """The answer to a maximal access context (2.2.14.2.5), if the server gave one."""
+    if data is None:
+        return None
+    status, mask = unpack(_MAXIMAL_ACCESS, data, 0, "maximal access")
+    return mask if status == 0 else None
+
+
+def _disk_id(data: memoryview | None) -> int:
+    """File and volume of a context with the id on disk (2.2.14.2.9) as one number, if the server gave one."""
+    if not data:
+        return 0
+    (identity,) = unpack(_DISK_ID, data, 0, "id on disk")
+    return int.from_bytes(identity, "little")  # type: ignore[arg-type]  # struct gives bytes for "16s"
 
 
 def encode_close(file_id: bytes, *, query_attributes: bool = False) -> bytes:

@@ -1,7 +1,6 @@
-"""QUERY_DIRECTORY (2.2.33, 2.2.34) with FileIdFullDirectoryInformation (MS-FSCC 2.4.18)."""
+"""QUERY_DIRECTORY (2.2.33, 2.2.34) with the two classes of entries that the engine asks for (MS-FSCC 2.4)."""
 
 import struct
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from smbferry_engine.wire.buffers import check_structure_size, slice_of, unpack
@@ -11,17 +10,32 @@ from smbferry_engine.wire.names import decode_name, encode_name
 
 _REQUEST = struct.Struct("<HBBI16sHHI")
 _RESPONSE = struct.Struct("<HHI")
-_ENTRY = struct.Struct("<IIQQQQQQIIIIQ")
 _REQUEST_SIZE = 33
 _RESPONSE_SIZE = 9
 _NAME_OFFSET = HEADER_SIZE + _REQUEST.size
-_ID_FULL_DIRECTORY = 38
 _ANY = encode_name("*")
+_NAME_LENGTH = 9
+# No name holds this character, so that names can be decoded together and taken apart at it.
+_SEPARATOR = "/"
+_ENCODED_SEPARATOR = encode_name(_SEPARATOR)
 MAX_NAME_BYTES = 2 * 255
 
 
+class EntryClass(NamedTuple):
+    """What a listing is asked to tell: a class of MS-FSCC 2.4 and how its entries begin on the wire."""
+
+    identifier: int
+    layout: struct.Struct
+
+
+# FileDirectoryInformation (2.4.10): the cheapest for a server to make.
+PLAIN = EntryClass(1, struct.Struct("<IIQQQQQQII"))
+# FileIdFullDirectoryInformation (2.4.18): with the EaSize field, which holds the tag of reparse points, and file ids.
+FULL = EntryClass(38, struct.Struct("<IIQQQQQQIIIIQ"))
+
+
 class DirectoryEntry(NamedTuple):
-    """One entry: times in 100 ns since 1601; ``reparse_tag`` is the EaSize field, which holds it for reparse points."""
+    """One entry: times in 100 ns since 1601. A :data:`PLAIN` listing tells no tags and no ids, and gives 0 for them."""
 
     name: str
     size: int
@@ -34,33 +48,63 @@ class DirectoryEntry(NamedTuple):
     file_id: int
 
 
-def encode_query_directory(file_id: bytes, limit: int) -> bytes:
+def encode_query_directory(file_id: bytes, limit: int, entry_class: EntryClass = FULL) -> bytes:
     """Ask for the next entries of an open directory, up to ``limit`` bytes of them."""
-    fixed = _REQUEST.pack(_REQUEST_SIZE, _ID_FULL_DIRECTORY, 0, 0, file_id, _NAME_OFFSET, len(_ANY), limit)
+    fixed = _REQUEST.pack(_REQUEST_SIZE, entry_class.identifier, 0, 0, file_id, _NAME_OFFSET, len(_ANY), limit)
     return fixed + _ANY
 
 
-def decode_query_directory(message: bytes | memoryview) -> Iterator[DirectoryEntry]:
+def decode_query_directory(message: bytes | memoryview, entry_class: EntryClass = FULL) -> list[DirectoryEntry]:
     """The entries of one successful reply; each step goes forward, so that no reply can loop."""
     size, offset, length = unpack(_RESPONSE, message, HEADER_SIZE, "query directory")
     check_structure_size(size, _RESPONSE_SIZE, "query directory")
-    return _entries(slice_of(message, offset, length, HEADER_SIZE + _RESPONSE.size, "query directory"))
-
-
-def _entries(data: memoryview) -> Iterator[DirectoryEntry]:
-    offset = 0
-    while offset < len(data):
-        (following, _, creation, access, write, change, size, _, attributes, name_length, ea_size, _, file_id) = unpack(
-            _ENTRY, data, offset, "directory entry"
+    data = bytes(slice_of(message, offset, length, HEADER_SIZE + _RESPONSE.size, "query directory"))
+    if not data:
+        return []
+    try:
+        fields, names = _split(data, entry_class.layout)
+    except struct.error as error:
+        raise WireError(f"directory entry: it begins where {len(data)} bytes of entries end") from error
+    make = tuple.__new__  # what NamedTuple's own constructor does, without its cost
+    if entry_class is PLAIN:
+        return [
+            make(DirectoryEntry, (name, size, attributes, creation, access, write, change, 0, 0))
+            for name, (_, _, creation, access, write, change, size, _, attributes, _) in zip(names, fields, strict=True)
+        ]
+    return [
+        make(DirectoryEntry, (name, size, attributes, creation, access, write, change, tag, file_id))
+        for name, (_, _, creation, access, write, change, size, _, attributes, _, tag, _, file_id) in zip(
+            names, fields, strict=True
         )
-        end = offset + following if following else len(data)
-        if end > len(data) or (following and following < _ENTRY.size):
-            raise WireError(f"directory entry: the next one lies at {following}, outside {len(data)} bytes")
-        start = offset + _ENTRY.size
-        if name_length == 0 or name_length > MAX_NAME_BYTES or start + name_length > end:
-            raise WireError(f"directory entry: a name of {name_length} bytes does not fit")
-        name = decode_name(data[start : start + name_length])
-        yield DirectoryEntry(name, size, attributes, creation, access, write, change, ea_size, file_id)
+    ]
+
+
+def _split(data: bytes, layout: struct.Struct) -> tuple[list[tuple[int, ...]], list[str]]:
+    """The fixed part and the name of each entry; struct.error where one begins too near the end."""
+    fields: list[tuple[int, ...]] = []
+    raw: list[bytes] = []
+    unpack_from, fixed, length = layout.unpack_from, layout.size, len(data)
+    offset = 0
+    while True:
+        entry = unpack_from(data, offset)
+        following, name_length = entry[0], entry[_NAME_LENGTH]
+        start = offset + fixed
+        end = offset + following if following else length
+        if not start + name_length <= end <= length:
+            raise WireError(
+                f"directory entry: {name_length} bytes of a name at {start} and the next entry at {end} "
+                f"do not fit into {length} bytes"
+            )
+        if name_length % 2 or not 0 < name_length <= MAX_NAME_BYTES:
+            raise WireError(f"directory entry: a name of 1 to 255 units expected, found {name_length} bytes")
+        fields.append(entry)
+        raw.append(data[start : start + name_length])
         if not following:
-            return
+            return fields, _decode_names(raw)
         offset = end
+
+
+def _decode_names(raw: list[bytes]) -> list[str]:
+    names = decode_name(_ENCODED_SEPARATOR.join(raw)).split(_SEPARATOR)
+    # A hostile name may hold the separator after all.
+    return names if len(names) == len(raw) else [decode_name(name) for name in raw]
