@@ -12,6 +12,7 @@ from typing import Self
 
 from smbferry_engine.content import OpenFile, open_file
 from smbferry_engine.core.calls import (
+    Call,
     Reply,
     Request,
     close_request,
@@ -69,6 +70,7 @@ class Temporary:
         self._frontier = Frontier(opened.size)
         self._kept: OpenFile | None = None
         self._has_holes = False
+        self._flushing: Call | None = None
         self.path = path
 
     @classmethod
@@ -186,6 +188,9 @@ class Temporary:
             (reply,) = await self._lane.call(set_size_request(size, self._file_id))
             check(reply, "setting the file's size")
         self._frontier.complete(size)
+        if size >= _FLUSH_FROM:
+            # Waited for in :meth:`land`: the rest of the reading back need not wait for the disk.
+            self._flushing = self._lane.call(flush_request(self._file_id))
 
     async def read_back(self, size: int) -> bytes:
         """BLAKE3 of the file, read behind the writes through another open; HashMismatch if it has another size."""
@@ -226,7 +231,7 @@ class Temporary:
 
     async def flush(self) -> None:
         """Have what was written on the server's disk."""
-        (flushed,) = await self._lane.call(flush_request(self._file_id))
+        (flushed,) = await (self._flushing or self._lane.call(flush_request(self._file_id)))
         check(flushed, "flushing the file")
 
     def leave(self) -> None:

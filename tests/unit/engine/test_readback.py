@@ -185,3 +185,20 @@ def test_what_was_there_before_can_be_read_once_it_is_known_to_be_right() -> Non
     assert waits.over == []
     frontier.settled(0, 10, hole=True)
     assert waits.over == [(0, 10)]
+
+
+def test_a_flush_that_fails_keeps_the_file_from_its_name() -> None:
+    world = World(folder(big=file(LONG)))
+    world.destination.faults.append(refuse(Command.FLUSH, NtStatus.ACCESS_DENIED, times=1))
+    world.transfer()
+    assert world.reasons == [("/big", "AccessDenied")]
+    assert world.copied == {}
+
+
+def test_a_file_is_flushed_once_before_it_gets_its_name() -> None:
+    world = World(folder(big=file(LONG)))
+    world.transfer()
+    seen = [request.command for request in world.destination.requests]
+    last_write = len(seen) - seen[::-1].index(Command.WRITE)
+    assert seen.count(Command.FLUSH) == 1
+    assert last_write <= seen.index(Command.FLUSH) < seen.index(Command.SET_INFO)
