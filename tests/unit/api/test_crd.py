@@ -33,7 +33,12 @@ def test_the_committed_file_is_what_the_models_generate(kind: Kind) -> None:
 
 
 def test_no_other_file_lies_in_crds() -> None:
-    assert {p.name for p in CRDS.glob("*.yaml")} == {file_name(k) for k in KINDS}
+    assert {p.name for p in CRDS.glob("*.yaml")} == {file_name(k) for k in KINDS} | {"kustomization.yaml"}
+
+
+def test_kustomize_takes_them_all() -> None:
+    base = yaml.safe_load((CRDS / "kustomization.yaml").read_text(encoding="utf-8"))
+    assert sorted(base["resources"]) == sorted(file_name(k) for k in KINDS)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.kind)
