@@ -41,6 +41,7 @@ from smbferry_engine.probe import probe_share
 from smbferry_engine.shard import Cut, Piece, Shard, shards_of
 from smbferry_engine.sharded import finish, survey, transfer_shard
 from smbferry_engine.transfer import transfer
+from smbferry_engine.upload import upload
 
 __all__ = [
     "ByteCounters",
@@ -85,5 +86,6 @@ __all__ = [
     "shards_of",
     "survey",
     "transfer",
+    "upload",
     "transfer_shard",
 ]

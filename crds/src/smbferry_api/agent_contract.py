@@ -19,12 +19,26 @@ class AgentCommand(StrEnum):
     TRANSFER = "transfer"
 
 
+class Stage(StrEnum):
+    """What of a run an agent does, its argument `--stage`. A run by several agents takes three, one after the other."""
+
+    WHOLE = "whole"
+    SURVEY = "survey"
+    SHARDS = "shards"
+    FINISH = "finish"
+
+
+COMPLETION_INDEX: Final = "JOB_COMPLETION_INDEX"
+"""The variable by which an Indexed Job tells each of its pods which shard is theirs."""
+
+
 class Side(StrEnum):
     """Which identity a mount belongs to; checks use SELF."""
 
     SELF = "self"
     SOURCE = "source"
     DESTINATION = "destination"
+    REPORT = "report"
 
 
 # A Secret and a ConfigMap are mounted whole and optional: an empty folder means that the object is missing, a folder
@@ -32,6 +46,9 @@ class Side(StrEnum):
 IDENTITY_ROOT: Final = "/var/run/smbferry/identity"
 SCRATCH_DIR: Final = "/var/run/smbferry/scratch"
 """A memory-backed emptyDir: credential caches and the rendered krb5.conf."""
+
+SPOOL_DIR: Final = "/var/run/smbferry/spool"
+"""An emptyDir on the node's disk for the records of a report, which may be large: mounted where the task wants one."""
 
 
 def keytab_dir(side: Side) -> str:

@@ -53,11 +53,17 @@ class ResolvedTask(Spec):
     filters: Filters = Filters()
     agent: AgentSpec = AgentSpec()
     report: Report = Report()
+    report_to: Annotated[ResolvedEnd | None, Field(description="Where the report goes, if anywhere.")] = None
+
+    @property
+    def ends(self) -> tuple[ResolvedEnd, ...]:
+        """Everything that is opened: source, destination, and where the report goes."""
+        return (self.source, self.destination, *((self.report_to,) if self.report_to is not None else ()))
 
     @property
     def identity_names(self) -> tuple[str, ...]:
-        """The KerberosIdentities of both ends, each once."""
-        return tuple(dict.fromkeys((self.source.identity.name, self.destination.identity.name)))
+        """The KerberosIdentities of all ends, each once."""
+        return tuple(dict.fromkeys(end.identity.name for end in self.ends))
 
 
 class TransferRunSpec(Spec):

@@ -9,6 +9,7 @@ from smbferry_api.conditions import Condition
 from smbferry_api.fields import Status, Time
 
 MAX_LISTED_FAILURES: Final = 20
+MAX_SHARD_FAILURES: Final = 3
 
 
 class RunState(StrEnum):
@@ -171,12 +172,42 @@ class RunFailure(Status):
     remedy: Annotated[str, Field(description="What to do.")] = ""
 
 
+class GatheredPiece(Status):
+    """Part of a large file, as one agent has gathered it; whoever finishes the run reads it back and lands the file."""
+
+    path: Annotated[str, Field(description="The file, from the transfer's root.", max_length=4096)]
+    version: Annotated[str, Field(description="The source's size and write time, in hex.", max_length=64)]
+    start: Annotated[int, Field(description="Its first byte.")]
+    end: Annotated[int, Field(description="The byte behind its last.")]
+    digest: Annotated[str, Field(description="BLAKE3 of what was read from the source, in hex.", max_length=64)]
+
+
 class ShardStatus(Status):
     """One agent of a run that several share."""
 
     index: Annotated[int, Field(description="The agent's completion index.")]
-    state: Annotated[str, Field(description="Where this agent is.")]
+    state: Annotated[str, Field(description="Running, Succeeded or Failed.")]
     counters: Counters = Counters()
+    failures: Annotated[
+        tuple[FileFailure, ...],
+        Field(max_length=MAX_SHARD_FAILURES, description="The first files that it could not copy."),
+    ] = ()
+    pieces: Annotated[
+        tuple[GatheredPiece, ...], Field(max_length=2, description="Of files that it shares with its neighbours.")
+    ] = ()
+
+
+class CutStatus(Status):
+    """Where one agent's part of the tree ends and the next one's begins."""
+
+    path: Annotated[str, Field(description="A folder or file, from the transfer's root.", max_length=4096)]
+    offset: Annotated[int, Field(description="How many bytes into the file.")] = 0
+
+
+class SplitStatus(Status):
+    """How the tree is split between agents."""
+
+    cuts: Annotated[tuple[CutStatus, ...], Field(max_length=63, description="In the order of the tree.")] = ()
 
 
 class ReportStatus(Status):
@@ -230,6 +261,7 @@ class TransferRunStatus(Status):
         ),
     ] = ()
     failure: RunFailure | None = None
+    split: SplitStatus | None = None
     shards: Annotated[
         tuple[ShardStatus, ...], Field(max_length=64, description="Each agent of a run that several share.")
     ] = ()

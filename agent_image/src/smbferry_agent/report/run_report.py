@@ -7,7 +7,9 @@ from typing import Final, Protocol
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.report import words
+from smbferry_agent.report.records import RecordFile
 from smbferry_api import run_status as api
+from smbferry_api.reasons import REPORT_NOT_WRITTEN
 from smbferry_engine import Counters, Evidence, FileFailure, FileRecord, ItemCounters, ServerSideFact, SideName
 
 _MAX_PATH: Final = 4096
@@ -36,17 +38,20 @@ class RunReport:
 
     Attributes:
         changed: told of each change but single files' failures, which the next progress brings along.
+        records: keeps what no status has room for, where the task wants it kept.
     """
 
     now: Callable[[], datetime] = _now
     changed: Changed = _unheard
     dry_run: bool = False
+    records: RecordFile | None = None
     _phases: dict[str, api.Phase] = field(default_factory=dict)
     _counters: api.Counters | None = None
     _evidence: dict[str, api.SideEvidence] = field(default_factory=dict)
     _server_side: api.ServerSideStatus | None = None
     _failures: list[api.FileFailure] = field(default_factory=list)
     _failure: api.RunFailure | None = None
+    _written: api.ReportStatus | None = None
     _ended: bool = False
 
     def phase(self, name: str, state: str) -> None:
@@ -73,6 +78,8 @@ class RunReport:
 
     def failure(self, failure: FileFailure) -> None:
         """A file failed: the first are listed, all are in the counters."""
+        if self.records is not None:
+            self.records.failure(failure)
         if len(self._failures) < api.MAX_LISTED_FAILURES:
             self._failures.append(
                 api.FileFailure(
@@ -85,6 +92,23 @@ class RunReport:
 
     def record(self, record: FileRecord) -> None:
         """A file is done; the status lists none of these."""
+        if self.records is not None:
+            self.records.record(record)
+
+    def outcome(self) -> api.RunState:
+        """How a run ends that nothing stopped."""
+        return api.RunState.PARTIALLY_SUCCEEDED if self._failures else api.RunState.SUCCEEDED
+
+    def delivered(self, written: api.ReportStatus) -> None:
+        """The per-file report lies where the task wants it."""
+        self._written = written
+
+    def undelivered(self, path: str, message: str) -> None:
+        """The per-file report could not be written: said first, as the data is well."""
+        failure = api.FileFailure(
+            path=path, phase="Report", reason=REPORT_NOT_WRITTEN.name, message=message[:_MAX_MESSAGE]
+        )
+        self._failures = [failure, *self._failures][: api.MAX_LISTED_FAILURES]
 
     def security(self, side: SideName, evidence: Evidence) -> None:
         """What protects a side, beside what was known of its tickets."""
@@ -137,6 +161,7 @@ class RunReport:
             security=api.Evidence(**self._evidence) if self._evidence else None,
             server_side_copy=self._server_side,
             failure=self._failure,
+            report=self._written,
         )
         return status.model_copy(update={"failures": tuple(self._failures)}) if self._failures else status
 

@@ -59,6 +59,11 @@ SOURCE_CHANGED = define(
     "The source file changed while it was copied.",
     "The next run copies it; exclude what is always being written.",
 )
+REPORT_NOT_WRITTEN = define(
+    "ReportNotWritten",
+    "The files were transferred, the report about them could not be written.",
+    "Look at the SmbLocation that report.locationRef names: space, and the right to write.",
+)
 HASH_MISMATCH = define(
     "HashMismatch",
     "What was read back differs from what was sent.",
