@@ -2,6 +2,7 @@
 
 import logging
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,12 +14,14 @@ from smbferry_agent.mounts import IdentityMount
 from smbferry_agent.preflight.identity_probe import IdentitySubject
 from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError
 from smbferry_agent.report.run_report import RunReport
+from smbferry_agent.report.shards import FinishReport
 from smbferry_agent.report.sinks import ClusterSink, status_fields
 from smbferry_agent.report.throttle import Throttle
 from smbferry_agent.report.writer import BackgroundWriter
 from smbferry_agent.run import Surroundings, run_transfer
 from smbferry_agent.run_watch import RunWatch, current_limit
-from smbferry_api.agent_contract import SCRATCH_DIR, Side
+from smbferry_agent.stages import run_finish, run_shard, run_survey
+from smbferry_api.agent_contract import SCRATCH_DIR, Side, Stage
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.identity import KerberosIdentityStatus
 from smbferry_api.reasons import API_SERVER_UNREACHABLE, IDENTITY_NOT_FOUND
@@ -44,8 +47,10 @@ def cluster_location_check(client: ApiClient, namespace: str, name: str) -> Agen
     return check_location(location_subject(manifest, identity), ClusterSink(client, key))
 
 
-def transfer(client: ApiClient, namespace: str, name: str) -> ExitCode:
-    """Does the work of a TransferRun.
+def transfer(
+    client: ApiClient, namespace: str, name: str, stage: Stage = Stage.WHOLE, index: int | None = None
+) -> ExitCode:
+    """Does the work of a TransferRun, or one stage of it; `index` is the shard's.
 
     Raises:
         AgentError: the run as a whole failed or was cancelled; its status tells so.
@@ -54,32 +59,41 @@ def transfer(client: ApiClient, namespace: str, name: str) -> ExitCode:
     key = ObjectKey("TransferRun", namespace, name)
     manifest = _get(client, key)
     spec, task = run_task(manifest)
-    report = RunReport()
-    writer = BackgroundWriter(ClusterSink(client, key), lambda: status_fields(report.status()), Throttle())
-    with RunWatch(client, key, manifest) as watch, writer:
-        report.changed = writer.notify
+    with RunWatch(client, key, manifest) as watch:
         around = Surroundings(
             mounts={side: IdentityMount.of(side) for side in (Side.SOURCE, Side.DESTINATION)},
             scratch=Path(SCRATCH_DIR),
             cancelled=watch.cancelled,
             bytes_per_second=lambda: current_limit(watch.manifest, task.options.bytes_per_second),
             standing=_standing(client, namespace, task),
+            standing_now=partial(_status_of, client, namespace),
         )
-        return run_transfer(task, around, report, dry_run=spec.dry_run)
+        if stage is Stage.SHARDS:
+            return run_shard(task, around, client, watch, index or 0)
+        report = FinishReport() if stage is Stage.FINISH else RunReport()
+        writer = BackgroundWriter(ClusterSink(client, key), lambda: status_fields(report.status()), Throttle())
+        with writer:
+            report.changed = writer.notify
+            if stage is Stage.SURVEY:
+                return run_survey(task, around, report, client, key)
+            if isinstance(report, FinishReport):
+                return run_finish(task, around, report, manifest)
+            return run_transfer(task, around, report, dry_run=spec.dry_run)
 
 
 def _standing(client: ApiClient, namespace: str, task: ResolvedTask) -> dict[str, KerberosIdentityStatus]:
     """What the statuses of the identities say now; one that can't be read leaves the run without that knowledge."""
-    found: dict[str, KerberosIdentityStatus] = {}
-    for name in task.identity_names:
-        try:
-            status = previous_status(KerberosIdentityStatus, client.get(ObjectKey("KerberosIdentity", namespace, name)))
-        except (AgentError, ObjectNotFoundError) as error:
-            _log.warning("the identity's status could not be read: %s", error, extra=fields(identity=name))
-            continue
-        if status is not None:
-            found[name] = status
-    return found
+    statuses = {name: _status_of(client, namespace, name) for name in task.identity_names}
+    return {name: status for name, status in statuses.items() if status is not None}
+
+
+def _status_of(client: ApiClient, namespace: str, identity: str) -> KerberosIdentityStatus | None:
+    try:
+        manifest = client.get(ObjectKey("KerberosIdentity", namespace, identity))
+    except (AgentError, ObjectNotFoundError) as error:
+        _log.warning("the identity's status could not be read: %s", error, extra=fields(identity=identity))
+        return None
+    return previous_status(KerberosIdentityStatus, manifest)
 
 
 def _identity_of(client: ApiClient, namespace: str, name: str) -> IdentitySubject | AgentError:

@@ -14,7 +14,13 @@ from smbferry_agent.cluster import cluster_identity_check, cluster_location_chec
 from smbferry_agent.errors import AgentError
 from smbferry_agent.hardening import forbid_core_dumps
 from smbferry_agent.report.api_client import ApiClient, ObjectNotFoundError
-from smbferry_api.agent_contract import TERMINATION_MESSAGE_PATH, AgentCommand, TerminationMessage
+from smbferry_api.agent_contract import (
+    COMPLETION_INDEX,
+    TERMINATION_MESSAGE_PATH,
+    AgentCommand,
+    Stage,
+    TerminationMessage,
+)
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.reasons import (
     CHECKS_PASSED,
@@ -63,6 +69,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("command", type=AgentCommand, choices=list(AgentCommand))
     parser.add_argument("--namespace", required=True)
     parser.add_argument("--name", required=True)
+    parser.add_argument("--stage", type=Stage, choices=list(Stage), default=Stage.WHOLE)
     return parser.parse_args(argv)
 
 
@@ -70,7 +77,8 @@ def _run(arguments: argparse.Namespace) -> tuple[ExitCode, TerminationMessage]:
     client = ApiClient.in_cluster()
     signal.signal(signal.SIGTERM, _terminate)  # a transfer that has begun takes it over, to end cleanly
     if arguments.command is AgentCommand.TRANSFER:
-        code = transfer(client, arguments.namespace, arguments.name)
+        index = os.environ.get(COMPLETION_INDEX)
+        code = transfer(client, arguments.namespace, arguments.name, arguments.stage, int(index) if index else None)
         reason = RUN_SUCCEEDED if code is ExitCode.DONE else RUN_PARTIALLY_SUCCEEDED
         return code, _last_word(reason, reason.when)
     check = cluster_identity_check if arguments.command is AgentCommand.CHECK_IDENTITY else cluster_location_check

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from smbferry_agent.engine_errors import convert
 from smbferry_agent.errors import AgentError
@@ -21,6 +22,7 @@ from smbferry_agent.preflight.identity_probe import IdentitySubject, checked_ide
 from smbferry_agent.preflight.location_facts import LocationFacts
 from smbferry_agent.preflight.location_judge import judge_location
 from smbferry_agent.preflight.location_probe import endpoint
+from smbferry_agent.preflight.lockout import outdated_key
 from smbferry_agent.preflight.server_names import look_up_server
 from smbferry_agent.report.run_report import RunReport
 from smbferry_agent.resolve import Resolver
@@ -48,6 +50,8 @@ from smbferry_engine import (
     transfer,
 )
 
+T = TypeVar("T")
+
 _log = logging.getLogger(__name__)
 
 
@@ -58,6 +62,7 @@ class Surroundings:
     Attributes:
         bytes_per_second: the limit as it stands at the moment, where it may change; else the task's own holds.
         standing: what is known of the identities, by name: a key that the KDC refused is not tried again.
+        standing_now: looks again during the run, before tickets are renewed by a key.
     """
 
     mounts: Mapping[Side, IdentityMount]
@@ -66,6 +71,7 @@ class Surroundings:
     bytes_per_second: Callable[[], int | None] | None = None
     address_rule: AddressRule = forbidden
     standing: Mapping[str, KerberosIdentityStatus] = field(default_factory=dict)
+    standing_now: Callable[[str], KerberosIdentityStatus | None] = lambda _name: None
 
 
 def run_transfer(task: ResolvedTask, surroundings: Surroundings, report: RunReport, *, dry_run: bool) -> ExitCode:
@@ -75,20 +81,37 @@ def run_transfer(task: ResolvedTask, surroundings: Surroundings, report: RunRepo
         AgentError: the run as a whole failed or was cancelled; nothing half-done stays behind.
     """
     report.dry_run = dry_run
+    result = between(
+        task,
+        surroundings,
+        report,
+        lambda source, destination: transfer(
+            source,
+            destination,
+            engine_options(task, dry_run=dry_run),
+            report,
+            cancelled=surroundings.cancelled,
+            bytes_per_second=surroundings.bytes_per_second,
+        ),
+    )
+    return ExitCode.DONE if result.outcome is Outcome.SUCCEEDED else ExitCode.DONE_WITH_FAILURES
+
+
+def between(
+    task: ResolvedTask, surroundings: Surroundings, report: RunReport, work: Callable[[Endpoint, Endpoint], T]
+) -> T:
+    """Checks source and destination, does `work` between them and returns what it returns; the report has its failure.
+
+    Raises:
+        AgentError: as a whole it failed or was cancelled.
+    """
     try:
         with ExitStack() as stack:
             report.phase(PhaseName.PREFLIGHT, PhaseState.RUNNING)
             source = _prepare(Side.SOURCE, task.source, surroundings, report, stack)
             destination = _prepare(Side.DESTINATION, task.destination, surroundings, report, stack)
             report.phase(PhaseName.PREFLIGHT, PhaseState.SUCCEEDED)
-            result = transfer(
-                source,
-                destination,
-                engine_options(task, dry_run=dry_run),
-                report,
-                cancelled=surroundings.cancelled,
-                bytes_per_second=surroundings.bytes_per_second,
-            )
+            return work(source, destination)
     except EngineError as error:
         failure = convert(error)
         report.failed(failure)
@@ -101,7 +124,6 @@ def run_transfer(task: ResolvedTask, surroundings: Surroundings, report: RunRepo
         raise
     finally:
         report.end()
-    return ExitCode.DONE if result.outcome is Outcome.SUCCEEDED else ExitCode.DONE_WITH_FAILURES
 
 
 def engine_options(task: ResolvedTask, *, dry_run: bool) -> Options:
@@ -151,9 +173,25 @@ def _prepare(side: Side, end: ResolvedEnd, around: Surroundings, report: RunRepo
         ticket_enctype=name_of(ticket.enctype) if isinstance(ticket, Ticket) else None,
         keytab_fingerprint=keytab.fingerprint if isinstance(keytab, Keytab) else None,
     )
-    stack.enter_context(Renewal(checked.session, account.ticket, end.spec.target))
+    objection = _objection(end, keytab, account.tries[-1].account_kvno, around)
+    stack.enter_context(Renewal(checked.session, account.ticket, end.spec.target, objection))
     _log.info("side is ready", extra=fields(side=side.value, server=end.spec.server, addresses=names.addresses))
     return endpoint(end.spec, end.full_path, names.addresses, checked.session)
+
+
+def _objection(
+    end: ResolvedEnd, keytab: Keytab | AgentError, kvno: int | None, around: Surroundings
+) -> Callable[[], str | None]:
+    """Says whether the key that served at the beginning may be used again."""
+    identity = end.identity
+
+    def object_() -> str | None:
+        if isinstance(keytab, AgentError):
+            return keytab.message
+        standing = around.standing_now(identity.name)
+        return outdated_key(identity.spec, identity.generation, keytab, kvno, standing, datetime.now(UTC))
+
+    return object_
 
 
 def _raise_first(side: Side, findings: Iterable[Finding]) -> None:

@@ -44,7 +44,7 @@ class RunWatch:
 
     def __init__(self, client: ApiClient, key: ObjectKey, manifest: dict[str, Any]) -> None:
         self._client = client
-        self._key = key
+        self.key = key
         self._manifest = manifest
         self._cancelled = threading.Event()
         self._left = threading.Event()
@@ -79,7 +79,7 @@ class RunWatch:
     def _poll(self) -> None:
         while not self._left.wait(_POLL_SECONDS):
             try:
-                self._manifest = self._client.get(self._key)
+                self._manifest = self._client.get(self.key)
             except ObjectNotFoundError:
                 self._stop()
                 return

@@ -83,7 +83,9 @@ class ApiClient:
         """
         return self._request("GET", key.path, key)
 
-    def apply_status(self, key: ObjectKey, status: dict[str, Any]) -> dict[str, Any]:
+    def apply_status(
+        self, key: ObjectKey, status: dict[str, Any], manager: str = FIELD_MANAGER_AGENT
+    ) -> dict[str, Any]:
         """Server-side apply of the status as this field manager has it; what it leaves out it gives up.
 
         Raises:
@@ -96,7 +98,7 @@ class ApiClient:
             "metadata": {"name": key.name, "namespace": key.namespace},
             "status": status,
         }
-        query = f"?fieldManager={FIELD_MANAGER_AGENT}&force=true"
+        query = f"?fieldManager={manager}&force=true"
         return self._request("PATCH", f"{key.path}/status{query}", key, json.dumps(body).encode())
 
     def _request(self, method: str, path: str, key: ObjectKey, body: bytes | None = None) -> dict[str, Any]:
