@@ -189,7 +189,7 @@ def _objection(
         if isinstance(keytab, AgentError):
             return keytab.message
         standing = around.standing_now(identity.name)
-        return outdated_key(identity.spec, identity.generation, keytab, kvno, standing, datetime.now(UTC))
+        return outdated_key(identity.spec, identity.generation, keytab, standing, kvno=kvno, now=datetime.now(UTC))
 
     return object_
 

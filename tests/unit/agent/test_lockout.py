@@ -10,7 +10,7 @@ from tests.unit.agent.facts import NOW, SPEC, account, identity, keytab, refused
 
 from smbferry_agent.preflight.findings import conditions
 from smbferry_agent.preflight.identity_judge import judge_identity
-from smbferry_agent.preflight.lockout import kept_refusal, to_try
+from smbferry_agent.preflight.lockout import kept_refusal, outdated_key, to_try
 from smbferry_api.identity import KdcStatus, KerberosIdentityStatus, KeytabStatus, TicketStatus
 
 if TYPE_CHECKING:
@@ -101,3 +101,20 @@ def test_what_is_known_of_a_keytab_saves_wrong_keys(
     previous: KerberosIdentityStatus | None, keys: Keytab, versions: tuple[int, ...]
 ) -> None:
     assert to_try(keys.versions(SPEC.principal, (18,)), keys, previous) == versions
+
+
+@pytest.mark.parametrize(
+    ("standing", "keys", "kvno", "outdated"),
+    [
+        pytest.param(None, keytab(3), 3, False, id="nothing is known"),
+        pytest.param(WORKED, BOTH, 4, False, id="still the KDC's version"),
+        pytest.param(WORKED, keytab(3), 3, True, id="a check with the new keytab tells of a newer version"),
+        pytest.param(WORKED, BOTH, None, False, id="the KDC did not tell its version"),
+        pytest.param(status(), keytab(3), 3, True, id="a check was refused with the same keytab"),
+        pytest.param(AHEAD, BOTH, 3, False, id="an older key of the keytab serves"),
+    ],
+)
+def test_a_run_does_not_renew_by_a_key_that_is_known_to_be_outdated(
+    standing: KerberosIdentityStatus | None, keys: Keytab, kvno: int | None, outdated: bool
+) -> None:
+    assert (outdated_key(SPEC, 1, keys, standing, kvno=kvno, now=MINUTE) is not None) is outdated

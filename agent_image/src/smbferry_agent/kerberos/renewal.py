@@ -2,12 +2,14 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Final, Self
 
 from smbferry_agent.kerberos.facts import Ticket
 from smbferry_agent.kerberos.libkrb5 import KerberosError
+from smbferry_agent.kerberos.messages import ErrorCode
 from smbferry_agent.kerberos.session import KerberosSession
 from smbferry_agent.logs import fields
 
@@ -22,13 +24,28 @@ def renewal_time(ticket: Ticket) -> datetime:
     return ticket.start_time + _AT * (ticket.end_time - ticket.start_time)
 
 
-class Renewal:
-    """A context manager: a thread that renews one session's tickets until it is left."""
+def _none() -> None:
+    """No objection."""
 
-    def __init__(self, session: KerberosSession, ticket: Ticket, target: str) -> None:
+
+class Renewal:
+    """A context manager: a thread that renews one session's tickets until it is left.
+
+    A key that was refused is never tried again, and one that is known to be outdated not at all: many runs go on at
+    once, and wrong keys count towards the domain's lockout policy. The old tickets serve until they end; the next
+    attempt of the run then begins with the keytab of that time.
+
+    Args:
+        objection: asked before each renewal; says why the key must not be used, or None.
+    """
+
+    def __init__(
+        self, session: KerberosSession, ticket: Ticket, target: str, objection: Callable[[], str | None] = _none
+    ) -> None:
         self._session = session
         self._due = renewal_time(ticket)
         self._target = target
+        self._objection = objection
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="ticket-renewal", daemon=True)
 
@@ -45,11 +62,19 @@ class Renewal:
     def _work(self) -> None:
         while not self._stop.wait(max((self._due - datetime.now(UTC)).total_seconds(), _LEAST_WAIT)):
             try:
+                if objection := self._objection():
+                    self._later(objection)
+                    continue
                 ticket = self._session.renew(self._target)
             except KerberosError as error:
-                # The old ticket still serves; the engine names the end if it comes to that.
-                _log.warning("tickets not renewed: %s", error, extra=fields(principal=self._session.principal))
-                self._due = datetime.now(UTC) + _RETRY
+                self._later(error)
+                if error.code == ErrorCode.PREAUTH_FAILED:
+                    return
             else:
                 _log.info("tickets renewed", extra=fields(principal=self._session.principal, until=ticket.end_time))
                 self._due = renewal_time(ticket)
+
+    def _later(self, why: object) -> None:
+        """The old ticket still serves; the engine names the end if it comes to that."""
+        _log.warning("tickets not renewed: %s", why, extra=fields(principal=self._session.principal))
+        self._due = datetime.now(UTC) + _RETRY

@@ -68,6 +68,29 @@ def to_try(versions: Sequence[int], keytab: Keytab, previous: KerberosIdentitySt
     return (works, newest) if works is not None and works in versions else tuple(versions)
 
 
+def outdated_key(
+    spec: KerberosIdentitySpec,
+    generation: int,
+    keytab: Keytab,
+    standing: KerberosIdentityStatus | None,
+    *,
+    kvno: int | None,
+    now: datetime,
+) -> str | None:
+    """Why a key that served a run at its beginning must not be tried again for fresh tickets; None where it may be.
+
+    Args:
+        standing: what the last check of the identity found.
+        kvno: the key version that the KDC used then; None where it did not tell.
+    """
+    if kept := kept_refusal(spec, generation, keytab, standing, now):
+        return kept.message
+    known = standing.kdc.kvno if standing and standing.kdc else None
+    if None in {kvno, known} or kvno == known:
+        return None
+    return f"The KDC's key version of {spec.principal} is {known} by now; the run began with {kvno}."
+
+
 def same_entries(before: tuple[KeytabEntry, ...], after: tuple[KeytabEntry, ...]) -> bool:
     """Whether two lists of entries tell of the same keytab; times compare by the second, as they are stored."""
 
