@@ -23,6 +23,7 @@ from smbferry_engine.core.calls import (
     rename_request,
     set_basic_request,
     set_size_request,
+    sparse_request,
     write_request,
 )
 from smbferry_engine.core.frames import BufferPool
@@ -149,7 +150,7 @@ class Temporary:
         """
         if offset >= self._kept_size:
             if _ZEROS.startswith(memoryview(buffer)[WRITE_DATA_OFFSET : WRITE_DATA_OFFSET + length]):
-                self._has_holes = True
+                self._leave_hole()
                 pool.give_back(buffer)
                 self._frontier.settled(offset, length, hole=True)
                 return
@@ -161,6 +162,12 @@ class Temporary:
         check_written(reply, length)
         self._run.counters.bytes.written += length
         self._frontier.settled(offset, length)
+
+    def _leave_hole(self) -> None:
+        """There will be one: a server that can leaves its room free. One that can't gives zeros, which is as good."""
+        if not self._has_holes:
+            self._has_holes = True
+            self._lane.call(sparse_request(self._file_id))
 
     async def _holds(self, buffer: bytearray, offset: int, length: int) -> bool:
         """Whether the temporary file has these very bytes, read through another open than the one that writes."""

@@ -46,6 +46,7 @@ class Node:
     node_id: int = 0
     opens: int = 0
     links: int = 1
+    sparse: bool = False
     allocated: int | None = None
 
     @property
@@ -273,6 +274,9 @@ class FakeServer:
         given = body[start - HEADER_SIZE : start - HEADER_SIZE + length]
         if control == 0x00140078:
             status, output = 0, file_id + bytes(16)
+        elif control == 0x000900C4:
+            handle.node.sparse = True
+            status, output = 0, b""
         else:
             status, output = self._copy_chunks(given, handle)
         fixed = struct.pack(

@@ -419,6 +419,20 @@ def test_zeros_are_not_sent_and_read_as_zeros(holes: set[int]) -> None:
     assert world.watcher.failures == []
     assert run.counters.bytes.transferred == 5 * CHUNK
     assert run.counters.bytes.written == (5 - len(holes)) * CHUNK
+    assert world.node("big").sparse
+    asked = [request for request in world.destination.requests if request.command == Command.IOCTL]
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("status", [NtStatus.NOT_SUPPORTED, 0xC0000010])
+def test_a_server_without_sparse_files_gets_the_zeros_by_the_size_alone(status: int) -> None:
+    content = b"x" * CHUNK + bytes(3 * CHUNK)
+    world = World(folder(big=file(content)))
+    world.destination.faults.append(refuse(Command.IOCTL, status))
+    run = world.transfer()
+    assert world.copied == world.original
+    assert world.watcher.failures == []
+    assert run.counters.bytes.written == CHUNK
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,13 @@ def test_a_tree_reply_gives_the_id_and_says_whether_it_is_dfs(flags: int, capabi
     assert tree.decode_tree_connect(tree_reply(flags, capabilities)) == tree.TreeReply(9, in_dfs, 0x1F01FF)
 
 
+def test_a_file_is_made_sparse_without_a_word_more() -> None:
+    """FSCTL_SET_SPARSE, MS-FSCC 2.3.69: no buffer means that it is set."""
+    assert ioctl.encode_set_sparse(FID) == hexed("3900 0000 c4000900") + FID + hexed(
+        "00000000 00000000 00000000 00000000 00000000 00000000 01000000 00000000 00"
+    )
+
+
 def test_a_resume_key_is_asked_for_and_taken() -> None:
     assert ioctl.encode_request_resume_key(FID) == hexed("3900 0000 78001400") + FID + hexed(
         "00000000 00000000 00000000 00000000 00000000 20000000 01000000 00000000 00"

@@ -170,6 +170,11 @@ def tree_connect_request(server: str, share: str) -> Request:
     return Request(Command.TREE_CONNECT, tree.encode_tree_connect(server, share))
 
 
+def sparse_request(file_id: bytes = RELATED_FILE_ID) -> Request:
+    """IOCTL after which ranges that are never written take no room."""
+    return Request(Command.IOCTL, ioctl.encode_set_sparse(file_id))
+
+
 def resume_key_request(file_id: bytes = RELATED_FILE_ID) -> Request:
     """IOCTL that asks for what names an open file as the source of a copy."""
     return Request(Command.IOCTL, ioctl.encode_request_resume_key(file_id))

@@ -21,6 +21,7 @@ _RESUME_KEY_SIZE = 24
 _RESUME_KEY_REPLY = _RESUME_KEY_SIZE + 8
 
 FSCTL_DFS_GET_REFERRALS = 0x00060194
+FSCTL_SET_SPARSE = 0x000900C4
 FSCTL_SRV_REQUEST_RESUME_KEY = 0x00140078
 # The target needs to be open for writing only; FSCTL_SRV_COPYCHUNK would want it open for reading as well.
 FSCTL_SRV_COPYCHUNK_WRITE = 0x001480F2
@@ -63,6 +64,11 @@ def decode_ioctl(message: bytes | memoryview, control: int) -> memoryview:
     if found != control:
         raise WireError(f"ioctl: a reply to control 0x{control:08x} expected, found 0x{found:08x}")
     return slice_of(message, offset, length, HEADER_SIZE + _RESPONSE.size, "ioctl")
+
+
+def encode_set_sparse(file_id: bytes) -> bytes:
+    """FSCTL_SET_SPARSE (MS-FSCC 2.3.69) without a buffer, which sets it: what is never written takes no room."""
+    return encode_ioctl(file_id, FSCTL_SET_SPARSE, b"", 0)
 
 
 def encode_request_resume_key(file_id: bytes) -> bytes:
