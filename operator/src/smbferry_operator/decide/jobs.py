@@ -109,9 +109,9 @@ def build_check_job(check: Check, settings: AgentSettings) -> Manifest:
 
 
 def transfer_nameservers(task: ResolvedTask) -> tuple[str, ...]:
-    """The DNS servers of a run's agents: of both locations, then of both identities."""
-    ends = (task.source, task.destination)
-    return union_of_nameservers(*(e.spec.nameservers for e in ends), *(e.identity.spec.nameservers for e in ends))
+    """The DNS servers of a run's agents: of its locations, then of its identities."""
+    of_locations = (end.spec.nameservers for end in task.ends)
+    return union_of_nameservers(*of_locations, *(end.identity.spec.nameservers for end in task.ends))
 
 
 def transfer_job_name(run: Meta, attempts_before: int) -> str:

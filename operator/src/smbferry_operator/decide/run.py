@@ -206,8 +206,7 @@ def _surroundings(run: Meta, task: ResolvedTask, settings: AgentSettings) -> tup
     """What the agent needs beside its Job."""
     # It looks at their status, so as not to try a key that the KDC has refused since.
     identities = tuple((Kind.IDENTITY, name) for name in task.identity_names)
-    ports = (task.source.spec.port, task.destination.spec.port)
-    nameservers = transfer_nameservers(task)
+    ports, nameservers = [end.spec.port for end in task.ends], transfer_nameservers(task)
     return (
         *build_access(Kind.RUN, run, also_reads=identities),
         *build_network_policy(Kind.RUN, run, settings, nameservers=nameservers, smb_ports=ports),
