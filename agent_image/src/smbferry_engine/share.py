@@ -27,8 +27,11 @@ from smbferry_engine.wire.create import (
 from smbferry_engine.wire.directory import FULL, PLAIN, DirectoryEntry, EntryClass, decode_query_directory
 from smbferry_engine.wire.status import NtStatus
 
-_FIRST_PAGE = 64 * 1024
+# Some two thousand names; few folders have more.
+_FIRST_PAGE = 256 * 1024
+_LEAST_PAGE = 4 * 1024
 _PAGE = 512 * 1024
+_PAGED_LISTINGS = 64
 _MAX_ENTRIES = 5_000_000
 _REPARSE_POINT = 0x00000400
 
@@ -71,6 +74,11 @@ class _Pages:
             raise ProtocolError(f"a listing that goes on and ends expected, found {len(self.entries)} entries so far")
         return True
 
+    def listing(self, opened: CreateReply) -> Listing:
+        """What was gathered, of the folder that ``opened`` tells of."""
+        own = opened.disk_id or next((entry.file_id for entry in self.entries if entry.name == "."), 0)
+        return Listing(own, self.entries)
+
 
 def _are_plain(entries: list[DirectoryEntry]) -> bool:
     """Whether nothing among them has a tag that tells what it is."""
@@ -84,6 +92,7 @@ class Share:
         self.lane = lane
         self.root = root
         self._entry_class = PLAIN
+        self._paged_listings = 0
 
     def wire_path(self, path: str) -> str:
         """From the share's root."""
@@ -108,7 +117,7 @@ class Share:
         return (await self.listing(path, doing)).entries
 
     async def listing(self, path: str, doing: str) -> Listing:
-        """Every entry of a folder and the folder's identity; up to some hundred names take one round trip.
+        """Every entry of a folder and the folder's identity; up to some two thousand names take one round trip.
 
         Plain entries cost a server a quarter less than full ones. Where they do not tell enough, a side is listed with
         full ones from then on: where a reparse point's tag must be known, or folders have no id but that of ``.``.
@@ -120,27 +129,47 @@ class Share:
         return listing
 
     async def _listing(self, path: str, doing: str, entry_class: EntryClass) -> Listing:
+        if self._paged_listings:
+            self._paged_listings -= 1
+            return await self._list_by_pages(path, doing, entry_class)
+        listing = await self._list_at_once(path, doing, entry_class)
+        if listing is None:
+            # Its neighbours are likely to be as large; asking for them twice would cost more than a CLOSE of their own.
+            self._paged_listings = _PAGED_LISTINGS
+            listing = await self._list_by_pages(path, doing, entry_class)
+        return listing
+
+    async def _list_at_once(self, path: str, doing: str, entry_class: EntryClass) -> Listing | None:
+        """One compound from CREATE to CLOSE; None for a folder that has more than a page."""
+        page = list_request(entry_class, self.lane.list_limit(_FIRST_PAGE))
+        end = list_request(entry_class, _LEAST_PAGE)
+        replies = await self.lane.call(self._open_folder(path), page, end, close_request())
+        opened = decode_create(check(replies[0], doing).message)
+        pages = _Pages(entry_class, doing)
+        if pages.add(replies[1]) and pages.add(replies[2]):
+            return None
+        return pages.listing(opened)
+
+    async def _list_by_pages(self, path: str, doing: str, entry_class: EntryClass) -> Listing:
         lane = self.lane
-        first = list_request(entry_class, lane.list_limit(_FIRST_PAGE))
-        replies = await lane.call(
-            open_request(
-                self.wire_path(path),
-                access=LIST_ACCESS,
-                options=CreateOption.DIRECTORY_FILE,
-                contexts=(DISK_ID_CONTEXT,),
-            ),
-            first,
-            first,
-        )
+        page = list_request(entry_class, lane.list_limit(_PAGE))
+        replies = await lane.call(self._open_folder(path), page)
         opened = decode_create(check(replies[0], doing).message)
         pages = _Pages(entry_class, doing)
         try:
-            if pages.add(replies[1]) and pages.add(replies[2]):
+            if pages.add(replies[1]):
                 await self._list_on(lane, pages, opened.file_id)
         finally:
             lane.call(close_request(opened.file_id))
-        own = opened.disk_id or next((entry.file_id for entry in pages.entries if entry.name == "."), 0)
-        return Listing(own, pages.entries)
+        return pages.listing(opened)
+
+    def _open_folder(self, path: str) -> Request:
+        return open_request(
+            self.wire_path(path),
+            access=LIST_ACCESS,
+            options=CreateOption.DIRECTORY_FILE,
+            contexts=(DISK_ID_CONTEXT,),
+        )
 
     @staticmethod
     async def _list_on(lane: Lane, pages: _Pages, file_id: bytes) -> None:

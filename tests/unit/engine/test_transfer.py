@@ -1,5 +1,6 @@
 """Whole runs over two servers in memory: what lands, what is counted, and what every kind of trouble leaves behind."""
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -228,6 +229,17 @@ def test_full_entries_are_asked_for_only_where_plain_ones_tell_too_little() -> N
     mute.source.tells_disk_ids = False
     mute.transfer()
     assert classes(mute.source) == [PLAIN_ENTRIES] * 2 + [FULL_ENTRIES] * 4
+
+
+def test_only_the_first_of_many_large_folders_is_asked_for_twice() -> None:
+    large = {f"d{number}": folder(**{f"f{index}": file(b"f") for index in range(9)}) for number in range(5)}
+    world = World(folder(**large))
+    world.source.entries_per_page = 4
+    run = world.transfer(dry_run=True)
+    assert run.counters.files.listed == 45
+    opened = [request.name for request in world.source.requests if request.command == Command.CREATE]
+    listed = Counter(name for name in opened if name)
+    assert sorted(listed.values()) == [1] * 5 + [3]  # the root is the first, and was looked at before
 
 
 @pytest.mark.parametrize("per_page", [1, 2, 3, 7, 100])
