@@ -29,7 +29,7 @@ from smbferry_engine.core.errors import ForgedFrameError, PlaintextReplyError, P
 from smbferry_engine.core.frames import LANDING, BufferPool, FrameReader, FrameWriter
 from smbferry_engine.core.group import run_all
 from smbferry_engine.core.sync import Gate, Queue, Turnstile
-from smbferry_engine.core.tasks import Scheduler
+from smbferry_engine.core.tasks import Scheduler, Signal
 from smbferry_engine.share import Share
 from smbferry_engine.wire.directory import FULL
 from smbferry_engine.wire.errors import WireError
@@ -268,6 +268,22 @@ def test_the_same_reply_twice_is_refused() -> None:
         joined.reply(joined.held[0])
 
 
+def test_a_server_that_never_stops_breaking_oplocks_is_cut_off() -> None:
+    joined = link()
+    one = FakeServer.message(Command.OPLOCK_BREAK, 0, 0xFFFFFFFFFFFFFFFF, bytes(24), credits_=0)
+    compound = FakeServer.join([one] * 1_000)
+    for _ in range(10):
+        joined.reply(compound)
+    with pytest.raises(ProtocolError, match="unsolicited"):
+        joined.reply(compound)
+
+
+def test_what_is_shown_of_a_session_has_no_keys() -> None:
+    shown = repr(make_lane().facts)
+    assert "AES-128-GCM" in shown
+    assert not any(key.hex() in shown or repr(key)[2:-1] in shown for key in (KEY_UP, KEY_DOWN))
+
+
 def test_a_failed_lane_fails_every_call_now_and_later() -> None:
     joined = link()
     sent = joined.lane.call(open_request("f", access=1))
@@ -344,6 +360,18 @@ def test_the_first_error_of_a_group_ends_the_others_and_is_raised() -> None:
 def test_an_empty_group_ends_at_once() -> None:
     scheduler = Scheduler()
     drive(scheduler, run_all(scheduler, []))
+
+
+def test_what_happens_twice_counts_once() -> None:
+    happened: Signal[int] = Signal()
+    happened.fail(ValueError("first"))
+    happened.resolve(1)
+    happened.fail(ValueError("second"))
+    assert str(happened.error) == "first"
+    other: Signal[int] = Signal()
+    other.resolve(1)
+    other.resolve(2)
+    assert (other.result(), other.error) == (1, None)
 
 
 def test_closing_everything_runs_each_finally() -> None:

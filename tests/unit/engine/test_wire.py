@@ -363,6 +363,11 @@ def test_names_survive_to_the_code_unit(units: list[int]) -> None:
     assert names.encode_name(names.decode_name(raw)) == raw
 
 
+def test_half_a_unit_is_no_name() -> None:
+    with pytest.raises(WireError):
+        names.decode_name(b"a\0b")
+
+
 def test_statuses_are_told_by_name_where_there_is_one() -> None:
     assert status_name(0xC0000022) == "STATUS_ACCESS_DENIED"
     assert status_name(0xC0DEC0DE) == "status 0xC0DEC0DE"
