@@ -277,6 +277,16 @@ class TransferTaskSpec(Spec):
     report: Report = Report()
     history: History = History()
 
+    @property
+    def location_names(self) -> tuple[str, ...]:
+        """The SmbLocations of source, destination and, where one is named, of the report."""
+        report = self.report.location_ref
+        return (
+            self.source.location_ref.name,
+            self.destination.location_ref.name,
+            *((report.name,) if report is not None else ()),
+        )
+
     @model_validator(mode="after")
     def _ends_differ(self) -> "TransferTaskSpec":
         if self.source == self.destination:

@@ -159,11 +159,11 @@ def references(kind: Kind, body: Manifest) -> Iterator[Key]:
         case Kind.LOCATION:
             yield from _named(Kind.IDENTITY, namespace, spec.get("identityRef"))
         case Kind.TASK:
-            for side in ("source", "destination"):
+            for side in ("source", "destination", "report"):
                 yield from _named(Kind.LOCATION, namespace, (spec.get(side) or {}).get("locationRef"))
         case Kind.RUN:
             yield from _named(Kind.TASK, namespace, spec.get("taskRef"))
-            for side in ("source", "destination"):
+            for side in ("source", "destination", "reportTo"):
                 end = (spec.get("task") or {}).get(side) or {}
                 if end.get("location"):
                     yield Key(Kind.LOCATION, namespace, end["location"])

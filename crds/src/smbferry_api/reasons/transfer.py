@@ -59,6 +59,12 @@ SOURCE_CHANGED = define(
     "The source file changed while it was copied.",
     "The next run copies it; exclude what is always being written.",
 )
+REPORT_INSIDE_TRANSFER = define(
+    "ReportInsideTransfer",
+    "The report would be written among the files that are transferred.",
+    "Give report.path, or report.locationRef, a folder outside of source and destination.",
+    _CONFIGURATION,
+)
 REPORT_NOT_WRITTEN = define(
     "ReportNotWritten",
     "The files were transferred, the report about them could not be written.",

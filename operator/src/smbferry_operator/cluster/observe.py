@@ -125,7 +125,7 @@ class Observer:
         jobs, pods = self._agents(key, run.meta.uid)
         snapshot = _snapshot(run)
         if snapshot is not None:
-            ends = self._ends(key.namespace, snapshot.source.location, snapshot.destination.location)
+            ends = self._ends(key.namespace, *(end.location for end in snapshot.ends))
         else:
             ends = self._ends_of_task(task) if task else Ends()
         claims = () if run.spec.dry_run else self._claims(run, reserved or {})
@@ -135,7 +135,7 @@ class Observer:
     def _proofs(self, namespace: str, snapshot: ResolvedTask | None, ends: Ends) -> dict[str, Proof | None]:
         """Of the identities that a run is to use."""
         named = [self._identity(namespace, name) for name in snapshot.identity_names] if snapshot else []
-        found = (*named, ends.source_identity, ends.destination_identity)
+        found = (*named, *ends.identities)
         return {identity.meta.name: self._proof(identity) for identity in found if identity}
 
     def _proof(self, identity: Identity) -> Proof | None:
@@ -192,17 +192,22 @@ class Observer:
             return None
 
     def _ends_of_task(self, task: Task) -> Ends:
-        spec = task.spec
-        return self._ends(task.meta.namespace, spec.source.location_ref.name, spec.destination.location_ref.name)
+        return self._ends(task.meta.namespace, *task.spec.location_names)
 
-    def _ends(self, namespace: str, source: str, destination: str) -> Ends:
+    def _ends(self, namespace: str, source: str, destination: str, report: str | None = None) -> Ends:
         first, second = self._location(namespace, source), self._location(namespace, destination)
+        third = self._location(namespace, report) if report else None
         return Ends(
             first,
             second,
-            self._identity(namespace, first.spec.identity_ref.name) if first else None,
-            self._identity(namespace, second.spec.identity_ref.name) if second else None,
+            self._identity_of(first),
+            self._identity_of(second),
+            third,
+            self._identity_of(third),
         )
+
+    def _identity_of(self, location: Location | None) -> Identity | None:
+        return self._identity(location.meta.namespace, location.spec.identity_ref.name) if location else None
 
     def _claims(self, run: Run, reserved: Mapping[Key, Claim]) -> tuple[Claim, ...]:
         """Everyone else who writes or waits to write, in the whole cluster."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from smbferry_api.agent_contract import AGENT_CONTAINER, AgentCommand, Side
+from smbferry_api.agent_contract import AGENT_CONTAINER, AgentCommand, Side, Stage
 from smbferry_api.exit_codes import PERMANENT, ExitCode
 from smbferry_api.fields import parse_duration
 from smbferry_api.identity import KerberosIdentitySpec
@@ -24,6 +24,7 @@ from smbferry_operator.decide.naming import (
 )
 from smbferry_operator.decide.pods import AgentPod, build_pod_template, union_of_nameservers
 from smbferry_operator.decide.settings import AgentSettings
+from smbferry_operator.decide.stages import ANNOTATION_STAGE, WHOLE, Work, indexed, spread
 from smbferry_operator.model import Kind, Manifest, Meta
 
 CHECK_DEADLINE: Final = timedelta(seconds=120)
@@ -120,13 +121,21 @@ def transfer_job_name(run: Meta, attempts_before: int) -> str:
 
 
 def build_transfer_job(
-    run: Meta, task: ResolvedTask, attempts_before: int, settings: AgentSettings, *, writes: bool = True
+    run: Meta,
+    task: ResolvedTask,
+    attempts_before: int,
+    settings: AgentSettings,
+    *,
+    writes: bool = True,
+    work: Work = WHOLE,
+    elapsed: timedelta = timedelta(),
 ) -> Manifest:
     """A Job that works for a run; Kubernetes retries it with backoff while its exit codes say that this can help.
 
     Args:
         attempts_before: pods that earlier Jobs of this run have used up.
         writes: False for a dry run, which keeps nobody from the destination.
+        elapsed: since the run began, which its deadline is counted from.
     """
     metadata = agent_metadata(Kind.RUN, run, transfer_job_name(run, attempts_before))
     metadata["labels"] |= {LABEL_RUN: label_value(run.name), LABEL_TASK: label_value(task.name)}
@@ -134,25 +143,43 @@ def build_transfer_job(
     metadata["annotations"] = {
         ANNOTATION_OWNER_NAME: run.name,
         ANNOTATION_ATTEMPTS_BEFORE: str(attempts_before),
+        **({ANNOTATION_STAGE: work.stage.value} if work.stage is not Stage.WHOLE else {}),
         **destination,
     }
-    source, target = task.source, task.destination
+    sides = (Side.SOURCE, Side.DESTINATION, Side.REPORT)
     pod = AgentPod(
         kind=Kind.RUN,
         owner=run,
         command=AgentCommand.TRANSFER,
-        identities={Side.SOURCE: source.identity.spec, Side.DESTINATION: target.identity.spec},
+        identities={side: end.identity.spec for side, end in zip(sides, task.ends, strict=False)},
         nameservers=transfer_nameservers(task),
         resources=task.agent.resources or settings.resources,
         grace_seconds=TRANSFER_GRACE_SECONDS,
         placement=task.agent,
         annotations=destination,
+        arguments=("--stage", work.stage.value) if work.stage is not Stage.WHOLE else (),
+        spools=task.report_to is not None,
     )
     template = build_pod_template(pod, settings)
     template["metadata"]["labels"] |= {LABEL_RUN: label_value(run.name), LABEL_TASK: label_value(task.name)}
+    job = _job(metadata, template, backoff_limit=_retries(work, attempts_before), **_deadline(task, elapsed))
+    if work.stage is Stage.SHARDS:
+        job["spec"] |= indexed(work.agents, job["spec"].pop("backoffLimit"))
+        if task.agent.affinity is None:
+            template["spec"]["topologySpreadConstraints"] = spread(run)
+    return job
+
+
+def _retries(work: Work, attempts_before: int) -> int:
+    """How often Kubernetes may try again; each stage of several has all its tries."""
+    return MAX_ATTEMPTS - 1 if work.stage is not Stage.WHOLE else max(0, MAX_ATTEMPTS - 1 - attempts_before)
+
+
+def _deadline(task: ResolvedTask, elapsed: timedelta) -> dict[str, int]:
     deadline = task.agent.active_deadline
-    limit = {"activeDeadlineSeconds": int(parse_duration(deadline).total_seconds())} if deadline else {}
-    return _job(metadata, template, backoff_limit=max(0, MAX_ATTEMPTS - 1 - attempts_before), **limit)
+    if not deadline:
+        return {}
+    return {"activeDeadlineSeconds": max(1, int((parse_duration(deadline) - elapsed).total_seconds()))}
 
 
 def _job(metadata: Manifest, template: Manifest, *, backoff_limit: int, **spec: int) -> Manifest:

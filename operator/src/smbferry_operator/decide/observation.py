@@ -43,12 +43,20 @@ class LocationObservation:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """The locations of a task and their identities, as far as they exist."""
+    """The locations of a task and their identities, as far as they exist; ``report`` where one is named."""
 
     source: Location | None = None
     destination: Location | None = None
     source_identity: Identity | None = None
     destination_identity: Identity | None = None
+    report: Location | None = None
+    report_identity: Identity | None = None
+
+    @property
+    def identities(self) -> tuple[Identity, ...]:
+        """Those that exist."""
+        found = (self.source_identity, self.destination_identity, self.report_identity)
+        return tuple(identity for identity in found if identity is not None)
 
 
 @dataclass(frozen=True, slots=True)

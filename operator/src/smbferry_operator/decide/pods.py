@@ -8,6 +8,7 @@ from smbferry_api.agent_contract import (
     AGENT_CONTAINER,
     AGENT_USER,
     SCRATCH_DIR,
+    SPOOL_DIR,
     TERMINATION_MESSAGE_PATH,
     AgentCommand,
     Side,
@@ -23,6 +24,7 @@ from smbferry_operator.model import Kind, Manifest, Meta
 
 SECRET_MODE: Final = 0o440
 SCRATCH_SIZE: Final = "16Mi"
+SPOOL_SIZE: Final = "4Gi"  # some 60 million files
 MAX_NAMESERVERS: Final = 3  # what a pod's dnsConfig may hold
 
 
@@ -40,6 +42,9 @@ class AgentPod:
     """How long it may take to end its last frame and remove its temporaries."""
     placement: AgentSpec | None = None
     annotations: Mapping[str, str] | None = None
+    spools: bool = False
+    """It keeps records of a report, on the node's disk."""
+    arguments: tuple[str, ...] = ()
 
 
 def union_of_nameservers(*lists: Iterable[str]) -> tuple[str, ...]:
@@ -83,12 +88,14 @@ def _container(pod: AgentPod, settings: AgentSettings) -> Manifest:
     for side in pod.identities:
         mounts.append({"name": f"{side}-keytab", "mountPath": keytab_dir(side), "readOnly": True})
         mounts.append({"name": f"{side}-krb5", "mountPath": krb5_config_dir(side), "readOnly": True})
+    if pod.spools:
+        mounts.append({"name": "spool", "mountPath": SPOOL_DIR})
     return {
         "name": AGENT_CONTAINER,
         "image": settings.image,
         "imagePullPolicy": settings.image_pull_policy,
         "command": ["smbferry-agent"],
-        "args": [pod.command.value, "--namespace", pod.owner.namespace, "--name", pod.owner.name],
+        "args": [pod.command.value, "--namespace", pod.owner.namespace, "--name", pod.owner.name, *pod.arguments],
         "env": [{"name": "TMPDIR", "value": SCRATCH_DIR}],
         "resources": pod.resources,
         "securityContext": {
@@ -114,6 +121,8 @@ def _volumes(pod: AgentPod) -> list[Manifest]:
         config_map = {"name": identity.krb5_config_map_ref.name, "optional": True, "defaultMode": SECRET_MODE}
         volumes.append({"name": f"{side}-keytab", "secret": secret})
         volumes.append({"name": f"{side}-krb5", "configMap": config_map})
+    if pod.spools:
+        volumes.append({"name": "spool", "emptyDir": {"sizeLimit": SPOOL_SIZE}})
     return volumes
 
 

@@ -1,10 +1,16 @@
 """From a task and what it names to the snapshot that a run works by."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from smbferry_api.reasons import LOCATION_NOT_FOUND, LOCATION_NOT_READY, SAME_DESTINATION, Reason
+from smbferry_api.reasons import (
+    LOCATION_NOT_FOUND,
+    LOCATION_NOT_READY,
+    REPORT_INSIDE_TRANSFER,
+    SAME_DESTINATION,
+    Reason,
+)
 from smbferry_api.run import ResolvedEnd, ResolvedIdentity, ResolvedTask
-from smbferry_api.task import TaskEnd
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.observation import Ends
 from smbferry_operator.decide.readiness import Readiness, Referent, referent
@@ -29,14 +35,16 @@ class Obstacle:
         return self.message if self.reason is LOCATION_NOT_READY else with_remedy(self.message, self.reason)
 
 
-def readiness_obstacle(source: str, destination: str, ends: Ends) -> Obstacle | None:
-    """Why not both locations can be used, the worst first; None if they can."""
+def readiness_obstacle(names: Iterable[str], ends: Ends) -> Obstacle | None:
+    """Why not all locations can be used, the worst first; None if they can.
+
+    Args:
+        names: of the source's location, the destination's, and the report's where there is one.
+    """
+    sides = (("source", ends.source), ("destination", ends.destination), ("report", ends.report))
     found = [
         obstacle
-        for side, name, location in (
-            ("source", source, ends.source),
-            ("destination", destination, ends.destination),
-        )
+        for name, (side, location) in zip(names, sides, strict=False)
         if (obstacle := _location_obstacle(side, name, referent(location)))
     ]
     return min(found, key=lambda o: (o.pending, o.reason is not LOCATION_NOT_FOUND), default=None)
@@ -57,11 +65,12 @@ def _location_obstacle(side: str, name: str, location: Referent) -> Obstacle | N
 
 def resolve(task: Task, ends: Ends) -> ResolvedTask | None:
     """The snapshot; None while something that it names is not there."""
-    source = _end(task.spec.source, ends.source, ends.source_identity)
-    destination = _end(task.spec.destination, ends.destination, ends.destination_identity)
-    if source is None or destination is None:
-        return None
+    source = _end(task.spec.source.path, ends.source, ends.source_identity)
+    destination = _end(task.spec.destination.path, ends.destination, ends.destination_identity)
     spec = task.spec
+    report = _end("/", ends.report, ends.report_identity) if spec.report.location_ref else None
+    if source is None or destination is None or (spec.report.location_ref and report is None):
+        return None
     return ResolvedTask(
         name=task.meta.name,
         uid=task.meta.uid,
@@ -72,24 +81,33 @@ def resolve(task: Task, ends: Ends) -> ResolvedTask | None:
         filters=spec.filters,
         agent=spec.agent,
         report=spec.report,
+        report_to=report,
     )
 
 
-def _end(end: TaskEnd, location: Location | None, identity: Identity | None) -> ResolvedEnd | None:
+def _end(path: str, location: Location | None, identity: Identity | None) -> ResolvedEnd | None:
     if location is None or identity is None:
         return None
     return ResolvedEnd(
         location=location.meta.name,
         generation=location.meta.generation,
-        path=end.path,
+        path=path,
         spec=location.spec,
         identity=ResolvedIdentity(name=identity.meta.name, generation=identity.meta.generation, spec=identity.spec),
     )
 
 
 def overlap_obstacle(task: ResolvedTask) -> Obstacle | None:
-    """A transfer into its own source would copy its own copies."""
+    """A transfer into its own source would copy its own copies; a report among the data would be part of it."""
     source, destination = Destination.of(task.source), Destination.of(task.destination)
-    if not source.overlaps(destination):
+    if source.overlaps(destination):
+        text = f"The source {source} and the destination {destination} overlap."
+        return Obstacle(SAME_DESTINATION, text, stalled=True)
+    if task.report_to is None:
         return None
-    return Obstacle(SAME_DESTINATION, f"The source {source} and the destination {destination} overlap.", stalled=True)
+    report = Destination.of(task.report_to.model_copy(update={"path": task.report.path or "/"}))
+    for side, place in (("source", source), ("destination", destination)):
+        if report.overlaps(place):
+            text = f"The report would be written to {report}, and the {side} is {place}."
+            return Obstacle(REPORT_INSIDE_TRANSFER, text, stalled=True)
+    return None

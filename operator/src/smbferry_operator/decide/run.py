@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from smbferry_api.agent_contract import Stage
 from smbferry_api.conditions import Condition, ConditionType, find
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.reasons import (
@@ -47,12 +48,14 @@ from smbferry_operator.decide.proof import unproven
 from smbferry_operator.decide.resolve import Obstacle, overlap_obstacle, readiness_obstacle, resolve
 from smbferry_operator.decide.run_end import End, end_of, failed
 from smbferry_operator.decide.settings import AgentSettings
+from smbferry_operator.decide.stages import Work, attempts_of, first_work, next_work, stage_of
 from smbferry_operator.decide.status import Summary, as_wire, changed
 from smbferry_operator.decide.text import format_duration
 from smbferry_operator.model import Job, Key, Kind, Manifest, Meta, Run
 
 RUN_TYPES: Final = (ConditionType.SUCCEEDED, ConditionType.RECONCILING, ConditionType.STALLED)
 ENDS_THE_JOB: Final = frozenset({ExitCode.DONE, *FINAL_EXIT_CODES})
+LATER_STAGES: Final = frozenset({Stage.SHARDS, Stage.FINISH})
 ENDED_PHASE: Final = frozenset({PhaseState.SUCCEEDED, PhaseState.FAILED})
 REPORT_GRACE: Final = timedelta(seconds=3)  # Job and status come by separate watches
 TASK_GRACE: Final = timedelta(minutes=1)
@@ -75,7 +78,7 @@ def decide_run(seen: RunObservation, now: datetime, settings: AgentSettings) -> 
     if job is None:
         return _without_job(seen, now, settings)
     if job.finished:
-        return _finished(seen, job, now)
+        return _finished(seen, job, now, settings)
     return _under_way(seen, job, now, settings)
 
 
@@ -92,7 +95,7 @@ def attempts_before(job: Job) -> int:
 
 def attempts_so_far(seen: RunObservation, job: Job | None) -> int:
     """How many agents have been started for the run, the one at work among them."""
-    counted = attempts_before(job) + job.failed + job.succeeded + job.active if job else 0
+    counted = attempts_before(job) + attempts_of(job) if job else 0
     return max(seen.run.status.attempts, counted)
 
 
@@ -121,7 +124,7 @@ def _without_job(seen: RunObservation, now: datetime, settings: AgentSettings) -
     if first := unproven(seen.proofs, task.identity_names, seen.run.meta.created):
         message = f"Waits for a check of KerberosIdentity {' and '.join(first)}, which tries the key before any agent."
         return replace(_wait(seen, IDENTITY_CHECK_AWAITED, message, now), awaits=first)
-    return _launch(seen, task, used, now, settings)
+    return _launch(seen, task, used, now, settings, work=first_work(task, dry_run=seen.run.spec.dry_run))
 
 
 def _hopeless(task: ResolvedTask, used: int) -> End | None:
@@ -137,7 +140,7 @@ def _obstacle(seen: RunObservation, task: ResolvedTask) -> Obstacle | None:
     """Why the run can't start now, if it can't."""
     if any(pod.living for pod in seen.pods):
         return Obstacle(RUN_QUEUED, "Waits until an earlier agent of this run has ended.")
-    if not_ready := readiness_obstacle(task.source.location, task.destination.location, seen.ends):
+    if not_ready := readiness_obstacle((end.location for end in task.ends), seen.ends):
         return not_ready
     other = None if seen.run.spec.dry_run else _blocker(seen, task)
     return Obstacle(RUN_QUEUED, _behind(other)) if other else None
@@ -151,8 +154,7 @@ def _unresolved(seen: RunObservation, now: datetime) -> Decision:
         if now - seen.run.meta.created >= TASK_GRACE:
             return _ended(seen, failed(TASK_NOT_FOUND, message), now)
         return replace(_wait(seen, TASK_NOT_FOUND, message, now), requeue_after=POLL_START)
-    spec = seen.task.spec
-    obstacle = readiness_obstacle(spec.source.location_ref.name, spec.destination.location_ref.name, seen.ends)
+    obstacle = readiness_obstacle(seen.task.spec.location_names, seen.ends)
     if obstacle is None:
         return _wait(seen, LOCATION_NOT_READY, "Waits for the identities of its locations.", now)
     return _wait(seen, obstacle.reason, obstacle.advice, now)
@@ -176,29 +178,33 @@ def _wait(seen: RunObservation, reason: Reason, message: str, now: datetime) -> 
     return _standing(seen, RunState.QUEUED, reason, message, now, requeue_after=POLL_QUEUE)
 
 
-def _launch(seen: RunObservation, task: ResolvedTask, used: int, now: datetime, settings: AgentSettings) -> Decision:
+def _launch(
+    seen: RunObservation, task: ResolvedTask, used: int, now: datetime, settings: AgentSettings, *, work: Work
+) -> Decision:
     if seen.run.spec.task is None and seen.run.status.task is None:
         return _take_snapshot(seen, task, now)
     run = seen.run.meta
-    job = build_transfer_job(run, task, used, settings, writes=not seen.run.spec.dry_run)
+    start = seen.run.status.start_time or now
+    writes = not seen.run.spec.dry_run
+    job = build_transfer_job(run, task, used, settings, writes=writes, work=work, elapsed=now - start)
     message = f"Agent Job {job['metadata']['name']} was launched."
     decision = _standing(
         seen,
-        RunState.LAUNCHING,
+        state_by_phases(seen.run) if work.stage in LATER_STAGES else RunState.LAUNCHING,
         AGENT_STARTING,
         message,
         now,
         requeue_after=POLL_START,
         jobRef=transfer_job_name(run, used),
         attempts=used,
-        startTime=seen.run.status.start_time or now,
+        startTime=start,
     )
     return replace(
         decision,
         apply=_surroundings(run, task, settings),
         create=(job,),
         events=(Event("Normal", RUN_STARTED, message),),
-        claim=None if seen.run.spec.dry_run else Destination.of(task.destination),
+        claim=Destination.of(task.destination) if writes else None,
     )
 
 
@@ -226,14 +232,16 @@ def _take_snapshot(seen: RunObservation, task: ResolvedTask, now: datetime) -> D
 def _under_way(seen: RunObservation, job: Job, now: datetime, settings: AgentSettings) -> Decision:
     facts = _job_facts(seen, job)
     state = state_by_phases(seen.run)
-    if obstacle := stuck(job, seen.pods, now, patience=POD_PATIENCE):
+    at_work = any(p.phase == "Running" and p.job == job.meta.name for p in seen.pods)
+    shards = stage_of(job) is Stage.SHARDS
+    if not (shards and at_work) and (obstacle := stuck(job, seen.pods, now, patience=POD_PATIENCE)):
         if now - obstacle.since >= settings.start_deadline:
             end = failed(AGENT_NOT_SCHEDULED, f"The agent's pod could not be started: {obstacle.why}.")
             return replace(_ended(seen, end, now, **facts), delete=(_key(job),))
         message = obstacle.message
         return _standing(seen, RunState.LAUNCHING, AGENT_NOT_SCHEDULED, message, now, requeue_after=POLL_START, **facts)
-    at_work = any(p.phase == "Running" and p.job == job.meta.name for p in seen.pods)
-    if not at_work and (last := last_ended(job, seen.pods)):
+    last = None if at_work else last_ended(job, seen.pods)
+    if last is not None and not (shards and last.exit_code == ExitCode.DONE):
         if last.exit_code in ENDS_THE_JOB:  # which the Job controller is about to say
             return Decision(requeue_after=POLL_END)
         left = termination(last)
@@ -267,13 +275,31 @@ def state_by_phases(run: Run) -> RunState:
     )
 
 
-def _finished(seen: RunObservation, job: Job, now: datetime) -> Decision:
+def _finished(seen: RunObservation, job: Job, now: datetime, settings: AgentSettings) -> Decision:
     if any(pod.living and pod.job == job.meta.name for pod in seen.pods):
         return Decision(requeue_after=POLL_END)
+    if job.complete and (work := next_work(job, seen.run.status)):
+        return _go_on(seen, job, work, now, settings)
     unreported = not job.complete and seen.run.status.failure is None
     if unreported and job.finished_at and now - job.finished_at < REPORT_GRACE:
         return Decision(requeue_after=timedelta(seconds=1))
     return _ended(seen, end_of(seen, job), now, finished_at=job.finished_at, **_job_facts(seen, job))
+
+
+def _go_on(seen: RunObservation, job: Job, work: Work, now: datetime, settings: AgentSettings) -> Decision:
+    """The run's next stage, once nobody else writes to its destination."""
+    task = snapshot(seen)
+    if seen.run.spec.cancel or task is None:
+        return _ended(
+            seen, End(RunState.CANCELLED, RUN_CANCELLED, "The run was cancelled while it was under way."), now
+        )
+    surveyed = stage_of(job) is not Stage.SURVEY or seen.run.status.split is not None
+    if not surveyed and job.finished_at and now - job.finished_at < REPORT_GRACE:
+        return Decision(requeue_after=timedelta(seconds=1))
+    other = _blocker(seen, task)
+    if other is not None and other.writing:
+        return _wait(seen, RUN_QUEUED, _behind(other), now)
+    return _launch(seen, task, attempts_so_far(seen, job), now, settings, work=work)
 
 
 def _job_facts(seen: RunObservation, job: Job) -> dict[str, Any]:

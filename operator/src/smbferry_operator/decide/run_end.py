@@ -21,6 +21,7 @@ from smbferry_operator.decide.observation import RunObservation
 from smbferry_operator.decide.text import sentence, with_remedy
 from smbferry_operator.model import Job
 
+GIVEN_UP: Final = frozenset({"BackoffLimitExceeded", "MaxFailedIndexesExceeded", "FailedIndexes"})
 CLASS_OF: Final = {code: failure for failure, code in EXIT_CODE_OF.items()}
 
 
@@ -71,7 +72,7 @@ def _dry(counters: Counters | None) -> str:
 def _failed(seen: RunObservation, job: Job, code: int | None) -> End:
     if job.failure_reason == "DeadlineExceeded":
         return failed(RUN_TIMED_OUT, RUN_TIMED_OUT.when)
-    tries = f" after {job.failed} attempts" if job.failure_reason == "BackoffLimitExceeded" and job.failed > 1 else ""
+    tries = f" after {job.failed} attempts" if job.failure_reason in GIVEN_UP and job.failed > 1 else ""
     reported = seen.run.status.failure
     if reported is not None:
         reason = by_name(reported.reason) or RUN_FAILED

@@ -85,8 +85,7 @@ def decide_task(seen: TaskObservation, now: datetime) -> Decision:
     except ScheduleError as error:
         return _decision(seen, Obstacle(SPEC_INVALID, str(error), stalled=True), None, Act(), now)
     snapshot = resolve(task, seen.ends)
-    source, destination = task.spec.source.location_ref.name, task.spec.destination.location_ref.name
-    obstacle = readiness_obstacle(source, destination, seen.ends)
+    obstacle = readiness_obstacle(task.spec.location_names, seen.ends)
     if obstacle is None and snapshot is not None:
         obstacle = overlap_obstacle(snapshot)
     due = _due(seen, timetable, now)
