@@ -17,7 +17,7 @@ from smbferry_engine.errors import FileError, FileReason
 from smbferry_engine.share import READ_ACCESS, Share, check
 from smbferry_engine.wire.create import CloseReply, CreateOption, CreateReply, Disposition, decode_close, decode_create
 from smbferry_engine.wire.data import READ_DATA_OFFSET, WRITE_DATA_OFFSET, decode_read
-from smbferry_engine.wire.info import SecurityPart, decode_query
+from smbferry_engine.wire.info import OWNER_AND_GROUP, decode_query
 from smbferry_engine.wire.status import NtStatus
 
 SINGLE_FRAME = 512 * 1024
@@ -83,7 +83,7 @@ async def read_small(
     for _ in range(3):
         requests = [_open_for_reading(share, path, access, itself=itself)]
         if parts:
-            requests.append(query_security_request(parts | SecurityPart.OWNER | SecurityPart.GROUP, DESCRIPTOR_LIMIT))
+            requests.append(query_security_request(parts | OWNER_AND_GROUP, DESCRIPTOR_LIMIT))
         if size:
             requests.append(read_request(0, size))
         replies = iter(await share.lane.call(*requests, close_request(query_attributes=True)))
@@ -123,7 +123,7 @@ async def open_file(share: Share, path: str, *, access: int = 0, parts: int = 0,
     """
     requests = [_open_for_reading(share, path, access, itself=itself)]
     if parts:
-        requests.append(query_security_request(parts | SecurityPart.OWNER | SecurityPart.GROUP, DESCRIPTOR_LIMIT))
+        requests.append(query_security_request(parts | OWNER_AND_GROUP, DESCRIPTOR_LIMIT))
     lane = share.lane
     call = lane.call(*requests)
     try:

@@ -6,7 +6,7 @@ Everything else is gathered under a temporary name beside it, verified, and rena
 a file that the server's own crash tore is seen as changed the next time.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from blake3 import blake3
 
@@ -30,7 +30,7 @@ from smbferry_engine.wire.create import Share as Sharing
 from smbferry_engine.wire.data import decode_write
 from smbferry_engine.wire.directory import DirectoryEntry
 from smbferry_engine.wire.header import RELATED_FILE_ID
-from smbferry_engine.wire.info import SecurityPart
+from smbferry_engine.wire.info import OWNER_AND_GROUP
 from smbferry_engine.wire.status import NtStatus
 
 WRITE_ACCESS = int(
@@ -41,11 +41,12 @@ WRITE_ACCESS = int(
     | Access.DELETE
     | Access.SYNCHRONIZE
 )
+_FILE = int(CreateOption.NON_DIRECTORY_FILE)
+_SHARE_READ = int(Sharing.READ)
 _NOT_PERMITTED = frozenset({NtStatus.ACCESS_DENIED, NtStatus.INVALID_OWNER, NtStatus.PRIVILEGE_NOT_HELD})
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
+class Metadata(NamedTuple):
     """What goes with the content: times (0 leaves one alone), attributes (0 leaves them), the raw descriptor."""
 
     creation_time: int
@@ -90,7 +91,7 @@ def security_requests(run: Run, metadata: Metadata, file_id: bytes = RELATED_FIL
         return []
     return [
         set_security_request(run.security_parts, metadata.descriptor, file_id),
-        set_security_request(SecurityPart.OWNER | SecurityPart.GROUP, metadata.descriptor, file_id),
+        set_security_request(OWNER_AND_GROUP, metadata.descriptor, file_id),
     ]
 
 
@@ -179,8 +180,8 @@ def _create(run: Run, path: str) -> Request:
         run.destination.wire_path(path),
         access=WRITE_ACCESS | run.write_security_access,
         disposition=Disposition.CREATE,
-        options=CreateOption.NON_DIRECTORY_FILE,
-        share=Sharing.READ,
+        options=_FILE,
+        share=_SHARE_READ,
     )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 SideName = Literal["source", "destination"]
 
@@ -187,8 +187,7 @@ class FileFailure:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class FileRecord:
+class FileRecord(NamedTuple):
     """What was done with one file or folder, for the report. ``digest`` is BLAKE3 in hex, where it was computed."""
 
     path: str

@@ -37,6 +37,11 @@ PhaseWord = Literal["Prepare", "Transfer", "Verify", "Delete"]
 ActionWord = Literal["Transferred", "Skipped", "Verified", "Deleted"]
 
 LARGE_FILES_AT_ONCE = 2
+# Plain integers: these are combined once per file, and IntFlag is slow at that.
+_DACL, _SACL = int(SecurityPart.DACL), int(SecurityPart.SACL)
+_READ_CONTROL = int(Access.READ_CONTROL)
+_WRITE_DESCRIPTOR = int(Access.WRITE_DAC | Access.WRITE_OWNER)
+_ACCESS_SYSTEM_SECURITY = int(Access.ACCESS_SYSTEM_SECURITY)
 
 
 @dataclass(slots=True)
@@ -90,26 +95,26 @@ class Run:
         if self.options.security_descriptors is SecurityDescriptors.NONE:
             return 0
         if self.options.security_descriptors is SecurityDescriptors.OWNER_DACL or self.audit_refusal is not None:
-            return SecurityPart.DACL
-        return SecurityPart.DACL | SecurityPart.SACL
+            return _DACL
+        return _DACL | _SACL
 
     @property
     def read_security_access(self) -> int:
         """Access needed at the source to read a descriptor."""
         if not self.security_parts:
             return 0
-        return Access.READ_CONTROL | self._sacl_access
+        return _READ_CONTROL | self._sacl_access
 
     @property
     def write_security_access(self) -> int:
         """Access needed at the destination to set a descriptor."""
         if not self.security_parts:
             return 0
-        return Access.WRITE_DAC | Access.WRITE_OWNER | self._sacl_access
+        return _WRITE_DESCRIPTOR | self._sacl_access
 
     @property
     def _sacl_access(self) -> int:
-        return Access.ACCESS_SYSTEM_SECURITY if self.security_parts & SecurityPart.SACL else 0
+        return _ACCESS_SYSTEM_SECURITY if self.security_parts & _SACL else 0
 
     @property
     def compares_descriptors(self) -> bool:
