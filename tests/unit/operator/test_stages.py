@@ -1,0 +1,211 @@
+"""A run by several agents: survey, shards, finish, whatever comes between."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.unit.operator.builders import NOW, PROVEN, SETTINGS, ago, ends, pod, run, snapshot, task, transfer_job
+
+from smbferry_api.agent_contract import Stage
+from smbferry_api.fields import format_time
+from smbferry_operator.decide.destination import Destination
+from smbferry_operator.decide.observation import Claim, RunObservation
+from smbferry_operator.decide.run import decide_run
+from smbferry_operator.decide.stages import ANNOTATION_STAGE
+
+if TYPE_CHECKING:
+    from smbferry_operator.decide.decision import Decision
+    from smbferry_operator.model import Job, Manifest, Run
+
+CUTS = {"cuts": [{"path": "/b"}, {"path": "/big", "offset": 1 << 30}]}
+STARTED = {"state": "Transferring", "startTime": format_time(ago(minutes=5))}
+TRANSFERRING = {"phases": {"transfer": {"state": "Running"}}}
+
+
+def shared(status: dict[str, Any] | None = None, *, agents: int = 4, **more: Any) -> Run:
+    agent = {"parallelism": agents, **more.pop("agent", {})}
+    return run(status=status, task=snapshot(agent=agent), **more)
+
+
+def seen(observed: Run, *jobs: Job, **more: Any) -> RunObservation:
+    return RunObservation(observed, task(), ends(), jobs, more.pop("pods", ()), proofs={"svc": PROVEN}, **more)
+
+
+def staged(stage: Stage, **given: Any) -> Job:
+    job = transfer_job(name=given.pop("name", f"xrun-{stage}"), **given)
+    job.meta.annotations[ANNOTATION_STAGE] = stage.value  # type: ignore[index]  # the builder's own dictionary
+    return job
+
+
+def complete(stage: Stage, **given: Any) -> Job:
+    return staged(stage, complete=True, succeeded=1, finished_at=given.pop("finished_at", ago(seconds=10)), **given)
+
+
+def launched(decision: Decision) -> Manifest:
+    (job,) = decision.create
+    return job
+
+
+def stage_in(job: Manifest) -> str:
+    arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]
+    return str(arguments[arguments.index("--stage") + 1]) if "--stage" in arguments else "whole"
+
+
+@pytest.mark.parametrize(
+    ("observed", "stage"),
+    [(shared(), "survey"), (shared(agents=1), "whole"), (shared(dry_run=True), "whole")],
+)
+def test_a_run_by_several_agents_begins_with_a_survey(observed: Run, stage: str) -> None:
+    job = launched(decide_run(seen(observed), NOW, SETTINGS))
+    assert stage_in(job) == stage
+    assert job["spec"]["completions"] == 1
+
+
+@pytest.mark.parametrize(
+    ("done", "status", "stage", "agents"),
+    [
+        (Stage.SURVEY, {"split": CUTS}, "shards", 3),
+        (Stage.SURVEY, {"split": {"cuts": []}}, "whole", 1),
+        (Stage.SURVEY, {}, "whole", 1),  # it never came: whatever happened to it, one agent can do it all
+        (Stage.SHARDS, {"split": CUTS}, "finish", 1),
+    ],
+)
+def test_each_stage_is_followed_by_the_next(done: Stage, status: dict[str, Any], stage: str, agents: int) -> None:
+    decision = decide_run(seen(shared({**STARTED, **TRANSFERRING, **status}), complete(done)), NOW, SETTINGS)
+    job = launched(decision)
+    assert stage_in(job) == stage
+    assert (job["spec"]["completions"], job["spec"]["parallelism"]) == (agents, agents)
+    assert job["metadata"]["name"] != f"xrun-{done}"
+    assert decision.claim is not None
+
+
+def test_a_survey_that_has_ended_is_waited_for_until_its_word_arrives() -> None:
+    decision = decide_run(seen(shared(STARTED), complete(Stage.SURVEY, finished_at=NOW)), NOW, SETTINGS)
+    assert decision.create == ()
+    assert decision.requeue_after == timedelta(seconds=1)
+
+
+def test_shards_are_an_indexed_job_that_retries_each_by_itself_on_nodes_apart() -> None:
+    observed = shared({**STARTED, "split": CUTS}, agent={"activeDeadline": "1h"})
+    job = launched(decide_run(seen(observed, complete(Stage.SURVEY)), NOW, SETTINGS))
+    spec, template = job["spec"], job["spec"]["template"]["spec"]
+    assert spec["completionMode"] == "Indexed"
+    assert (spec["backoffLimitPerIndex"], spec["maxFailedIndexes"]) == (6, 0)
+    assert "backoffLimit" not in spec
+    assert spec["podReplacementPolicy"] == "Failed"
+    assert spec["podFailurePolicy"]["rules"][0]["action"] == "Ignore"
+    assert spec["activeDeadlineSeconds"] == 55 * 60
+    assert template["topologySpreadConstraints"][0]["topologyKey"] == "kubernetes.io/hostname"
+
+
+def test_the_state_never_goes_back_between_the_stages() -> None:
+    observed = shared({**STARTED, **TRANSFERRING, "split": CUTS})
+    decision = decide_run(seen(observed, complete(Stage.SURVEY)), NOW, SETTINGS)
+    assert decision.status is not None
+    assert decision.status.fields["state"] == "Transferring"
+
+
+@pytest.mark.parametrize(
+    ("job", "pods", "state"),
+    [
+        (staged(Stage.SHARDS, active=2), (pod("xrun-shards", phase="Running"),), "Transferring"),
+        (staged(Stage.SHARDS, active=2), (pod("xrun-shards", phase="Running"), pod("xrun-shards")), "Transferring"),
+        (
+            staged(Stage.SHARDS, active=1, succeeded=1),
+            (
+                pod("xrun-shards", phase="Succeeded", exit_code=0),
+                pod("xrun-shards", name="late", created=ago(seconds=5), unschedulable="no room"),
+            ),
+            "Launching",
+        ),
+        (
+            staged(Stage.SHARDS, active=1),
+            (
+                pod("xrun-shards", phase="Running"),
+                pod("xrun-shards", name="late", created=ago(seconds=5), unschedulable="no room"),
+            ),
+            "Transferring",
+        ),
+    ],
+)
+def test_shards_under_way(job: Job, pods: tuple[Any, ...], state: str) -> None:
+    decision = decide_run(seen(shared({**STARTED, **TRANSFERRING, "split": CUTS}), job, pods=pods), NOW, SETTINGS)
+    found = decision.status.fields["state"] if decision.status is not None else STARTED["state"]
+    assert found == state
+
+
+def test_a_shard_that_was_given_up_fails_the_run_with_what_its_agent_said() -> None:
+    failure = {"class": "Network", "reason": "ServerUnreachable", "message": "no answer", "remedy": "look"}
+    observed = shared({**STARTED, "split": CUTS, "failure": failure})
+    job = staged(
+        Stage.SHARDS, before=1, failed=7, failure_reason="MaxFailedIndexesExceeded", finished_at=ago(seconds=9)
+    )
+    decision = decide_run(seen(observed, complete(Stage.SURVEY), job), NOW, SETTINGS)
+    assert decision.status is not None
+    assert decision.status.fields["state"] == "Failed"
+    (succeeded,) = (c for c in decision.status.conditions if c.type == "Succeeded")
+    assert succeeded.reason == "ServerUnreachable"
+    assert "after 7 attempts" in succeeded.message
+
+
+def test_shards_that_were_deleted_by_hand_are_made_anew_under_another_name() -> None:
+    observed = shared({**STARTED, "split": CUTS, "attempts": 3})
+    first = launched(decide_run(seen(shared({**STARTED, "split": CUTS}), complete(Stage.SURVEY)), NOW, SETTINGS))
+    again = launched(decide_run(seen(observed, complete(Stage.SURVEY)), NOW, SETTINGS))
+    assert stage_in(again) == "shards"
+    assert again["metadata"]["name"] != first["metadata"]["name"]
+
+
+@pytest.mark.parametrize("done", [Stage.SURVEY, Stage.SHARDS])
+def test_a_cancelled_run_does_not_go_on(done: Stage) -> None:
+    decision = decide_run(seen(shared({**STARTED, "split": CUTS}, cancel=True), complete(done)), NOW, SETTINGS)
+    assert decision.create == ()
+    assert decision.status is not None
+    assert decision.status.fields["state"] == "Cancelled"
+
+
+def test_a_writer_that_came_between_two_stages_is_waited_for() -> None:
+    here = Destination.parse("//files.corp.example.com:445/dst")
+    claims = (Claim("team/other", "uid-other", here, writing=True, since=NOW),)
+    observed = shared({**STARTED, **TRANSFERRING, "split": CUTS})
+    decision = decide_run(seen(observed, complete(Stage.SHARDS), claims=claims), NOW, SETTINGS)
+    assert decision.create == ()
+    assert decision.status is not None
+    assert decision.status.fields["state"] == "Queued"
+
+
+def test_whoever_only_waits_lets_a_run_go_on_that_has_begun() -> None:
+    here = Destination.parse("//files.corp.example.com:445/dst")
+    claims = (Claim("team/other", "uid-other", here, writing=False, since=ago(days=1)),)
+    decision = decide_run(
+        seen(shared({**STARTED, "split": CUTS}), complete(Stage.SHARDS), claims=claims), NOW, SETTINGS
+    )
+    assert stage_in(launched(decision)) == "finish"
+
+
+def test_no_stage_begins_while_an_agent_of_the_one_before_may_live() -> None:
+    pods = (pod("xrun-shards", phase="Running"),)
+    decision = decide_run(seen(shared({**STARTED, "split": CUTS}), complete(Stage.SHARDS), pods=pods), NOW, SETTINGS)
+    assert decision.create == ()
+
+
+@pytest.mark.parametrize(("code", "state"), [(0, "Succeeded"), (3, "PartiallySucceeded")])
+def test_the_finish_ends_the_run(code: int, state: str) -> None:
+    job = (
+        complete(Stage.FINISH, before=5)
+        if code == 0
+        else staged(
+            Stage.FINISH,
+            before=5,
+            failed=1,
+            failure_reason="PodFailurePolicy",
+            failure_message=f"Container agent for pod x failed with exit code {code} matching FailJob rule at index 1",
+            finished_at=ago(seconds=9),
+        )
+    )
+    jobs = (complete(Stage.SURVEY), complete(Stage.SHARDS, before=1), job)
+    decision = decide_run(seen(shared({**STARTED, "split": CUTS}), *jobs), NOW, SETTINGS)
+    assert decision.status is not None
+    assert decision.status.fields["state"] == state
