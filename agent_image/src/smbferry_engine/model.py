@@ -16,7 +16,7 @@ class TransferMode(StrEnum):
 
 
 class CompareBy(StrEnum):
-    """How a file is found to differ."""
+    """How a file is found to differ: by what listings tell, or by content and copied security descriptors."""
 
     SIZE_AND_TIME = "SizeAndTime"
     CHECKSUM = "Checksum"
@@ -37,7 +37,7 @@ class DeletedFiles(StrEnum):
 
 
 class VerifyMode(StrEnum):
-    """What is read back and compared by hash."""
+    """What is read back and compared: each copied file by hash, or whole trees with the metadata that is copied."""
 
     ONLY_FILES_TRANSFERRED = "OnlyFilesTransferred"
     POINT_IN_TIME_CONSISTENT = "PointInTimeConsistent"

@@ -19,7 +19,7 @@ class TransferMode(StrEnum):
 
 
 class CompareBy(StrEnum):
-    """How a file is found to differ."""
+    """How a file is found to differ: by what listings tell, or by content and copied security descriptors."""
 
     SIZE_AND_TIME = "SizeAndTime"
     CHECKSUM = "Checksum"
@@ -40,7 +40,7 @@ class DeletedFiles(StrEnum):
 
 
 class VerifyMode(StrEnum):
-    """What is compared by hash after the transfer."""
+    """What is compared after the transfer: copied files by hash, or whole trees with the metadata that is copied."""
 
     ONLY_FILES_TRANSFERRED = "OnlyFilesTransferred"
     POINT_IN_TIME_CONSISTENT = "PointInTimeConsistent"
@@ -184,7 +184,9 @@ class Options(Spec):
     verify_mode: VerifyMode = VerifyMode.ONLY_FILES_TRANSFERRED
     security_descriptors: Annotated[
         SecurityDescriptors,
-        Field(description="Owner needs the restore privilege at the destination, SACL the security privilege."),
+        Field(
+            description="Owner needs the restore privilege at the destination, SACL the security privilege (both sides)."
+        ),
     ] = SecurityDescriptors.OWNER_DACL
     timestamps: Preservation = Preservation.PRESERVE
     attributes: Preservation = Preservation.PRESERVE

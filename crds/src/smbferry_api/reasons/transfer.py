@@ -78,7 +78,7 @@ HASH_MISMATCH = define(
 METADATA_MISMATCH = define(
     "MetadataMismatch",
     "The content is the same on both sides; a time, an attribute, the owner or an access list is not.",
-    "Run once with transferMode: All, which copies them anew, or leave out by the options what need not agree.",
+    "Run once with compareBy: Checksum, which sets what differs, or leave out by the options what need not agree.",
 )
 FILE_VANISHED = define(
     "FileVanished",
