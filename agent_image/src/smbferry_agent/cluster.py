@@ -61,12 +61,13 @@ def transfer(
     spec, task = run_task(manifest)
     with RunWatch(client, key, manifest) as watch:
         around = Surroundings(
-            mounts={side: IdentityMount.of(side) for side in (Side.SOURCE, Side.DESTINATION)},
+            mounts={side: IdentityMount.of(side) for side in (Side.SOURCE, Side.DESTINATION, Side.REPORT)},
             scratch=Path(SCRATCH_DIR),
             cancelled=watch.cancelled,
             bytes_per_second=lambda: current_limit(watch.manifest, task.options.bytes_per_second),
             standing=_standing(client, namespace, task),
             standing_now=partial(_status_of, client, namespace),
+            run_name=name,
         )
         if stage is Stage.SHARDS:
             return run_shard(task, around, client, watch, index or 0)

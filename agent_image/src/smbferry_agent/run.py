@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,9 +24,10 @@ from smbferry_agent.preflight.location_judge import judge_location
 from smbferry_agent.preflight.location_probe import endpoint
 from smbferry_agent.preflight.lockout import outdated_key
 from smbferry_agent.preflight.server_names import look_up_server
+from smbferry_agent.report.delivery import Delivery
 from smbferry_agent.report.run_report import RunReport
 from smbferry_agent.resolve import Resolver
-from smbferry_api.agent_contract import Side
+from smbferry_api.agent_contract import SPOOL_DIR, Side
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.fields import parse_quantity
 from smbferry_api.identity import KerberosIdentityStatus
@@ -63,6 +64,8 @@ class Surroundings:
         bytes_per_second: the limit as it stands at the moment, where it may change; else the task's own holds.
         standing: what is known of the identities, by name: a key that the KDC refused is not tried again.
         standing_now: looks again during the run, before tickets are renewed by a key.
+        run_name: what the files of a report are called by.
+        spool: where the records of a report are kept until they are delivered.
     """
 
     mounts: Mapping[Side, IdentityMount]
@@ -72,6 +75,8 @@ class Surroundings:
     address_rule: AddressRule = forbidden
     standing: Mapping[str, KerberosIdentityStatus] = field(default_factory=dict)
     standing_now: Callable[[str], KerberosIdentityStatus | None] = lambda _name: None
+    run_name: str = "run"
+    spool: Path = Path(SPOOL_DIR)
 
 
 def run_transfer(task: ResolvedTask, surroundings: Surroundings, report: RunReport, *, dry_run: bool) -> ExitCode:
@@ -93,14 +98,24 @@ def run_transfer(task: ResolvedTask, surroundings: Surroundings, report: RunRepo
             cancelled=surroundings.cancelled,
             bytes_per_second=surroundings.bytes_per_second,
         ),
+        records=surroundings.run_name,
     )
-    return ExitCode.DONE if result.outcome is Outcome.SUCCEEDED else ExitCode.DONE_WITH_FAILURES
+    whole = result.outcome is Outcome.SUCCEEDED and not report.unreported
+    return ExitCode.DONE if whole else ExitCode.DONE_WITH_FAILURES
 
 
 def between(
-    task: ResolvedTask, surroundings: Surroundings, report: RunReport, work: Callable[[Endpoint, Endpoint], T]
+    task: ResolvedTask,
+    surroundings: Surroundings,
+    report: RunReport,
+    work: Callable[[Endpoint, Endpoint], T],
+    *,
+    records: str | None = None,
 ) -> T:
     """Checks source and destination, does `work` between them and returns what it returns; the report has its failure.
+
+    Args:
+        records: the name under which records of single files are delivered, where the task wants them.
 
     Raises:
         AgentError: as a whole it failed or was cancelled.
@@ -110,8 +125,10 @@ def between(
             report.phase(PhaseName.PREFLIGHT, PhaseState.RUNNING)
             source = _prepare(Side.SOURCE, task.source, surroundings, report, stack)
             destination = _prepare(Side.DESTINATION, task.destination, surroundings, report, stack)
+            delivery = _delivery(task, surroundings, report, stack, records) if records else nullcontext()
             report.phase(PhaseName.PREFLIGHT, PhaseState.SUCCEEDED)
-            return work(source, destination)
+            with delivery:
+                return work(source, destination)
     except EngineError as error:
         failure = convert(error)
         report.failed(failure)
@@ -124,6 +141,23 @@ def between(
         raise
     finally:
         report.end()
+
+
+def _delivery(
+    task: ResolvedTask, around: Surroundings, report: RunReport, stack: ExitStack, name: str
+) -> AbstractContextManager[object]:
+    """What keeps records and delivers them; nothing where the task wants none."""
+    if task.report_to is None:
+        return nullcontext()
+    return Delivery(
+        task=task,
+        run_name=name,
+        end=task.report_to,
+        endpoint=_prepare(Side.REPORT, task.report_to, around, report, stack),
+        spool=around.spool,
+        report=report,
+        cancelled=around.cancelled,
+    )
 
 
 def engine_options(task: ResolvedTask, *, dry_run: bool) -> Options:

@@ -141,6 +141,7 @@ def run_shard(task: ResolvedTask, around: Surroundings, client: ApiClient, watch
                     cancelled=around.cancelled,
                     bytes_per_second=None if limit is None else lambda: _share_of(limit(), len(shards)),
                 ),
+                records=f"{around.run_name}-{index}",
             )
             state = PhaseState.SUCCEEDED
         except AgentError:
@@ -178,6 +179,7 @@ def run_finish(task: ResolvedTask, around: Surroundings, report: FinishReport, m
             cancelled=around.cancelled,
             bytes_per_second=around.bytes_per_second,
         ),
+        records=around.run_name,
     )
-    whole = result.outcome is Outcome.SUCCEEDED and not report.unsettled
+    whole = result.outcome is Outcome.SUCCEEDED and not report.unsettled and not report.unreported
     return ExitCode.DONE if whole else ExitCode.DONE_WITH_FAILURES

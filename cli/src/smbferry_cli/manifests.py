@@ -18,7 +18,7 @@ from smbferry_api.identity import KerberosIdentitySpec
 from smbferry_api.location import SmbLocationSpec
 from smbferry_api.names import API_VERSION
 from smbferry_api.run import ResolvedEnd, ResolvedIdentity, ResolvedTask
-from smbferry_api.task import TaskEnd, TransferTaskSpec
+from smbferry_api.task import TransferTaskSpec
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Spec)
@@ -49,22 +49,22 @@ class Manifests:
         task = _named(self.tasks, "TransferTask", task_name, "to run")
         return ResolvedTask(
             name=task_name,
-            source=self._end(task.source, task_name),
-            destination=self._end(task.destination, task_name),
+            source=self._end(task.source.location_ref.name, task.source.path, task_name),
+            destination=self._end(task.destination.location_ref.name, task.destination.path, task_name),
             options=task.options,
             filters=task.filters,
             agent=task.agent,
             report=task.report,
+            report_to=self._end(task.report.location_ref.name, "/", task_name) if task.report.location_ref else None,
         )
 
-    def _end(self, end: TaskEnd, task_name: str) -> ResolvedEnd:
-        name = end.location_ref.name
+    def _end(self, name: str, path: str, task_name: str) -> ResolvedEnd:
         location = _named(self.locations, "SmbLocation", name, f"named by TransferTask {task_name}")
         identity_name = location.identity_ref.name
         identity = _named(self.identities, "KerberosIdentity", identity_name, f"named by SmbLocation {name}")
         return ResolvedEnd(
             location=name,
-            path=end.path,
+            path=path,
             spec=location,
             identity=ResolvedIdentity(name=identity_name, spec=identity),
         )

@@ -75,13 +75,14 @@ def run(
 ) -> Ended:
     """Transfers, and tells how it ended: every failure but a bug is in the status."""
     report = CountingReport()
+    sides = zip((Side.SOURCE, Side.DESTINATION, Side.REPORT), task.ends, strict=False)
+    began = datetime.now(UTC)
     around = Surroundings(
-        mounts={
-            Side.SOURCE: workspace.mount(task.source.identity.spec, manifests),
-            Side.DESTINATION: workspace.mount(task.destination.identity.spec, manifests),
-        },
+        mounts={side: workspace.mount(end.identity.spec, manifests) for side, end in sides},
         scratch=workspace.folder / "tickets",
         cancelled=cancel.cancelled,
+        run_name=f"{task.name}-{began:%Y%m%dT%H%M%SZ}",
+        spool=workspace.folder,
     )
 
     def changed(*, urgent: bool) -> None:
@@ -91,7 +92,6 @@ def run(
         view.show(status)
 
     report.changed = changed
-    began = datetime.now(UTC)
     try:
         with cancel.droppable():
             code = run_transfer(task, around, report, dry_run=dry_run)
