@@ -185,7 +185,8 @@ class Options(Spec):
     security_descriptors: Annotated[
         SecurityDescriptors,
         Field(
-            description="Owner needs the restore privilege at the destination, SACL the security privilege (both sides)."
+            description="Owner needs the restore privilege at the destination,"
+            " SACL the security privilege on both sides."
         ),
     ] = SecurityDescriptors.OWNER_DACL
     timestamps: Preservation = Preservation.PRESERVE
