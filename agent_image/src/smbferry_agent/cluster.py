@@ -64,6 +64,7 @@ def transfer(
             mounts={side: IdentityMount.of(side) for side in (Side.SOURCE, Side.DESTINATION, Side.REPORT)},
             scratch=Path(SCRATCH_DIR),
             cancelled=watch.cancelled,
+            claimed=not spec.dry_run,
             bytes_per_second=lambda: current_limit(watch.manifest, task.options.bytes_per_second),
             standing=_standing(client, namespace, task),
             standing_now=partial(_status_of, client, namespace),

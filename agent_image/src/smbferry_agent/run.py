@@ -17,13 +17,14 @@ from smbferry_agent.kerberos.keytab import Keytab
 from smbferry_agent.kerberos.renewal import Renewal
 from smbferry_agent.logs import fields
 from smbferry_agent.mounts import IdentityMount
+from smbferry_agent.preflight.claim import check_claim
 from smbferry_agent.preflight.findings import Finding, first_failure
 from smbferry_agent.preflight.identity_probe import IdentitySubject, checked_identity
 from smbferry_agent.preflight.location_facts import LocationFacts
 from smbferry_agent.preflight.location_judge import judge_location
 from smbferry_agent.preflight.location_probe import endpoint
 from smbferry_agent.preflight.lockout import outdated_key
-from smbferry_agent.preflight.server_names import look_up_server
+from smbferry_agent.preflight.server_names import locator, look_up_server
 from smbferry_agent.report.delivery import Delivery
 from smbferry_agent.report.run_report import RunReport
 from smbferry_agent.resolve import Resolver
@@ -48,6 +49,7 @@ from smbferry_engine import (
     Symlinks,
     TransferMode,
     VerifyMode,
+    resolve_dfs,
     transfer,
 )
 
@@ -61,6 +63,7 @@ class Surroundings:
     """Where a run finds its files, and when it must stop.
 
     Attributes:
+        claimed: the run was let in as the only writer of the folder that its destination led to when it was checked.
         bytes_per_second: the limit as it stands at the moment, where it may change; else the task's own holds.
         standing: what is known of the identities, by name: a key that the KDC refused is not tried again.
         standing_now: looks again during the run, before tickets are renewed by a key.
@@ -71,6 +74,7 @@ class Surroundings:
     mounts: Mapping[Side, IdentityMount]
     scratch: Path
     cancelled: Callable[[], bool]
+    claimed: bool = False
     bytes_per_second: Callable[[], int | None] | None = None
     address_rule: AddressRule = forbidden
     standing: Mapping[str, KerberosIdentityStatus] = field(default_factory=dict)
@@ -197,9 +201,18 @@ def _prepare(side: Side, end: ResolvedEnd, around: Surroundings, report: RunRepo
     account, keytab = checked.facts.account, checked.facts.keytab
     if checked.session is None or account is None or account.ticket is None:
         raise AssertionError("an identity without a finding against it has a ticket")
-    names = look_up_server(Resolver(end.spec.nameservers), end.spec.server, address_rule=around.address_rule)
+    resolver = Resolver(end.spec.nameservers)
+    names = look_up_server(resolver, end.spec.server, address_rule=around.address_rule)
     ticket = checked.session.service_ticket(end.spec.target)
     _raise_first(side, judge_location(end.spec, LocationFacts(names, ticket=ticket)))
+    named = endpoint(end.spec, end.full_path, names.addresses, checked.session)
+    found = resolve_dfs(named, locator(resolver, around.address_rule))
+    if side is Side.DESTINATION and around.claimed:
+        check_claim(end.place, found)
+    target = end.spec.target
+    if found is not named:
+        target = found.service_principal
+        ticket = checked.session.service_ticket(target)
     report.tickets(
         side.value,
         principal=end.identity.spec.principal,
@@ -208,9 +221,9 @@ def _prepare(side: Side, end: ResolvedEnd, around: Surroundings, report: RunRepo
         keytab_fingerprint=keytab.fingerprint if isinstance(keytab, Keytab) else None,
     )
     objection = _objection(end, keytab, account.tries[-1].account_kvno, around)
-    stack.enter_context(Renewal(checked.session, account.ticket, end.spec.target, objection))
-    _log.info("side is ready", extra=fields(side=side.value, server=end.spec.server, addresses=names.addresses))
-    return endpoint(end.spec, end.full_path, names.addresses, checked.session)
+    stack.enter_context(Renewal(checked.session, account.ticket, target, objection))
+    _log.info("side is ready", extra=fields(side=side.value, server=found.server, addresses=found.addresses))
+    return found
 
 
 def _objection(

@@ -5,7 +5,9 @@ happens by way of an :class:`Observer`.
 """
 
 from smbferry_engine.compare import compare
-from smbferry_engine.errors import EngineError, FailureClass, FileReason, Reason
+from smbferry_engine.dfs import Locate, dfs_target
+from smbferry_engine.dfs import resolve as resolve_dfs
+from smbferry_engine.errors import SERVER_UNREACHABLE, EngineError, FailureClass, FileReason, Reason
 from smbferry_engine.filters import Filters
 from smbferry_engine.krb5_environment import krb5_environment
 from smbferry_engine.model import (
@@ -14,6 +16,7 @@ from smbferry_engine.model import (
     Comparison,
     Counters,
     DeletedFiles,
+    DfsTarget,
     Endpoint,
     Evidence,
     FileFailure,
@@ -44,12 +47,14 @@ from smbferry_engine.transfer import transfer
 from smbferry_engine.upload import upload
 
 __all__ = [
+    "SERVER_UNREACHABLE",
     "ByteCounters",
     "CompareBy",
     "Comparison",
     "Counters",
     "Cut",
     "DeletedFiles",
+    "DfsTarget",
     "Endpoint",
     "EngineError",
     "Evidence",
@@ -59,6 +64,7 @@ __all__ = [
     "FileRecord",
     "Filters",
     "ItemCounters",
+    "Locate",
     "Observer",
     "Options",
     "Outcome",
@@ -80,12 +86,14 @@ __all__ = [
     "TransferMode",
     "VerifyMode",
     "compare",
+    "dfs_target",
     "finish",
     "krb5_environment",
     "probe_share",
+    "resolve_dfs",
     "shards_of",
     "survey",
     "transfer",
-    "upload",
     "transfer_shard",
+    "upload",
 ]

@@ -57,11 +57,15 @@ HANDSHAKE_DEADLINE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A side that is up: its channel, what protects it, and the server's clock (100 ns since 1601) at negotiate."""
+    """A side that is up: its channel, what protects it, and the server's clock (100 ns since 1601) at negotiate.
+
+    ``dfs`` tells that the share is, or lies in, a DFS namespace: its paths may lead elsewhere.
+    """
 
     channel: Channel
     evidence: Evidence
     server_system_time: int
+    dfs: bool = False
 
 
 class _Connection(Connection):  # type: ignore[misc]  # smbprotocol publishes no types
@@ -212,9 +216,8 @@ def _hand_over(parts: _Parts, endpoint: Endpoint, dialect: str, chunk: int) -> C
     )
     peer = f"{endpoint.server}:{endpoint.port}"
     lane = Lane(facts, chunk=chunk, salt=secrets.token_bytes(4))
-    return Connected(
-        Channel(sock, lane, peer), _evidence(connection, tree, endpoint, dialect, cipher), transport.server_system_time
-    )
+    evidence = _evidence(connection, tree, endpoint, dialect, cipher)
+    return Connected(Channel(sock, lane, peer), evidence, transport.server_system_time, bool(tree.is_dfs_share))
 
 
 def _evidence(connection: Any, tree: Any, endpoint: Endpoint, dialect: str, cipher: str) -> Evidence:

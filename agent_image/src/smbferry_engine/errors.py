@@ -160,6 +160,13 @@ DESTINATION_FULL = Reason(
 # Source and destination overlap.
 SAME_DESTINATION = Reason("SameDestination", _C.CONFIGURATION, "Give the destination a path of its own.")
 
+# A DFS referral names what can't be used, or leads in circles.
+DFS_TARGET_UNUSABLE = Reason(
+    "DfsTargetUnusable",
+    _C.CONFIGURATION,
+    "Correct the link in the namespace, or name the server and share behind it in place of the DFS path.",
+)
+
 # --- Guards ------------------------------------------------------------------------------------------------------
 # More would be deleted than allowed.
 MAX_DELETES_EXCEEDED = Reason(
@@ -216,6 +223,7 @@ _BY_STATUS: dict[int, tuple[FileReason, str]] = {
     NtStatus.ILLEGAL_CHARACTER: (FileReason.NAME_NOT_REPRESENTABLE, "the server can't hold a character of the name"),
     NtStatus.FILE_IS_A_DIRECTORY: (FileReason.TYPE_CONFLICT, "a file expected, it is a folder"),
     NtStatus.NOT_A_DIRECTORY: (FileReason.TYPE_CONFLICT, "a folder expected, it is a file"),
+    NtStatus.PATH_NOT_COVERED: (FileReason.REPARSE_POINT_SKIPPED, "a folder above it is a DFS link"),
     NtStatus.STOPPED_ON_SYMLINK: (FileReason.REPARSE_POINT_SKIPPED, "a folder above it is a link"),
     NtStatus.INVALID_OWNER: (FileReason.OWNER_NOT_PERMITTED, "the account may not set this owner"),
     NtStatus.PRIVILEGE_NOT_HELD: (FileReason.SECURITY_NOT_PERMITTED, "the account lacks the privilege"),

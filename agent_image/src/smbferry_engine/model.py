@@ -229,8 +229,21 @@ class ServerSideFact:
 
 
 @dataclass(frozen=True, slots=True)
+class DfsTarget:
+    """Where a DFS path leads; ``path`` is inside the share, ``/`` separated."""
+
+    server: str
+    port: int
+    share: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShareFacts:
-    """What a probe found: ``maximal_access`` as a mask and in words, the server's clock in UTC."""
+    """What a probe found: ``maximal_access`` as a mask and in words, the server's clock in UTC.
+
+    ``dfs_target`` only where the path leads elsewhere; then everything else is about that.
+    """
 
     evidence: Evidence
     free_bytes: int
@@ -238,6 +251,7 @@ class ShareFacts:
     maximal_access: int
     maximal_access_names: tuple[str, ...]
     server_system_time: datetime
+    dfs_target: DfsTarget | None = None
 
 
 class Outcome(StrEnum):

@@ -118,6 +118,20 @@ class SpaceStatus(Status):
     total_bytes: Annotated[int, Field(description="The size of the file system, or of the identity's quota.")]
 
 
+class DfsTarget(Status):
+    """A folder on a share, behind all links of a DFS namespace."""
+
+    server: Annotated[str, Field(max_length=253, description="The file server's DNS name.")]
+    port: Annotated[int, Field(ge=1, le=65535, description="Its TCP port.")] = 445
+    share: Annotated[str, Field(max_length=80, description="The share's name.")]
+    path: Annotated[str, Field(max_length=4096, description="The folder inside the share.")] = "/"
+
+    def below(self, path: str) -> "DfsTarget":
+        """The folder at ``path`` below this one."""
+        parts = [part for part in f"{self.path}/{path}".split("/") if part]
+        return self.model_copy(update={"path": "/" + "/".join(parts)})
+
+
 class SmbLocationStatus(Status):
     """What the last check found."""
 
@@ -128,6 +142,10 @@ class SmbLocationStatus(Status):
         tuple[Condition, ...], Field(description="What is so and what is not, each with a reason and what to do.")
     ] = ()
     server: ServerStatus | None = None
+    dfs_target: Annotated[
+        DfsTarget | None,
+        Field(description="Where the path leads by DFS; server and space are about that. Absent for any other path."),
+    ] = None
     space: SpaceStatus | None = None
     maximal_access: Annotated[
         str | None, Field(description="What the server grants the identity on the path: read, write, delete, …")

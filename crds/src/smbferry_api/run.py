@@ -6,7 +6,7 @@ from pydantic import Field
 
 from smbferry_api.fields import ObjectName, SharePath, Spec
 from smbferry_api.identity import KerberosIdentitySpec
-from smbferry_api.location import SmbLocationSpec
+from smbferry_api.location import DfsTarget, SmbLocationSpec
 from smbferry_api.run_status import TransferRunStatus
 from smbferry_api.task import AgentSpec, Filters, Options, Report
 
@@ -33,6 +33,16 @@ class ResolvedEnd(Spec):
     path: Annotated[SharePath, Field(description="The task's folder below the location's own path.")] = "/"
     spec: SmbLocationSpec
     identity: ResolvedIdentity
+    dfs_target: Annotated[
+        DfsTarget | None, Field(description="Where the location's path leads by DFS, as its check found it.")
+    ] = None
+
+    @property
+    def place(self) -> DfsTarget:
+        """The folder that the end is about, behind the DFS links that the location's check followed."""
+        spec = self.spec
+        named = DfsTarget(server=spec.server.rstrip("."), port=spec.port, share=spec.share, path=spec.path)
+        return (self.dfs_target or named).below(self.path)
 
     @property
     def full_path(self) -> str:

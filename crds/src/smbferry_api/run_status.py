@@ -121,6 +121,7 @@ class SideEvidence(Status):
     ticket_enctype: Annotated[str | None, Field(description="The encryption type of the service ticket.")] = None
     dialect: Annotated[str | None, Field(description="The SMB dialect.")] = None
     cipher: Annotated[str | None, Field(description="The cipher of every frame.")] = None
+    server: Annotated[str | None, Field(description="The server of the session: of a DFS path, its target.")] = None
     signing: Annotated[str | None, Field(description="The signing algorithm, and whether the server requires it.")] = (
         None
     )

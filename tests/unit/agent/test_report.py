@@ -21,8 +21,9 @@ from smbferry_agent.report.throttle import Throttle
 from smbferry_agent.report.writer import BackgroundWriter
 from smbferry_api.reasons import API_SERVER_UNREACHABLE, DESTINATION_FULL
 from smbferry_api.run_status import MAX_LISTED_FAILURES, ByteCounters, Counters, ItemCounters
+from smbferry_engine import ByteCounters as EngineByteCounters
 from smbferry_engine import Counters as EngineCounters
-from smbferry_engine import Evidence, FileFailure
+from smbferry_engine import Evidence, FileFailure, ServerSideFact, ServerSideState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,9 +158,19 @@ def test_evidence_of_tickets_and_of_the_session_is_one() -> None:
             "ticketEnctype": "aes256-cts-hmac-sha1-96",
             "dialect": "3.1.1",
             "cipher": "AES-256-GCM",
+            "server": "s",
             "signing": "AES-GMAC",
         }
     }
+
+
+def test_how_the_server_copies_is_told_with_its_reason_and_its_bytes() -> None:
+    report = RunReport()
+    report.server_side(ServerSideFact(ServerSideState.REFUSED, "it does not; files are streamed instead"))
+    report.progress(EngineCounters(bytes=EngineByteCounters(server_side=7)))
+    status = status_fields(report.status())
+    assert status["serverSideCopy"] == {"state": "Refused", "message": "it does not; files are streamed instead"}
+    assert status["counters"]["bytes"]["serverSide"] == 7
 
 
 def test_a_usual_status_fits_two_kibibytes_and_leaves_the_operators_fields_alone() -> None:

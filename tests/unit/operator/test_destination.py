@@ -37,6 +37,20 @@ def test_servers_are_compared_as_dns_does(server: str, same: bool) -> None:
     assert place("/a").overlaps(place("/a", server=server)) is same
 
 
+def behind_dfs(path: str) -> Destination:
+    """A location that names a link of a namespace, whose check found where it leads."""
+    task = snapshot(dst_path=path, server="ns.corp.example.com")
+    task["destination"]["dfsTarget"] = {"server": "Files.corp.example.com", "share": "DST", "path": "/a"}
+    run = parse_run(run_body(task=task))
+    assert run.spec.task is not None
+    return Destination.of(run.spec.task.destination)
+
+
+def test_a_dfs_path_is_the_folder_that_it_leads_to() -> None:
+    assert behind_dfs("/b") == Destination("files.corp.example.com", 445, "dst", ("a", "b"))
+    assert not behind_dfs("/b").overlaps(behind_dfs("/c"))
+
+
 parts = st.lists(
     st.text(st.characters(exclude_characters='/\\:*?"<>|', exclude_categories=["C"]), min_size=1), max_size=4
 )

@@ -19,6 +19,7 @@ from smbferry_api.reasons import (
     CIPHER_NOT_OFFERED,
     CLOCK_SKEW,
     DESTINATION_FULL,
+    DFS_TARGET_UNUSABLE,
     DIALECT_REFUSED,
     ENCRYPTION_NOT_SUPPORTED,
     ENCTYPE_REFUSED,
@@ -80,6 +81,7 @@ _CHECK_OF: Final[dict[str, ConditionType]] = {
         ConditionType.SHARE_ACCESSIBLE: (
             ACCESS_DENIED,
             DESTINATION_FULL,
+            DFS_TARGET_UNUSABLE,
             PATH_IS_REPARSE_POINT,
             PATH_NOT_FOUND,
             SHARE_ACCESS_DENIED,
@@ -184,10 +186,16 @@ def _passed(spec: SmbLocationSpec, facts: LocationFacts, failed: ConditionType |
         message = f"SMB {seen.dialect} with {seen.cipher}; the share {demanded} encryption of its own."
         yield good(ConditionType.ENCRYPTED, SESSION_ENCRYPTED, message)
         access = ", ".join(share.maximal_access_names)
-        opened = rf"\\{spec.server}\{spec.share}{spec.path.replace('/', chr(92))}"
+        opened = _unc(spec.server, spec.share, spec.path)
+        if target := share.dfs_target:
+            opened += f" leads by DFS to {_unc(target.server, target.share, target.path)}, which"
         yield good(ConditionType.SHARE_ACCESSIBLE, SHARE_OPENED, f"{opened} was opened; granted: {access}.")
     elif failed is ConditionType.SHARE_ACCESSIBLE:
         yield good(ConditionType.ENCRYPTED, SESSION_ENCRYPTED, "The session is encrypted with a permitted cipher.")
+
+
+def _unc(server: str, share: str, path: str) -> str:
+    return rf"\\{server}\{share}{path.replace('/', chr(92))}"
 
 
 def _clock(share: ShareFacts, asked: datetime, kdc: ClockSample | None) -> str | None:

@@ -14,11 +14,11 @@ from smbferry_agent.kerberos.session import KerberosSession
 from smbferry_agent.preflight.findings import error_of, first_failure
 from smbferry_agent.preflight.identity_probe import CheckedIdentity, IdentitySubject, checked_identity
 from smbferry_agent.preflight.location_facts import LocationFacts, ServerNames
-from smbferry_agent.preflight.server_names import look_up_server
+from smbferry_agent.preflight.server_names import locator, look_up_server
 from smbferry_agent.resolve import Resolver
 from smbferry_api.location import SmbLocationSpec, SmbLocationStatus
 from smbferry_api.reasons import SERVER_REFUSED, SERVER_UNREACHABLE
-from smbferry_engine import Endpoint, EngineError, ShareFacts, probe_share
+from smbferry_engine import Endpoint, EngineError, Locate, ShareFacts, probe_share
 
 _PROBE_DEADLINE: Final = 10.0
 _CONNECT_TIMEOUT: Final = 3.0
@@ -55,7 +55,8 @@ def probe_location(subject: LocationSubject, now: datetime) -> LocationFacts:
         if not names.addresses:
             return LocationFacts(names, ticket=ticket)
         asked = datetime.now(UTC)
-        share = _probe_share(endpoint(subject.spec, subject.spec.path, names.addresses, checked.session))
+        named = endpoint(subject.spec, subject.spec.path, names.addresses, checked.session)
+        share = _probe_share(named, locator(resolver))
         kdc_clock = checked.facts.account.clock if checked.facts.account else None
         return LocationFacts(names, ticket=ticket, share=share, connected=True, asked=asked, kdc_clock=kdc_clock)
 
@@ -77,9 +78,9 @@ def endpoint(spec: SmbLocationSpec, path: str, addresses: tuple[str, ...], sessi
     )
 
 
-def _probe_share(target: Endpoint) -> ShareFacts | AgentError:
+def _probe_share(named: Endpoint, locate: Locate) -> ShareFacts | AgentError:
     try:
-        return probe_share(target, deadline_seconds=_PROBE_DEADLINE)
+        return probe_share(named, deadline_seconds=_PROBE_DEADLINE, locate=locate)
     except EngineError as error:
         return convert(error)
 

@@ -7,7 +7,8 @@ from smbferry_agent.preflight.findings import Finding, conditions
 from smbferry_agent.preflight.identity_status import next_check
 from smbferry_agent.preflight.location_facts import LocationFacts
 from smbferry_agent.preflight.location_probe import LocationSubject
-from smbferry_api.location import ServerStatus, SmbLocationStatus, SpaceStatus
+from smbferry_api.location import DfsTarget, ServerStatus, SmbLocationStatus, SpaceStatus
+from smbferry_engine import DfsTarget as EngineTarget
 from smbferry_engine import ShareFacts
 
 
@@ -21,12 +22,17 @@ def location_status(
     return SmbLocationStatus(
         conditions=conditions(findings, previous.conditions, generation=subject.generation, now=now),
         server=_server(facts, share),
+        dfs_target=_target(share.dfs_target) if share and share.dfs_target else None,
         space=SpaceStatus(free_bytes=share.free_bytes, total_bytes=share.total_bytes) if share else None,
         maximal_access=", ".join(share.maximal_access_names) if share else None,
         identity_generation=None if isinstance(identity, AgentError) else identity.generation,
         last_check_time=now,
         next_check_time=next_check(findings, subject.spec.check_interval, now),
     )
+
+
+def _target(found: EngineTarget) -> DfsTarget:
+    return DfsTarget(server=found.server, port=found.port, share=found.share, path=found.path)
 
 
 def _server(facts: LocationFacts, share: ShareFacts | None) -> ServerStatus | None:

@@ -5,6 +5,7 @@ from typing import Final
 from smbferry_agent.kerberos.addresses import AddressRule, forbidden, parse_address
 from smbferry_agent.preflight.location_facts import ServerNames
 from smbferry_agent.resolve import Resolver
+from smbferry_engine import SERVER_UNREACHABLE, EngineError, Locate
 
 _MAX_ADDRESSES: Final = 16
 
@@ -24,3 +25,16 @@ def look_up_server(
             allowed.append(text)
     reverse = resolver.reverse(allowed[0]) if allowed and with_reverse else None
     return ServerNames(lookup, tuple(allowed[:_MAX_ADDRESSES]), tuple(refused), reverse)
+
+
+def locator(resolver: Resolver, address_rule: AddressRule = forbidden) -> Locate:
+    """Looks up the servers that DFS referrals name, by the same rules as those that a location names."""
+
+    def locate(server: str) -> tuple[str, ...]:
+        names = look_up_server(resolver, server, address_rule=address_rule)
+        if not names.addresses:
+            found = "; ".join(names.refused) or names.lookup.describe()
+            raise EngineError(SERVER_UNREACHABLE, f"an address of the DFS target {server} expected; {found}")
+        return names.addresses
+
+    return locate

@@ -121,6 +121,7 @@ class RunReport:
             dialect=evidence.dialect,
             cipher=evidence.cipher,
             signing=evidence.signing,
+            server=evidence.server,
         )
 
     def server_side(self, fact: ServerSideFact) -> None:

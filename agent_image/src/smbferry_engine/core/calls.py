@@ -175,6 +175,12 @@ def sparse_request(file_id: bytes = RELATED_FILE_ID) -> Request:
     return Request(Command.IOCTL, ioctl.encode_set_sparse(file_id))
 
 
+def ioctl_request(file_id: bytes, control: int, given: bytes, limit: int) -> Request:
+    """IOCTL with ``given`` as its input, answered by up to ``limit`` bytes."""
+    charge = charge_for(max(len(given), limit))
+    return Request(Command.IOCTL, ioctl.encode_ioctl(file_id, control, given, limit), charge)
+
+
 def resume_key_request(file_id: bytes = RELATED_FILE_ID) -> Request:
     """IOCTL that asks for what names an open file as the source of a copy."""
     return Request(Command.IOCTL, ioctl.encode_request_resume_key(file_id))

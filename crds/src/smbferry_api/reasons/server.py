@@ -109,6 +109,12 @@ PATH_IS_REPARSE_POINT = define(
     "Name the folder itself, not a link to it.",
     _ACCESS,
 )
+DFS_TARGET_UNUSABLE = define(
+    "DfsTargetUnusable",
+    "A DFS link on the path leads to what can't be used: no server's name, no answer to a referral, or a circle.",
+    "Correct the link in the namespace, or name the server and share behind it in place of the DFS path.",
+    _CONFIGURATION,
+)
 ENDPOINT_INVALID = define(
     "EndpointInvalid",
     "The location can't be used as it stands.",

@@ -36,6 +36,12 @@ SAME_DESTINATION = define(
     "Give the destination a path of its own.",
     _CONFIGURATION,
 )
+DFS_TARGET_CHANGED = define(
+    "DfsTargetChanged",
+    "The destination's DFS path leads elsewhere than its location's check found, so nothing was written.",
+    "Have the location checked again; give a DFS link below a location's path a location of its own.",
+    _GUARD,
+)
 
 # Per-file failures: recorded, and the run goes on.
 NAME_NOT_REPRESENTABLE = define(

@@ -24,9 +24,10 @@ class Destination:
 
     @classmethod
     def of(cls, end: ResolvedEnd) -> "Destination":
-        """The folder that an end of a transfer names."""
-        parts = tuple(_fold(p) for p in end.full_path.split("/") if p)
-        return cls(_fold(end.spec.server.rstrip(".")), end.spec.port, _fold(end.spec.share), parts)
+        """The folder that an end of a transfer names; of a DFS path, the one that it leads to."""
+        place = end.place
+        parts = tuple(_fold(p) for p in place.path.split("/") if p)
+        return cls(_fold(place.server.rstrip(".")), place.port, _fold(place.share), parts)
 
     @classmethod
     def parse(cls, text: str) -> "Destination":

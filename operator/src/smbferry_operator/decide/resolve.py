@@ -93,6 +93,7 @@ def _end(path: str, location: Location | None, identity: Identity | None) -> Res
         generation=location.meta.generation,
         path=path,
         spec=location.spec,
+        dfs_target=location.status.dfs_target,
         identity=ResolvedIdentity(name=identity.meta.name, generation=identity.meta.generation, spec=identity.spec),
     )
 
