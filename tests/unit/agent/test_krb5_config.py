@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smbferry_agent.errors import AgentError
-from smbferry_agent.kerberos.krb5_config import KdcTarget, Krb5Config, check_realm, parse
+from smbferry_agent.kerberos.krb5_config import KdcTarget, Krb5Config, check_realm, may_be_mapped, parse
 from smbferry_agent.kerberos.krb5_render import render
 from smbferry_api.identity import Enctype
 
@@ -157,6 +157,22 @@ def test_usual_realms_are_fine() -> None:
 def test_a_host_is_in_the_realm_of_its_name_else_of_its_nearest_domain(host: str, realm: str | None) -> None:
     text = "[domain_realm]\n .corp.example.com = CORP.EXAMPLE.COM\n special.corp.example.com = OTHER.EXAMPLE.NET\n"
     assert parse(f"{text} plain.example.org = PLAIN\n").realm_of(host) == realm
+
+
+@pytest.mark.parametrize(
+    ("host", "realm", "fine"),
+    [
+        ("files.corp.example.com", "CORP.EXAMPLE.COM", True),
+        ("files = x", "A", False),
+        ("files\nkdc", "A", False),
+        ("{", "A", False),
+        ("", "A", False),
+        ("a", "A\n[plugins]", False),
+        ("a", "", False),
+    ],
+)
+def test_only_names_are_written_into_a_mapping(host: str, realm: str, *, fine: bool) -> None:
+    assert may_be_mapped(host, realm) is fine
 
 
 def rendered(config: Krb5Config) -> str:

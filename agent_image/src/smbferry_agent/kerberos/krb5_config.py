@@ -106,6 +106,11 @@ def check_realm(principal: str) -> None:
         )
 
 
+def may_be_mapped(host: str, realm: str) -> bool:
+    """Whether these are names that can stand in [domain_realm] and say no more there."""
+    return bool(_HOST.fullmatch(host) and _REALM.fullmatch(realm))
+
+
 class _Builder:
     """Takes relations in order; each goes to the method of its section."""
 

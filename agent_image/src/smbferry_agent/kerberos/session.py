@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from smbferry_agent.kerberos.facts import (
     clock_sample,
 )
 from smbferry_agent.kerberos.keytab import Keytab
-from smbferry_agent.kerberos.krb5_config import Krb5Config
+from smbferry_agent.kerberos.krb5_config import Krb5Config, may_be_mapped
 from smbferry_agent.kerberos.krb5_render import render
 from smbferry_agent.kerberos.messages import KEY_IS_WRONG, ErrorCode, KdcError, KdcReply
 from smbferry_agent.kerberos.relay import MAX_REFUSED_KEYS, Relay
@@ -53,6 +54,7 @@ class KerberosSession:
         self._etypes = numbers_of(spec.permitted_enctypes)
         self._stack = ExitStack()
         self._proven: tuple[Keytab, int] | None = None
+        self._direct: dict[str, list[tuple[str, int]]] = {}
         self._discoveries: dict[str, Discovery] = {}
         self._find = partial(discover, config, resolver=resolver, address_rule=address_rule)
         named = {realm for servers in config.capaths.values() for realm in servers}
@@ -122,16 +124,28 @@ class KerberosSession:
             if tries[-1].code not in KEY_IS_WRONG:
                 break
         if facts.answered:
-            kdcs = [(k.address, k.port) for k in self._in_order(facts.answered)]
-            self._write_config(self._scratch.krb5_config, {self.realm: kdcs})
+            self._direct = {self.realm: [(k.address, k.port) for k in self._in_order(facts.answered)]}
+            self._write_config(self._scratch.krb5_config, self._direct)
         return self._with_exchanges(facts, tuple(tries))
 
     def service_ticket(self, target: str) -> Ticket | TicketRefusal:
         """A ticket for the service (service/host, perhaps with @REALM), kept beside the ticket-granting one."""
         try:
-            return libkrb5.service_ticket(self._scratch.relay_config, self._scratch.ccache, target)
+            ticket = libkrb5.service_ticket(self._scratch.relay_config, self._scratch.ccache, target)
         except libkrb5.KerberosError as error:
             return self._refusal(target, error)
+        self._map(target, ticket)
+        return ticket
+
+    def _map(self, target: str, ticket: Ticket) -> None:
+        """Tells whoever asks without the relay which realm the host is in: they look for the ticket by the host alone.
+
+        The realm may have come with the target, or by a referral, and not stand in [domain_realm].
+        """
+        host, realm = target.partition("@")[0].partition("/")[2].lower(), ticket.server.rpartition("@")[2]
+        if self._config.realm_of(host) != realm and may_be_mapped(host, realm):
+            self._config = replace(self._config, domain_realm={host: realm, **self._config.domain_realm})
+            self._write_config(self._scratch.krb5_config, self._direct)
 
     def _refusal(self, target: str, error: libkrb5.KerberosError) -> TicketRefusal:
         code, status = self._last_word(error)
