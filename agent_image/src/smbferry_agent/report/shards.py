@@ -162,6 +162,7 @@ class FinishReport(RunReport):
         """A file is done: what a shard said of it is settled if it was copied now."""
         if record.action == "Transferred":
             self._unsettled.pop(record.path, None)
+        RunReport.record(self, record)
 
     def status(self) -> api.TransferRunStatus:
         """The agent's part of the status, with what the shards have left unsettled."""
