@@ -64,6 +64,7 @@ class Scene:
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     locations: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     kdc: str | None = None
+    report: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("manifests", "runtime"):
@@ -118,7 +119,7 @@ class Scene:
             ),
             *(_ours("SmbLocation", name, **spec) for name, spec in wanted.items()),
             _ours(
-                "TransferTask", "nightly", options=self.options,
+                "TransferTask", "nightly", options=self.options, report=self.report,
                 **{end: {"locationRef": {"name": end}} for end in ends},
             ),
         ]  # fmt: skip

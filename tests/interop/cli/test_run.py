@@ -6,6 +6,7 @@ import base64
 import os
 import pty
 import signal
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,6 @@ from lab.smblab import keytab
 from tests.support.trees import Wanted, odd
 
 if TYPE_CHECKING:
-    import subprocess
-
     from tests.interop.cli.support import Scene
     from tests.support.trees import Tree
 
@@ -48,6 +47,24 @@ def test_json_is_the_run_as_the_cluster_would_show_it(scene: Scene) -> None:
     assert run["status"]["counters"]["bytes"]["transferred"] == 5
     assert run["status"]["security"]["destination"]["principal"] == scene.writer.principal
     assert run["status"]["startTime"] <= run["status"]["completionTime"]
+
+
+def test_a_clock_that_is_off_ends_the_run_before_any_copy(scene: Scene) -> None:
+    scene.source.seed([Wanted("a", size=5)])
+    began = time.monotonic()
+    ended = scene.smbferry("run", **clock("+6m"))
+    assert time.monotonic() - began < 30
+    assert ended.code == 21, ended.err
+    assert "ClockSkew" in ended.out + ended.err
+    assert "the KDC's is -36" in ended.out + ended.err or "the KDC's is -35" in ended.out + ended.err
+    assert scene.destination.tree() == {}
+
+
+def clock(offset: str) -> dict[str, str]:
+    """The variables by which faketime gives a process another clock."""
+    shown = subprocess.run(["faketime", "-f", offset, "env"], capture_output=True, text=True, check=True).stdout
+    pairs = (line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    return {name: value for name, value in pairs if name == "LD_PRELOAD" or name.startswith("FAKETIME")}
 
 
 def test_a_dry_run_counts_and_writes_nothing(scene: Scene) -> None:
