@@ -78,6 +78,17 @@ class Cache:
         """How many objects carry a tag."""
         return len(self._tagged.get(tag, ()))
 
+    def identities_with(self, kind: str, namespace: str, name: str) -> list[Key]:
+        """The identities whose Secret, or ConfigMap, this is."""
+        field = {"Secret": "keytabSecretRef", "ConfigMap": "krb5ConfigMapRef"}[kind]
+        return [
+            key
+            for key, entry in self._entries.items()
+            if key.kind is Kind.IDENTITY
+            and key.namespace == namespace
+            and ((entry.body.get("spec") or {}).get(field) or {}).get("name") == name
+        ]
+
     def put(self, kind: Kind, body: Manifest) -> bool:
         """Takes an object in, if it is newer than what is known; tells whether it was."""
         key, version = key_of(kind, body), version_of(body)

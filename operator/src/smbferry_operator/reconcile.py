@@ -59,11 +59,18 @@ class Reconciler:
         self._reserved: dict[Key, Claim] = {}
         self._awaited: set[Key] = set()
         """Identities that are to be checked before others use their keys; whoever waits asks again."""
+        self._outdated: set[Key] = set()
+        """Identities whose Secret or ConfigMap has changed; their next check, or a restart, forgets it."""
 
     def forget_reservations(self) -> None:
         """When this operator begins to act: what it once had under way has ended, and the cache is fresh."""
         self._reserved.clear()
         self._awaited.clear()
+
+    def outdate(self, identity: Key) -> None:
+        """What the identity refers to has changed: it is checked at once."""
+        self._outdated.add(identity)
+        self._wake(identity)
 
     async def reconcile(self, key: Key) -> timedelta | None:
         """Brings an object nearer to what is wanted; returns when to look again at the latest.
@@ -115,10 +122,17 @@ class Reconciler:
             return error.meta, decide_invalid(key.kind, error.meta, error.status, str(error), now)
 
     def _decide_identity(self, key: Key, refusal: Refusal | None, now: datetime) -> tuple[Meta, Decision] | None:
-        seen = self._observer.identity(key, refusal, awaited=key in self._awaited)
+        awaited, outdated = key in self._awaited, key in self._outdated
+        seen = self._observer.identity(key, refusal, awaited=awaited, outdated=outdated)
         if seen is None or seen.checks_under_way < self._settings.max_concurrent_checks:
             self._awaited.discard(key)
-        return (seen.identity.meta, decide_identity(seen, now, self._settings)) if seen else None
+        if seen is None:
+            self._outdated.discard(key)
+            return None
+        decision = decide_identity(seen, now, self._settings)
+        if decision.create:
+            self._outdated.discard(key)
+        return seen.identity.meta, decision
 
     def _decide_run(self, key: Key, refusal: Refusal | None, now: datetime) -> tuple[Meta, Decision] | None:
         seen = self._observer.run(key, self._reserved, refusal)

@@ -11,6 +11,7 @@ from smbferry_operator.cache import Cache, key_of, version_of
 from smbferry_operator.cluster.apply import Applier
 from smbferry_operator.cluster.client import Cluster, Listing
 from smbferry_operator.cluster.errors import ClusterError, NotFoundError
+from smbferry_operator.cluster.metadata import MetadataWatch
 from smbferry_operator.echo import Echo, Stream
 from smbferry_operator.leader import Elector, Fence, Store, uptime
 from smbferry_operator.metrics import Metrics
@@ -55,6 +56,12 @@ class Service:
         self._elector = (
             Elector(store, identity, fence, began=self._began, ceased=self._ceased, utc_now=utc_now) if store else None
         )
+        self._metadata = [
+            MetadataWatch(cluster, kind, namespace, self._changed)
+            for kind in ("Secret", "ConfigMap")
+            for namespace in (settings.namespaces or (None,))
+            if settings.watch_secrets
+        ]
         self._server = Server(alive=self.alive, ready=self.ready, metrics=self._exposed)
         self._tasks: list[asyncio.Task[None]] = []
         self._tenure: asyncio.Task[None] | None = None
@@ -70,6 +77,9 @@ class Service:
         logger.info("%d objects listed; ready", len(self._cache))
         self._run(self._resync_forever(self._settings.resync), "resync")
         self._run(self._listen_forever(), "echo")
+        self._loop = asyncio.get_running_loop()
+        for watch in self._metadata:
+            watch.start()
         if self._elector is not None:
             self._run(self._elector.run(), "election")
         else:
@@ -79,6 +89,8 @@ class Service:
     async def stop(self) -> None:
         """Ends what is under way, takes nothing new, and gives the lease up only then."""
         self._warm = False
+        for watch in self._metadata:
+            watch.stop()
         ended = await self._workers.stop(STOP_GRACE)
         for task in self._all_tasks():
             task.cancel()
@@ -99,6 +111,14 @@ class Service:
         """Takes in a watch event."""
         self._echo.heard(self._stream(kind, body), version_of(body))
         self._news.seen(kind, body, deleted=deleted)
+
+    def _changed(self, kind: str, namespace: str, name: str) -> None:
+        """Takes in, from a watch's own thread, that a Secret or a ConfigMap is another one now."""
+        self._loop.call_soon_threadsafe(self._outdate, kind, namespace, name)
+
+    def _outdate(self, kind: str, namespace: str, name: str) -> None:
+        for identity in self._cache.identities_with(kind, namespace, name):
+            self._reconciler.outdate(identity)
 
     def _written(self, kind: Kind, body: Manifest) -> None:
         """Takes in what we wrote ourselves; its watch has to tell of it, too."""

@@ -38,6 +38,8 @@ class Settings:
     lease_name: str = "smbferry-operator"
     log_format: str = "text"
     log_level: str = "info"
+    watch_secrets: bool = False
+    """Whether the metadata of Secrets and ConfigMaps is watched, so that a changed one is tested at once."""
     standalone: bool = False
     """No leader is elected: this is the only operator."""
 
@@ -72,6 +74,7 @@ class Settings:
             lease_name=source.read("LEASE_NAME", cls.lease_name, str),
             log_format=source.read("LOG_FORMAT", cls.log_format, _one_of("json", "text")),
             log_level=source.read("LOG_LEVEL", cls.log_level, _one_of("debug", "info", "warning")),
+            watch_secrets=source.read("WATCH_SECRETS", cls.watch_secrets, _yes_or_no),
             standalone=standalone,
         )
 
@@ -117,6 +120,10 @@ def _one_of(*words: str) -> Callable[[str], str]:
         return text
 
     return parse
+
+
+def _yes_or_no(text: str) -> bool:
+    return _one_of("true", "false")(text) == "true"
 
 
 def _network(text: str) -> NetworkRules | None:

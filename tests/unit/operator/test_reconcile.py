@@ -277,6 +277,17 @@ def test_runs_stay_queued_when_the_check_finds_the_key_refused() -> None:
     assert (agents(world), reasons) == (["check-identity"], {"LocationNotReady"})
 
 
+def test_an_outdated_identity_is_checked_once() -> None:
+    world = World(*settled())
+    world.reconciler.outdate(Key(Kind.IDENTITY, "team", "svc"))
+    world.settle()
+    assert agents(world) == ["check-identity"]
+
+    world.ends_well(NOW + timedelta(seconds=3))
+    world.settle()
+    assert agents(world) == ["check-identity"]
+
+
 def test_what_is_gone_is_let_be() -> None:
     world = World()
     world.settle(TASK)

@@ -15,6 +15,7 @@ def test_only_the_agents_image_and_the_namespace_of_the_lease_are_needed() -> No
     assert settings.agent.image == "smbferry/agent:1"
     assert (settings.lease_namespace, settings.lease_name) == ("system", "smbferry-operator")
     assert settings.namespaces == ()
+    assert not settings.watch_secrets
     assert settings.resync == timedelta(minutes=10)
 
 
@@ -27,6 +28,7 @@ def test_all_of_it() -> None:
             "SMBFERRY_AGENT_IMAGE_PULL_SECRETS": "registry",
             "SMBFERRY_AGENT_RESOURCES": '{"limits": {"memory": "1Gi"}}',
             "SMBFERRY_AGENT_NETWORK_POLICY": '{"apiServerPorts": [8443], "kdcPorts": [88, 750]}',
+            "SMBFERRY_WATCH_SECRETS": "true",
             "SMBFERRY_WORKERS": "3",
             "SMBFERRY_RESYNC": "1m",
             "HOSTNAME": "pod-1",
@@ -35,6 +37,7 @@ def test_all_of_it() -> None:
     )
 
     assert settings.namespaces == ("a", "b")
+    assert settings.watch_secrets
     assert settings.agent.image_pull_policy == "Never"
     assert settings.agent.image_pull_secrets == ("registry",)
     assert settings.agent.resources == {"limits": {"memory": "1Gi"}}
@@ -58,6 +61,7 @@ def test_all_of_it() -> None:
         ("AGENT_NETWORK_POLICY", '{"kdcPorts": [0]}', "from 1 to 65535"),
         ("AGENT_NETWORK_POLICY", '{"kdcPorts": [true]}', "kdcPorts: expected a list of port numbers"),
         ("RESYNC", "often", "is not a duration"),
+        ("WATCH_SECRETS", "yes", "expected one of true, false"),
         ("LOG_LEVEL", "loud", "expected one of debug, info, warning"),
     ],
 )

@@ -6,8 +6,9 @@ Blocking calls run in threads; nothing else in the operator blocks.
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 from typing import Any, Final, TypeVar
@@ -40,6 +41,8 @@ SHORTEST_WRITE: Final = 0.1
 PAGE: Final = 500
 APPLY: Final = "application/apply-patch+yaml"
 JSON: Final = "application/json"
+METADATA: Final = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
+STREAM_SECONDS: Final = 300
 
 FORBIDDEN: Final = 403
 NOT_FOUND: Final = 404
@@ -49,6 +52,8 @@ _COLLECTIONS: Final[dict[str, tuple[str, str]]] = {
     **{kind.kind: (f"/apis/{API_VERSION}", kind.plural) for kind in KINDS},
     "Job": ("/apis/batch/v1", "jobs"),
     "Pod": ("/api/v1", "pods"),
+    "Secret": ("/api/v1", "secrets"),
+    "ConfigMap": ("/api/v1", "configmaps"),
     "ServiceAccount": ("/api/v1", "serviceaccounts"),
     "Event": ("/apis/events.k8s.io/v1", "events"),
     "Role": ("/apis/rbac.authorization.k8s.io/v1", "roles"),
@@ -196,34 +201,78 @@ class Cluster:
         """
         return await self._call(lambda: self._list(kind, namespace, selector), f"list of {kind}")
 
-    def _list(self, kind: Kind, namespace: str | None, selector: str) -> Listing:
+    def _list(self, kind: str, namespace: str | None, selector: str, accept: str = JSON) -> Listing:
         items: list[Manifest] = []
         query = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {})
         while True:
-            page = self._request("GET", collection_path(kind, namespace), query, None)
+            page = self._request("GET", collection_path(kind, namespace), query, None, accept=accept)
             items += page["items"]
             following = page["metadata"].get("continue")
             if not following:
                 return Listing(items, int(page["metadata"]["resourceVersion"]))
             query["continue"] = following
 
+    def list_metadata(self, kind: str, namespace: str | None) -> Listing:
+        """The metadata, and nothing else, of all objects of a kind; blocks.
+
+        Raises:
+            ClusterError: to be repeated.
+        """
+        with _converting(f"list of {kind} metadata"):
+            return self._list(kind, namespace, "", accept=METADATA.format("List"))
+
+    def stream_metadata(self, kind: str, namespace: str | None, version: int) -> Iterator[Manifest]:
+        """Watch events with nothing of the objects but their metadata, until the server ends the stream; blocks.
+
+        Raises:
+            ClusterError: to be repeated from a list.
+        """
+        query = {"watch": "true", "resourceVersion": str(version), "timeoutSeconds": str(STREAM_SECONDS)}
+        with _converting(f"watch of {kind} metadata"):
+            path = collection_path(kind, namespace)
+            timeout = STREAM_SECONDS + REQUEST_TIMEOUT
+            answer = self._respond("GET", path, query, None, timeout, accept=METADATA.format(""))
+            try:
+                for line in answer.response:
+                    yield json.loads(line)
+            finally:
+                answer.response.close()
+
     async def _call(self, request: Callable[[], R], what: str) -> R:
-        try:
+        with _converting(what):
             return await asyncio.get_running_loop().run_in_executor(self._threads, request)
-        except ApiException as error:
-            raise _converted(error, what) from error
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise UnavailableError(f"{what}: the API server could not be reached: {error}") from error
 
     def _request(
-        self, method: str, path: str, query: dict[str, str], body: Manifest | None, timeout: float = REQUEST_TIMEOUT
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        body: Manifest | None,
+        timeout: float = REQUEST_TIMEOUT,
+        *,
+        accept: str = JSON,
     ) -> Manifest:
+        text = self._respond(method, path, query, body, timeout, accept=accept).read()
+        answer: Manifest = json.loads(text)
+        return answer
+
+    def _respond(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        body: Manifest | None,
+        timeout: float,
+        *,
+        accept: str,
+    ) -> Any:
+        """The response, whose body has not been read yet."""
         if method != "GET" and (permitted := self._permit()) < inf:
             if permitted < SHORTEST_WRITE:
                 raise NotLeadingError(f"{method} {path}: not sent, as this operator does not lead")
             timeout = min(timeout, permitted)
             query = {**query, "timeout": f"{int(timeout * 1000)}ms"}  # the server lets go of it then, too
-        headers = {"Accept": JSON, "Content-Type": APPLY if method == "PATCH" else JSON}
+        headers = {"Accept": accept, "Content-Type": APPLY if method == "PATCH" else JSON}
         request = self._api.param_serialize(
             method,
             path,
@@ -233,11 +282,21 @@ class Cluster:
             auth_settings=["BearerToken"],
         )
         response = self._api.call_api(*request, _request_timeout=timeout)
-        text = response.read()  # type: ignore[no-untyped-call] # the client publishes no types for it
         if not 200 <= response.status <= 299:  # noqa: PLR2004 - HTTP's success class
+            text = response.read()  # type: ignore[no-untyped-call] # the client publishes no types for it
             raise ApiException(status=response.status, reason=response.reason, body=text.decode(errors="replace"))
-        answer: Manifest = json.loads(text)
-        return answer
+        return response
+
+
+@contextmanager
+def _converting(what: str) -> Iterator[None]:
+    """Turns whatever goes wrong with a request into one of our errors."""
+    try:
+        yield
+    except ApiException as error:
+        raise _converted(error, what) from error
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise UnavailableError(f"{what}: the API server could not be reached: {error}") from error
 
 
 _APPLYING: Final = {"fieldManager": FIELD_MANAGER_OPERATOR, "force": "true"}

@@ -58,12 +58,13 @@ class Observer:
         self._cache = cache
 
     def identity(
-        self, key: Key, refusal: Refusal | None = None, *, awaited: bool = False
+        self, key: Key, refusal: Refusal | None = None, *, awaited: bool = False, outdated: bool = False
     ) -> IdentityObservation | None:
         """An identity with its checks; None if it is gone.
 
         Args:
             awaited: whether others wait until another check has tried its key.
+            outdated: whether its Secret or its ConfigMap has changed since it was checked.
 
         Raises:
             InvalidObjectError: its spec can't be used.
@@ -76,7 +77,8 @@ class Observer:
         locations = [other for other in self._cache.referrer_keys(key) if other.kind is Kind.LOCATION]
         doubts = (self._doubted_at(locations), self._refused_at(locations))
         doubted_at = max((moment for moment in doubts if moment), default=None)
-        return IdentityObservation(identity, jobs, pods, self._cache.count(TAG_CHECK), doubted_at, refusal, awaited)
+        checks = self._cache.count(TAG_CHECK)
+        return IdentityObservation(identity, jobs, pods, checks, doubted_at, refusal, awaited, outdated)
 
     def location(self, key: Key, refusal: Refusal | None = None) -> LocationObservation | None:
         """A location with its identity and its checks; None if it is gone.

@@ -71,6 +71,8 @@ class Checks:
     refusal: Refusal | None
     awaited: bool = False
     """Others wait for a check before they use the key."""
+    outdated: bool = False
+    """What it is about has changed since: the Secret, the ConfigMap."""
 
     @property
     def active(self) -> Job | None:
@@ -253,7 +255,9 @@ def _due_in(subject: Subject, checks: Checks, conditions: Iterable[Condition], n
     """How long until the next check; zero or less when it is due."""
     due_now = timedelta(0)
     status = subject.resource.status
-    if not _is_current(subject, checks) or _is_requested(subject) or _is_doubted(subject, checks):
+    if not _is_current(subject, checks) or checks.outdated:
+        return due_now
+    if _is_requested(subject) or _is_doubted(subject, checks):
         return due_now
     scheduled = status.next_check_time - now if status.next_check_time else due_now
     ready = find(conditions, ConditionType.READY)

@@ -51,5 +51,7 @@ def decide_identity(seen: IdentityObservation, now: datetime, settings: AgentSet
         ),
         judged_inputs=None if judged is None else str(judged),
     )
-    checks = Checks(seen.jobs, seen.pods, seen.checks_under_way, seen.doubted_at, seen.refusal, seen.awaited)
+    checks = Checks(
+        seen.jobs, seen.pods, seen.checks_under_way, seen.doubted_at, seen.refusal, seen.awaited, seen.outdated
+    )
     return decide_check(subject, checks, now, settings)

@@ -23,6 +23,8 @@ class IdentityObservation:
     refusal: Refusal | None = None
     awaited: bool = False
     """Agents wait until another check has tried its key."""
+    outdated: bool = False
+    """Its Secret or its ConfigMap has changed since it was checked."""
 
 
 @dataclass(frozen=True, slots=True)
