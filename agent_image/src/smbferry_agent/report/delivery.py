@@ -82,7 +82,8 @@ class Delivery:
             return
         folder = (self.task.report.path or "/").rstrip("/")
         path = f"{folder}/{self.run_name}{RECORDS_SUFFIX}"
-        whole = {"schema": SCHEMA, **self._header(), **summary, "records": _vouch(path, written)}
+        whole = {"schema": SCHEMA, **self._header(), **summary, "throughput": self.report.samples.points}
+        whole["records"] = _vouch(path, written)
         try:
             with written.path.open("rb") as content:
                 upload(self.endpoint, path, content, cancelled=self.cancelled)

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from smbferry_agent.errors import AgentError
 from smbferry_agent.report import words
 from smbferry_agent.report.records import RecordFile
+from smbferry_agent.report.samples import Samples
 from smbferry_api import run_status as api
 from smbferry_api.reasons import REPORT_NOT_WRITTEN
 from smbferry_engine import Counters, Evidence, FileFailure, FileRecord, ItemCounters, ServerSideFact, SideName
@@ -40,6 +41,7 @@ class RunReport:
         changed: told of each change but single files' failures, which the next progress brings along.
         records: keeps what no status has room for, where the task wants it kept.
         unreported: the task wants a report, and it could not be written.
+        samples: how far the run was when.
     """
 
     now: Callable[[], datetime] = _now
@@ -47,6 +49,8 @@ class RunReport:
     dry_run: bool = False
     records: RecordFile | None = None
     unreported: bool = False
+    samples: Samples = field(default_factory=Samples)
+    _began: datetime | None = None
     _phases: dict[str, api.Phase] = field(default_factory=dict)
     _counters: api.Counters | None = None
     _evidence: dict[str, api.SideEvidence] = field(default_factory=dict)
@@ -76,6 +80,10 @@ class RunReport:
     def progress(self, counters: Counters) -> None:
         """The counters as they stand."""
         self._counters = _counters(counters)
+        moment = self.now()
+        self._began = self._began or moment
+        elapsed = (moment - self._began).total_seconds()
+        self.samples.add(elapsed, counters.bytes.transferred, counters.files.transferred)
         self.changed(urgent=False)
 
     def failure(self, failure: FileFailure) -> None:
