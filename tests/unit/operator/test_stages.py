@@ -6,12 +6,27 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.operator.builders import NOW, PROVEN, SETTINGS, ago, ends, pod, run, snapshot, task, transfer_job
+from tests.unit.operator.builders import (
+    NOW,
+    PROVEN,
+    SETTINGS,
+    ago,
+    condition,
+    ends,
+    found,
+    location,
+    pod,
+    run,
+    snapshot,
+    task,
+    transfer_job,
+)
 
 from smbferry_api.agent_contract import Stage
 from smbferry_api.fields import format_time
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.observation import Claim, RunObservation
+from smbferry_operator.decide.proof import Proof
 from smbferry_operator.decide.run import decide_run
 from smbferry_operator.decide.stages import ANNOTATION_STAGE
 
@@ -79,6 +94,33 @@ def test_each_stage_is_followed_by_the_next(done: Stage, status: dict[str, Any],
     assert (job["spec"]["completions"], job["spec"]["parallelism"]) == (agents, agents)
     assert job["metadata"]["name"] != f"xrun-{done}"
     assert decision.claim is not None
+
+
+@pytest.mark.parametrize(
+    ("done", "proof", "waits"),
+    [
+        (Stage.SURVEY, Proof(ago(seconds=11)), True),
+        (Stage.SURVEY, Proof(ago(seconds=10)), False),
+        (Stage.SHARDS, None, False),  # one agent alone
+    ],
+)
+def test_shards_wait_until_a_check_has_tried_the_key_again(done: Stage, proof: Proof | None, waits: bool) -> None:
+    observed = shared({**STARTED, **TRANSFERRING, "split": CUTS})
+    between = RunObservation(observed, task(), ends(), (complete(done),), proofs={"svc": proof})
+    decision = decide_run(between, NOW, SETTINGS)
+    assert decision.awaits == (("svc",) if waits else ())
+    assert bool(decision.create) is not waits
+    assert decision.status is not None
+    assert decision.status.fields["state"] == "Transferring"
+
+
+def test_shards_wait_for_an_identity_that_is_refused_by_now() -> None:
+    observed = shared({**STARTED, **TRANSFERRING, "split": CUTS})
+    bad = ends(source=location("src", {"conditions": [condition("Ready", "False", "IdentityNotReady")]}))
+    decision = decide_run(RunObservation(observed, task(), bad, (complete(Stage.SURVEY),)), NOW, SETTINGS)
+    assert (decision.create, decision.awaits) == ((), ())
+    assert decision.status is not None
+    assert found(decision.status.conditions, "Succeeded") == ("Unknown", "LocationNotReady")
 
 
 def test_a_survey_that_has_ended_is_waited_for_until_its_word_arrives() -> None:

@@ -131,7 +131,8 @@ class Observer:
         else:
             ends = self._ends_of_task(task) if task else Ends()
         claims = () if run.spec.dry_run else self._claims(run, reserved or {})
-        proofs = {} if jobs else self._proofs(key.namespace, snapshot, ends)
+        at_work = any(not job.finished for job in jobs)
+        proofs = {} if at_work else self._proofs(key.namespace, snapshot, ends)
         return RunObservation(run, task, ends, jobs, pods, claims, refusal, proofs)
 
     def _proofs(self, namespace: str, snapshot: ResolvedTask | None, ends: Ends) -> dict[str, Proof | None]:

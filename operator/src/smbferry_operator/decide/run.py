@@ -122,9 +122,16 @@ def _without_job(seen: RunObservation, now: datetime, settings: AgentSettings) -
     if waiting := _obstacle(seen, task):
         return _wait(seen, waiting.reason, waiting.advice, now)
     if first := unproven(seen.proofs, task.identity_names, seen.run.meta.created):
-        message = f"Waits for a check of KerberosIdentity {' and '.join(first)}, which tries the key before any agent."
-        return replace(_wait(seen, IDENTITY_CHECK_AWAITED, message, now), awaits=first)
+        return _await_check(seen, RunState.QUEUED, first, now)
     return _launch(seen, task, used, now, settings, work=first_work(task, dry_run=seen.run.spec.dry_run))
+
+
+def _await_check(seen: RunObservation, state: RunState, identities: tuple[str, ...], now: datetime) -> Decision:
+    """A check of these tries their keys before many agents do."""
+    message = f"Waits for a check of KerberosIdentity {' and '.join(identities)}, which tries the key before any agent."
+    delay = POLL_QUEUE if state is RunState.QUEUED else POLL_END
+    decision = _standing(seen, state, IDENTITY_CHECK_AWAITED, message, now, requeue_after=delay)
+    return replace(decision, awaits=identities)
 
 
 def _hopeless(task: ResolvedTask, used: int) -> End | None:
@@ -299,6 +306,11 @@ def _go_on(seen: RunObservation, job: Job, work: Work, now: datetime, settings: 
     other = _blocker(seen, task)
     if other is not None and other.writing:
         return _wait(seen, RUN_QUEUED, _behind(other), now)
+    if work.stage is Stage.SHARDS:
+        if not_ready := readiness_obstacle((end.location for end in task.ends), seen.ends):
+            return _wait(seen, not_ready.reason, not_ready.advice, now)
+        if first := unproven(seen.proofs, task.identity_names, job.finished_at or job.meta.created):
+            return _await_check(seen, state_by_phases(seen.run), first, now)
     return _launch(seen, task, attempts_so_far(seen, job), now, settings, work=work)
 
 
