@@ -64,7 +64,10 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One row group of the table: `round_trip` in seconds, 0 for the network as it is."""
+    """One row group of the table: `round_trip` in seconds, 0 for the network as it is.
+
+    With `one_identity` one user opens both shares, so that the server may copy by itself.
+    """
 
     name: str
     title: str
@@ -73,6 +76,7 @@ class Case:
     tree: Tree
     rounds: int
     round_trip: float = 0.0
+    one_identity: bool = False
 
 
 def log_normal_sizes(total: int, *, median: int = MEDIAN_SIZE, sigma: float = SIGMA, seed: int = 5) -> tuple[int, ...]:
@@ -89,7 +93,7 @@ def log_normal_sizes(total: int, *, median: int = MEDIAN_SIZE, sigma: float = SI
 
 def cases(scale: float) -> list[Case]:
     """All cases at a scale (1.0 is the real one); those over a long line are smaller, as they take longer."""
-    return [*_near(scale), *_far(scale), _million(scale)]
+    return [*_near(scale), *_on_one_server(scale), *_far(scale), _million(scale)]
 
 
 def _near(scale: float) -> list[Case]:
@@ -108,6 +112,21 @@ def _near(scale: float) -> list[Case]:
         Case("mixed", f"copy {mixed.files:,} files of {_size(mixed.bytes)} in all", Work.TREE, Unit.BYTES, mixed, 3),
         Case("rescan", f"rescan {many.files:,} unchanged files", Work.RESCAN, Unit.FILES, many, 3),
     ]
+
+
+def _on_one_server(scale: float) -> list[Case]:
+    """What the server copies by itself, and what is streamed all the same: apart from what all clients do."""
+    one = Tree("one", (_scaled(GIB, scale),), single=True)
+    small = Tree("small", (SMALL_FILE,) * _scaled(10_000, scale))
+    large, many = (f"copy {what}, one identity" for what in (f"one file of {_size(one.bytes)}", _count(small)))
+    return [
+        Case("server-copy", large, Work.COPY, Unit.BYTES, one, 5, one_identity=True),
+        Case("server-small", many, Work.TREE, Unit.FILES, small, 3, one_identity=True),
+    ]
+
+
+def _count(tree: Tree) -> str:
+    return f"{tree.files:,} x 4 KiB, times"
 
 
 def _far(scale: float) -> list[Case]:

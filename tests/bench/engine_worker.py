@@ -20,7 +20,7 @@ from smbferry_engine import (
     Options,
     Outcome,
     SecurityDescriptors,
-    ServerSideState,
+    ServerSideCopy,
     VerifyMode,
     transfer,
 )
@@ -45,7 +45,6 @@ class Listener:
     def __init__(self) -> None:
         self.ciphers: list[str] = []
         self.failures: list[str] = []
-        self.server_side_state = ServerSideState.OFF
 
     def phase(self, name: str, state: str) -> None:
         """Of no interest here."""
@@ -66,8 +65,7 @@ class Listener:
         self.ciphers.append(evidence.cipher)
 
     def server_side(self, fact: ServerSideFact) -> None:
-        """Keep whether the server copies by itself."""
-        self.server_side_state = fact.state
+        """Told by the counters as well."""
 
 
 def endpoint(job: Job, side: Side) -> Endpoint:
@@ -90,6 +88,7 @@ def copy(job: Job, listener: Listener) -> Result:
     options = Options(
         verify_mode=VerifyMode.ONLY_FILES_TRANSFERRED if job.verify else VerifyMode.NONE,
         security_descriptors=SecurityDescriptors.OWNER_DACL if job.descriptors else SecurityDescriptors.NONE,
+        server_side_copy=ServerSideCopy.NEVER if job.stream else ServerSideCopy.AUTO,
     )
     ends = endpoint(job, job.source), endpoint(job, job.destination)
     return transfer(*ends, options, listener, cancelled=lambda: False)
@@ -182,6 +181,8 @@ def main(job: Job) -> dict[str, object]:
             raise RuntimeError(f"{result.failures}: {'; '.join(listener.failures)}")
         if job.work is Work.RESCAN and result.counters.files.transferred:
             raise RuntimeError(f"{result.counters.files.transferred} files copied, none had changed")
+        if job.by_server is not (result.counters.bytes.server_side > 0):
+            raise RuntimeError(f"the server copied {result.counters.bytes.server_side} bytes by itself")
         answer["listed"] = result.counters.files.listed
     answer["seconds"] = time.perf_counter() - started
     answer["cipher"] = listener.ciphers[0]

@@ -25,7 +25,8 @@ class Job:
 
     `local` is a file in memory with the source's one file, `scratch` a folder in memory that may be filled. `name` is
     the file of a job with one file, empty for trees. `size` is its length in bytes.
-    `show` writes what is read to standard output instead of dropping it.
+    `show` writes what is read to standard output instead of dropping it. `stream` is for a copy that the server could
+    do by itself and shall not; `by_server` for one that it shall.
     """
 
     work: Work
@@ -42,6 +43,8 @@ class Job:
     verify: bool = False
     descriptors: bool = False
     show: bool = False
+    stream: bool = False
+    by_server: bool = False
 
     def to_json(self) -> str:
         """As one line."""

@@ -45,6 +45,8 @@ class Peer:
         """Whether it is measured in a case."""
         if case.tree.protected and not self.descriptors:
             return False
+        if case.one_identity or self.name in (STREAMED, STREAMED_VERIFIED):
+            return case.one_identity and self.name in ON_ONE_SERVER
         if case.name == MEMORY_CASE:
             return self.name == ENGINE
         return case.work in self.works and (case.unit is Unit.BYTES or self.name != LIMIT)
@@ -63,6 +65,16 @@ def python(module: str, job: Job) -> Command:
 def engine(job: Job) -> list[Stage]:
     """The engine without verification."""
     return [(python("engine_worker", job),)]
+
+
+def engine_streamed(job: Job) -> list[Stage]:
+    """The engine, all of whose content passes through it, without verification."""
+    return engine(replace(job, stream=True, by_server=False))
+
+
+def engine_streamed_verified(job: Job) -> list[Stage]:
+    """The same with what it wrote read back."""
+    return engine_verified(replace(job, stream=True, by_server=False))
 
 
 def engine_verified(job: Job) -> list[Stage]:
@@ -171,11 +183,16 @@ def _smbclient(job: Job, side: Side, commands: str) -> Command:
 
 
 ENGINE, VERIFIED, LIMIT = "smbferry", "smbferry-verify", "limit"
+STREAMED, STREAMED_VERIFIED = "smbferry-streamed", "smbferry-streamed-verify"
+ON_ONE_SERVER = frozenset({ENGINE, VERIFIED, STREAMED, STREAMED_VERIFIED})
 RCLONE, RCLONE_16, SMBCLIENT, SMBPROTOCOL = "rclone", "rclone-16", "smbclient", "smbprotocol"
 
 PEERS = (
     Peer(ENGINE, "smbferry", ALL, engine, descriptors=True),
     Peer(VERIFIED, "smbferry, verified", frozenset({Work.COPY, Work.TREE}), engine_verified, descriptors=True),
+    Peer(STREAMED, "smbferry, streamed", frozenset({Work.COPY, Work.TREE}), engine_streamed),
+    Peer(STREAMED_VERIFIED, "smbferry, streamed and verified", frozenset({Work.COPY, Work.TREE}),
+         engine_streamed_verified),
     Peer(LIMIT, "the limit", frozenset({Work.COPY}), limit),
     Peer(RCLONE, "rclone", ALL, rclone(4), rclone_check, ("rclone", "version")),
     Peer(RCLONE_16, "rclone, 16 transfers", TREES, rclone(16), start=("rclone", "version")),

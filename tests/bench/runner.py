@@ -140,7 +140,8 @@ class Runner:
         address, port = self._ports[case.round_trip]
         scratch: Path = scene.scratch / "tree"
         scratch.mkdir(exist_ok=True)
-        source, destination = scene.source, scene.destination
+        destination = scene.destination
+        source = destination if case.one_identity else scene.source
         return Job(
             work=case.work,
             server=scene.domain.server,
@@ -154,6 +155,7 @@ class Runner:
             local=str(scene.local_file(tree)) if tree.single else "",
             scratch=str(scratch),
             descriptors=tree.protected,
+            by_server=case.one_identity and tree.single,
         )
 
     def _local_hash(self, tree: Tree, kind: str) -> str:

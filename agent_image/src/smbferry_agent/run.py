@@ -206,7 +206,7 @@ def _prepare(side: Side, end: ResolvedEnd, around: Surroundings, report: RunRepo
     ticket = checked.session.service_ticket(end.spec.target)
     _raise_first(side, judge_location(end.spec, LocationFacts(names, ticket=ticket)))
     named = endpoint(end.spec, end.full_path, names.addresses, checked.session)
-    found = resolve_dfs(named, locator(resolver, around.address_rule))
+    found = resolve_dfs(named, locator(resolver, checked.session, around.address_rule))
     if side is Side.DESTINATION and around.claimed:
         check_claim(end.place, found)
     target = end.spec.target

@@ -67,7 +67,7 @@ _TRY_THE_NEXT = frozenset({FailureClass.NETWORK, FailureClass.DNS})
 class Locate(Protocol):
     """Where a server that a referral names is reached."""
 
-    def __call__(self, server: str) -> tuple[str, ...]:
+    def __call__(self, server: str, /) -> tuple[str, ...]:
         """Its addresses; :class:`EngineError` if it has none that may be used."""
         ...
 

@@ -24,6 +24,16 @@ BEHIND = location(share=replace(SHARE, dfs_target=EngineTarget("fs1.corp.example
 NOBODY = AgentError(IDENTITY_NOT_FOUND, "not needed here")
 
 
+class Session:
+    """What of a Kerberos session is used here."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def service_ticket(self, target: str) -> None:
+        self.asked.append(target)
+
+
 def endpoint(**changes: object) -> Endpoint:
     made = Endpoint(
         server="fs1.corp.example.com",
@@ -92,6 +102,16 @@ def test_a_target_is_looked_up_by_the_same_rules_as_a_locations_server(
 ) -> None:
     found = lookup(Outcome.FOUND, *answers) if answers else lookup(Outcome.NO_NAME)
     monkeypatch.setattr(Resolver, "addresses", lambda _self, _name: found)
+    session = Session()
     with pytest.raises(EngineError, match=says) as caught:
-        locator(Resolver(("192.0.2.53",)))("fs1.corp.example.com")
+        locator(Resolver(("192.0.2.53",)), session)("fs1.corp.example.com")  # type: ignore[arg-type]  # see Session
     assert caught.value.reason == "ServerUnreachable"
+    assert session.asked == []
+
+
+def test_a_target_that_is_found_is_asked_a_ticket_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Resolver, "addresses", lambda _self, _name: lookup(Outcome.FOUND, "10.0.0.5"))
+    session = Session()
+    found = locator(Resolver(("192.0.2.53",)), session)("fs1.corp.example.com")  # type: ignore[arg-type]  # see Session
+    assert found == ("10.0.0.5",)
+    assert session.asked == ["cifs/fs1.corp.example.com"]

@@ -35,6 +35,7 @@ def test_a_case_has_no_more_rounds_than_it_or_the_caller_wants() -> None:
         ("small-acl", {"smbferry", "smbferry-verify"}),
         ("rescan", {"smbferry", "rclone", "rclone-16", "smbprotocol"}),
         ("million", {"smbferry"}),
+        *((case, set(peers.ON_ONE_SERVER)) for case in ("server-copy", "server-small")),
     ],
 )
 def test_who_can_do_a_job_takes_part(case: str, taking_part: set[str]) -> None:

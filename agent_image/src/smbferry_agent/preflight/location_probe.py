@@ -56,7 +56,7 @@ def probe_location(subject: LocationSubject, now: datetime) -> LocationFacts:
             return LocationFacts(names, ticket=ticket)
         asked = datetime.now(UTC)
         named = endpoint(subject.spec, subject.spec.path, names.addresses, checked.session)
-        share = _probe_share(named, locator(resolver))
+        share = _probe_share(named, locator(resolver, checked.session))
         kdc_clock = checked.facts.account.clock if checked.facts.account else None
         return LocationFacts(names, ticket=ticket, share=share, connected=True, asked=asked, kdc_clock=kdc_clock)
 
