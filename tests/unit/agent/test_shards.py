@@ -117,6 +117,7 @@ def test_nothing_together_is_nothing() -> None:
 def test_the_finish_counts_what_the_shards_did_once() -> None:
     report = FinishReport()
     report.begin(manifest(), (shard(0), shard(1)))
+    assert report.status().counters.files.transferred == 4  # type: ignore[union-attr]  # it is known from the start
     report.progress(engine_counters(listed=6, skipped=5, to_transfer=1, transferred=1, verified=1))
     files = report.status().counters.files  # type: ignore[union-attr]  # it was told
     assert (files.listed, files.transferred, files.skipped, files.to_transfer) == (6, 5, 1, 5)

@@ -131,6 +131,7 @@ class FinishReport(RunReport):
         self._unsettled = {failure.path: failure for shard in before for failure in shard.failures}
         failed = sum(shard.counters.files.failed + shard.counters.directories.failed for shard in before)
         self._unlisted = max(0, failed - len(self._unsettled))
+        self._counters = self._together(api.Counters())
         started = ((manifest.get("status") or {}).get("phases") or {}).get("transfer")
         if started:
             self._phases["transfer"] = api.Phase.model_validate(started)
