@@ -23,7 +23,7 @@ from tests.unit.engine.fake_server import (
     folder,
     make_lane,
 )
-from tests.unit.engine.world import BIG, World
+from tests.unit.engine.world import BIG, OneServer, World
 
 from smbferry_engine.cleanup import undo
 from smbferry_engine.core.crypto import Opener, Sealer
@@ -38,6 +38,8 @@ from smbferry_engine.wire.status import NtStatus
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
+
+    from smbferry_engine.run import Run
 
 TYPED = (EngineError, ProtocolError, WireError)
 _TURNS = 20_000
@@ -154,6 +156,24 @@ def transfers(seed: int) -> None:
         deleted_files=DeletedFiles.REMOVE,
         max_deletes="100%",
     )
+    _run_and_undo(world, run)
+    _stayed_within(world.destination)
+
+
+def copies(seed: int) -> None:
+    """Large files that one such server copies by itself, with limits of its own: it ends as any other run does."""
+    random = Random(seed)
+    big = {f"b{index}": file(BIG[: random.randint(2, 4) * CHUNK]) for index in range(3)}
+    world = OneServer(folder(**big), folder(b0=file(b"old")))
+    server = Hostile(world.source.root, random, random.choice((0.02, 0.1, 0.4)))
+    most, each, total = (random.choice(pair) for pair in ((1, 256), (1 << 14, 1 << 20), (1 << 16, 1 << 24)))
+    server.copy_limits = (most, each, total)
+    world.source = world.destination = server
+    world.links = [Link(server, make_lane()), Link(server, make_lane())]
+    _run_and_undo(world, world.prepare(verify_mode=random.choice(tuple(VerifyMode))))
+
+
+def _run_and_undo(world: World, run: Run) -> None:
     try:
         to_the_end(world, world.execution())
     except TYPED:
@@ -164,7 +184,6 @@ def transfers(seed: int) -> None:
         to_the_end(world, undo(run))
     except TYPED:
         world.scheduler.close_all()
-    _stayed_within(world.destination)
 
 
 def to_the_end(world: World, main: Coroutine[Any, None, Any]) -> None:
@@ -217,4 +236,9 @@ def _stayed_within(server: FakeServer) -> None:
             assert not any(char in part for part in parts for char in '/:*?"<>|\0'), name
 
 
-TARGETS: dict[str, Callable[[int], None]] = {"decoders": decoders, "streams": streams, "transfers": transfers}
+TARGETS: dict[str, Callable[[int], None]] = {
+    "decoders": decoders,
+    "streams": streams,
+    "transfers": transfers,
+    "copies": copies,
+}

@@ -43,6 +43,8 @@ REQUESTS_IN_FLIGHT = 4
 DEFAULT_LIMITS = CopyReply(256, 1 << 20, 16 << 20)
 # A file with less than this share of its size in blocks is mostly holes; one that is compressed rarely gets there.
 _LEAST_ALLOCATED = 1 / 4
+# A server that takes less than a page at a time would be asked for ever.
+_LEAST_BYTES = 4096
 _DOING = "copying on the server"
 
 # What a server says that has no server-side copy, or none between these two files: streaming may still do it.
@@ -263,7 +265,7 @@ class ServerCopy:
             told = decode_copied(reply.message)
         except WireError:
             return False  # an error without limits: it has a body of another kind
-        if not all(told):
+        if not told.chunks or min(told.chunk_bytes, told.total_bytes) < _LEAST_BYTES:
             return False
         most, each, total = (min(pair) for pair in zip(self._limits, told, strict=True))
         self._limits = CopyReply(most, min(each, total), total)

@@ -3,7 +3,7 @@
 import pytest
 from tests.fuzz.targets import TARGETS
 
-ROUNDS = {"decoders": 2_000, "streams": 6_000, "transfers": 2_000}
+ROUNDS = {"decoders": 2_000, "streams": 6_000, "transfers": 2_000, "copies": 300}
 BATCHES = 10
 
 

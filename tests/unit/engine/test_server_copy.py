@@ -157,7 +157,7 @@ def test_a_refusal_in_the_middle_begins_the_file_again() -> None:
     assert run.counters.bytes.transferred == len(BIG)
 
 
-@pytest.mark.parametrize("limits", [(1, 1000, 1000), (3, CHUNK, CHUNK + 1), (256, 4096, 1 << 16)])
+@pytest.mark.parametrize("limits", [(1, 5000, 4096), (3, CHUNK, CHUNK + 1), (256, 4096, 1 << 16)])
 def test_the_servers_limits_are_learned_and_kept(limits: tuple[int, int, int]) -> None:
     world = OneServer(folder(big=file(BIG[: 3 * CHUNK])))
     world.source.copy_limits = limits
@@ -167,7 +167,9 @@ def test_the_servers_limits_are_learned_and_kept(limits: tuple[int, int, int]) -
     assert not world.watcher.facts
 
 
-@pytest.mark.parametrize("told", [(0, 0, 0), (256, 1 << 20, 0), tuple(DEFAULT_LIMITS), (1 << 31, 1 << 31, 1 << 31)])
+@pytest.mark.parametrize(
+    "told", [(0, 0, 0), (1, 1, 1), (256, 1 << 20, 0), tuple(DEFAULT_LIMITS), (1 << 31, 1 << 31, 1 << 31)]
+)
 def test_limits_that_are_none_are_a_refusal_and_no_loop(told: tuple[int, int, int]) -> None:
     world = OneServer(folder(big=file(BIG)))
     world.source._copy_chunks = lambda *_: (NtStatus.INVALID_PARAMETER, struct.pack("<III", *told))  # type: ignore[method-assign]  # the fault under test
