@@ -106,6 +106,24 @@ class Kube:
                 raise AssertionError(f"{kind}/{name} is still there after {timeout:.0f} s")
             time.sleep(POLL_SECONDS)
 
+    def allows(self, verb: str, resource: str, account: str) -> bool:
+        """Whether an account may do that in the namespace; `resource` is plural[.group][/subresource]."""
+        resource, _, subresource = resource.partition("/")
+        name, _, group = resource.partition(".")
+        attributes = {"verb": verb, "resource": name, "group": group, "subresource": subresource}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {
+                "user": account,
+                "groups": ["system:serviceaccounts", "system:authenticated"],
+                "resourceAttributes": {"namespace": self.namespace, **attributes},
+            },
+        }
+        return bool(
+            json.loads(self.kubectl("create", "-o", "json", "-f", "-", stdin=json.dumps(review)))["status"]["allowed"]
+        )
+
     def describe_surroundings(self) -> str:
         """Jobs, pods and their logs, for a test that failed."""
         said = [
