@@ -12,6 +12,7 @@ LOGON_REFUSALS: Final[dict[int, tuple[str, str]]] = {
     0xC0000070: ("INVALID_WORKSTATION", "the account may not log on from here"),
     0xC0000071: ("PASSWORD_EXPIRED", "the account's password has expired"),
     0xC0000072: ("ACCOUNT_DISABLED", "the account is disabled"),
+    0xC00000A8: ("BAD_TOKEN_TYPE", "it can't use what the KDC says of the account in the ticket (its PAC)"),
     0xC0000155: ("LOGON_NOT_GRANTED", "the account has no right to log on"),
     0xC000015B: ("LOGON_TYPE_NOT_GRANTED", "the account has no right to log on from the network"),
     0xC000018A: ("NO_TRUST_LSA_SECRET", "its own trust in the domain is broken"),

@@ -9,6 +9,7 @@ from tests.interop.agent.scene import Scene
 from tests.interop.agent.support import Identity
 from tests.support.counting_kdc import CountingKdc
 from tests.support.domain import Domain, User
+from tests.support.mit import MitRealms, mit_realms
 from tests.support.trees import Wanted
 
 from smbferry_api.agent_contract import Side
@@ -40,6 +41,23 @@ def counted(domain: Domain, identity: Identity) -> Iterator[CountingKdc]:
     identity.address_rule = lambda _address: None
     with CountingKdc(domain).running() as relay:
         yield relay
+
+
+@pytest.fixture(scope="session")
+def mit() -> Iterator[MitRealms]:
+    with mit_realms() as realms:
+        yield realms
+
+
+@pytest.fixture
+def mit_user(mit: MitRealms) -> Iterator[User]:
+    with mit.user("unix", prefix="agent") as added:
+        yield added
+
+
+@pytest.fixture
+def mit_identity(mit: MitRealms, mit_user: User, tmp_path: Path) -> Identity:
+    return Identity(tmp_path / "identity", mit, mit_user.principal).keytab(mit_user.keytab())
 
 
 @pytest.fixture

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass
 class Scene:
-    """Two folders, an identity for each, and a task between them."""
+    """Two folders, an identity for each, and a task between them; `servers` names others than the folders' own."""
 
     source: Directory
     destination: Directory
     identities: dict[Side, Identity]
     folder: Path
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    servers: dict[Side, str] = dataclasses.field(default_factory=dict)
     report: RunReport = dataclasses.field(default_factory=RunReport)
 
     def run(self, cancelled: Callable[[], bool] = lambda: False, *, dry_run: bool = False) -> ExitCode:
@@ -45,7 +47,7 @@ class Scene:
             side.value: self._end(side, directory)
             for side, directory in ((Side.SOURCE, self.source), (Side.DESTINATION, self.destination))
         }
-        return ResolvedTask.model_validate({"name": "task", **ends})
+        return ResolvedTask.model_validate({"name": "task", "options": self.options, **ends})
 
     def _end(self, side: Side, directory: Directory) -> dict[str, Any]:
         domain, identity = directory.domain, self.identities[side]
@@ -53,7 +55,7 @@ class Scene:
             "location": side.value,
             "path": directory.path,
             "spec": {
-                "server": domain.server,
+                "server": self.servers.get(side, domain.server),
                 "share": directory.share,
                 "identityRef": {"name": side.value},
                 "nameservers": [domain.address],

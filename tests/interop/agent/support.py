@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smbferry_agent.checks import check_identity, check_location
@@ -15,11 +22,14 @@ from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
 from smbferry_api.location import SmbLocationSpec
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.domain import Domain
 
     from smbferry_agent.errors import AgentError
+
+
+ROOT = Path(__file__).resolve().parents[3]
+CHECK_ONCE = Path(__file__).with_name("check_once.py")
+VERDICT_SECONDS = 30  # whatever is wrong, a check has said so by then
 
 
 class MemorySink:
@@ -109,7 +119,9 @@ class Identity:
 
     def check(self, now: datetime | None = None) -> Checked:
         sink = MemorySink()
+        began = time.monotonic()
         failure = check_identity(self.subject(), sink, now or datetime.now(UTC))
+        assert time.monotonic() - began < VERDICT_SECONDS
         self.previous = sink.status
         assert not (self.folder / "scratch").exists(), "tickets are wiped"
         return Checked(failure, sink.status)
@@ -123,8 +135,23 @@ class Identity:
         }
         parsed = SmbLocationSpec.model_validate({**wanted, **spec})
         sink = MemorySink()
+        began = time.monotonic()
         failure = check_location(LocationSubject(parsed, 1, self.subject()), sink, datetime.now(UTC))
+        assert time.monotonic() - began < VERDICT_SECONDS
         return Checked(failure, sink.status)
+
+
+def check_at(identity: Identity, offset: str) -> Checked:
+    """The check in a process of its own, whose clock is set off by faketime: +6m, -6m."""
+    faketime = shutil.which("faketime")
+    assert faketime, "faketime is not installed"
+    paths = os.pathsep.join(str(ROOT / part) for part in ("crds/src", "agent_image/src"))
+    spec = identity.subject().spec.model_dump_json(by_alias=True)
+    done = subprocess.run(
+        [faketime, "-f", offset, sys.executable, CHECK_ONCE, identity.folder, spec],
+        env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=VERDICT_SECONDS, check=True,
+    )  # fmt: skip
+    return Checked(None, json.loads(done.stdout))
 
 
 def default_config(domain: Domain, kdc: str | None = None) -> str:

@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.interop.agent.support import Checked, default_config
+from tests.interop.agent.support import check_at, default_config
 
 if TYPE_CHECKING:
     from tests.interop.agent.support import Identity
     from tests.support.domain import Domain
-
-ROOT = Path(__file__).resolve().parents[3]
-SCRIPT = Path(__file__).with_name("check_once.py")
-
-
-def check_at(identity: Identity, offset: str) -> Checked:
-    faketime = shutil.which("faketime")
-    assert faketime, "faketime is not installed"
-    paths = os.pathsep.join(str(ROOT / part) for part in ("crds/src", "agent_image/src"))
-    spec = identity.subject().spec.model_dump_json(by_alias=True)
-    done = subprocess.run(
-        [faketime, "-f", offset, sys.executable, SCRIPT, identity.folder, spec],
-        env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
-    return Checked(None, json.loads(done.stdout))
 
 
 @pytest.mark.parametrize("setting", ["", "kdc_timesync = 1", "kdc_timesync = 0"])

@@ -46,7 +46,7 @@ class AttemptOutcome(StrEnum):
     REFUSED = "connection refused"
     TIMEOUT = "no answer in time"
     UNREACHABLE = "unreachable"
-    CLOSED = "closed the connection without an answer"
+    CLOSED = "closed the connection without an answer, as some do for a realm that they do not serve"
     UNAVAILABLE = "answered that it can't serve now, KDC_ERR_SVC_UNAVAILABLE (29)"
     NONSENSE = "answered with something that is not Kerberos"
 
@@ -168,6 +168,11 @@ class AccountFacts:
     enctypes: tuple[int, ...] = ()
     salt: str | None = None
     tries: tuple[KeyTry, ...] = ()
+
+    @property
+    def has_no_key(self) -> bool:
+        """Whether the KDC asks for proof of a key and names none: the account has none of the permitted enctypes."""
+        return self.answered is not None and self.ping_code is None and not self.ping_detail and not self.enctypes
 
     @property
     def ticket(self) -> Ticket | None:

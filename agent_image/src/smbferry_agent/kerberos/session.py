@@ -107,7 +107,8 @@ class KerberosSession:
                 continue  # known from the answer before
             try:
                 found, salt = libkrb5.account_info(self._scratch.relay_config, self._spec.principal, etypes)
-                enctypes.append(found)
+                if found:  # MIT's KDC asks for proof of a key, and then names none, where the account has none of these
+                    enctypes.append(found)
             except libkrb5.KerberosError as error:
                 if not enctypes:
                     (code, status), detail = self._last_word(error), str(error)
@@ -217,7 +218,19 @@ class KerberosSession:
         reply = self._relay.exchanges[-1].answer
         if not isinstance(reply, KdcReply):
             return KeyTry(kvno, enctypes, ticket)
-        return KeyTry(kvno, enctypes, ticket, reply.etype, reply.kvno)
+        theirs = self._kvno_of_own_ticket() if reply.kvno is None else reply.kvno
+        return KeyTry(kvno, enctypes, ticket, reply.etype, theirs)
+
+    def _kvno_of_own_ticket(self) -> int | None:
+        """The account's key version by a ticket for the account itself: MIT's KDC leaves it out of its first reply.
+
+        None where the KDC gives no such ticket, as where the account may not be a service.
+        """
+        try:
+            own = libkrb5.service_ticket(self._scratch.relay_config, self._scratch.ccache, self._spec.principal)
+        except libkrb5.KerberosError:
+            return None
+        return own.kvno
 
     def _initial_ticket(self, keytab: Keytab, kvno: int, ccache: Path) -> Ticket:
         principal, enctypes = self._spec.principal, self._usable(keytab, kvno)
@@ -271,10 +284,13 @@ class KerberosSession:
 
 
 def _best_clock(exchanges: Sequence[Exchange], ticket: Ticket | None) -> ClockSample | None:
-    """The sample that can be least wrong; a KDC that never sent an error tells the time by its ticket alone."""
+    """The sample that can be least wrong; a KDC that never sent an error tells the time by its ticket alone.
+
+    No KDC tells a time that is yet to come, but MIT's tells one that is past: within a second it only counts up.
+    """
     samples = [s for s in map(clock_sample, exchanges) if s]
     if samples:
-        return min(samples, key=lambda s: s.uncertainty)
+        return max(samples, key=lambda s: s.offset - s.uncertainty)
     if ticket is None:
         return None
     last = exchanges[-1]

@@ -18,7 +18,7 @@ from typing import Final
 
 from smbferry_agent.kerberos.enctypes import names_of
 from smbferry_agent.kerberos.facts import AccountFacts
-from smbferry_agent.kerberos.messages import KEY_IS_WRONG
+from smbferry_agent.kerberos.messages import KEY_IS_WRONG, ErrorCode
 from smbferry_api.reasons import (
     KEYTAB_AHEAD,
     KEYTAB_STALE,
@@ -57,6 +57,8 @@ def judge_kvno(
             f"The keytab has the key of {principal} as version {last.kvno}; the KDC counts it as {last.account_kvno}."
         )
         return KVNO_NUMBER_WRONG, message
+    if last.account_kvno is None:
+        return KVNO_MATCHES, f"Key version {last.kvno} of {principal} works; the KDC does not tell its number for it."
     return KVNO_MATCHES, f"Keytab and KDC agree on key version {last.kvno} of {principal}."
 
 
@@ -73,13 +75,14 @@ def _refused(
     if tries[-1].code not in KEY_IS_WRONG:
         return None
     tried = " and ".join(f"{t.kvno} ({names_of(t.enctypes)})" for t in tries)
-    theirs = tries[-1].account_kvno
     message = f"The KDC refused key version {tried} of {principal}, the newest in the keytab."
-    if theirs is not None:
-        message = f"The KDC's reply is of key version {theirs} of {principal}; the keytab's, {tried}, does not open it."
+    unopened = tries[-1].code == ErrorCode.BAD_INTEGRITY
+    if unopened:
+        theirs = "" if tries[-1].account_kvno is None else f" of key version {tries[-1].account_kvno}"
+        message = f"The KDC's reply to {principal}{theirs} is not opened by the keytab's key version {tried}."
     if left := len(versions) - len(tries):
         message += f" {left} older ones were not tried, so as not to lock the account."
-    if theirs is None and account.clock is None:
+    if account.clock is None and not unopened:
         return PREAUTH_FAILED, message
     usual = default_salt(principal)
     if account.salt in {None, usual} or worked_before or principal.rpartition("@")[0].endswith("$"):

@@ -222,6 +222,10 @@ def _keys(spec: KerberosIdentitySpec, facts: IdentityFacts, account: AccountFact
     if account.ping_code is not None:
         yield bad(ticket, *_of_code(spec, account.ping_code, account.ping_status, account.ping_detail))
         return
+    if account.has_no_key:
+        permitted = ", ".join(spec.permitted_enctypes)
+        yield bad(ticket, ENCTYPE_REFUSED, f"The KDC has no key of {spec.principal} for {permitted}.")
+        return
     if facts.kept and (reason := by_name(facts.kept.reason)):
         yield bad(mismatch, reason, facts.kept.message)
         yield bad(ticket, reason, facts.kept.message)

@@ -73,7 +73,8 @@ def _probe(subject: IdentitySubject, config: Krb5Config, session: KerberosSessio
     if not discovery.kdcs:
         return IdentityFacts(config, keytab, discovery)
     account = session.ask_account()
-    if isinstance(keytab, AgentError) or account.answered is None or account.ping_code is not None:
+    asked_for_key = account.answered is not None and account.ping_code is None and not account.has_no_key
+    if isinstance(keytab, AgentError) or not asked_for_key:
         return IdentityFacts(config, keytab, discovery, account)
     previous = None if subject.requested else subject.previous
     if kept := kept_refusal(subject.spec, subject.generation, keytab, previous, now):
