@@ -1,7 +1,8 @@
-"""A task that is edited during its run: the run keeps its snapshot, only the bandwidth limit travels."""
+"""A task that is edited during its run: the run keeps its snapshot, only the limit travels, and is kept to at once."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from tests.cluster import objects
@@ -9,8 +10,13 @@ from tests.cluster.kube import is_
 from tests.cluster.scene import DESTINATION, SOURCE, Scene
 from tests.support.trees import Wanted, differences
 
+from smbferry_api.fields import parse_quantity
+
 if TYPE_CHECKING:
     from tests.cluster.kube import Object
+
+SIZE = 96 << 20
+SLOW, FAST = "2Mi", "64Mi"
 
 
 def under_way(run: Object) -> bool:
@@ -19,19 +25,22 @@ def under_way(run: Object) -> bool:
 
 
 def test_a_run_keeps_the_task_as_it_was_and_the_next_one_has_the_new(scene: Scene) -> None:
-    scene.source.seed([Wanted("slow.bin", size=48 << 20), Wanted("small.txt", size=10)])
+    scene.source.seed([Wanted("slow.bin", size=SIZE), Wanted("small.txt", size=10)])
     scene.ready()
-    scene.kube.apply(objects.task("edited", SOURCE, DESTINATION, trigger="one", options={"bytesPerSecond": "4Mi"}))
+    scene.kube.apply(objects.task("edited", SOURCE, DESTINATION, trigger="one", options={"bytesPerSecond": SLOW}))
     first = scene.run_of("edited")
     before = scene.kube.wait("transferrun", first, "under way", under_way, timeout=60)
+    slow = before["status"]["counters"].get("bytesPerSecond", 0)
+    assert slow < 3 * parse_quantity(SLOW), "the limit of the snapshot holds"
 
-    edit = {"options": {"bytesPerSecond": "5Mi"}, "filters": {"exclude": ["*.bin"]}}
+    edited = time.monotonic()
+    edit = {"options": {"bytesPerSecond": FAST}, "filters": {"exclude": ["*.bin"]}}
     scene.kube.patch("transfertask", "edited", {"spec": edit})
     scene.kube.wait(
         "transferrun",
         first,
         "told the limit",
-        lambda r: r["status"].get("limit") == {"bytesPerSecond": "5Mi"},
+        lambda r: r["status"].get("limit") == {"bytesPerSecond": FAST},
         timeout=10,
     )
     task = scene.kube.wait("transfertask", "edited", "observed", is_("Ready", "True"), timeout=10)
@@ -39,6 +48,7 @@ def test_a_run_keeps_the_task_as_it_was_and_the_next_one_has_the_new(scene: Scen
 
     ended = scene.end_of(first)
     assert ended["status"]["state"] == "Succeeded", ended["status"]
+    assert time.monotonic() - edited < 30, "the new limit was not in effect: at the old one it takes 48 s"
     assert ended["spec"] == before["spec"]
     assert differences(scene.source.tree(), scene.destination.tree(), times=True) == []
 
