@@ -13,7 +13,7 @@ PYTEST := $(PY) -m pytest
 LOCK := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-annotate --no-header pyproject.toml
 
-.PHONY: help demo demo-down unit coverage interop cluster fuzz bench verify test clean generate lock format images lab-up
+.PHONY: help demo demo-down unit coverage interop cluster fuzz bench bench-operator verify test clean generate lock format images lab-up
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ fuzz: $(VENV)/.done ## codecs and core against noise and hostile servers, FUZZ_S
 
 bench: lab-up ## speed, side by side with peers (see docs/performance.md)
 	@$(LAB) tools -- python3 -m tests.bench
+
+bench-operator: lab-up ## one operator against 5,000 tasks on played nodes; nothing else may use the cluster meanwhile
+	@$(PY) -m tests.bench_operator
 
 verify: $(VENV)/.done ## generated files, lint, types, layers
 	@PYTHONPATH=crds/src $(PY) -m smbferry_api.crd --check $(CRD_DIRS)

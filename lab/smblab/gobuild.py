@@ -52,6 +52,7 @@ TOOLS = {
             versions.RCLONE,
             (f"github.com/rclone/rclone/fs.Version={versions.RCLONE}",),
         ),
+        Tool("kwok", "sigs.k8s.io/kwok/cmd/kwok", versions.KWOK),
     )
 }
 KUBERNETES_COMMANDS = (

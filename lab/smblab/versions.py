@@ -6,6 +6,7 @@ KIND = "v0.33.0"
 COREDNS = "v1.12.1"
 HELM = "v3.22.0"
 RCLONE = "v1.75.1"
+KWOK = "v0.7.0"
 PAUSE = "3.10"
 
 DEBIAN_SUITE = "bookworm"

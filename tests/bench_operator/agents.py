@@ -1,0 +1,72 @@
+"""What agents would write, as their pods are only played: the verdict of a check, the phases and counters of a run."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Self
+
+from tests.bench_operator.api import OWN, Api, Object
+from tests.bench_operator.scene import AGENT, IDENTITY_CHECKS, LOCATION_GOOD, checked
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+COMPONENT = "app.kubernetes.io/component"
+OWNER = "smbferry.io/owner-name"
+TRANSFER = "transfer"
+COUNTERS = {
+    "files": {"listed": 10, "toTransfer": 10, "transferred": 10},
+    "bytes": {"toTransfer": 10, "transferred": 10},
+}
+_CHECKS = {
+    "check-identity": ("KerberosIdentity", "kerberosidentities", IDENTITY_CHECKS),
+    "check-location": ("SmbLocation", "smblocations", LOCATION_GOOD),
+}
+
+
+class Agents:
+    """A context manager: answers each Job as soon as it is there. `seen` has when a run's Job came, by task."""
+
+    def __init__(self, api: Api, namespace: str) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._left = threading.Event()
+        self._threads = [threading.Thread(target=self._serve, daemon=True)]
+        self.seen: dict[str, float] = {}
+        self.checks = 0
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._left.set()
+        for thread in self._threads:
+            thread.join(15)
+
+    def _serve(self) -> None:
+        path = f"/apis/batch/v1/namespaces/{self._namespace}/jobs"
+        for type_, job in self._api.watch(path, COMPONENT, self._left.is_set):
+            if type_ == "ADDED":
+                moment = time.monotonic()
+                self._answer(job, moment)
+
+    def _answer(self, job: Object, moment: float) -> None:
+        labels, owner = job["metadata"]["labels"], job["metadata"]["annotations"][OWNER]
+        if labels[COMPONENT] == TRANSFER:
+            self.seen.setdefault(labels["smbferry.io/task"], moment)
+            self._apply("TransferRun", "transferruns", owner, {"counters": COUNTERS, "phases": _PHASES})
+            return
+        self.checks += 1
+        kind, plural, states = _CHECKS[labels[COMPONENT]]
+        self._apply(kind, plural, owner, checked(states))
+
+    def _apply(self, kind: str, plural: str, name: str, status: Object) -> None:
+        self._api.apply_status(f"{OWN}/namespaces/{self._namespace}/{plural}/{name}", kind, status, AGENT)
+
+
+_PHASES = {name: {"state": "Succeeded"} for name in ("preflight", "prepare", "transfer", "verify")}
