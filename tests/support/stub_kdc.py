@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import socketserver
 import struct
 import threading
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 KERB_ERR_TYPE_EXTENDED = 3  # MS-KILE section 2.2.2
+AS_REQ = 0x6A  # the tag that the message begins with
 
 
 def der(tag: int, *parts: bytes) -> bytes:
@@ -36,11 +38,11 @@ def field(number: int, value: bytes) -> bytes:
 
 
 def krb_error(
-    code: int, realm: str, *, e_data: bytes | None = None, ahead: timedelta = timedelta(0), server: str | None = None
+    code: int, realm: str, *, e_data: bytes | None = None, ahead: timedelta = timedelta(0), service: str | None = None
 ) -> bytes:
-    """A KRB-ERROR (RFC 4120 section 5.9.1) by a clock that is so far ahead."""
+    """A KRB-ERROR (RFC 4120 section 5.9.1) by a clock that is so far ahead; about krbtgt/REALM or another service."""
     now = datetime.now(UTC) + ahead
-    names = der(0x30, text("krbtgt"), text(server or realm))
+    names = der(0x30, *map(text, (service or f"krbtgt/{realm}").split("/")))
     fields = [
         field(0, integer(5)),
         field(1, integer(30)),
@@ -65,16 +67,25 @@ def nt_status(status: int) -> bytes:
     return struct.pack("<III", status, 0, 1)
 
 
+def _asked(kdc: tuple[str, int], message: bytes) -> bytes:
+    with socket.create_connection(kdc, 10) as real, real.makefile("rb") as answer:
+        real.sendall(struct.pack(">I", len(message)) + message)
+        return answer.read(struct.unpack(">I", answer.read(4))[0])
+
+
 @contextmanager
-def stub_kdc(answer: Callable[[], bytes]) -> Iterator[str]:
-    """Yields its host:port. Each request over TCP gets one answer, and the connection is closed."""
+def stub_kdc(answer: Callable[[], bytes], *, logon: tuple[str, int] | None = None) -> Iterator[str]:
+    """Yields its host:port. Each request over TCP gets one answer, and the connection is closed.
+
+    With `logon`, the address of a real KDC, that one answers AS-REQs, so that only service tickets are the stub's.
+    """
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             head = self.rfile.read(4)
             if len(head) == 4:
-                self.rfile.read(struct.unpack(">I", head)[0])
-                data = answer()
+                message = self.rfile.read(struct.unpack(">I", head)[0])
+                data = _asked(logon, message) if logon and message[0] == AS_REQ else answer()
                 self.wfile.write(struct.pack(">I", len(data)) + data)
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:

@@ -55,6 +55,8 @@ _BY_MINOR: dict[int, Reason] = {
     -1765328190: TICKET_MISSING,  # KRB5_FCC_PERM
     -1765328185: TICKET_MISSING,  # KRB5_CC_FORMAT
 }
+# Major codes that say so of what the server sent (RFC 2744 section 3.9.1): GSS_S_BAD_SIG, GSS_S_DEFECTIVE_TOKEN.
+_NO_PROOF: Final = frozenset({6 << 16, 9 << 16})
 # The codes of RFC 4120 section 7.5.9 as libkrb5 numbers them.
 _KDC_CODES = range(-1765328384, -1765328256)
 # Kerberos' own limit (RFC 4120 section 3.2.3), which servers keep to.
@@ -158,6 +160,8 @@ def _kerberos_cause(error: BaseException | None) -> tuple[Reason, str] | None:
                     return _BY_MINOR[signed], str(candidate)
                 if signed in _KDC_CODES:
                     return KDC_ERROR, str(candidate)
+                if getattr(candidate, "maj_code", None) in _NO_PROOF:
+                    return MUTUAL_AUTHENTICATION_FAILED, f"the server's answer proves nothing: {candidate}"
                 if signed:
                     return TICKET_MISSING, str(candidate)
         error = error.__cause__ or error.__context__

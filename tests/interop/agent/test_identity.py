@@ -8,13 +8,13 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
 from lab.smblab import keytab as keytabs
 from tests.interop.agent.support import default_config
 
 from smbferry_agent.kerberos import relay
 
 if TYPE_CHECKING:
-    import pytest
     from tests.interop.agent.support import Identity
     from tests.support.counting_kdc import CountingKdc
     from tests.support.domain import Domain, User
@@ -307,6 +307,39 @@ def test_a_realm_that_the_kdc_does_not_serve_is_to_samba_an_unknown_principal(
     identity.principal = "someone@OTHER.EXAMPLE.COM"
     made = domain.make_keytab(identity.principal, "secret", kvno=1)
     assert identity.keytab(made).check().reason("TicketAcquired") == "PrincipalUnknown"
+
+
+def test_a_keytab_that_is_cut_short_is_named_and_costs_no_wrong_key(
+    identity: Identity, domain: Domain, user: User, counted: CountingKdc
+) -> None:
+    checked = identity.keytab(user.keytab()[:-7]).config(default_config(domain, counted.kdc)).check()
+    assert checked.reason("KeytabValid") == "KeytabUnreadable"
+    assert "cut short" in checked.message("KeytabValid")
+    assert checked.failure is not None
+    assert checked.failure.exit_code == 10
+    assert counted.proofs == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "named"),
+    [
+        ("include /etc/krb5.conf\n", "Krb5ConfigRefused", "'include'"),
+        ("includedir /etc/krb5.conf.d\n", "Krb5ConfigRefused", "'includedir'"),
+        ("module /tmp/x.so:residual\n", "Krb5ConfigRefused", "'module'"),
+        ("[plugins]\n pwqual = {\n  module = x:/tmp/x.so\n }\n", "Krb5ConfigRefused", "plugins"),
+        ("[realms]\n {realm} = {\n  kdc = 169.254.169.254:80\n }\n", "Krb5ConfigRefused", "link-local"),
+        ("[realms]\n {realm} = {\n  kdc = 127.0.0.1:88\n }\n", "Krb5ConfigRefused", "loopback"),
+        ("[realms]\n {realm} = {\n  kdc = $(id)`id`'\"\n }\n", "Krb5ConfigInvalid", "kdc"),
+    ],
+)
+def test_a_krb5_conf_that_loads_runs_or_leads_astray_is_refused_and_nobody_is_asked(
+    identity: Identity, domain: Domain, *, text: str, reason: str, named: str
+) -> None:
+    checked = identity.config(text.replace("{realm}", domain.realm)).check()
+    assert checked.reason("KdcReachable") == reason
+    assert named in checked.message("KdcReachable")
+    assert "kdc" not in checked.status
+    assert checked.statuses()["TicketAcquired"] == "Unknown"
 
 
 def test_no_key_reaches_the_logs(

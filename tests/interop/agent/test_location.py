@@ -108,6 +108,37 @@ def test_a_service_principal_that_two_accounts_hold_is_named(identity: Identity,
     assert checked.reason("TicketAcquired") == "ServicePrincipalUnknown"
 
 
+def test_a_name_held_twice_is_told_from_a_missing_one_where_the_host_itself_is_known(
+    identity: Identity, domain: Domain
+) -> None:
+    host = "known-twice.corp.example.com"
+    with (
+        domain.user(prefix="host") as server,
+        domain.user(prefix="twice") as first,
+        domain.user(prefix="twice") as second,
+    ):
+        domain.samba_tool("spn", "add", f"HOST/{host}", server.name)
+        covered = identity.check_location(servicePrincipal=f"cifs/{host}")
+        assert covered.statuses()["TicketAcquired"] == "True", "HOST/ covers it"
+        for holder in (first, second):
+            domain.run("sh", "-c", SET_SPN, "sh", holder.name, f"cifs/{host}")
+        checked = identity.check_location(servicePrincipal=f"cifs/{host}")
+    assert checked.reason("TicketAcquired") == "ServicePrincipalDuplicate"
+    assert f"HOST/{host} is known" in checked.message("TicketAcquired")
+    assert checked.failure is not None
+    assert checked.failure.exit_code == 11
+
+
+def test_a_folder_that_the_account_may_not_open_in_a_share_that_it_may(identity: Identity, domain: Domain) -> None:
+    with domain.directory("src") as folder:
+        domain.run("chmod", "0700", folder.inside)
+        checked = identity.check_location(path=folder.path)
+    assert checked.reason("ShareAccessible") == "AccessDenied"
+    assert folder.name in checked.message("ShareAccessible")
+    assert checked.failure is not None
+    assert checked.failure.exit_code == 13
+
+
 def test_a_server_whose_key_is_not_that_of_the_ticket_is_named(identity: Identity, domain: Domain) -> None:
     with domain.user(prefix="rogue") as rogue:
         name = f"cifs/{rogue.name}.corp.example.com"

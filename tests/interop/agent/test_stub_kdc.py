@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,6 +70,31 @@ def test_each_answer_has_its_own_reason(
     assert checked.reason(condition) == reason
     assert checked.failure is not None
     assert (checked.failure.reason.name, checked.failure.exit_code) == (reason, exit_code)
+
+
+@pytest.mark.parametrize(
+    ("code", "e_data", "reason", "exit_code"),
+    [
+        pytest.param(7, None, "ServicePrincipalUnknown", 11, id="no such service"),
+        pytest.param(8, None, "ServicePrincipalDuplicate", 11, id="held twice"),
+        pytest.param(7, nt_status(0xC00000BD), "ServicePrincipalDuplicate", 11, id="Windows: held twice"),
+        pytest.param(14, None, "EnctypeRefused", 12, id="no enctype in common"),
+        pytest.param(32, None, "TicketExpired", 20, id="the ticket-granting ticket is at its end"),
+        pytest.param(37, None, "ClockSkew", 21, id="clock skew"),
+        pytest.param(60, None, "KdcError", 11, id="generic"),
+    ],
+)
+def test_a_refused_service_ticket_has_its_own_reason(
+    local: Identity, domain: Domain, *, code: int, e_data: bytes | None, reason: str, exit_code: int
+) -> None:
+    data = pa_data(KERB_ERR_TYPE_EXTENDED, e_data) if e_data else None
+    answer = partial(krb_error, code, REALM, e_data=data, service=f"cifs/{domain.server}")
+    with stub_kdc(answer, logon=(domain.address, 88)) as kdc:
+        checked = local.config(default_config(domain, kdc)).check_location()
+    assert checked.reason("TicketAcquired") == reason
+    assert f"({code})" in checked.message("TicketAcquired")
+    assert checked.failure is not None
+    assert checked.failure.exit_code == exit_code
 
 
 def test_a_kdc_that_can_not_serve_gives_way_to_the_next(local: Identity, domain: Domain) -> None:

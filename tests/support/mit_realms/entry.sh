@@ -35,7 +35,7 @@ dnsmasq --user=root --no-resolv --no-hosts --no-daemon --bind-interfaces --liste
 server() { # server NAME [COMMAND...]: one more smbd, perhaps by a command that gives it another clock
   local place=$here/$1
   mkdir -p "$place"/{lock,state,cache,pid,private}
-  "${@:2}" smbd --foreground --no-process-group --debug-stdout --configfile="$here/$1.conf" &
+  KRB5_CONFIG=$here/krb5.conf:$here/capaths.conf "${@:2}" smbd --foreground --no-process-group --debug-stdout --configfile="$here/$1.conf" &
 }
 server right
 server ahead faketime -f +10m

@@ -33,10 +33,11 @@ def status(value: int) -> SMBResponseException:
     return SMBResponseException(header)
 
 
-def kerberos(minor: int) -> SMBAuthenticationError:
+def kerberos(minor: int, major: int = 13 << 16) -> SMBAuthenticationError:
     """As smbprotocol raises it: the mechanism's own error is the cause, with an unsigned minor code."""
     cause = Exception("the mechanism's words")
-    cause.min_code = minor + 2**32  # type: ignore[attr-defined]  # the shape of gssapi's errors, which is not installed
+    cause.min_code = minor % 2**32  # type: ignore[attr-defined]  # the shape of gssapi's errors, which is not installed
+    cause.maj_code = major  # type: ignore[attr-defined]  # the same
     error = SMBAuthenticationError("Failed to authenticate with server")
     error.__cause__ = cause
     return error
@@ -52,6 +53,8 @@ CASES: list[tuple[str, Exception, Reached, str, str]] = [
     ("it says why: AP_ERR_BADKEYVER", kerberos(-1765328340), SESSION, "ServerKeyMismatch", "mechanism's words"),
     ("it proves nothing", kerberos(-1765328226), SESSION, "MutualAuthenticationFailed", ""),
     ("what it proves is of another key", kerberos(-1765328353), SESSION, "MutualAuthenticationFailed", ""),
+    ("it sends no proof", kerberos(100001, major=9 << 16), SESSION, "MutualAuthenticationFailed", "proves nothing"),
+    ("another word of the mechanism", kerberos(100001), SESSION, "TicketMissing", ""),
     ("it finds the clocks differ", status(0xC0000133), SESSION, "ClockSkew", ""),
     ("access denied at the session", status(0xC0000022), SESSION, "LogonRefused", "refused the session"),
     ("access denied at the share", status(0xC0000022), SHARE, "ShareAccessDenied", "denied access to the share"),

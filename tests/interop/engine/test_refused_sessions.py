@@ -1,0 +1,89 @@
+"""Sessions that a server refuses, or sets up without the service's key: each ends in a reason, and nothing is sent."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.support.stub_kdc import krb_error
+from tests.support.stub_smb import (
+    AP_REP,
+    KRB_ERROR,
+    MORE_PROCESSING_REQUIRED,
+    SUCCESS,
+    ap_rep_of_another_key,
+    gss_token,
+    stub_server,
+)
+
+from smbferry_engine import EngineError, probe_share
+
+if TYPE_CHECKING:
+    from tests.interop.engine.support import Tickets
+    from tests.support.domain import Domain
+
+REALM = "CORP.EXAMPLE.COM"
+NOISE = gss_token(AP_REP, ap_rep_of_another_key())
+
+
+def error(code: int) -> bytes:
+    return gss_token(KRB_ERROR, krb_error(code, REALM))
+
+
+def probe(tickets: Tickets, domain: Domain, status: int, token: bytes) -> tuple[EngineError, list[bytes]]:
+    with stub_server((domain.address, 445), status, token) as server:
+        began = time.monotonic()
+        with pytest.raises(EngineError) as caught:
+            probe_share(tickets.endpoint("src", "/", addresses=("127.0.0.1",), port=server.port), deadline_seconds=10)
+        assert time.monotonic() - began < 12
+    return caught.value, server.after
+
+
+@pytest.mark.parametrize(
+    ("status", "token", "reason", "says"),
+    [
+        pytest.param(
+            MORE_PROCESSING_REQUIRED,
+            error(41),
+            "ServerKeyMismatch",
+            "cifs/dc1",
+            id="the key is another: AP_ERR_MODIFIED",
+        ),
+        pytest.param(
+            MORE_PROCESSING_REQUIRED, error(44), "ServerKeyMismatch", "cifs/dc1", id="the key is old: AP_ERR_BADKEYVER"
+        ),
+        pytest.param(MORE_PROCESSING_REQUIRED, error(37), "ClockSkew", "", id="the clocks differ: AP_ERR_SKEW"),
+        pytest.param(0xC000006D, b"", "ServerKeyMismatch", "LOGON_FAILURE", id="it can't use the ticket"),
+        pytest.param(0xC0000022, b"", "LogonRefused", "ACCESS_DENIED", id="no session for the account"),
+        pytest.param(0xC000015B, b"", "LogonRefused", "from the network", id="no right to log on from the network"),
+        pytest.param(0xC000006F, b"", "LogonRefused", "at this time", id="not at this hour"),
+        pytest.param(0xC0000070, b"", "LogonRefused", "from here", id="not from this machine"),
+        pytest.param(0xC0000072, b"", "LogonRefused", "disabled", id="disabled"),
+        pytest.param(0xC0000234, b"", "LogonRefused", "locked", id="locked"),
+        pytest.param(0xC0000413, b"", "LogonRefused", "selective authentication", id="selective authentication"),
+    ],
+)
+def test_a_session_refused_has_its_reason(
+    tickets: Tickets, domain: Domain, *, status: int, token: bytes, reason: str, says: str
+) -> None:
+    error_, _ = probe(tickets, domain, status, token)
+    assert error_.reason == reason
+    assert says in error_.message
+
+
+@pytest.mark.parametrize(
+    ("status", "token"),
+    [
+        pytest.param(SUCCESS, NOISE, id="success with noise for a proof"),
+        pytest.param(SUCCESS, b"", id="success without a proof"),
+        pytest.param(MORE_PROCESSING_REQUIRED, NOISE, id="noise, and more to come"),
+    ],
+)
+def test_a_server_without_the_services_key_is_refused_and_gets_nothing(
+    tickets: Tickets, domain: Domain, status: int, token: bytes
+) -> None:
+    error_, after = probe(tickets, domain, status, token)
+    assert error_.reason == "MutualAuthenticationFailed", error_.message
+    assert error_.failure_class == "Policy"
+    assert after == []
