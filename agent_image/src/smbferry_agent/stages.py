@@ -3,11 +3,12 @@
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.logs import fields
-from smbferry_agent.report.api_client import ApiClient, ObjectKey
+from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError, PermissionWithdrawnError
 from smbferry_agent.report.run_report import RunReport
 from smbferry_agent.report.shards import (
     FinishReport,
@@ -139,6 +140,7 @@ def run_shard(task: ResolvedTask, around: Surroundings, client: ApiClient, watch
                     report,
                     shard=shards[index],
                     cancelled=around.cancelled,
+                    abandoned=partial(_is_abandoned, client, watch.key),
                     bytes_per_second=None if limit is None else lambda: _share_of(limit(), len(shards)),
                 ),
                 records=f"{around.run_name}-{index}",
@@ -150,6 +152,18 @@ def run_shard(task: ResolvedTask, around: Surroundings, client: ApiClient, watch
         finally:
             writer.notify(urgent=True)
     return ExitCode.DONE
+
+
+def _is_abandoned(client: ApiClient, key: ObjectKey) -> bool:
+    """Whether the run was cancelled or deleted, and not only this agent told to go."""
+    try:
+        manifest = client.get(key)
+    except (ObjectNotFoundError, PermissionWithdrawnError):  # with the run its agents' account is deleted
+        return True
+    except AgentError as error:
+        _log.warning("it is not known whether the run goes on", extra=fields(detail=error.message))
+        return False
+    return bool(manifest["spec"].get("cancel") or manifest["metadata"].get("deletionTimestamp"))
 
 
 def _share_of(limit: int | None, count: int) -> int | None:

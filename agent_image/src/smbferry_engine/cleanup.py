@@ -26,6 +26,7 @@ def clean_up(run: Run, driver: Driver) -> None:
     """Undo what the stopped run has begun. Never raises: the error that stopped the run is the one to tell."""
     if run.destination.lane.failure is not None:
         return
+    abandoned = bool(run.shared) and run.abandoned()
     until = time.monotonic() + CLEAN_UP_SECONDS
     too_long = EngineError(CANCELLED, "the clean-up took too long")
 
@@ -36,11 +37,11 @@ def clean_up(run: Run, driver: Driver) -> None:
     run.source.lane.drop_unsent(too_long)
     run.destination.lane.drop_unsent(too_long)
     with contextlib.suppress(EngineError):
-        driver.run(undo(run), tick)
+        driver.run(undo(run, abandoned=abandoned), tick)
 
 
-async def undo(run: Run) -> None:
-    """Delete every final name whose landing failed, and every temporary file."""
+async def undo(run: Run, *, abandoned: bool = False) -> None:
+    """Delete every final name whose landing failed, and every temporary file; with ``abandoned`` shared ones, too."""
     for path, call in list(run.landing.items()):
         with contextlib.suppress(*_ANSWERS):
             replies = await call
@@ -59,3 +60,6 @@ async def undo(run: Run) -> None:
                 replies = await run.destination.lane.call(delete_request(file_id), close_request())
                 if replies[0].status != NtStatus.SUCCESS:
                     await run.destination.delete(path, directory=False, readonly=True)
+    for path in run.shared if abandoned else ():
+        with contextlib.suppress(*_ANSWERS):
+            await run.destination.delete(path, directory=False, readonly=True)

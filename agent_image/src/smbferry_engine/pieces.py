@@ -38,7 +38,8 @@ async def gather_part(run: Run, path: str, source: DirectoryEntry, part: tuple[i
 
 async def _gather(run: Run, path: str, source: DirectoryEntry, file: OpenFile, part: tuple[int, int]) -> bytes:
     temporary = await Temporary.create(run, path, source, keep=True, shared=True)
-    run.temporaries.pop(temporary.path, None)  # the clean-up of a run that is stopped would delete it
+    run.temporaries.pop(temporary.path, None)  # the clean-up of an agent that is stopped would delete it
+    run.shared.add(temporary.path)
     counters = run.counters.bytes
     moved = 0
 

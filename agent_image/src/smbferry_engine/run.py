@@ -1,6 +1,7 @@
 """What all coroutines of one run share: both sides, the options, the counts and what is still to be cleaned up."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -52,6 +53,7 @@ class Run:
     whose compound is on its way, ``doomed`` those found wanting and not deleted yet: what a run that is stopped must
     not leave half-done. ``audit_refusal`` is why audit lists are not copied, where they were asked for.
 
+    ``shared`` are temporaries that other agents write into, too: they go only if the run is ``abandoned()`` as a whole.
     ``shard`` is the part of the tree that this agent copies, None for all of it; ``pieces`` are those of large files
     that it has gathered. Who finishes a run of several has in ``gathered``, by path, what they left, and with
     ``settles_folders`` gives every folder its own metadata, as it can't know which are new.
@@ -80,6 +82,8 @@ class Run:
     pieces: list[Piece] = field(default_factory=list)
     gathered: dict[str, list[Piece]] = field(default_factory=dict)
     settles_folders: bool = False
+    shared: set[str] = field(default_factory=set)
+    abandoned: Callable[[], bool] = lambda: False
     large: Gate = field(default_factory=lambda: Gate(LARGE_FILES_AT_ONCE))
 
     def __post_init__(self) -> None:

@@ -77,17 +77,19 @@ def transfer_shard(
     *,
     shard: Shard,
     cancelled: Callable[[], bool],
+    abandoned: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
     bytes_per_second: Callable[[], int | None] | None = None,
 ) -> tuple[Result, tuple[Piece, ...]]:
     """Copy one shard; returns the pieces of large files that it has gathered, too, at most two.
 
+    ``abandoned`` is asked once where this agent is stopped: whether the whole run is, so that nobody goes on.
     Folders get no times of their own, nothing is deleted, and whole trees are not compared: that is for the finish.
     """
     runs: list[Run] = []
 
     def work(run: Run) -> Coroutine[Any, Any, None]:
-        run.shard = shard
+        run.shard, run.abandoned = shard, abandoned
         runs.append(run)
         return execute(run)
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.unit.engine.fake_server import Node, drive, file, folder
 from tests.unit.engine.world import BIG, World, refuse
 
+from smbferry_engine.cleanup import undo
 from smbferry_engine.model import CompareBy, DeletedFiles, SecurityDescriptors, TransferMode, VerifyMode
 from smbferry_engine.shard import Cut, Piece, Sketch, shards_of
 from smbferry_engine.sharded import options_of_finish, options_of_shard, prepare_finish, weigh
@@ -147,6 +148,15 @@ def test_a_shard_that_ran_twice_leaves_the_same() -> None:
     assert sum(run.counters.bytes.written for run in runs) == 0
     finish(world, pieces_of(runs))
     assert world.copied == world.original
+
+
+@pytest.mark.parametrize("abandoned", [True, False])
+def test_a_shared_temporary_goes_only_with_the_whole_run(abandoned: bool) -> None:
+    world = World(source())
+    *_, last = copy_shards(world, CUTS["within a file"])
+    assert len(last.shared) == 1
+    drive(world.scheduler, undo(last, abandoned=abandoned), *world.links)
+    assert any(".smbferry-" in path for path in world.copied) is not abandoned
 
 
 def test_a_file_that_one_shard_could_not_write_is_tried_again_at_the_finish() -> None:
