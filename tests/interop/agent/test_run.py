@@ -15,6 +15,7 @@ from smbferry_agent.kerberos.facts import Ticket
 from smbferry_agent.kerberos.renewal import Renewal
 from smbferry_agent.kerberos.session import KerberosSession
 from smbferry_agent.preflight.identity_probe import checked_identity
+from smbferry_agent.report.run_report import RunReport
 from smbferry_api.agent_contract import Side
 from smbferry_api.exit_codes import ExitCode
 
@@ -65,6 +66,29 @@ def test_a_stale_keytab_at_the_destination_ends_the_run_before_data_moves(scene:
     assert "Export a new keytab" in failure["remedy"]
     assert scene.status()["phases"]["preflight"]["state"] == "Failed"
     assert scene.destination.tree() == {}
+
+
+def test_a_keytab_rotated_during_a_run_serves_the_next_one(scene: Scene, domain: Domain) -> None:
+    scene.source.seed([Wanted(f"big-{number}.bin", size=20_000_000) for number in range(3)])
+    identity = scene.identities[Side.SOURCE]
+    name = identity.principal.partition("@")[0]
+    rotated: list[int] = []
+
+    def rotate_once() -> bool:
+        begun = "transfer" in scene.status().get("phases", {})
+        if begun and not rotated:
+            domain.set_password(name)
+            identity.keytab(domain.export_keytab(name))
+            rotated.append(domain.kvno(name))
+        return False
+
+    before = domain.kvno(name)
+    assert scene.run(cancelled=rotate_once) is ExitCode.DONE
+    assert rotated == [before + 1]
+    assert scene.status()["security"]["source"]["kvno"] == before
+    scene.report = RunReport()
+    assert scene.run() is ExitCode.DONE
+    assert scene.status()["security"]["source"]["kvno"] == before + 1
 
 
 def test_a_run_that_is_cancelled_leaves_no_temporaries(scene: Scene) -> None:
