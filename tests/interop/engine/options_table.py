@@ -1,0 +1,76 @@
+"""Which test exercises which value of which option against the real domain.
+
+Held against the API's own enumerations and against the tests that there are by tests/unit/engine/test_options_table.py.
+"""
+
+from __future__ import annotations
+
+SWITCHES: dict[tuple[str, str], tuple[str, ...]] = {
+    ("transferMode", "Changed"): (
+        "test_a_second_run_transfers_nothing_and_changes_nothing",
+        "test_what_is_looked_at_decides_whether_hidden_damage_is_mended",
+    ),
+    ("transferMode", "All"): ("test_what_is_looked_at_decides_whether_hidden_damage_is_mended",),
+    ("compareBy", "SizeAndTime"): (
+        "test_what_is_looked_at_decides_whether_hidden_damage_is_mended",
+        "test_another_time_of_writing_alone_costs_content_or_only_the_time",
+    ),
+    ("compareBy", "Checksum"): (
+        "test_what_is_looked_at_decides_whether_hidden_damage_is_mended",
+        "test_another_time_of_writing_alone_costs_content_or_only_the_time",
+        "test_compared_by_checksum_a_changed_access_list_follows",
+    ),
+    ("overwriteMode", "Always"): ("test_what_changed_is_replaced_whole",),
+    ("overwriteMode", "Never"): ("test_what_is_there_is_never_overwritten_and_what_is_not_is_copied",),
+    ("deletedFiles", "Preserve"): ("test_what_only_the_destination_has_stays_by_default",),
+    ("deletedFiles", "Remove"): (
+        "test_removed_files_go_and_the_limit_holds",
+        "test_at_most_so_many_are_deleted_or_none",
+        "test_nothing_is_deleted_after_an_incomplete_listing_of_the_source",
+    ),
+    ("verifyMode", "OnlyFilesTransferred"): ("test_a_bit_that_flips_on_the_servers_disk",),
+    ("verifyMode", "PointInTimeConsistent"): (
+        "test_a_bit_that_flips_on_the_servers_disk",
+        "test_point_in_time_verification_finds_what_was_changed_behind_our_back",
+        "test_metadata_that_was_changed_behind_our_back_is_found_where_it_is_copied",
+    ),
+    ("verifyMode", "None"): ("test_a_bit_that_flips_on_the_servers_disk",),
+    ("securityDescriptors", "None"): ("test_without_descriptors_the_destination_keeps_its_own",),
+    ("securityDescriptors", "OwnerDacl"): (
+        "test_owner_and_access_list_are_the_sources",
+        "test_owner_access_list_and_audit_list_as_the_servers_own_store_has_them",
+        "test_an_owner_that_the_account_may_not_set_is_said_and_everything_else_is_copied",
+    ),
+    ("securityDescriptors", "OwnerDaclSacl"): (
+        "test_owner_access_list_and_audit_list_as_the_servers_own_store_has_them",
+        "test_without_the_privilege_the_audit_list_stays_behind_and_each_file_says_so",
+    ),
+    ("timestamps", "Preserve"): (
+        "test_all_three_times_are_the_sources_on_files_and_folders",
+        "test_a_folders_times_come_last",
+    ),
+    ("timestamps", "None"): ("test_times_that_are_not_copied_are_the_destinations_own_and_nothing_is_copied_twice",),
+    ("attributes", "Preserve"): ("test_each_attribute_is_the_sources",),
+    ("attributes", "None"): ("test_attributes_that_are_not_copied_are_the_destinations_own",),
+    ("symlinks", "Skip"): ("test_a_reparse_point_is_skipped_or_fails_and_is_never_followed",),
+    ("symlinks", "Fail"): ("test_a_reparse_point_is_skipped_or_fails_and_is_never_followed",),
+    ("serverSideCopy", "Auto"): ("test_a_server_copies_large_files_by_itself_unless_told_not_to",),
+    ("serverSideCopy", "Never"): ("test_a_server_copies_large_files_by_itself_unless_told_not_to",),
+}
+
+OTHERS: dict[str, tuple[str, ...]] = {
+    "maxDeletes": ("test_at_most_so_many_are_deleted_or_none",),
+    "bytesPerSecond": ("test_a_limit_is_kept_and_a_changed_one_is_in_effect_at_once",),
+    "include": ("test_filters_choose_what_is_copied_and_what_is_deleted",),
+    "exclude": (
+        "test_filters_choose_what_is_copied_and_what_is_deleted",
+        "test_an_excluded_folder_is_not_even_listed",
+    ),
+    "dryRun": ("test_a_dry_run_tells_the_runs_own_counts_and_changes_nothing",),
+}
+
+BESIDE: dict[str, tuple[str, ...]] = {
+    "empty files and folders": ("test_a_tree_of_odd_names_and_sizes_arrives_whole_with_its_times",),
+    "sparse zeros": ("test_a_sparse_file_larger_than_4_gib_is_copied_without_its_zeros",),
+    "counters": ("test_every_counter_is_what_the_trees_say",),
+}

@@ -1,0 +1,268 @@
+"""Times, attributes and security descriptors as the options say; smbclient, stat, getfattr and samba-tool look on."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.interop.engine.support import MIB
+from tests.interop.engine.witness import (
+    allinfo,
+    copy,
+    dos_attributes,
+    ntacl,
+    privileged,
+    set_mode,
+    set_ntacl,
+    set_times,
+    stat_times,
+)
+from tests.support.trees import Wanted
+
+from smbferry_engine import (
+    CompareBy,
+    DeletedFiles,
+    Outcome,
+    Preservation,
+    SecurityDescriptors,
+    VerifyMode,
+)
+
+if TYPE_CHECKING:
+    from tests.interop.engine.support import Bench
+    from tests.support.domain import Domain, User
+
+    from smbferry_engine import Endpoint
+
+READONLY, HIDDEN, SYSTEM, ARCHIVE = 0x01, 0x02, 0x04, 0x20
+GUESTS_MAY_READ = "O:BUG:BUD:P(A;;0x001f01ff;;;WD)(A;OICI;0x001200a9;;;BG)"
+AUDITED = GUESTS_MAY_READ + "S:(AU;SAFA;0x001f01ff;;;WD)"
+SACL = re.compile(r"S:.*")
+
+
+def metadata_tree(bench: Bench) -> list[str]:
+    """A small file, one that is gathered, a folder and what is in it."""
+    bench.source.seed([Wanted("small", size=100), Wanted("large", size=2 * MIB), Wanted("d/inner", size=1)])
+    return ["small", "large", "d", "d/inner"]
+
+
+def test_all_three_times_are_the_sources_on_files_and_folders(bench: Bench) -> None:
+    paths = metadata_tree(bench)
+    for path in reversed(paths):
+        set_times(
+            bench.source, path,
+            created="2018:01:02-03:04:05", accessed="2020:05:06-07:08:09", written="2019:03:04-05:06:07",
+        )  # fmt: skip
+    ours = allinfo(bench.source, *paths)
+    assert {(shown.created[-8:-4], shown.accessed[-8:-4], shown.written[-8:-4]) for shown in ours} == {
+        ("2018", "2020", "2019")
+    }
+    # Nobody reads what was written: that would move the times of access that are looked at.
+    copy(bench, verify_mode=VerifyMode.NONE)
+    assert bench.watcher.failures == []
+    theirs = allinfo(bench.destination, *paths)
+    assert [(shown.created, shown.written) for shown in theirs] == [(shown.created, shown.written) for shown in ours]
+    for path in ("small", "large", "d/inner"):
+        accessed, written = stat_times(bench.destination, path)
+        assert (accessed[:19], written[:19]) == ("2020-05-06 07:08:09", "2019-03-04 05:06:07")
+    assert stat_times(bench.destination, "d")[1].startswith("2019-03-04 05:06:07")
+
+
+def test_times_that_are_not_copied_are_the_destinations_own_and_nothing_is_copied_twice(bench: Bench) -> None:
+    paths = metadata_tree(bench)
+    for path in reversed(paths):
+        set_times(bench.source, path, created="2018:01:02-03:04:05", written="2019:03:04-05:06:07")
+    bench.copy(timestamps=Preservation.NONE)
+    assert bench.watcher.failures == []
+    now = bench.source.domain.run("date", "+%Y").text.strip()
+    for shown in allinfo(bench.destination, *paths):
+        assert shown.created[-8:-4] == shown.written[-8:-4] == now
+    counters = bench.copy(timestamps=Preservation.NONE).counters
+    assert (counters.files.transferred, counters.files.skipped) == (0, 3)
+    bench.source.write("small", b"newer, of the old size".ljust(100))
+    assert bench.copy(timestamps=Preservation.NONE).counters.files.transferred == 1
+    assert bench.destination.read("small").startswith(b"newer")
+
+
+def test_a_folders_times_come_last(bench: Bench) -> None:
+    bench.source.seed([Wanted(f"d/e/{n}", size=10) for n in range(100)])
+    for path in ("d/e", "d"):
+        set_times(bench.source, path, written="2007:08:09-10:11:12")
+    bench.copy()
+    bench.destination.seed([Wanted("d/e/surplus", size=1)])
+    bench.source.write("d/e/5", b"changed")
+    for path in ("d/e", "d"):
+        set_times(bench.source, path, written="2007:08:09-10:11:12")
+    for _ in range(2):
+        counters = bench.copy(deleted_files=DeletedFiles.REMOVE).counters
+        assert bench.watcher.failures == []
+        for path in ("d/e", "d"):
+            assert stat_times(bench.destination, path)[1].startswith("2007-08-09 10:11:12")
+    assert (counters.files.transferred, counters.files.deleted, counters.directories.transferred) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "bits", "letters"),
+    [
+        ("+r-hsa", READONLY, "R"),
+        ("+h-rsa", HIDDEN, "H"),
+        ("+s-rha", SYSTEM, "S"),
+        ("+a-rhs", ARCHIVE, "A"),
+        ("+rhsa", READONLY | HIDDEN | SYSTEM | ARCHIVE, "AHSR"),
+    ],
+)
+def test_each_attribute_is_the_sources(bench: Bench, change: str, bits: int, letters: str) -> None:
+    metadata_tree(bench)
+    for path in ("small", "large", "d"):
+        set_mode(bench.source, path, change)
+    bench.copy()
+    assert bench.watcher.failures == []
+    for shown in allinfo(bench.destination, "small", "large"):
+        assert set(shown.attributes) == set(letters)
+    for path in ("small", "large"):
+        kept = dos_attributes(bench.destination, path)
+        assert kept is not None
+        assert kept & 0x27 == bits
+    (folder,) = allinfo(bench.destination, "d")
+    assert set(folder.attributes) - {"A"} == set(letters) - {"A"} | {"D"}
+    counters = bench.copy().counters
+    assert (counters.files.transferred, counters.directories.transferred) == (0, 0)
+    for path in ("small", "large", "d"):
+        set_mode(bench.source, path, "-rhs+a")
+    counters = bench.copy().counters
+    assert counters.bytes.written == 0
+    assert {shown.attributes for shown in allinfo(bench.destination, "small", "large")} == {"A"}
+
+
+def test_attributes_that_are_not_copied_are_the_destinations_own(bench: Bench) -> None:
+    metadata_tree(bench)
+    for path in ("small", "large", "d"):
+        set_mode(bench.source, path, "+rhs")
+    bench.copy(attributes=Preservation.NONE)
+    assert bench.watcher.failures == []
+    for shown in allinfo(bench.destination, "small", "large", "d"):
+        assert not set(shown.attributes) & set("RHS")
+    assert bench.copy(attributes=Preservation.NONE).counters.files.transferred == 0
+
+
+def audited_ends(bench: Bench, reader: User, writer: User) -> tuple[Endpoint, Endpoint]:
+    source = bench.tickets.endpoint("src", bench.source.path, user=reader)
+    return source, bench.tickets.endpoint("dst", bench.destination.path, user=writer)
+
+
+@pytest.mark.parametrize("wanted", [SecurityDescriptors.OWNER_DACL, SecurityDescriptors.OWNER_DACL_SACL])
+def test_owner_access_list_and_audit_list_as_the_servers_own_store_has_them(
+    bench: Bench, domain: Domain, wanted: SecurityDescriptors
+) -> None:
+    paths = metadata_tree(bench)
+    for path in reversed(paths):
+        set_ntacl(bench.source, path, AUDITED)
+    with (
+        domain.user("src-readers", prefix="audit") as reader,
+        domain.user("dst-writers", "Backup Operators", prefix="audit") as writer,
+        privileged(domain, reader, "SeSecurityPrivilege"),
+        privileged(domain, writer, "SeSecurityPrivilege"),
+    ):
+        ends = audited_ends(bench, reader, writer)
+        result = bench.copy(ends=ends, security_descriptors=wanted, verify_mode=VerifyMode.POINT_IN_TIME_CONSISTENT)
+    assert bench.watcher.failures == []
+    assert result.outcome is Outcome.SUCCEEDED
+    for path in paths:
+        ours, theirs = ntacl(bench.source, path), ntacl(bench.destination, path)
+        assert SACL.sub("", ours) == SACL.sub("", theirs)
+        assert "BG" in theirs
+        assert bool(SACL.search(theirs)) == (wanted is SecurityDescriptors.OWNER_DACL_SACL)
+        if wanted is SecurityDescriptors.OWNER_DACL_SACL:
+            assert ours == theirs
+
+
+@pytest.mark.parametrize("side", ["source", "destination"])
+def test_without_the_privilege_the_audit_list_stays_behind_and_each_file_says_so(
+    bench: Bench, domain: Domain, side: str
+) -> None:
+    paths = metadata_tree(bench)
+    for path in reversed(paths):
+        set_ntacl(bench.source, path, AUDITED)
+    with (
+        domain.user("src-readers", prefix="audit") as reader,
+        domain.user("dst-writers", "Backup Operators", prefix="audit") as writer,
+        privileged(domain, writer if side == "source" else reader, "SeSecurityPrivilege"),
+    ):
+        ends = audited_ends(bench, reader, writer)
+        result = bench.copy(ends=ends, security_descriptors=SecurityDescriptors.OWNER_DACL_SACL)
+    assert result.outcome is Outcome.PARTIALLY_SUCCEEDED
+    assert bench.watcher.reasons == {f"/{path}": "SecurityNotPermitted" for path in paths}
+    assert all(f"the {side}'s account" in failure.message for failure in bench.watcher.failures)
+    for path in paths:
+        assert SACL.sub("", ntacl(bench.source, path)) == ntacl(bench.destination, path)
+    for path in ("small", "large", "d/inner"):
+        assert bench.destination.read(path) == bench.source.read(path)
+
+
+def test_without_descriptors_the_destination_keeps_its_own(bench: Bench) -> None:
+    paths = metadata_tree(bench)
+    for path in reversed(paths):
+        set_ntacl(bench.source, path, GUESTS_MAY_READ)
+    bench.copy(security_descriptors=SecurityDescriptors.NONE)
+    assert bench.watcher.failures == []
+    for path in paths:
+        assert "BG" in ntacl(bench.source, path)
+        assert "BG" not in ntacl(bench.destination, path)
+
+
+def changed_access_list(bench: Bench, path: str) -> None:
+    set_ntacl(bench.destination, path, "O:BUG:BUD:P(A;;0x001f01ff;;;WD)")
+
+
+def changed_birth(bench: Bench, path: str) -> None:
+    set_times(bench.destination, path, created="2015:01:02-03:04:05")
+
+
+@pytest.mark.parametrize("path", ["small", "large", "d"])
+@pytest.mark.parametrize(
+    ("change", "ignored", "words"),
+    [
+        (changed_access_list, {"security_descriptors": SecurityDescriptors.NONE}, "access list"),
+        (changed_birth, {"timestamps": Preservation.NONE}, "created 2018"),
+    ],
+    ids=["access list", "creation time"],
+)
+def test_metadata_that_was_changed_behind_our_back_is_found_where_it_is_copied(
+    bench: Bench, change: Any, ignored: dict[str, Any], words: str, path: str
+) -> None:
+    options: dict[str, Any] = {
+        "security_descriptors": SecurityDescriptors.OWNER_DACL,
+        "verify_mode": VerifyMode.POINT_IN_TIME_CONSISTENT,
+    }
+    for name in reversed(metadata_tree(bench)):
+        set_ntacl(bench.source, name, GUESTS_MAY_READ)
+        set_times(bench.source, name, created="2018:01:02-03:04:05", written="2019:03:04-05:06:07")
+    assert bench.copy(**options).counters.files.verified == 3
+    assert bench.watcher.failures == []
+    change(bench, path)
+    result = bench.copy(**options)
+    assert bench.watcher.reasons == {f"/{path}": "MetadataMismatch"}
+    assert words in bench.watcher.failures[0].message
+    assert bench.watcher.failures[0].phase == "Verify"
+    assert result.outcome is Outcome.PARTIALLY_SUCCEEDED
+    assert bench.copy(**{**options, **ignored}).outcome is Outcome.SUCCEEDED
+
+
+def test_compared_by_checksum_a_changed_access_list_follows(bench: Bench) -> None:
+    options: dict[str, Any] = {
+        "security_descriptors": SecurityDescriptors.OWNER_DACL,
+        "compare_by": CompareBy.CHECKSUM,
+    }
+    paths = metadata_tree(bench)
+    bench.copy(**options)
+    for path in reversed(paths):
+        set_ntacl(bench.source, path, GUESTS_MAY_READ)
+    counters = bench.copy(**options).counters
+    assert bench.watcher.failures == []
+    assert (counters.files.transferred, counters.directories.transferred, counters.bytes.written) == (3, 1, 0)
+    for path in paths:
+        assert ntacl(bench.source, path) == ntacl(bench.destination, path)
+    counters = bench.copy(verify_mode=VerifyMode.POINT_IN_TIME_CONSISTENT, **options).counters
+    assert (counters.files.transferred, counters.directories.transferred) == (0, 0)
+    assert bench.watcher.failures == []
