@@ -9,7 +9,7 @@ A file that fits one frame is streamed all the same: two round trips read and la
 So is one that is mostly holes, because the server would fill them.
 """
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -99,6 +99,9 @@ class _Source(NamedTuple):
         self.lane.call(close_request(self.file_id), tree_id=self.tree_id)
 
 
+_Work = Callable[[_Source, Callable[[int], None]], Awaitable[bytes]]
+
+
 class ServerCopy:
     """Server-side copy within one run: the source share's trees, the server's limits, and whether it has refused."""
 
@@ -121,6 +124,48 @@ class ServerCopy:
         empty where nothing was to be compared; None when the file must be streamed: the server refuses, now or before,
         or the file is mostly holes.
         """
+
+        async def work(source: _Source, moved: Callable[[int], None]) -> bytes:
+            try:
+                return await self._fill(run, file, temporary, source, moved)
+            except _RefusedError:
+                await temporary.restart()
+                raise
+
+        return await self._attempt(run, path, file, temporary, count=count, work=work)
+
+    async def fill_part(
+        self,
+        run: Run,
+        path: str,
+        file: OpenFile,
+        temporary: Temporary,
+        *,
+        part: tuple[int, int],
+        count: Callable[[int], None],
+    ) -> bytes | None:
+        """Have the server copy a part of ``file`` into a ``temporary`` that others write into, too.
+
+        Returns the BLAKE3 (32 bytes) of what the source has there, read meanwhile: whoever lands the file compares.
+        None when the part must be streamed.
+        """
+
+        async def work(source: _Source, moved: Callable[[int], None]) -> bytes:
+            digest = b""
+
+            async def read() -> None:
+                nonlocal digest
+                digest = await stream(run.scheduler, file, part=part)
+
+            await run_all(run.scheduler, [self._copy(run, temporary, source, part, moved), read()])
+            return digest
+
+        return await self._attempt(run, path, file, temporary, count=count, work=work)
+
+    async def _attempt(
+        self, run: Run, path: str, file: OpenFile, temporary: Temporary, *, count: Callable[[int], None], work: _Work
+    ) -> bytes | None:
+        """What ``work`` returns of the opened source; None where there is nothing for the server to do."""
         if self._refused:
             return None
         counted = 0
@@ -133,9 +178,7 @@ class ServerCopy:
         try:
             source = await self._open(run, path, temporary.lane, itself=file.itself)
             try:
-                if source.mostly_holes:
-                    return None
-                return await self._fill(run, file, temporary, source, moved)
+                return None if source.mostly_holes else await work(source, moved)
             finally:
                 source.close()
         except _RefusedError as refusal:
@@ -143,7 +186,6 @@ class ServerCopy:
             if not self._refused:
                 self._refused = True
                 self._tell(ServerSideFact(ServerSideState.REFUSED, f"{refusal}; files are streamed instead"))
-            await temporary.restart()
             return None
 
     async def _fill(

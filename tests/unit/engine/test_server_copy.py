@@ -4,12 +4,14 @@ import struct
 from dataclasses import replace
 
 import pytest
+from blake3 import blake3
 from tests.unit.engine.fake_server import CHUNK, Node, Request, drive, file, folder
 from tests.unit.engine.world import BIG, OneServer, end
 
 from smbferry_engine.errors import FileReason
 from smbferry_engine.model import Endpoint, Options, ServerSideCopy, ServerSideState, VerifyMode
 from smbferry_engine.paths import temporary_names
+from smbferry_engine.pieces import gather_part
 from smbferry_engine.plan import version_of
 from smbferry_engine.server_copy import DEFAULT_LIMITS, REQUESTS_IN_FLIGHT, ServerCopy, judge
 from smbferry_engine.wire.directory import DirectoryEntry
@@ -245,6 +247,32 @@ def test_what_an_earlier_attempt_left_is_never_trusted(verify: VerifyMode) -> No
     world.transfer(verify_mode=verify)
     assert world.copied == world.original
     assert not world.reasons
+
+
+PARTS = ((0, 2 * CHUNK + 7), (2 * CHUNK + 7, len(BIG)))
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_agents_that_share_a_file_have_the_server_copy_their_parts(refused: bool) -> None:
+    source = file(BIG)
+    world = OneServer(folder(big=source))
+    if refused:
+        refuse_control(world, FSCTL_SRV_COPYCHUNK_WRITE, NtStatus.NOT_SUPPORTED, after=1)
+        world.source.copy_limits = (1, CHUNK, CHUNK)
+        assert world.server_copy is not None
+        world.server_copy._limits = CopyReply(1, CHUNK, CHUNK)
+    run = world.prepare()
+    entry = DirectoryEntry("big", len(BIG), 0x20, 0, 0, source.times[2], 0, 0, 1)
+
+    async def gather() -> None:
+        for part in PARTS:
+            await gather_part(run, "big", entry, part)
+
+    drive(world.scheduler, gather(), *world.links)
+    assert [piece.digest for piece in run.pieces] == [blake3(BIG[start:end]).digest() for start, end in PARTS]
+    assert run.counters.bytes.transferred == len(BIG)
+    assert (run.counters.bytes.server_side == len(BIG)) is not refused
+    assert list(world.copied.values()) == [BIG]
 
 
 def test_a_limit_of_the_rate_is_kept_in_small_pieces() -> None:
