@@ -72,6 +72,7 @@ class Temporary:
         self._kept: OpenFile | None = None
         self._has_holes = False
         self._flushing: Call | None = None
+        self._passed_over: list[str] = []
         self.path = path
 
     @classmethod
@@ -85,6 +86,7 @@ class Temporary:
         """
         parent, name = split(final)
         held: FileError | None = None
+        passed_over: list[str] = []
         for temporary in temporary_names(name, version_of(source)):
             path = join(parent, temporary)
             try:
@@ -94,8 +96,11 @@ class Temporary:
                 if error.status != NtStatus.SHARING_VIOLATION:
                     raise
                 held = error
+                passed_over.append(path)
             else:
-                return cls(run, run.destination.lane, path, opened, final)
+                made = cls(run, run.destination.lane, path, opened, final)
+                made._passed_over = passed_over
+                return made
         raise held or FileError("FileFailed", _DOING)
 
     @property
@@ -225,7 +230,14 @@ class Temporary:
         run.temporaries.pop(self.path, None)
         for reply in replies[1:]:
             check(reply, "setting times and attributes")
+        await self._remove_passed_over()
         return incomplete
+
+    async def _remove_passed_over(self) -> None:
+        """By now the server has noticed that a dead client is dead, as a rule; else the next run removes its file."""
+        for path in self._passed_over:
+            with contextlib.suppress(FileError, EngineError):
+                await self._run.destination.delete(path, directory=False, readonly=True)
 
     async def discard(self) -> None:
         """Delete it, whether its handle is still open or not; what can't be deleted now is when the run ends."""

@@ -129,6 +129,13 @@ def test_a_name_that_a_dead_client_still_holds_is_passed_over() -> None:
     assert world.copied == {"/big": BIG}
 
 
+def test_a_name_that_a_dead_client_held_for_a_while_is_removed_once_the_file_has_landed() -> None:
+    world = interrupted(BIG[:CHUNK])
+    world.destination.faults.append(refuse(Command.CREATE, NtStatus.SHARING_VIOLATION, name=NAMES[0], times=1))
+    world.transfer()
+    assert world.copied == {"/big": BIG}
+
+
 def test_all_names_held_is_this_files_failure() -> None:
     world = interrupted(BIG[:CHUNK], a=file(b"a"))
     world.destination.faults.append(refuse(Command.CREATE, NtStatus.SHARING_VIOLATION, name=".smbferry-"))
