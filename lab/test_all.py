@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LAB = str(ROOT / "lab" / "lab")
 REPORTS = ROOT / "build" / "reports"
-TOOK_EARLIER = {"verify": 40, "unit": 60, "lab": 120, "images": 60, "interop": 180, "cluster": 240}
+TOOK_EARLIER = {"verify": 40, "unit": 60, "coverage": 15, "lab": 120, "images": 60, "interop": 180, "cluster": 240}
 
 
 @dataclass
@@ -63,6 +63,7 @@ def everything(lab: subprocess.Popen[bytes]) -> list[Suite]:
     """All suites; the lab starts while the pure ones run."""
     run("verify", ["make", "--no-print-directory", "verify"])
     suites = [pytest("unit", [sys.executable])]
+    run("coverage", ["make", "--no-print-directory", "coverage"])
     print("\n=== lab: waiting until domain and cluster are up", flush=True)
     if lab.wait():
         raise SystemExit("lab: did not come up; see above")
