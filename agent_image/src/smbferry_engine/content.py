@@ -78,7 +78,6 @@ async def read_small(
     :func:`~smbferry_engine.core.calls.open_request`. :class:`FileError` SourceChanged when it was written
     to meanwhile.
     """
-    limit = single_frame_limit(share)
     doing = "reading the file"
     for _ in range(3):
         requests = [_open_for_reading(share, path, access, itself=itself)]
@@ -101,7 +100,7 @@ async def read_small(
         if len(data) == opened.size and not changed(opened, closed):
             return SmallFile(data, opened, descriptor)
         size = closed.size if closed.known else opened.size
-        if size > limit:
+        if size > single_frame_limit(share):
             return None
     raise FileError(FileReason.SOURCE_CHANGED, "the file was written to while it was read, three times in a row")
 

@@ -77,6 +77,8 @@ async def land_gathered(
     run: Run, path: str, source: DirectoryEntry, destination: DirectoryEntry | None
 ) -> Copied | None:
     """Give a file its name that other agents have gathered whole; None where it is to be copied as any other."""
+    if not run.gathered:
+        return None
     pieces = whole(run.gathered.get(key_of(path), ()), version_of(source), source.size)
     if not pieces:
         return None

@@ -28,6 +28,9 @@ from smbferry_engine.wire.status import NtStatus
 
 _FRAME_OVERHEAD = 64 * 1024
 _MAX_BREAKS = 10_000
+# Plain integers: each message is looked at, and enums are slow at that.
+_PENDING, _ECHO = int(NtStatus.PENDING), int(Command.ECHO)
+_NO_HEADER, _PADDING = bytes(HEADER_SIZE), bytes(8)
 _SESSION_GONE = frozenset(
     {NtStatus.NETWORK_NAME_DELETED, NtStatus.USER_SESSION_DELETED, NtStatus.NETWORK_SESSION_EXPIRED}
 )
@@ -160,11 +163,11 @@ class Lane:
         last = len(call.requests) - 1
         for index, request in enumerate(call.requests):
             start = len(message)
-            message += bytes(HEADER_SIZE)
+            message += _NO_HEADER
             message += request.body
             following = 0
             if index < last:
-                message += bytes(-len(message) % 8)
+                message += _PADDING[: -len(message) % 8]
                 following = len(message) - start
             self._encode_header(message, start, call, index, flags=FLAG_RELATED if index else 0, following=following)
         return message
@@ -210,32 +213,34 @@ class Lane:
         self, header: Header, frame: Frame, start: int, end: int, *, single: bool
     ) -> tuple[bool, bool]:
         """Returns whether this was a final reply, and whether its call now owns the frame's buffer."""
-        self.credits.granted(header.credits)
-        if header.message_id == UNSOLICITED_MESSAGE_ID:
+        status, command, granted, flags, _, message_id, _, _, session_id = header
+        self.credits.granted(granted)
+        if message_id == UNSOLICITED_MESSAGE_ID:
             self._note_break(header)
             return False, False
-        if header.session_id != self.facts.session_id:
+        if session_id != self.facts.session_id:
             raise ProtocolError("a reply for our session expected, found one for another")
-        if header.message_id not in self._outstanding:
-            raise ProtocolError(f"a reply to a request of ours expected, found message id {header.message_id}")
-        call, index = self._outstanding[header.message_id]
+        if message_id not in self._outstanding:
+            raise ProtocolError(f"a reply to a request of ours expected, found message id {message_id}")
+        call, index = self._outstanding[message_id]
         request = call.requests[index]
-        if header.command != request.command:
-            raise ProtocolError(f"a reply to {request.command.name} expected, found command {header.command}")
-        if header.status == NtStatus.PENDING:
-            if not header.flags & FLAG_ASYNC:
+        if command != request.command:
+            raise ProtocolError(f"a reply to {request.command.name} expected, found command {command}")
+        if status == _PENDING:
+            if not flags & FLAG_ASYNC:
                 raise ProtocolError("an interim reply that is asynchronous expected")
-            self._interim.add(header.message_id)
+            self._interim.add(message_id)
             return False, False
-        del self._outstanding[header.message_id]
-        self._interim.discard(header.message_id)
+        del self._outstanding[message_id]
+        self._interim.discard(message_id)
         self.credits.answered(request.charge)
-        self.session_gone = self.session_gone or header.status in _SESSION_GONE
-        self.answers += request.command != Command.ECHO
-        if single and call.keep_buffer and header.status == NtStatus.SUCCESS:
-            call.answer(index, Reply(header.status, memoryview(frame.buffer)[start:end], frame.buffer))
+        if status in _SESSION_GONE:
+            self.session_gone = True
+        self.answers += command != _ECHO
+        if single and call.keep_buffer and status == 0:
+            call.answer(index, Reply(status, memoryview(frame.buffer)[start:end], frame.buffer))
             return True, True
-        call.answer(index, Reply(header.status, bytes(memoryview(frame.buffer)[start:end])))
+        call.answer(index, Reply(status, bytes(memoryview(frame.buffer)[start:end])))
         return True, False
 
     def _note_break(self, header: Header) -> None:
