@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.interop.engine.support import Bench, Tickets
-from tests.support.domain import Domain
+from tests.support.domain import Directory, Domain
+from tests.support.trees import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,16 @@ def tickets(domain: Domain, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield Tickets(domain, scratch, reader, writer)
 
 
-@pytest.fixture
-def bench(domain: Domain, tickets: Tickets) -> Iterator[Bench]:
+@pytest.fixture(scope="session")
+def beside(domain: Domain) -> Iterator[tuple[Directory, ...]]:
+    """A folder in each share that no run is about: what is in it stays as it is."""
     with domain.directory("src") as source, domain.directory("dst") as destination:
-        yield Bench(tickets, source, destination)
+        for directory in (source, destination):
+            directory.seed([Wanted("folder/file", size=100), Wanted("large", size=100_000)])
+        yield source, destination
+
+
+@pytest.fixture
+def bench(domain: Domain, tickets: Tickets, beside: tuple[Directory, ...]) -> Iterator[Bench]:
+    with domain.directory("src") as source, domain.directory("dst") as destination:
+        yield Bench(tickets, source, destination, beside)

@@ -1,20 +1,31 @@
-"""What the engine's tests against the real domain share: endpoints with tickets, a watcher, a network that fails."""
+"""What the engine's tests against the real domain share: endpoints with tickets, a watcher, a witness of every run."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
-import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import gssapi
+import krb5
+from lab.smblab import keytab as keytabs
+from tests.interop.engine.invariants import Expected, Look, Witness, logged
+from tests.support.trees import differences
 
-from smbferry_engine import Endpoint, FileFailure, FileRecord, Options, Result, SecurityDescriptors, transfer
+from smbferry_engine import (
+    Endpoint,
+    EngineError,
+    FileFailure,
+    FileRecord,
+    Options,
+    Result,
+    SecurityDescriptors,
+    transfer,
+)
+from smbferry_engine.connect import CHUNK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.support.domain import Directory, Domain, User
@@ -22,6 +33,7 @@ if TYPE_CHECKING:
     from smbferry_engine import Counters, Evidence, ServerSideFact, SideName
 
 MIB = 1 << 20
+RANGES_UNDER_WAY = 8
 
 
 @dataclass
@@ -33,12 +45,14 @@ class Tickets:
     reader: User
     writer: User
     _caches: dict[str, str] = field(default_factory=dict)
+    _keys: set[bytes] = field(default_factory=set)
 
     def of(self, user: User) -> str:
         """The ccache of `user`."""
         if user.name not in self._caches:
             keytab = self.scratch / f"{user.name}.keytab"
             keytab.write_bytes(user.keytab())
+            self._keys |= {entry.key for entry in keytabs.parse(keytab.read_bytes())}
             ccache = f"FILE:{self.scratch / user.name}"
             name = gssapi.Name(user.principal, gssapi.NameType.kerberos_principal)
             store = {"client_keytab": f"FILE:{keytab}", "ccache": ccache}
@@ -46,6 +60,16 @@ class Tickets:
             assert credentials.lifetime
             self._caches[user.name] = ccache
         return self._caches[user.name]
+
+    def secrets(self) -> set[bytes]:
+        """Every key and ticket that there is so far."""
+        context = krb5.init_context()
+        found = set(self._keys)
+        for ccache in self._caches.values():
+            for credentials in krb5.cc_resolve(context, ccache.encode()):
+                if credentials.keyblock.data:
+                    found |= {bytes(credentials.keyblock.data), bytes(credentials.ticket)[-48:]}
+        return found
 
     def endpoint(self, share: str, path: str, *, user: User | None = None, **changes: object) -> Endpoint:
         """One side; by default as the user for that share."""
@@ -106,6 +130,7 @@ class Bench:
     tickets: Tickets
     source: Directory
     destination: Directory
+    beside: tuple[Directory, ...]
     watcher: Watcher = field(default_factory=Watcher)
 
     def ends(self) -> tuple[Endpoint, Endpoint]:
@@ -117,72 +142,46 @@ class Bench:
         *,
         ends: tuple[Endpoint, Endpoint] | None = None,
         cancelled: Callable[[], bool] = lambda: False,
+        expected: Expected | None = Expected(),  # noqa: B008  # frozen
         **options: object,
     ) -> Result:
-        """Transfer with the given options; no descriptors unless asked for."""
+        """Transfer with the given options; no descriptors unless asked for.
+
+        A witness looks at the server's disks before and after and judges the invariants, unless `expected` is None:
+        that is for trees that take too long to hash.
+        """
         chosen = Options(**{"security_descriptors": SecurityDescriptors.NONE, **options})  # type: ignore[arg-type]
         self.watcher = replace(self.watcher, failures=[], records=[], phases=[], evidence={}, facts=[])
         source, destination = ends or self.ends()
-        return transfer(source, destination, chosen, self.watcher, cancelled=cancelled)
+        witness = Witness(self, expected) if expected is not None else None
+        result, error = None, None
+        with logged() as log:
+            try:
+                result = transfer(source, destination, chosen, self.watcher, cancelled=cancelled)
+            except EngineError as caught:
+                error = caught
+        if witness is not None:
+            witness.judge(result, error, log)
+        if result is None:
+            raise error or AssertionError("a run has a result or an error")
+        return result
 
+    def finish(self, **options: object) -> Result:
+        """The run after one that failed: it completes, and of what is there already writes nothing again (I7)."""
+        look = Look.at(self)
+        missing = sum(
+            entry.size
+            for path, entry in look.source.items()
+            if path not in look.destination or look.destination[path].sha256 != entry.sha256
+        )
+        kept = sum(look.destination[path].size for path in look.temporaries)
+        result = self.copy(**options)  # type: ignore[arg-type]
+        self.same()
+        # Requests overtake each other: of the last ranges that were under way, some may be missing.
+        assert result.counters.bytes.written <= max(0, missing - kept) + RANGES_UNDER_WAY * CHUNK
+        return result
 
-class Proxy:
-    """A TCP proxy on loopback before the file server; `downstream` may change, hold or break what the server sends.
-
-    `downstream(frame, count)` gets each whole frame of the server's and how many bytes went before; it returns what
-    to send instead, or None to end the connection.
-    """
-
-    def __init__(self, domain: Domain, downstream: Callable[[bytes, int], bytes | None]) -> None:
-        self._target = (domain.address, 445)
-        self._downstream = downstream
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._sockets: list[socket.socket] = []
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator[Proxy]:
-        """Serve until the end of the block."""
-        thread = threading.Thread(target=self._accept, daemon=True)
-        thread.start()
-        try:
-            yield self
-        finally:
-            for sock in (self._listener, *self._sockets):
-                with contextlib.suppress(OSError):
-                    sock.shutdown(socket.SHUT_RDWR)
-                sock.close()
-            thread.join(5)
-
-    def through(self, endpoint: Endpoint) -> Endpoint:
-        """The endpoint, reached by way of this proxy."""
-        return replace(endpoint, addresses=("127.0.0.1",), port=self.port)
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.create_connection(self._target)
-                self._sockets += [client, server]
-                threading.Thread(target=self._up, args=(client, server), daemon=True).start()
-                threading.Thread(target=self._down, args=(client, server), daemon=True).start()
-
-    @staticmethod
-    def _up(client: socket.socket, server: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := client.recv(MIB):
-                server.sendall(data)
-            server.shutdown(socket.SHUT_RDWR)
-
-    def _down(self, client: socket.socket, server: socket.socket) -> None:
-        before = 0
-        with contextlib.suppress(OSError):
-            stream = server.makefile("rb")
-            while prefix := stream.read(4):
-                frame = prefix + stream.read(int.from_bytes(prefix, "big"))
-                changed = self._downstream(frame, before)
-                before += len(frame)
-                if changed is None:
-                    break
-                client.sendall(changed)
-            client.shutdown(socket.SHUT_RDWR)
+    def same(self) -> None:
+        """Nothing failed, and both trees are the same by the server's own hashes, times included."""
+        assert self.watcher.failures == []
+        assert differences(self.source.tree(), self.destination.tree(), times=True) == []

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.interop.engine.support import Proxy
+from tests.interop.engine.network import Proxy
 from tests.support.trees import Wanted, differences, small
 
 from smbferry_engine import (

@@ -321,14 +321,11 @@ def test_a_sparse_file_larger_than_4_gib_is_copied_without_its_zeros(bench: Benc
     domain.run(
         "sh", "-c", 'truncate -s 5G "$1" && printf tail | dd of="$1" bs=1 seek=5000000000 conv=notrunc', "sh", inside
     )
-    result = bench.copy(verify_mode=VerifyMode.NONE)
+    result = bench.copy(verify_mode=VerifyMode.NONE, expected=None)
     assert bench.watcher.failures == []
     assert result.counters.bytes.transferred == 5 << 30
     assert result.counters.bytes.written < 4 * MIB
-    shown = domain.run(
-        "sh", "-c", 'stat -c %s "$1" && tail -c 368709120 "$1" | head -c 4', "sh", f"{bench.destination.inside}/sparse"
-    )
-    assert shown.output == b"5368709120\ntail"
+    domain.run("cmp", inside, f"{bench.destination.inside}/sparse")
 
 
 def test_a_destination_that_may_not_be_written_is_named_before_anything_is_tried(bench: Bench) -> None:

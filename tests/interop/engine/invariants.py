@@ -1,0 +1,170 @@
+"""What holds after every run, whatever went wrong in it, as a witness sees it who is not the engine but the server.
+
+I1  No final name holds partial data: every file at the destination is one that the source has, or that was there.
+I2  What the run says it transferred is the same on both sides by hash, and Succeeded means that nothing failed.
+I3  No key and no ticket is in anything that the run told: errors, failures, records, evidence, logs.
+I4  A failure has a reason that is a word of ours with a remedy, within a bounded time, and no phase stays running.
+I5  The source, what lies beside both folders and the shares' roots are as they were.
+I6  One writer per destination is the operator's to decide (tests/unit/operator/test_destination.py); a run refuses
+    folders that overlap (tests/unit/engine/test_decisions.py).
+I7  Only a run that lost its network leaves a temporary file; `Bench.finish` shows that the next one goes on in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.support.leaks import leaks
+
+from smbferry_engine import EngineError, FailureClass, FileReason, Outcome, Reason, Result, errors
+from smbferry_engine.paths import TEMPORARY_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.interop.engine.support import Bench
+    from tests.support.trees import Tree
+
+KNOWN = frozenset(value.name for value in vars(errors).values() if isinstance(value, Reason))
+UNSPECIFIC = frozenset({"InternalError", FileReason.FILE_FAILED})
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a test expects to be otherwise: seconds that a failing run may take, and what it may change or leave."""
+
+    within: float = 60.0
+    source_moves: bool = False
+    leaves_temporaries: bool = False
+
+
+@dataclass(frozen=True)
+class Look:
+    """Both trees and the folders beside them, as they lie on the server's disks."""
+
+    source: Tree
+    destination: Tree
+    beside: tuple[Tree, ...]
+
+    @classmethod
+    def at(cls, bench: Bench) -> Look:
+        source, destination, *beside = bench.source.domain.trees(bench.source, bench.destination, *bench.beside)
+        return cls(source, destination, tuple(beside))
+
+    @property
+    def temporaries(self) -> list[str]:
+        """Temporary files at the destination."""
+        return [path for path in self.destination if is_temporary(path)]
+
+
+class Witness:
+    """Looks before a run, and judges what it finds after it."""
+
+    def __init__(self, bench: Bench, expected: Expected) -> None:
+        self._bench = bench
+        self._expected = expected
+        self._before = Look.at(bench)
+        self._began = time.monotonic()
+
+    def judge(self, result: Result | None, error: EngineError | None, log: list[str]) -> None:
+        """Raises AssertionError with the invariant that does not hold."""
+        seconds = time.monotonic() - self._began
+        after = Look.at(self._bench)
+        no_partial_data(self._before, after)
+        hashes_agree(self._bench, self._before, after, result)
+        no_secrets(self._bench, f"{error} {result} {' '.join(log)}")
+        reasons_are_specific(self._bench, error)
+        assert error is None or seconds <= self._expected.within, f"I4: it took {seconds:.0f} s to fail"
+        nothing_else_touched(self._bench, self._before, after, source_moves=self._expected.source_moves)
+        resumable = error is not None and error.failure_class is FailureClass.NETWORK
+        assert resumable or self._expected.leaves_temporaries or not after.temporaries, f"I7: {after.temporaries}"
+
+
+def is_temporary(path: str) -> bool:
+    """Whether a path is that of a temporary file of ours."""
+    return path.rpartition("/")[2].startswith(TEMPORARY_PREFIX)
+
+
+def no_partial_data(before: Look, after: Look) -> None:
+    """I1."""
+    allowed = defaultdict(set)
+    for tree in (before.source, after.source, before.destination):
+        for path, entry in tree.items():
+            allowed[path.casefold()].add(entry.sha256)
+    for path, entry in after.destination.items():
+        if entry.kind == "file" and not is_temporary(path) and not _through_link(path, after.source):
+            assert entry.sha256 in allowed[path.casefold()], f"I1: {path!r} is neither the source's nor the old one"
+
+
+def hashes_agree(bench: Bench, before: Look, after: Look, result: Result | None) -> None:
+    """I2."""
+    copied = [r for r in bench.watcher.records if r.action == "Transferred" and r.digest is not None]
+    for record in copied:
+        path = record.path[1:]
+        if not _through_link(path, after.source):
+            ours = {tree[path].sha256 for tree in (before.source, after.source) if path in tree}
+            assert after.destination[path].sha256 in ours, f"I2: {path!r} was said to be transferred"
+    if result is not None:
+        assert result.counters.files.transferred >= len(copied), "I2: fewer files counted than recorded"
+        assert (result.outcome is Outcome.SUCCEEDED) == (bench.watcher.failures == []), "I2: outcome and failures"
+
+
+def _through_link(path: str, source: Tree) -> bool:
+    """Whether a path leads through a link of the source's, which the server resolves by itself."""
+    parts = path.split("/")
+    ways = ("/".join(parts[: n + 1]) for n in range(len(parts)))
+    return any(way in source and source[way].kind == "link" for way in ways)
+
+
+def no_secrets(bench: Bench, said: str) -> None:
+    """I3."""
+    watcher = bench.watcher
+    text = f"{said} {watcher.failures} {watcher.records} {watcher.phases} {watcher.evidence}"
+    assert leaks(text.encode(errors="backslashreplace"), bench.tickets.secrets()) == [], "I3: a secret was told"
+
+
+def reasons_are_specific(bench: Bench, error: EngineError | None) -> None:
+    """I4, but for the time."""
+    if error is not None:
+        assert error.reason in KNOWN - UNSPECIFIC, f"I4: {error}"
+        assert error.message, "I4: no message"
+        assert error.remedy, "I4: no remedy"
+    for failure in bench.watcher.failures:
+        assert failure.reason in set(FileReason) - UNSPECIFIC, f"I4: {failure}"
+    states = dict(bench.watcher.phases)
+    assert "Running" not in states.values(), f"I4: {states}"
+
+
+def nothing_else_touched(bench: Bench, before: Look, after: Look, *, source_moves: bool) -> None:
+    """I5."""
+    assert source_moves or after.source == before.source, "I5: the source was changed"
+    assert after.beside == before.beside, "I5: something beside was changed"
+    ours = {path.split("/")[0] for path in (*before.source, *after.source, *after.destination)}
+    root = bench.destination.inside.rpartition("/")[0]
+    names = bench.destination.domain.run("ls", "-A", root).output.decode(errors="surrogateescape").splitlines()
+    stray = [name for name in names if name in ours or name.startswith(TEMPORARY_PREFIX)]
+    assert stray == [], f"I5: {stray} beside the destination"
+
+
+@contextlib.contextmanager
+def logged() -> Iterator[list[str]]:
+    """Everything that is logged within, down to debug."""
+    lines: list[str] = []
+
+    class Keeper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(logging.Formatter().format(record))
+
+    keeper, level = Keeper(), logging.root.level
+    logging.root.addHandler(keeper)
+    logging.root.setLevel(logging.DEBUG)
+    try:
+        yield lines
+    finally:
+        logging.root.setLevel(level)
+        logging.root.removeHandler(keeper)

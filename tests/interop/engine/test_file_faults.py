@@ -1,0 +1,215 @@
+"""Files that can't be copied, may not be, or are not what they were: each has its own failure, the others arrive."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.interop.engine.invariants import Expected, is_temporary
+from tests.interop.engine.network import Proxy
+from tests.interop.engine.support import MIB, Bench
+from tests.support.environment import engine_environment
+from tests.support.file_server import FileServer
+from tests.support.trees import Wanted, differences
+
+from smbferry_engine import FileReason, Outcome, Symlinks
+from smbferry_engine.connect import connect
+from smbferry_engine.core.calls import open_request
+from smbferry_engine.transport import Driver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.domain import Domain
+
+
+# --- 29: another program holds the file -------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def held(bench: Bench, name: str) -> Iterator[None]:
+    """A file of the source, held open so that nobody else may open it."""
+    holder = connect(bench.tickets.endpoint("src", "/"))
+    try:
+
+        async def hold() -> None:
+            request = open_request(f"{bench.source.name}\\{name}", access=1, share=0)
+            (reply,) = await holder.channel.lane.call(request)
+            assert reply.status == 0
+
+        Driver([holder.channel]).run(hold())
+        yield
+    finally:
+        holder.channel.close()
+
+
+def test_a_file_that_another_program_holds_is_recorded_and_the_others_are_copied(bench: Bench) -> None:
+    bench.source.seed([Wanted("held", size=10), Wanted("free", size=10)])
+    with held(bench, "held"):
+        result = bench.copy()
+    assert result.outcome is Outcome.PARTIALLY_SUCCEEDED
+    assert bench.watcher.reasons == {"/held": "SharingViolation"}
+    assert bench.destination.read("free") == bench.source.read("free")
+    bench.finish()
+
+
+def test_a_file_that_is_held_for_a_moment_is_waited_for(bench: Bench) -> None:
+    bench.source.seed([Wanted("held", size=10), Wanted("free", size=10)])
+    with contextlib.ExitStack() as holding:
+        holding.enter_context(held(bench, "held"))
+        release = threading.Timer(0.5, holding.close)
+        release.start()
+        bench.copy()
+        release.join()
+    bench.same()
+
+
+# --- 34: names that Windows clients could not open --------------------------------------------------------------------
+
+HOSTILE = [
+    "CON",
+    "nul.txt",
+    "LPT1",
+    "trailing dot.",
+    "trailing space ",
+    "a:b",
+    "what?",
+    "bar|",
+    "star*",
+    'quote"',
+    "<>",
+]
+
+
+def test_names_that_may_not_be_are_each_a_failure_and_the_others_are_copied(bench: Bench, domain: Domain) -> None:
+    bench.source.seed([Wanted(name, size=5) for name in [*HOSTILE, "fine"]])
+    # By default Samba shows such names as others, made up; here they are shown as they are.
+    with FileServer(domain, "mangled names = no").running() as server:
+        source, destination = bench.ends()
+        result = bench.copy(ends=(server.through(source), destination))
+    assert result.outcome is Outcome.PARTIALLY_SUCCEEDED
+    assert bench.watcher.reasons == dict.fromkeys((f"/{name}" for name in HOSTILE), "NameNotRepresentable")
+    assert set(bench.destination.tree()) == {"fine"}
+
+
+# --- 35: links --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("symlinks", Symlinks)
+def test_a_link_out_of_the_share_leads_nowhere(bench: Bench, domain: Domain, symlinks: Symlinks) -> None:
+    bench.source.seed([Wanted("fine", size=5), Wanted("folder/fine", size=5)])
+    bench.destination.domain.run("mkdir", f"{bench.destination.inside}/folder")
+    domain.run("chmod", "0777", f"{bench.destination.inside}/folder")
+    for side in (bench.source, bench.destination):
+        domain.run("ln", "-s", "/etc/passwd", f"{side.inside}/folder/file out")
+        domain.run("ln", "-s", "/etc", f"{side.inside}/folder/folder out")
+    bench.copy(symlinks=symlinks)
+    there = bench.destination.tree()
+    assert {path for path, entry in there.items() if entry.kind != "link"} == {"fine", "folder", "folder/fine"}
+    assert set(bench.watcher.reasons.values()) <= {FileReason.REPARSE_POINT_SKIPPED, FileReason.ACCESS_DENIED}
+
+
+# --- 36: the source changes -------------------------------------------------------------------------------------------
+
+
+def test_a_source_that_changes_while_it_is_copied_never_lands_torn(bench: Bench) -> None:
+    bench.source.seed([Wanted("moving", size=60 * MIB), Wanted("still", size=10)])
+    inside, done = f"{bench.source.inside}/moving", threading.Event()
+
+    def write() -> None:
+        for index in itertools.count():
+            if done.is_set():
+                return
+            script = f'printf X | dd of="$1" bs=1 seek={index % 500 * 100_000} conv=notrunc status=none'
+            bench.source.domain.run("sh", "-c", script, "sh", inside)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        bench.copy(bytes_per_second=40 * MIB, expected=Expected(source_moves=True))
+    finally:
+        done.set()
+        writer.join()
+    assert bench.watcher.reasons == {"/moving": "SourceChanged"}
+    assert set(bench.destination.tree()) == {"still"}
+    bench.finish()
+
+
+# --- 37: nothing in it ------------------------------------------------------------------------------------------------
+
+
+def test_empty_files_and_folders_arrive_and_an_empty_file_replaces_a_full_one(bench: Bench) -> None:
+    bench.source.seed([Wanted("empty", size=0), Wanted("emptied", size=0), Wanted("a/b/c", kind="directory")])
+    bench.destination.write("emptied", b"full")
+    result = bench.copy()
+    bench.same()
+    assert result.counters.files.transferred == result.counters.files.verified == 2
+    assert bench.destination.tree()["a/b/c"].kind == "directory"
+
+
+# --- 39: a folder without end -----------------------------------------------------------------------------------------
+
+MANY = 100_000
+LEAN = """
+import resource, sys
+from smbferry_engine import Endpoint, Options, SecurityDescriptors, transfer
+class Watcher:
+    def __getattr__(self, name):
+        return lambda *_: None
+ends = [eval(text, {"Endpoint": Endpoint}) for text in sys.argv[1:]]
+options = Options(security_descriptors=SecurityDescriptors.NONE)
+counters = transfer(*ends, options, Watcher(), cancelled=lambda: False).counters.files
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+print(counters.listed, counters.skipped, counters.transferred, counters.failed, peak)
+"""
+
+
+def test_a_folder_of_100_000_files_is_gone_through_in_bounded_memory(bench: Bench, domain: Domain) -> None:
+    script = 'cd "$1" && seq -f "file number %06g of this folder" "$2" | xargs touch -d @1700000000 && cp -a . "$3"'
+    command = script.replace("| xargs", '| tr "\\n" "\\0" | xargs -0')
+    domain.run("sh", "-c", command, "sh", bench.source.inside, str(MANY), bench.destination.inside)
+    domain.run("touch", f"{bench.source.inside}/new")
+    done = subprocess.run(
+        [sys.executable, "-c", LEAN, *(repr(end) for end in bench.ends())],
+        env=engine_environment(), capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    listed, skipped, transferred, failed, peak = (int(word) for word in done.stdout.split())
+    assert (listed, skipped, transferred, failed) == (MANY + 1, MANY, 1, 0)
+    assert peak < 200
+    assert differences(bench.source.tree(), bench.destination.tree(), times=True) == []
+
+
+# --- 40: what was written is not what is there ------------------------------------------------------------------------
+
+
+def test_a_bit_that_flips_at_rest_is_found_and_the_old_content_stays(bench: Bench, domain: Domain) -> None:
+    bench.source.seed([Wanted("large", size=60 * MIB), Wanted("fine", size=10)])
+    bench.destination.write("large", b"old")
+    flipped: list[str] = []
+    one_at_a_time = threading.Lock()
+    script = 'printf "\\377" | dd of="$1" bs=1 seek=$(($(stat -c %s "$1") - 1000)) conv=notrunc status=none'
+
+    def flip(frame: bytes, before: int) -> bytes:
+        with one_at_a_time:
+            if before > 4 * MIB and not flipped:
+                # Nothing is answered now, so what is written last can't have been read back before it is changed.
+                time.sleep(1)
+                flipped.extend(path for path in bench.destination.tree() if is_temporary(path))
+                domain.run("sh", "-c", script, "sh", f"{bench.destination.inside}/{flipped[0]}")
+        return frame
+
+    with Proxy(domain, flip).running() as proxy:
+        source, destination = bench.ends()
+        result = bench.copy(ends=(source, proxy.through(destination)))
+    assert len(flipped) == 1
+    assert result.outcome is Outcome.PARTIALLY_SUCCEEDED
+    assert bench.watcher.reasons == {"/large": "HashMismatch"}
+    assert {failure.phase for failure in bench.watcher.failures} == {"Verify"}
+    assert bench.destination.read("large") == b"old"
+    bench.finish()

@@ -1,0 +1,328 @@
+"""Faults of the network and of servers that die: the run goes on, or ends with a reason and the next one goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.interop.engine.invariants import Expected, is_temporary
+from tests.interop.engine.network import Proxy, delayed, once
+from tests.interop.engine.support import MIB, Bench
+from tests.support.environment import engine_environment
+from tests.support.file_server import FileServer
+from tests.support.trees import Wanted, small
+
+from smbferry_engine import EngineError, FailureClass, SecurityDescriptors, VerifyMode, recovery, sides, transport
+from smbferry_engine.connect import CHUNK, connect
+from smbferry_engine.core.calls import open_request
+from smbferry_engine.transport import Driver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.support.domain import Domain
+
+    from smbferry_engine import Endpoint
+
+SOURCE, DESTINATION = 0, 1
+SIDES = pytest.mark.parametrize("side", [SOURCE, DESTINATION], ids=["source", "destination"])
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorter deadlines, and fewer and shorter pauses between attempts to reconnect."""
+    monkeypatch.setattr(transport, "ANSWER_DEADLINE", 3.0)
+    monkeypatch.setattr(recovery, "PAUSES", (0.1, 0.1, 0.1))
+    monkeypatch.setattr(sides, "RECONNECT_DEADLINE", 2.0)
+
+
+@pytest.fixture
+def server(domain: Domain) -> Iterator[FileServer]:
+    """A file server that only this test uses."""
+    with FileServer(domain).running() as running:
+        yield running
+
+
+def ends_with(bench: Bench, side: int, change: Callable[[Endpoint], Endpoint]) -> tuple[Endpoint, Endpoint]:
+    """Both sides, one of them changed."""
+    source, destination = bench.ends()
+    return (change(source), destination) if side == SOURCE else (source, change(destination))
+
+
+# --- 1: the agent is killed -------------------------------------------------------------------------------------------
+
+KILLED = """
+import sys
+from smbferry_engine import Endpoint, SecurityDescriptors, transfer
+class Watcher:
+    def __getattr__(self, name):
+        return lambda *_: None
+    def progress(self, counters):
+        print(counters.bytes.written, flush=True)
+ends = [eval(text, {"Endpoint": Endpoint}) for text in sys.argv[1:]]
+options = Options(security_descriptors=SecurityDescriptors.NONE, bytes_per_second=30 << 20)
+transfer(*ends, options, Watcher(), cancelled=lambda: False)
+"""
+
+
+def kill_within_a_file(bench: Bench, tmp_path: Path, *, written: int) -> None:
+    """Run the engine in a process of its own and kill it once it has written so many bytes."""
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    command = [sys.executable, str(script), *(repr(end) for end in bench.ends())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=engine_environment()) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if int(line) > written:
+                break
+        process.send_signal(signal.SIGKILL)
+
+
+def kept(bench: Bench) -> tuple[str, int]:
+    """The path and size of the one temporary file that the killed run left."""
+    ((path, entry),) = ((path, entry) for path, entry in bench.destination.tree().items() if is_temporary(path))
+    return path, entry.size
+
+
+LARGE, SMALL = 300 * MIB, 100
+
+
+@pytest.mark.parametrize("security", [SecurityDescriptors.NONE, SecurityDescriptors.OWNER_DACL])
+def test_the_run_after_a_killed_one_goes_on_inside_the_file(
+    bench: Bench, tmp_path: Path, security: SecurityDescriptors
+) -> None:
+    bench.source.seed([Wanted("large", size=LARGE), *small(SMALL)])
+    bench.destination.write("large", b"old")
+    kill_within_a_file(bench, tmp_path, written=60 * MIB)
+    assert bench.destination.read("large") == b"old"
+    _, size = kept(bench)
+    assert size > 40 * MIB
+    bench.finish(security_descriptors=security)
+    assert bench.copy().counters.files.transferred == 0
+
+
+def test_what_a_killed_run_left_is_mended_where_it_is_torn(bench: Bench, tmp_path: Path) -> None:
+    bench.source.seed([Wanted("large", size=LARGE)])
+    kill_within_a_file(bench, tmp_path, written=60 * MIB)
+    path, size = kept(bench)
+    script = 'printf torn | dd of="$1" bs=1 seek=5000000 conv=notrunc status=none; truncate -s "$2" "$1"'
+    bench.destination.domain.run("sh", "-c", script, "sh", f"{bench.destination.inside}/{path}", str(size - 1000))
+    counters = bench.copy(verify_mode=VerifyMode.NONE).counters
+    bench.same()
+    assert 2 * CHUNK < counters.bytes.written <= LARGE - size + 10 * CHUNK
+
+
+def test_what_a_killed_run_left_of_a_file_that_has_changed_is_thrown_away(bench: Bench, tmp_path: Path) -> None:
+    bench.source.seed([Wanted("large", size=LARGE)])
+    kill_within_a_file(bench, tmp_path, written=20 * MIB)
+    bench.source.write("large", os.urandom(10 * MIB))
+    assert bench.copy().counters.bytes.written == 10 * MIB
+    bench.same()
+
+
+# --- 2: connections are cut or reset ----------------------------------------------------------------------------------
+
+# How much of the server's talk goes before the cut: a destination says little while much is written.
+CUTS = [(SOURCE, 20 * MIB), (SOURCE, 200_000), (DESTINATION, 4_000), (DESTINATION, 100_000)]
+
+
+@pytest.mark.parametrize("resets", [False, True], ids=["closed", "reset"])
+@pytest.mark.parametrize(("side", "count"), CUTS)
+def test_a_connection_lost_once_is_made_again_and_the_run_completes(
+    bench: Bench, domain: Domain, side: int, count: int, *, resets: bool
+) -> None:
+    bench.source.seed([*small(300), Wanted("large", size=40 * MIB)])
+    cuts: list[int] = []
+
+    def cut_once(frame: bytes, before: int) -> bytes | None:
+        if before > count and not cuts:
+            cuts.append(before)
+            return None
+        return frame
+
+    with Proxy(domain, cut_once, resets=resets).running() as proxy:
+        result = bench.copy(ends=ends_with(bench, side, proxy.through))
+    assert cuts
+    assert result.counters.files.transferred == 301
+    # The tail of what had been written is read back and compared, not written again.
+    assert result.counters.bytes.written <= result.counters.bytes.transferred + 8 * CHUNK
+    bench.same()
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(("side", "count"), CUTS[::2])
+def test_a_connection_that_is_lost_again_and_again_is_named_and_the_next_run_completes(
+    bench: Bench, domain: Domain, side: int, count: int
+) -> None:
+    bench.source.seed([Wanted("large", size=40 * MIB), *small(200)])
+    proxy = Proxy(domain, lambda frame, before: frame if before < count else None)
+    with proxy.running(), pytest.raises(EngineError) as caught:
+        bench.copy(ends=ends_with(bench, side, proxy.through))
+    assert (caught.value.reason, caught.value.failure_class) == ("ConnectionLost", FailureClass.NETWORK)
+    bench.finish()
+
+
+# --- 3: a black hole --------------------------------------------------------------------------------------------------
+
+
+def swallow(bench: Bench, domain: Domain, side: int, *, count: int, within: float) -> EngineError:
+    """Run into a black hole that opens after so many of the server's bytes; the run's error."""
+    opened: list[float] = []
+
+    def open_up() -> None:
+        opened.append(time.monotonic())
+        proxy.black_hole()
+
+    proxy = Proxy(domain, once(count, open_up))
+    with proxy.running(), pytest.raises(EngineError) as caught:
+        bench.copy(ends=ends_with(bench, side, proxy.through), expected=Expected(within=within + 10))
+    assert time.monotonic() - opened[0] < within
+    return caught.value
+
+
+def test_a_black_hole_ends_the_run_within_a_minute_and_the_next_one_goes_on(bench: Bench, domain: Domain) -> None:
+    bench.source.seed([Wanted("large", size=40 * MIB), *small(50)])
+    error = swallow(bench, domain, SOURCE, count=20 * MIB, within=60)
+    assert (error.reason, error.failure_class) == ("ServerUnreachable", FailureClass.NETWORK)
+    bench.finish()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_black_hole_before_the_destination_does_too(bench: Bench, domain: Domain) -> None:
+    bench.source.seed([Wanted("large", size=40 * MIB), *small(200)])
+    error = swallow(bench, domain, DESTINATION, count=20_000, within=20)
+    assert (error.reason, error.failure_class) == ("ServerUnreachable", FailureClass.NETWORK)
+    bench.finish()
+
+
+# --- 4: the server is there and does nothing --------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("quick")
+@SIDES
+def test_a_server_process_that_stops_is_left_and_what_it_does_when_it_wakes_harms_nothing(
+    bench: Bench, server: FileServer, domain: Domain, side: int
+) -> None:
+    bench.source.seed([Wanted("large", size=60 * MIB), Wanted("next", size=10 * MIB)])
+    stopped: list[int] = []
+    count = 20 * MIB if side == SOURCE else 2_000
+    with Proxy(domain, once(count, lambda: stopped.extend(server.stop_serving())), port=server.port).running() as proxy:
+        expected = Expected(leaves_temporaries=True)
+        result = bench.copy(ends=ends_with(bench, side, proxy.through), expected=expected)
+    assert stopped
+    assert result.counters.files.transferred == 2
+    server.wake(stopped)
+    bench.finish()
+
+
+@pytest.mark.usefixtures("quick")
+@SIDES
+def test_a_server_that_stops_as_a_whole_ends_the_run_in_bounded_time(
+    bench: Bench, server: FileServer, domain: Domain, side: int
+) -> None:
+    bench.source.seed([Wanted("large", size=60 * MIB)])
+    count = 20 * MIB if side == SOURCE else 2_000
+    proxy = Proxy(domain, once(count, server.stop), port=server.port)
+    with proxy.running(), pytest.raises(EngineError) as caught:
+        bench.copy(ends=ends_with(bench, side, proxy.through), expected=Expected(within=25))
+    assert (caught.value.reason, caught.value.failure_class) == ("DeadlineExceeded", FailureClass.NETWORK)
+    server.kill()
+    bench.finish()
+
+
+# --- 6: few credits ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("most", [8, 20, 64])
+def test_few_credits_make_a_run_slower_and_nothing_else(bench: Bench, domain: Domain, most: int) -> None:
+    bench.source.seed([*small(60), Wanted("large", size=9 * MIB), *(Wanted(f"s/{n}", size=n << 16) for n in range(9))])
+    with FileServer(domain, f"smb2 max credits = {most}").running() as server:
+        source, destination = (server.through(end) for end in bench.ends())
+        assert credits_at(destination) <= most
+        bench.copy(ends=(source, destination), security_descriptors=SecurityDescriptors.OWNER_DACL)
+    bench.same()
+
+
+def credits_at(endpoint: Endpoint) -> int:
+    """How many credits the server lets a client hold that asks for more with every request."""
+    lane = connect(endpoint).channel
+    try:
+
+        async def ask() -> None:
+            for _ in range(10):
+                await lane.lane.call(open_request(endpoint.path.strip("/"), access=0x80))
+
+        Driver([lane]).run(ask())
+        return lane.lane.credits.total
+    finally:
+        lane.close()
+
+
+# --- 7: the server is restarted ---------------------------------------------------------------------------------------
+
+
+def restart(server: FileServer) -> None:
+    server.kill()
+    server.start()
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
+@SIDES
+def test_what_a_killed_server_process_may_have_done_is_done_again_and_is_the_same(
+    bench: Bench, server: FileServer, domain: Domain, side: int, share: float
+) -> None:
+    bench.source.seed([*small(300), Wanted("large", size=20 * MIB), Wanted("many/old", size=3 * MIB)])
+    bench.destination.write("many/old", b"old")
+    # A destination talks of small files alone: some 2 KiB for each.
+    count = int(share * (24 * MIB if side == SOURCE else 500_000))
+    killed: list[int] = []
+    with Proxy(domain, once(count, lambda: killed.extend(server.kill_serving())), port=server.port).running() as proxy:
+        result = bench.copy(ends=ends_with(bench, side, proxy.through))
+    assert killed
+    assert result.counters.files.transferred == 302
+    bench.same()
+
+
+@SIDES
+def test_a_file_server_that_is_restarted_is_waited_for(
+    bench: Bench, server: FileServer, domain: Domain, side: int
+) -> None:
+    bench.source.seed([*small(300), Wanted("large", size=20 * MIB)])
+    count = 8 * MIB if side == SOURCE else 100_000
+    restarts: list[bool] = []
+
+    def again() -> None:
+        restart(server)
+        restarts.append(True)
+
+    with Proxy(domain, once(count, again), port=server.port).running() as proxy:
+        result = bench.copy(ends=ends_with(bench, side, proxy.through))
+    assert restarts
+    assert result.counters.files.transferred == 301
+    bench.same()
+
+
+# --- 8: long ways -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("round_trip_ms", [10, 50])
+def test_round_trips_are_overlapped(bench: Bench, domain: Domain, round_trip_ms: int) -> None:
+    bench.source.seed([*small(400, per_folder=20), Wanted("large", size=64 * MIB)])
+    source, destination = bench.ends()
+    with (
+        delayed(domain, source, round_trip_ms=round_trip_ms) as far_source,
+        delayed(domain, destination, round_trip_ms=round_trip_ms) as far_destination,
+    ):
+        began = time.monotonic()
+        bench.copy(ends=(far_source, far_destination), expected=None)
+        took = time.monotonic() - began
+    bench.same()
+    # Read, landed and read back, one after the other: three round trips for each small file, 96 for the large one.
+    one_by_one = (3 * 400 + 96) * round_trip_ms / 1000
+    assert took < 3 + one_by_one / 4
