@@ -285,6 +285,8 @@ class FakeServer:
         return status, fixed + output
 
     def _copy_chunks(self, given: bytes, handle: Handle) -> tuple[int, bytes]:
+        if given[:16] not in self.handles:
+            return NtStatus.OBJECT_NAME_NOT_FOUND, b""
         source, count = self.handles[given[:16]].node.data, struct.unpack_from("<I", given, 24)[0]
         chunks = [struct.unpack_from("<QQI", given, 32 + 24 * index) for index in range(count)]
         most, each, total = self.copy_limits
