@@ -25,7 +25,7 @@ from smbferry_engine import (
     transfer,
 )
 from smbferry_engine.connect import connect
-from smbferry_engine.content import DEPTH, open_file, stream
+from smbferry_engine.content import DEPTH, open_file, ranges_of, stream
 from smbferry_engine.core.calls import close_request, open_request
 from smbferry_engine.core.group import run_all
 from smbferry_engine.share import Share, check
@@ -34,8 +34,6 @@ from smbferry_engine.wire.create import Access, CreateOption, Disposition, decod
 from smbferry_engine.wire.data import WRITE_DATA_OFFSET, decode_write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from smbferry_engine import Counters, Evidence, FileFailure, FileRecord, Result, ServerSideFact, SideName
 
 
@@ -132,12 +130,12 @@ def write(job: Job, listener: Listener) -> int:
         )
         file_id = decode_create(check(created, "creating the file").message).file_id
         with Path(job.local).open("rb", buffering=0) as source:
-            ranges = offsets(job.size, lane.write_limit())
+            ranges = ranges_of(lane.write_limit, 0, job.size)
 
             async def strand() -> None:
                 nonlocal written
                 for offset, length in ranges:
-                    buffer = lane.pool.take()
+                    buffer = lane.pool.take(WRITE_DATA_OFFSET + length)
                     source.seek(offset)
                     source.readinto(memoryview(buffer)[WRITE_DATA_OFFSET : WRITE_DATA_OFFSET + length])
                     (reply,) = await lane.write_in_place(buffer, file_id, offset, length, lane.pool)
@@ -152,12 +150,6 @@ def write(job: Job, listener: Listener) -> int:
     finally:
         connected.channel.close()
     return written
-
-
-def offsets(size: int, chunk: int) -> Iterator[tuple[int, int]]:
-    """The ranges of a file, shared by the strands: each takes the next when it is free."""
-    for offset in range(0, size, chunk):
-        yield offset, min(chunk, size - offset)
 
 
 def main(job: Job) -> dict[str, object]:

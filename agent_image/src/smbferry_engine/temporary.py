@@ -27,7 +27,7 @@ from smbferry_engine.core.calls import (
     write_request,
 )
 from smbferry_engine.core.frames import BufferPool
-from smbferry_engine.core.lane import Lane
+from smbferry_engine.core.lane import LARGEST, Lane
 from smbferry_engine.errors import EngineError, FileError
 from smbferry_engine.landing import (
     WRITE_ACCESS,
@@ -50,7 +50,7 @@ from smbferry_engine.wire.info import decode_standard
 from smbferry_engine.wire.status import NtStatus
 
 _FLUSH_FROM = 1 << 20
-_ZEROS = bytes(4 << 20)
+_ZEROS = bytes(LARGEST)
 _DOING = "creating a temporary file"
 _SHARED = Sharing.READ | Sharing.WRITE | Sharing.DELETE  # each has opened it to delete it, too
 
@@ -134,10 +134,10 @@ class Temporary:
         if self._kept_size:
             self._kept = await open_file(self._run.destination, self.path)
 
-    def limit(self) -> int:
-        """The most bytes that :meth:`write_in_place` can take at a time just now."""
-        lane = self._lane
-        return min(lane.write_limit(), lane.read_limit()) if self._kept is not None else lane.write_limit()
+    def limit(self, wanted: int = 0) -> int:
+        """The most bytes that :meth:`write_in_place` can take just now; ``wanted`` as for a lane's limits."""
+        most = self._lane.write_limit(wanted)
+        return min(most, self._lane.read_limit(wanted)) if self._kept is not None else most
 
     async def write(self, data: bytes) -> None:
         """Write the whole content of a small file."""

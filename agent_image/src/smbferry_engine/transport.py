@@ -70,7 +70,11 @@ class Channel:
         if self.lane.failure is not None:
             return
         try:
-            while not self.lane.writer.idle or self.lane.fill_writer():
+            while True:
+                while self.lane.fill_writer():
+                    pass
+                if self.lane.writer.idle:
+                    return
                 self.lane.writer.taken(self.socket.sendmsg(self.lane.writer.pending()))
         except BlockingIOError:
             return

@@ -447,25 +447,29 @@ class Link:
         self.lane = lane
         self.lose = False
         size = self.lane.pool.payload
-        self._server_reader = FrameReader(Opener(SUITE, KEY_UP), SESSION, BufferPool(size), size)
+        self._server_reader = FrameReader(Opener(SUITE, KEY_UP), SESSION, BufferPool(size), 9 << 20)
         self._server_writer = FrameWriter(Sealer(SUITE, KEY_DOWN), SESSION)
         self.held: list[bytes] = []
         self.hold_replies = False
 
+    def _fill(self) -> bool:
+        while self.lane.fill_writer():
+            pass
+        return not self.lane.writer.idle
+
     def exchange(self) -> bool:
         moved = False
-        while not self.lane.writer.idle or self.lane.fill_writer():
+        while self._fill():
             data = b"".join(self.lane.writer.pending())
             self.lane.writer.taken(len(data))
-            compound = feed(self._server_reader, data)
-            assert compound is not None
-            reply = self.server.handle(compound)
-            moved = True
-            if self.lose:
-                self.held.clear()
-                self.lane.fail(EngineError(CONNECTION_LOST, "cut"))
-                return True
-            self.held.append(reply)
+            for compound in feed_all(self._server_reader, data):
+                reply = self.server.handle(compound)
+                moved = True
+                if self.lose:
+                    self.held.clear()
+                    self.lane.fail(EngineError(CONNECTION_LOST, "cut"))
+                    return True
+                self.held.append(reply)
         if not self.hold_replies:
             while self.held:
                 self.reply(self.held.pop(0))

@@ -147,6 +147,31 @@ def test_the_writer_keeps_what_the_socket_did_not_take() -> None:
     assert taken == whole
 
 
+def test_small_frames_travel_together_as_long_as_there_is_room() -> None:
+    writer = FrameWriter(Sealer(SUITE, KEY_DOWN), SESSION)
+    source = reader(1 << 20)
+    plains = [bytes([number]) * 3000 for number in range(64, 200)]
+    found: list[bytes] = []
+    waiting = list(plains)
+    while waiting or not writer.idle:
+        while waiting and writer.has_room:
+            writer.seal(waiting.pop(0))
+        (together,) = writer.pending()
+        part = bytes(together[: len(together) * 2 // 3 + 1])
+        found += feed_one(source, part)
+        writer.taken(len(part))
+    assert found == plains
+
+
+def test_a_frame_larger_than_the_room_goes_behind_small_ones() -> None:
+    writer = FrameWriter(Sealer(SUITE, KEY_DOWN), SESSION)
+    plains = [b"a" * 100, b"b" * 500_000]
+    for plain in plains:
+        writer.seal(plain)
+    assert not writer.has_room
+    assert feed_one(reader(1 << 20), b"".join(writer.pending())) == plains
+
+
 @pytest.mark.parametrize(("payload", "charge"), [(0, 1), (1, 1), (65536, 1), (65537, 2), (1 << 20, 16)])
 def test_a_request_costs_a_credit_for_each_64_kib(payload: int, charge: int) -> None:
     assert charge_for(payload) == charge

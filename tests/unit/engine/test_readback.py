@@ -1,11 +1,13 @@
 """Verification behind the writes sees what the server holds, waits for what is not there yet, leaves nothing open."""
 
+import struct
 from collections.abc import Callable
 
 import pytest
 from tests.unit.engine.fake_server import CHUNK, FakeServer, Link, Node, Request, drive, file, folder, make_lane
 from tests.unit.engine.world import BIG, World, refuse
 
+from smbferry_engine import content
 from smbferry_engine.content import open_file, stream
 from smbferry_engine.core.tasks import Scheduler, Task
 from smbferry_engine.readback import Frontier
@@ -202,3 +204,15 @@ def test_a_file_is_flushed_once_before_it_gets_its_name() -> None:
     last_write = len(seen) - seen[::-1].index(Command.WRITE)
     assert seen.count(Command.FLUSH) == 1
     assert last_write <= seen.index(Command.FLUSH) < seen.index(Command.SET_INFO)
+
+
+def test_a_large_file_begins_with_one_larger_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content, "_OPENING", 4 * CHUNK)
+    monkeypatch.setattr(content, "_OPENING_FROM", 8 * CHUNK)
+    world = World(folder(big=file(LONG)))
+    world.transfer()
+    reads = [request.body for request in world.source.requests if request.command == Command.READ]
+    lengths = [struct.unpack_from("<I", body, 4)[0] for body in reads]
+    assert lengths == [4 * CHUNK, *[CHUNK] * (len(LONG) // CHUNK - 4), len(LONG) % CHUNK]
+    assert world.copied == {"/big": LONG}
+    assert world.watcher.failures == []

@@ -30,23 +30,28 @@ from smbferry_engine.wire.header import (
 LANDING = WRITE_DATA_OFFSET - READ_DATA_OFFSET
 _PROTOCOL_END = FRAME_PREFIX + len(TRANSFORM_ID)
 _ENVELOPE = FRAME_PREFIX + TRANSFORM_SIZE
+# Frames are gathered for one call of the system until they have so many bytes: more would only delay the first.
+_TOGETHER = 32 * 1024
 
 
 class BufferPool:
-    """Reused buffers of one size, big enough for the largest frame behind :data:`LANDING`."""
+    """Reused buffers of one size, with room for a frame of ``payload`` bytes behind :data:`LANDING`."""
 
     def __init__(self, payload: int) -> None:
         self.payload = payload
         self._size = LANDING + payload + TAG_SIZE
         self._free: list[bytearray] = []
 
-    def take(self) -> bytearray:
-        """A buffer, made only when none is free."""
+    def take(self, payload: int = 0) -> bytearray:
+        """A buffer, made only when none is free; one of its own for the rare frame that is larger than all others."""
+        if payload > self.payload:
+            return bytearray(LANDING + payload + TAG_SIZE)
         return self._free.pop() if self._free else bytearray(self._size)
 
     def give_back(self, buffer: bytearray) -> None:
         """Return a buffer that nothing looks at any more."""
-        self._free.append(buffer)
+        if len(buffer) == self._size:
+            self._free.append(buffer)
 
 
 @dataclass(slots=True)
@@ -88,7 +93,7 @@ class FrameReader:
             self._check_envelope()
             if self._filled == _ENVELOPE:
                 self._transform = self._accept_envelope()
-                self._buffer = self._pool.take()
+                self._buffer = self._pool.take(self._transform.original_size)
                 self._filled = 0
             return None
         if self._filled < self._transform.original_size:
@@ -135,12 +140,13 @@ class FrameReader:
 
 
 class FrameWriter:
-    """Encrypts one frame at a time and keeps what the socket has not taken yet."""
+    """Encrypts frames and keeps what the socket has not taken yet: small ones together, a large one where it lies."""
 
     def __init__(self, sealer: Sealer, session_id: int) -> None:
         self._sealer = sealer
         self._session_id = session_id
-        self._sealed = bytearray()
+        self._sealed = bytearray(2 * _TOGETHER)
+        self._used = 0
         self._pending: list[memoryview] = []
         self._release: Callable[[], None] | None = None
 
@@ -149,28 +155,38 @@ class FrameWriter:
         """Whether everything sealed so far has been taken."""
         return not self._pending
 
+    @property
+    def has_room(self) -> bool:
+        """Whether another frame may be sealed by :meth:`seal`."""
+        return self._release is None and self._used < _TOGETHER
+
     def seal(self, plain: bytes | bytearray) -> None:
-        """Encrypt a copy of ``plain`` for sending; the frame before it must have been taken whole."""
+        """Encrypt a copy of ``plain`` for sending, behind what has not been taken yet; only while there is room."""
         size = len(plain)
-        if size + TAG_SIZE > len(self._sealed):
-            self._sealed = bytearray(size + TAG_SIZE)
-        self._seal(plain, memoryview(self._sealed), size)
+        begin, end = self._used + _ENVELOPE, self._used + _ENVELOPE + size
+        if end + TAG_SIZE > len(self._sealed):
+            self._sealed = self._sealed[: self._used] + bytes(end + TAG_SIZE - self._used)
+        sealed = memoryview(self._sealed)
+        sealed[self._used : begin] = self._encrypt(plain, sealed[begin : end + TAG_SIZE], size)
+        left = sum(map(len, self._pending))
+        self._pending = [sealed[self._used - left : end]]
+        self._used = end
 
     def seal_in_place(self, buffer: bytearray, size: int, release: Callable[[], None]) -> None:
-        """The same for the first ``size`` bytes of ``buffer``, which become ciphertext; it has room for a tag behind.
+        """Encrypt the first ``size`` bytes of ``buffer``, which has room for a tag behind them; only while idle.
 
         ``release`` is called when the frame has been taken whole and ``buffer`` may be used again.
         """
         view = memoryview(buffer)
-        self._seal(view[:size], view, size)
+        self._pending = [memoryview(self._encrypt(view[:size], view[: size + TAG_SIZE], size)), view[:size]]
         self._release = release
 
-    def _seal(self, plain: bytes | bytearray | memoryview, sealed: memoryview, size: int) -> None:
+    def _encrypt(self, plain: bytes | bytearray | memoryview, sealed: memoryview, size: int) -> bytes:
+        """Ciphertext, then its tag, into ``sealed``; returns what goes before the ciphertext."""
         nonce, field = self._sealer.nonce()
         aad = transform_aad(field, size, self._session_id)
-        self._sealer.seal_into(nonce, plain, aad, sealed[: size + TAG_SIZE])
-        envelope = b"".join((frame_prefix(TRANSFORM_SIZE + size), TRANSFORM_ID, sealed[size : size + TAG_SIZE], aad))
-        self._pending = [memoryview(envelope), sealed[:size]]
+        self._sealer.seal_into(nonce, plain, aad, sealed)
+        return b"".join((frame_prefix(TRANSFORM_SIZE + size), TRANSFORM_ID, sealed[size:], aad))
 
     def pending(self) -> list[memoryview]:
         """What is to be sent, in order."""
@@ -185,6 +201,9 @@ class FrameWriter:
                 return
             count -= len(first)
             self._pending.pop(0)
-        if not self._pending and self._release is not None:
+        if self._pending:
+            return
+        self._used = 0
+        if self._release is not None:
             release, self._release = self._release, None
             release()

@@ -27,6 +27,8 @@ from smbferry_engine.wire.header import (
 from smbferry_engine.wire.status import NtStatus
 
 _FRAME_OVERHEAD = 64 * 1024
+# What one READ or WRITE carries at most, even where it is more than a chunk: what Windows and Samba allow by default.
+LARGEST = 8 << 20
 _MAX_BREAKS = 10_000
 # Plain integers: each message is looked at, and enums are slow at that.
 _PENDING, _ECHO = int(NtStatus.PENDING), int(Command.ECHO)
@@ -64,7 +66,10 @@ class Lane:
         self.pool = pool or BufferPool(payload)
         self.credits = CreditWindow(facts.next_message_id, facts.credits)
         self.reader = FrameReader(
-            Opener(facts.suite, facts.decryption_key), facts.session_id, self.pool, self.pool.payload
+            Opener(facts.suite, facts.decryption_key),
+            facts.session_id,
+            self.pool,
+            max(payload, LARGEST + _FRAME_OVERHEAD),
         )
         self.writer = FrameWriter(Sealer(facts.suite, facts.encryption_key, salt=salt), facts.session_id)
         self.failure: BaseException | None = None
@@ -96,13 +101,19 @@ class Lane:
         """Whether the server has said of something outstanding that it takes longer (3.2.5.1.5)."""
         return bool(self._interim)
 
-    def read_limit(self) -> int:
-        """The most bytes that one READ may ask for just now; few credits make it small, never zero."""
-        return min(self._chunk, self.facts.max_read_size, max(1, self.credits.total // 2) * CREDIT_BYTES)
+    def read_limit(self, wanted: int = 0) -> int:
+        """The most bytes that one READ may ask for just now; few credits make it small, never zero.
 
-    def write_limit(self) -> int:
-        """The most bytes that one WRITE may carry just now."""
-        return min(self._chunk, self.facts.max_write_size, max(1, self.credits.total // 2) * CREDIT_BYTES)
+        ``wanted`` may be more than a chunk, up to :data:`LARGEST`.
+        """
+        return self._limit(wanted, self.facts.max_read_size)
+
+    def write_limit(self, wanted: int = 0) -> int:
+        """The most bytes that one WRITE may carry just now; ``wanted`` is as for :meth:`read_limit`."""
+        return self._limit(wanted, self.facts.max_write_size)
+
+    def _limit(self, wanted: int, most: int) -> int:
+        return min(wanted or self._chunk, LARGEST, most, max(1, self.credits.total // 2) * CREDIT_BYTES)
 
     def list_limit(self, wanted: int) -> int:
         """``wanted`` bytes of a listing or descriptor, or as many as server and credits allow."""
@@ -138,10 +149,12 @@ class Lane:
         return call
 
     def fill_writer(self) -> bool:
-        """Seal the next frame if there is one, the last has been taken and credits allow; tells whether it did."""
-        if not self._backlog or not self.writer.idle or self.failure is not None:
+        """Seal the next frame if there is one, the writer has room and credits allow; tells whether it did."""
+        if not self._backlog or self.failure is not None:
             return False
         call = self._backlog[0]
+        if not (self.writer.has_room if call.payload is None else self.writer.idle):
+            return False
         if call.charge > self.credits.available:
             if not self._outstanding:
                 raise ProtocolError(f"{call.charge} credits needed, the server left us {self.credits.available}")
