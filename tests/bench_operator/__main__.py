@@ -41,7 +41,7 @@ PAGE = REPO / "docs" / "performance.md"
 BEGIN, END = "<!-- bench-operator: begin (written by `make bench-operator`) -->\n", "<!-- bench-operator: end -->\n"
 MIB = 1 << 20
 TASKS = 5000
-PER_SECOND, SECONDS, AT_ONCE, IDLE_SECONDS = 10, 30, 200, 60
+PER_SECOND, SECONDS, AT_ONCE = 10, 30, 200
 EXPECTED = {0: "Succeeded", 3: "PartiallySucceeded", 13: "Failed"}
 
 
@@ -97,13 +97,16 @@ def figures_of(running: Operator) -> dict[str, float]:
 class Bench:
     """The phases and what they share."""
 
-    def __init__(self, api: Api, kube: Kube, scene: Scene, agents: Agents, folder: Path) -> None:
+    def __init__(
+        self, api: Api, kube: Kube, scene: Scene, agents: Agents, folder: Path, *, idle_seconds: float
+    ) -> None:
         self._api = api
         self._agents = agents
         self._kube = kube
         self._scene = scene
         self._folder = folder
         self._quiet = 0.0
+        self._idle_seconds = idle_seconds
         self.figures: list[Figure] = []
 
     def _found(self, title: str, unit: str, wanted: float, found: float) -> None:
@@ -145,7 +148,7 @@ class Bench:
 
     def _request_rate(self) -> float:
         before, began = self._requests(), time.monotonic()
-        time.sleep(IDLE_SECONDS)
+        time.sleep(self._idle_seconds)
         return (self._requests() - before) / (time.monotonic() - began)
 
     def _requests(self) -> float:
@@ -207,7 +210,7 @@ def main(options: argparse.Namespace) -> int:
         say(f"making {options.tasks} tasks with their locations")
         scene.make()
         agents = stack.enter_context(Agents(api, kube.namespace))
-        bench = Bench(api, kube, scene, agents, folder)
+        bench = Bench(api, kube, scene, agents, folder, idle_seconds=options.idle_seconds)
         bench.first_start()
         bench.quiet()
         began = time.monotonic()
@@ -246,6 +249,7 @@ def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench_operator")
     parser.add_argument("--tasks", type=int, default=TASKS, help="fewer for a trial")
+    parser.add_argument("--idle-seconds", type=float, default=60, help="how long requests are counted")
     return parser.parse_args()
 
 

@@ -63,7 +63,8 @@ class Agents:
             return
         self.checks += 1
         kind, plural, states = _CHECKS[labels[COMPONENT]]
-        self._apply(kind, plural, owner, checked(states))
+        about = {"identityGeneration": 1} if kind == "SmbLocation" else {}
+        self._apply(kind, plural, owner, checked(states, **about))
 
     def _apply(self, kind: str, plural: str, name: str, status: Object) -> None:
         self._api.apply_status(f"{OWN}/namespaces/{self._namespace}/{plural}/{name}", kind, status, AGENT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tests.bench_operator.api import OWN, Api, Object, at_once
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 IDENTITIES = 20
-AGENT = "smbferry-agent"
+AGENT, OPERATOR = "smbferry-agent", "smbferry-operator"
 IDENTITY_CHECKS = {
     "DnsReady": "True",
     "KdcReachable": "True",
@@ -29,19 +30,21 @@ def now(**later: float) -> str:
     return (datetime.now(UTC) + timedelta(**later)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def condition(type_: str, status: str, reason: str) -> Object:
+    """A condition of the first generation."""
+    return {
+        "type": type_,
+        "status": status,
+        "reason": reason,
+        "message": f"{reason}.",
+        "lastTransitionTime": now(),
+        "observedGeneration": 1,
+    }
+
+
 def checked(states: dict[str, str], **more: Any) -> Object:
     """A status as an agent leaves it that found everything good."""
-    conditions = [
-        {
-            "type": type_,
-            "status": status,
-            "reason": "Fine",
-            "message": "Fine.",
-            "lastTransitionTime": now(),
-            "observedGeneration": 1,
-        }
-        for type_, status in states.items()
-    ]
+    conditions = [condition(type_, status, "Fine") for type_, status in states.items()]
     return {"conditions": conditions, "lastCheckTime": now(), "nextCheckTime": now(hours=12), **more}
 
 
@@ -72,7 +75,15 @@ class Scene:
                 "krb5ConfigMapRef": {"name": "krb5"},
                 "checkInterval": "24h",
             }
-            yield self._with_status("KerberosIdentity", "kerberosidentities", name, spec, checked(IDENTITY_CHECKS))
+            make = self._with_status("KerberosIdentity", "kerberosidentities", name, spec, checked(IDENTITY_CHECKS))
+            yield partial(self._ready, make, name)
+
+    def _ready(self, make: Callable[[], object], identity: str) -> None:
+        """As an operator has left it: Ready since before its locations were checked, which therefore need no check."""
+        make()
+        status = {"observedGeneration": 1, "conditions": [condition("Ready", "True", "ChecksPassed")]}
+        path = f"{self.path}/kerberosidentities/{identity}"
+        self._api.apply_status(path, "KerberosIdentity", status, OPERATOR)
 
     def _locations(self) -> Iterator[Callable[[], object]]:
         for number in range(self.tasks):
