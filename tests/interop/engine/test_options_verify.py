@@ -6,16 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.interop.engine.support import MIB
-from tests.interop.engine.witness import copy
+from tests.interop.engine.witness import copy, dos_attributes
 from tests.support.trees import Wanted, differences
 
 from smbferry_engine import CompareBy, Outcome, VerifyMode
+from smbferry_engine.connect import connect
+from smbferry_engine.core.calls import close_request, open_request, sparse_request
 from smbferry_engine.landing import land_in_one_frame
 from smbferry_engine.temporary import Temporary
+from smbferry_engine.transport import Driver
+from smbferry_engine.wire.create import Access, Disposition
 
 if TYPE_CHECKING:
     from tests.interop.engine.support import Bench
 
+FILE_ATTRIBUTE_SPARSE_FILE = 0x200
 FLIP = """
 import os, sys
 for directory, _, files in os.walk(sys.argv[1]):
@@ -84,3 +89,34 @@ def test_a_bit_that_flips_on_the_servers_disk(
     bench.copy(compare_by=CompareBy.CHECKSUM)
     assert bench.watcher.failures == []
     assert differences(bench.source.tree(), bench.destination.tree(), times=True) == []
+
+
+@pytest.mark.parametrize("mode", [VerifyMode.ONLY_FILES_TRANSFERRED, VerifyMode.NONE])
+def test_holes_take_no_room_at_the_destination_and_read_as_zeros(bench: Bench, mode: VerifyMode) -> None:
+    domain, name = bench.source.domain, "holes"
+    make = 'truncate -s 300M "$1" && printf middle | dd of="$1" bs=1 seek=150000000 conv=notrunc status=none'
+    domain.run("sh", "-c", make, "sh", f"{bench.source.inside}/{name}")
+    counters = copy(bench, verify_mode=mode).counters
+    assert bench.watcher.failures == []
+    assert counters.bytes.transferred == 300 * MIB
+    assert counters.bytes.written <= 4 * MIB
+    size, blocks = domain.run("stat", "-c", "%s %b", f"{bench.destination.inside}/{name}").text.split()
+    assert (int(size), int(blocks) * 512 <= 4 * MIB) == (300 * MIB, True)
+    assert differences(bench.source.tree(), bench.destination.tree(), times=True) == []
+
+
+def test_the_server_takes_the_request_that_leaves_holes_without_room(bench: Bench) -> None:
+    side = connect(bench.tickets.endpoint("dst", "/"))
+
+    async def make() -> list[int]:
+        path = f"{bench.destination.name}\\sparse"
+        opening = open_request(path, access=Access.WRITE_DATA, disposition=Disposition.CREATE)
+        return [reply.status for reply in await side.channel.lane.call(opening, sparse_request(), close_request())]
+
+    try:
+        assert Driver([side.channel]).run(make()) == [0, 0, 0]
+    finally:
+        side.channel.close()
+    kept = dos_attributes(bench.destination, "sparse")
+    assert kept is not None
+    assert kept & FILE_ATTRIBUTE_SPARSE_FILE
