@@ -148,7 +148,7 @@ class Bench:
         """Transfer with the given options; no descriptors unless asked for.
 
         A witness looks at the server's disks before and after and judges the invariants, unless `expected` is None:
-        that is for trees that take too long to hash.
+        that is for trees that take too long to hash, and for runs between other folders than these two.
         """
         chosen = Options(**{"security_descriptors": SecurityDescriptors.NONE, **options})  # type: ignore[arg-type]
         self.watcher = replace(self.watcher, failures=[], records=[], phases=[], evidence={}, facts=[])
