@@ -25,7 +25,7 @@ DESCRIPTOR_LIMIT = 64 * 1024
 DEPTH = 8
 # A large file begins with one range as large as a server takes. Samba's memory allocator (glibc's) gives memory for
 # requests back to the kernel, and faults it in again, until it has met a larger one: the ranges that follow then cost
-# the server a quarter less processor time.
+# the server a fifth less processor time.
 _OPENING = LARGEST
 _OPENING_FROM = 8 * _OPENING
 # What travels with the data of a small file, a credit each: CREATE, three SET_INFO at most, CLOSE; and one to spare.
