@@ -112,16 +112,17 @@ class Proxy:
                 if self._swallows.is_set():
                     continue
                 client.sendall(changed)
-            self._end(client)
+            self._end(client, server)
 
-    def _end(self, client: socket.socket) -> None:
-        if not self._resets:
+    def _end(self, client: socket.socket, server: socket.socket) -> None:
+        if self._resets:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("@ii", 1, 0))
+            # Wakes the thread that receives, so that nobody uses the socket any more when it is closed.
+            client.shutdown(socket.SHUT_RD)
+            client.close()
+        else:
             client.shutdown(socket.SHUT_RDWR)
-            return
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("@ii", 1, 0))
-        # Wakes the thread that receives, so that nobody uses the socket any more when it is closed.
-        client.shutdown(socket.SHUT_RD)
-        client.close()
+        server.shutdown(socket.SHUT_RDWR)
 
 
 def once(count: int, act: Callable[[], None]) -> Callable[[bytes, int], bytes | None]:
