@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from lab.smblab import keytab as keytabs
 from tests.cluster import objects
+from tests.cluster.conftest import ROOT
 from tests.cluster.kube import condition, is_
 from tests.cluster.scene import DESTINATION, Scene
 from tests.support.counting_kdc import CountingKdc
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 MANY, TASKS = "many", 5
 FOLDERS = [f"folder-{number}" for number in range(TASKS)]
+REPORTS = ROOT / "build" / "reports"
 MOST = 2
 """Wrong keys in a check interval, which is an hour here."""
 
@@ -86,7 +88,7 @@ def test_a_password_that_was_changed_costs_two_wrong_keys_at_most(
     parallel.domain.set_password(user.name)
     kdc.proofs = 0
     parallel.kube.apply(*(task(folder, "three") for folder in FOLDERS))
-    refused_and_patient(parallel, kdc, known)
+    refused_and_patient(parallel, kdc, known, "the password was changed")
 
     # The new keytab is tested by itself; then the runs that waited start.
     parallel.kube.apply(parallel.keytab(MANY, user))
@@ -112,13 +114,13 @@ def test_a_secret_that_was_filled_with_wrong_keys_is_found_before_a_run_uses_it(
         objects.secret(f"{MANY}-keytab", {"keytab": keytabs.write(never)}),
         *(task(folder, "four") for folder in FOLDERS),
     )
-    refused_and_patient(parallel, kdc, known)
+    refused_and_patient(parallel, kdc, known, "the Secret was filled with wrong keys")
     parallel.kube.apply(parallel.keytab(MANY, user))
     for name in runs_of(parallel, known):
         assert parallel.end_of(name, timeout=240)["status"]["state"] == "Succeeded"
 
 
-def refused_and_patient(scene: Scene, kdc: CountingKdc, known: frozenset[str]) -> None:
+def refused_and_patient(scene: Scene, kdc: CountingKdc, known: frozenset[str], why: str) -> None:
     """The identity is found wanting once, and the five runs wait, without an agent, however long they are watched."""
     stale = scene.kube.wait("kid", MANY, "refused", is_("Ready", "False"), timeout=90)
     assert condition(stale, "TicketAcquired")["reason"] in KEY_REFUSED
@@ -128,6 +130,9 @@ def refused_and_patient(scene: Scene, kdc: CountingKdc, known: frozenset[str]) -
     assert later is not None
     assert later["status"]["lastCheckTime"] > stale["status"]["lastCheckTime"]
     assert kdc.proofs <= MOST
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    with (REPORTS / "lockout.txt").open("a") as report:
+        report.write(f"{why}: {TASKS} runs at once, {kdc.proofs} wrong keys at the KDC\n")
     waiting = sorted(known_runs(scene) - known)
     assert len(waiting) <= TASKS
     for name in waiting:
