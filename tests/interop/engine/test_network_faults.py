@@ -59,7 +59,7 @@ def ends_with(bench: Bench, side: int, change: Callable[[Endpoint], Endpoint]) -
 
 KILLED = """
 import sys
-from smbferry_engine import Endpoint, SecurityDescriptors, transfer
+from smbferry_engine import Endpoint, Options, SecurityDescriptors, transfer
 class Watcher:
     def __getattr__(self, name):
         return lambda *_: None
