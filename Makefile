@@ -45,7 +45,8 @@ cluster: lab-up images ## operator and agents in the real cluster
 fuzz: $(VENV)/.done ## codecs and core against noise and hostile servers, FUZZ_SECONDS=600
 	@PYTHONPATH=crds/src:agent_image/src $(PY) -m tests.fuzz --seconds $(or $(FUZZ_SECONDS),600)
 
-bench: lab-up ## speed, side by side with peers (see docs/performance.md)
+bench: $(VENV)/.done ## speed, side by side with peers (see docs/performance.md)
+	@$(LAB) up domain tools
 	@$(LAB) tools -- python3 -m tests.bench
 
 bench-operator: lab-up ## one operator against 5,000 tasks on played nodes; nothing else may use the cluster meanwhile
