@@ -34,14 +34,13 @@ from smbferry_api.fields import parse_quantity
 from smbferry_api.identity import KerberosIdentityStatus
 from smbferry_api.reasons import INTERNAL_ERROR
 from smbferry_api.run import ResolvedEnd, ResolvedTask
-from smbferry_api.run_status import PhaseName, PhaseState
+from smbferry_api.run_status import PhaseName, PhaseState, RunState
 from smbferry_engine import (
     CompareBy,
     DeletedFiles,
     Endpoint,
     EngineError,
     Options,
-    Outcome,
     OverwriteMode,
     Preservation,
     SecurityDescriptors,
@@ -90,7 +89,7 @@ def run_transfer(task: ResolvedTask, surroundings: Surroundings, report: RunRepo
         AgentError: the run as a whole failed or was cancelled; nothing half-done stays behind.
     """
     report.dry_run = dry_run
-    result = between(
+    between(
         task,
         surroundings,
         report,
@@ -104,8 +103,12 @@ def run_transfer(task: ResolvedTask, surroundings: Surroundings, report: RunRepo
         ),
         records=surroundings.run_name,
     )
-    whole = result.outcome is Outcome.SUCCEEDED and not report.unreported
-    return ExitCode.DONE if whole else ExitCode.DONE_WITH_FAILURES
+    return exit_code(report)
+
+
+def exit_code(report: RunReport) -> ExitCode:
+    """Of a run that nothing stopped."""
+    return ExitCode.DONE if report.outcome() is RunState.SUCCEEDED else ExitCode.DONE_WITH_FAILURES
 
 
 def between(

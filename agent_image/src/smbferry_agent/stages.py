@@ -21,14 +21,14 @@ from smbferry_agent.report.shards import (
 from smbferry_agent.report.sinks import status_fields
 from smbferry_agent.report.throttle import INTERVAL, Throttle
 from smbferry_agent.report.writer import BackgroundWriter
-from smbferry_agent.run import Surroundings, between, engine_options
+from smbferry_agent.run import Surroundings, between, engine_options, exit_code
 from smbferry_agent.run_watch import RunWatch
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.names import FIELD_MANAGER_AGENT
 from smbferry_api.reasons import API_SERVER_UNREACHABLE, SPEC_INVALID
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import CutStatus, PhaseName, PhaseState, SplitStatus, TransferRunStatus
-from smbferry_engine import Cut, Outcome, Piece, Shard, finish, shards_of, survey, transfer_shard
+from smbferry_engine import Cut, Piece, Shard, finish, shards_of, survey, transfer_shard
 
 _log = logging.getLogger(__name__)
 _TRIES: Final = 5
@@ -179,7 +179,7 @@ def run_finish(task: ResolvedTask, around: Surroundings, report: FinishReport, m
     shards = shards_in(manifest)
     report.begin(manifest, shards)
     well = all_went_well(shards, len(shards_of_run(manifest)))
-    result = between(
+    between(
         task,
         around,
         report,
@@ -195,5 +195,4 @@ def run_finish(task: ResolvedTask, around: Surroundings, report: FinishReport, m
         ),
         records=around.run_name,
     )
-    whole = result.outcome is Outcome.SUCCEEDED and not report.unsettled and not report.unreported
-    return ExitCode.DONE if whole else ExitCode.DONE_WITH_FAILURES
+    return exit_code(report)

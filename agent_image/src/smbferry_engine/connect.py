@@ -30,6 +30,7 @@ from smbferry_engine.errors import (
 from smbferry_engine.handshake import HandshakeTransport, dial
 from smbferry_engine.krb5_environment import krb5_environment
 from smbferry_engine.model import Endpoint, Evidence
+from smbferry_engine.paths import ILLEGAL
 from smbferry_engine.transport import Channel
 
 # Its debug records hold tokens and whole messages, and its worker logs tracebacks that we report as errors of ours.
@@ -109,7 +110,7 @@ def _validate(endpoint: Endpoint) -> None:
     unknown = [c for c in endpoint.ciphers if c not in CIPHERS] + [d for d in endpoint.dialects if d not in _DIALECTS]
     if unknown or not endpoint.ciphers:
         raise EngineError(ENDPOINT_INVALID, f"known ciphers and dialects expected, found {unknown or 'no cipher'}")
-    if not endpoint.share or any(c in '\\/:*?"<>|' or ord(c) < ord(" ") for c in endpoint.share):
+    if not endpoint.share or ILLEGAL.search(endpoint.share):
         raise EngineError(ENDPOINT_INVALID, f"a share name expected, found {endpoint.share!r}")
 
 

@@ -159,13 +159,10 @@ class FileCopy:
             self._count_read(length)
             await temporary.write_in_place(buffer, offset, length, pool)
 
-        async def limited(_offset: int, length: int) -> None:
-            await run.limiter.take(length)
-
         async def send() -> None:
             nonlocal sent
             await temporary.go_on()
-            sent = await stream(run.scheduler, file, sink=sink, before=limited, limit=temporary.limit)
+            sent = await stream(run.scheduler, file, sink=sink, before=run.limiter.before, limit=temporary.limit)
             await temporary.complete(size)
             await close_unchanged(file)
 

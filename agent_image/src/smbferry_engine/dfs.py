@@ -25,7 +25,7 @@ from smbferry_engine.errors import (
     FileError,
 )
 from smbferry_engine.model import DfsTarget, Endpoint
-from smbferry_engine.paths import SEPARATOR, case_key, name_problem
+from smbferry_engine.paths import ILLEGAL, SEPARATOR, case_key, name_problem
 from smbferry_engine.roots import root_of, share_of
 from smbferry_engine.share import Share
 from smbferry_engine.transport import Driver
@@ -46,7 +46,6 @@ _LEAST_NAMES = 2
 _MAX_HOST = 253
 _MAX_SHARE = 80
 _HOST = re.compile(r"[A-Za-z0-9_](?:[-A-Za-z0-9_.]*[A-Za-z0-9_])?")
-_ILLEGAL_IN_SHARE = re.compile(r'[\x00-\x1f\\/:*?"<>|]')
 
 # The server knows nothing of DFS, or nothing of this path: it is what it says.
 _NO_REFERRAL = frozenset(
@@ -105,7 +104,7 @@ def dfs_target(named: Endpoint, resolved: Endpoint) -> DfsTarget | None:
 def target_of(endpoint: Endpoint, referral: str, rest: str) -> Endpoint:
     r"""The endpoint that ``\server\share\path`` of a referral stands for, with ``rest`` of the path below it."""
     names = [name for name in referral.split(SEPARATOR) if name]
-    if len(names) < _LEAST_NAMES or _ILLEGAL_IN_SHARE.search(names[1]) or len(names[1]) > _MAX_SHARE:
+    if len(names) < _LEAST_NAMES or ILLEGAL.search(names[1]) or len(names[1]) > _MAX_SHARE:
         raise _unusable(f"a server and a share expected, found {referral!r}")
     server, share, *parts = [*names, *(name for name in rest.split(SEPARATOR) if name)]
     host = _host(server, endpoint, referral)

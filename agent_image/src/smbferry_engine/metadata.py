@@ -5,13 +5,13 @@ Access times are left out, for reading a file moves them; so is a creation time 
 
 from dataclasses import dataclass
 
-from smbferry_engine.plan import COMPARED_ATTRIBUTES, COMPARED_ON_FOLDERS, DIRECTORY
+from smbferry_engine.plan import ARCHIVE, COMPARED_ATTRIBUTES, COMPARED_ON_FOLDERS, DIRECTORY, HIDDEN, READONLY, SYSTEM
 from smbferry_engine.times import to_datetime
 from smbferry_engine.wire.directory import DirectoryEntry
 from smbferry_engine.wire.info import SecurityPart
 from smbferry_engine.wire.security import AccessControlList, decode_security_descriptor
 
-_ATTRIBUTES = ((0x01, "read-only"), (0x02, "hidden"), (0x04, "system"), (0x20, "archive"))
+_ATTRIBUTES = ((READONLY, "read-only"), (HIDDEN, "hidden"), (SYSTEM, "system"), (ARCHIVE, "archive"))
 
 
 @dataclass(frozen=True, slots=True)

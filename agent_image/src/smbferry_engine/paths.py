@@ -15,7 +15,7 @@ TEMPORARY_PREFIX: Final = ".smbferry-"
 MAX_PATH_UNITS: Final = 32_000
 MAX_DEPTH: Final = 1_000
 
-_ILLEGAL = re.compile(r'[\x00-\x1f"*/:<>?\\|]')
+ILLEGAL: Final = re.compile(r'[\x00-\x1f"*/:<>?\\|]')
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9¹²³])(?:\..*)?", re.IGNORECASE | re.DOTALL)
 # Of names in upper case with a "/" on either side: characters and beginnings that call for a closer look.
 _ODD_CHARACTER = re.compile(r'[\x00-\x1f"*:<>?\\|]')
@@ -71,7 +71,7 @@ def name_problem(name: str) -> str | None:
     """Why a name from a listing may not be copied, or None. Such a name is never sent back to any server."""
     if name in ("", ".", ".."):
         return f"a name expected, found {name!r}"
-    illegal = _ILLEGAL.search(name)
+    illegal = ILLEGAL.search(name)
     if illegal:
         return f"the character {illegal.group()!r} is not allowed in names on SMB shares"
     if name[-1] in ". ":

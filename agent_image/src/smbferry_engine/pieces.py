@@ -52,16 +52,15 @@ async def _gather(run: Run, path: str, source: DirectoryEntry, file: OpenFile, p
         count(length)
         await temporary.write_in_place(buffer, offset, length, pool)
 
-    async def limited(_offset: int, length: int) -> None:
-        await run.limiter.take(length)
-
     try:
         digest = None
         if run.server_copy is not None:
             digest = await run.server_copy.fill_part(run, path, file, temporary, part=part, count=count)
         if digest is None:
             await temporary.go_on()
-            digest = await stream(run.scheduler, file, sink=sink, before=limited, limit=temporary.limit, part=part)
+            digest = await stream(
+                run.scheduler, file, sink=sink, before=run.limiter.before, limit=temporary.limit, part=part
+            )
         if part[1] == source.size:
             await temporary.complete(source.size)
         await temporary.flush()

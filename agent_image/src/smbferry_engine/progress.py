@@ -94,6 +94,10 @@ class Limiter:
         while (rate := self._refill()) is not None and (missing := mine - self._granted) > _DUST:
             await self._scheduler.sleep(min(missing / rate, _LOOK_AGAIN))
 
+    async def before(self, _offset: int, length: int) -> None:
+        """Wait until a range may be moved: what a stream awaits before it asks for one."""
+        await self.take(length)
+
     def _refill(self) -> int | None:
         """Grant what the time since the last look allows; returns the rate."""
         now, rate = self._scheduler.now, self._limit()

@@ -15,6 +15,7 @@ from smbferry_engine.core.errors import ProtocolError
 from smbferry_engine.core.lane import Lane
 from smbferry_engine.errors import status_error
 from smbferry_engine.paths import join
+from smbferry_engine.plan import NORMAL, REPARSE_POINT
 from smbferry_engine.wire.create import (
     DISK_ID_CONTEXT,
     MAXIMAL_ACCESS_CONTEXT,
@@ -33,7 +34,6 @@ _LEAST_PAGE = 4 * 1024
 _PAGE = 512 * 1024
 _PAGED_LISTINGS = 64
 _MAX_ENTRIES = 5_000_000
-_REPARSE_POINT = 0x00000400
 
 # Plain integers: these are combined once per file, and IntFlag is slow at that.
 READ_ACCESS = int(Access.READ_DATA | Access.READ_ATTRIBUTES | Access.SYNCHRONIZE)
@@ -82,7 +82,7 @@ class _Pages:
 
 def _are_plain(entries: list[DirectoryEntry]) -> bool:
     """Whether nothing among them has a tag that tells what it is."""
-    return not any(entry.attributes & _REPARSE_POINT for entry in entries)
+    return not any(entry.attributes & REPARSE_POINT for entry in entries)
 
 
 class Share:
@@ -210,7 +210,7 @@ class Share:
     async def delete(self, path: str, *, directory: bool, readonly: bool = False) -> None:
         """Delete a file, an empty folder or a link itself; one that is gone already is fine."""
         kind = CreateOption.DIRECTORY_FILE if directory else CreateOption.NON_DIRECTORY_FILE
-        writable = (set_basic_request(attributes=_PLAIN_ATTRIBUTES),) if readonly else ()
+        writable = (set_basic_request(attributes=NORMAL),) if readonly else ()
         access = DELETE_ACCESS | (Access.WRITE_ATTRIBUTES if readonly else 0)
         replies = await self.lane.call(
             open_request(self.wire_path(path), access=access, options=kind),
@@ -222,6 +222,3 @@ class Share:
             return
         for reply in replies[:-1]:
             check(reply, "deleting")
-
-
-_PLAIN_ATTRIBUTES = 0x80

@@ -40,7 +40,6 @@ class RunReport:
     Attributes:
         changed: told of each change but single files' failures, which the next progress brings along.
         records: keeps what no status has room for, where the task wants it kept.
-        unreported: the task wants a report, and it could not be written.
         samples: how far the run was when.
     """
 
@@ -48,7 +47,6 @@ class RunReport:
     changed: Changed = _unheard
     dry_run: bool = False
     records: RecordFile | None = None
-    unreported: bool = False
     samples: Samples = field(default_factory=Samples)
     _began: datetime | None = None
     _phases: dict[str, api.Phase] = field(default_factory=dict)
@@ -115,7 +113,6 @@ class RunReport:
 
     def undelivered(self, path: str, message: str) -> None:
         """The per-file report could not be written: said first, as the data is well."""
-        self.unreported = True
         failure = api.FileFailure(
             path=path, phase="Report", reason=REPORT_NOT_WRITTEN.name, message=message[:_MAX_MESSAGE]
         )

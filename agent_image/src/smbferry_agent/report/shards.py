@@ -141,6 +141,10 @@ class FinishReport(RunReport):
         """How many files the shards could not copy, and this agent has not either."""
         return len(self._unsettled) + self._unlisted
 
+    def outcome(self) -> api.RunState:
+        """How the run ends; what the shards could not copy, and this agent has not either, counts."""
+        return api.RunState.PARTIALLY_SUCCEEDED if self.unsettled else RunReport.outcome(self)
+
     def phase(self, name: str, state: str) -> None:
         """A phase has reached a state; the transfer began with the first shard."""
         before = self._phases.get(name)
