@@ -6,7 +6,6 @@ difference is made up for here, once, so that the models stay the only place whe
 
 import argparse
 import itertools
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import yaml
 from pydantic import BaseModel
 
 from smbferry_api.fields import Spec, Status
+from smbferry_api.generated import write
 from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
 from smbferry_api.location import SmbLocationSpec, SmbLocationStatus
 from smbferry_api.names import CATEGORY, GROUP, VERSION
@@ -293,18 +293,8 @@ def main() -> int:
     parser.add_argument("directories", type=Path, nargs="+")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a file differs")
     options = parser.parse_args()
-    stale = []
-    for kind, directory in itertools.product(KINDS, options.directories):
-        path = directory / file_name(kind)
-        text = to_yaml(kind)
-        if path.exists() and path.read_text(encoding="utf-8") == text:
-            continue
-        stale.append(path)
-        if not options.check:
-            path.write_text(text, encoding="utf-8")
-    for path in stale:
-        sys.stdout.write(f"{path}: {'differs from the models; run make generate' if options.check else 'written'}\n")
-    return 1 if options.check and stale else 0
+    places = itertools.product(KINDS, options.directories)
+    return write({directory / file_name(kind): to_yaml(kind) for kind, directory in places}, check=options.check)
 
 
 if __name__ == "__main__":

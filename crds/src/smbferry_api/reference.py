@@ -5,7 +5,6 @@ with it. What a page says beside the fields (an example, the conditions) is put 
 """
 
 import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Final
 
 from smbferry_api.conditions import ABNORMAL_TRUE, IDENTITY_CHECKS, LOCATION_CHECKS, ConditionType
 from smbferry_api.crd import KINDS, Column, Kind, Schema, crd
+from smbferry_api.generated import write
 from smbferry_api.names import GROUP, VERSION
 
 _KSTATUS: Final = (ConditionType.RECONCILING, ConditionType.STALLED)
@@ -160,18 +160,8 @@ def main() -> int:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a page differs")
     options = parser.parse_args()
-    stale = []
-    for kind in KINDS:
-        path: Path = options.directory / f"{kind.singular}.md"
-        if path.exists() and path.read_text(encoding="utf-8") == page(kind):
-            continue
-        stale.append(path)
-        if not options.check:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(page(kind), encoding="utf-8")
-    for path in stale:
-        sys.stdout.write(f"{path}: {'differs from the models; run make generate' if options.check else 'written'}\n")
-    return 1 if options.check and stale else 0
+    pages = {options.directory / f"{kind.singular}.md": page(kind) for kind in KINDS}
+    return write(pages, check=options.check)
 
 
 if __name__ == "__main__":
