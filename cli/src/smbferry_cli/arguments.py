@@ -37,6 +37,15 @@ _INIT: Final = """\
 Writes the manifests of one transfer: ConfigMap, Secrets, KerberosIdentities, SmbLocations and a TransferTask. What no
 flag gives is asked for, when there is a terminal.
 """
+_REPORT: Final = """\
+Writes a run as one HTML page: what was copied, verified, left alone and what failed and why, the throughput, the sizes
+of the files and the proof of encryption. FILE is a report's summary, or a TransferRun as JSON.
+"""
+_EXAMPLES_OF_REPORT: Final = """\
+examples:
+  smbferry report nightly-x7.summary.json --records nightly-x7.files.jsonl.gz
+  kubectl get transferrun nightly-x7 -o json | smbferry report -
+"""
 _EXAMPLES_OF_IMPORT: Final = """\
 examples:
   aws datasync describe-task --task-arn ARN > task.json
@@ -62,7 +71,7 @@ examples:
 
 
 def parser(version: str) -> argparse.ArgumentParser:
-    """The whole command line; `command` in the result is check, run, init, import or help."""
+    """The whole command line; `command` in the result is check, run, init, import, report or help."""
     top = argparse.ArgumentParser(
         prog="smbferry",
         description="Transfers between SMB shares: Kerberos only, encrypted only. Without a cluster, from manifests.",
@@ -86,8 +95,14 @@ def parser(version: str) -> argparse.ArgumentParser:
     import_.epilog = _EXAMPLES_OF_IMPORT
     import_.add_argument("tool", choices=("datasync",), help="whose tasks")
     import_.add_argument("files", metavar="FILE", nargs="+", type=Path, help="JSON: an object, or a list of them")
+    report = _command(commands, "report", "write a run as an HTML page", _REPORT)
+    report.epilog = _EXAMPLES_OF_REPORT
+    report.add_argument("file", metavar="FILE", type=Path, help="JSON: a summary or a TransferRun; - for stdin")
+    report.add_argument("--records", metavar="FILE", type=Path, help="the records beside the summary: *.files.jsonl.gz")
+    report.add_argument("-o", "--output", metavar="FILE", type=Path, help="the page (default: RUN.html)")
+    report.add_argument("--open", action="store_true", help="show it in a browser")
     help_ = _command(commands, "help", "show the help of a command", "")
-    helps = {None: top, "check": check, "run": run, "init": init, "import": import_}
+    helps = {None: top, "check": check, "run": run, "init": init, "import": import_, "report": report}
     help_.add_argument("topic", nargs="?", choices=[name for name in helps if name], metavar="COMMAND")
     top.set_defaults(helps=helps, verbose=False)
     return top

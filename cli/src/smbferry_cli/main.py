@@ -11,6 +11,7 @@ from smbferry_api.exit_codes import ExitCode
 from smbferry_cli.arguments import parse
 from smbferry_cli.bindings import BINDINGS
 from smbferry_cli.manifests import ManifestError
+from smbferry_cli.reporting import report_command
 from smbferry_cli.text import safe
 from smbferry_cli.writing import import_command, init_command
 
@@ -41,6 +42,8 @@ def _run(arguments: Namespace) -> ExitCode:
         return import_command(arguments)
     if arguments.command == "init":
         return init_command(arguments)
+    if arguments.command == "report":
+        return report_command(arguments)
     _set_up_logs(verbose=arguments.verbose)
     try:
         # Late, so that help and version work without the agent's packages.

@@ -5,6 +5,8 @@ Everything that an API server would refuse is refused here too, with the file, t
 
 import base64
 import binascii
+import json
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,6 +83,27 @@ def load(paths: Iterable[Path]) -> Manifests:
         for number, document in enumerate(_documents(path), 1):
             _take(found, document, f"{path}, document {number}")
     return found
+
+
+def read_json(path: Path, expected: str) -> Any:
+    """What a JSON file holds, `-` for stdin.
+
+    Args:
+        expected: what the file should be, for the message when it is far too large for that.
+
+    Raises:
+        ManifestError: it can't be read, or is no JSON.
+    """
+    try:
+        if str(path) == "-":
+            return json.loads(sys.stdin.read(MAX_FILE_BYTES))
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ManifestError(f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB; expected {expected}")
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ManifestError(f"{path}: {error.strerror or 'it can not be read'}") from error
+    except ValueError as error:
+        raise ManifestError(f"{path}: not JSON: {error}") from error
 
 
 def problem_of(document: dict[str, Any]) -> str | None:

@@ -1,7 +1,6 @@
 """The commands that write manifests: import and init. They need neither the agent nor libkrb5."""
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from smbferry_api.exit_codes import ExitCode
 from smbferry_cli import compose
 from smbferry_cli.compose import Manifest, Unc
 from smbferry_cli.datasync import DataSyncError, convert
-from smbferry_cli.manifests import MAX_FILE_BYTES, ManifestError, problem_of
+from smbferry_cli.manifests import ManifestError, problem_of, read_json
 from smbferry_cli.text import safe
 
 _MAX_KEYTAB_BYTES: Final = 64 << 10
@@ -33,16 +32,7 @@ def import_command(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _json(path: Path) -> list[dict[str, Any]]:
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ManifestError(
-                f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB; expected what a describe command prints"
-            )
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ManifestError(f"{path}: {error.strerror or 'it can not be read'}") from error
-    except ValueError as error:
-        raise ManifestError(f"{path}: not JSON: {error}") from error
+    document = read_json(path, "what a describe command prints")
     found = document if isinstance(document, list) else [document]
     if not all(isinstance(item, dict) for item in found):
         raise ManifestError(f"{path}: expected a JSON object, or a list of them")
