@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 
 # PA-DATA of type 2, PA-ENC-TIMESTAMP: [1] INTEGER 2, then [2] (RFC 4120 section 5.2.7).
 PROOF = bytes.fromhex("a103020102a2")
+TGS_REQ = 0x6C  # [APPLICATION 12], after the four bytes of the length
 PATIENCE_SECONDS = 30
 
 
 class CountingKdc:
-    """Listens on TCP, as `kdc` says, and counts the requests that prove a key, right or wrong, by their bytes alone."""
+    """Listens on TCP, as `kdc` says, and counts requests by their bytes alone.
+
+    `proofs` prove a key, right or wrong; `ticket_requests` ask for the ticket of a service.
+    """
 
     def __init__(self, domain: Domain, host: str = "127.0.0.1") -> None:
         self._upstream = (domain.address, 88)
@@ -27,6 +31,7 @@ class CountingKdc:
         self._lock = threading.Lock()
         self.kdc = f"{host}:{self._listener.getsockname()[1]}"
         self.proofs = 0
+        self.ticket_requests = 0
 
     @classmethod
     def reachable(cls, domain: Domain) -> Self:
@@ -67,6 +72,7 @@ class CountingKdc:
                 return  # somebody looked whether the port is open
             with self._lock:
                 self.proofs += PROOF in message
+                self.ticket_requests += message[4] == TGS_REQ
             upstream.sendall(message)
             client.sendall(_message(upstream))
 

@@ -25,6 +25,7 @@ from smbferry_engine.errors import (
     DIALECT_REFUSED,
     ENCRYPTION_NOT_SUPPORTED,
     ENDPOINT_INVALID,
+    SERVER_KEY_MISMATCH,
     EngineError,
 )
 from smbferry_engine.handshake import HandshakeTransport, dial
@@ -90,6 +91,20 @@ def connect(endpoint: Endpoint, *, deadline_seconds: float = HANDSHAKE_DEADLINE,
     """Open one lane to ``endpoint``; :class:`EngineError` says what is wrong. ``chunk`` bounds a READ or WRITE."""
     _validate(endpoint)
     deadline = time.monotonic() + deadline_seconds
+    try:
+        return _connect_by_any_dialect(endpoint, deadline, chunk)
+    except EngineError as error:
+        # A server that was given another key since the ticket was issued opens one that is issued now.
+        if error.reason != SERVER_KEY_MISMATCH.name or not _has_fresh_ticket(endpoint):
+            raise
+    return _connect_by_any_dialect(endpoint, deadline, chunk)
+
+
+def _has_fresh_ticket(endpoint: Endpoint) -> bool:
+    return endpoint.fresh_ticket is not None and endpoint.fresh_ticket(endpoint.service_principal)
+
+
+def _connect_by_any_dialect(endpoint: Endpoint, deadline: float, chunk: int) -> Connected:
     last_refusal: EngineError | None = None
     for dialect in endpoint.dialects:
         try:

@@ -1,5 +1,6 @@
 """What the engine is given and what it tells: plain values, no behaviour worth a test of its own."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -80,6 +81,8 @@ class Endpoint:
     ``addresses`` are tried in order; ``server`` is the name in the UNC path. ``ccache`` (``FILE:...``) holds the
     caller's tickets for ``principal``, ``krb5_config`` is the path of the krb5.conf to use with them.
     ``path`` is inside the share, ``/`` separated. ``ciphers`` and ``dialects`` are in order of preference.
+    ``fresh_ticket`` puts a ticket that is issued now in place of the one for a service principal in ``ccache``, and
+    says whether it could; None where the caller has no way to.
     """
 
     server: str
@@ -93,6 +96,7 @@ class Endpoint:
     krb5_config: str
     ciphers: tuple[str, ...] = ("AES-256-GCM", "AES-128-GCM")
     dialects: tuple[str, ...] = ("3.1.1",)
+    fresh_ticket: Callable[[str], bool] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

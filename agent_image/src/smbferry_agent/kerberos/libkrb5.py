@@ -1,4 +1,4 @@
-"""The only importer of libkrb5's bindings: three calls, foreign errors converted here.
+"""The only importer of libkrb5's bindings: a few calls, foreign errors converted here.
 
 libkrb5 finds its configuration by the environment of the process, so calls are serialised by the engine's lock.
 """
@@ -97,6 +97,21 @@ def service_ticket(config: Path, ccache: Path, target: str) -> Ticket:
         return _find(ccache, target)
 
 
+def copy_without(ccache: Path, copy: Path, service: str) -> None:
+    """A copy of the credential cache (0600) that lacks the ticket for the service, whatever its realm.
+
+    Raises:
+        KerberosError: one of the two files can't be used.
+    """
+    with _converted():
+        context = krb5.init_context()
+        old, new = (krb5.cc_resolve(context, b"FILE:" + os.fsencode(path)) for path in (ccache, copy))
+        krb5.cc_initialize(context, new, krb5.cc_get_principal(context, old))
+        for credentials in old:
+            if not _is_for(context, credentials, service):
+                krb5.cc_store_cred(context, new, credentials)
+
+
 def _service_name(target: str) -> Any:
     if "@" in target:
         return gssapi.Name(target, gssapi.NameType.kerberos_principal)
@@ -106,12 +121,16 @@ def _service_name(target: str) -> Any:
 
 def _find(ccache: Path, target: str) -> Ticket:
     context = krb5.init_context()
-    wanted = target.partition("@")[0].lower()
     for credentials in krb5.cc_resolve(context, b"FILE:" + os.fsencode(ccache)):
-        server = _unparse(context, credentials.server)
-        if server.partition("@")[0].lower() == wanted:
+        if _is_for(context, credentials, target):
             return _ticket(context, credentials)
     raise KerberosError(0, f"libkrb5 kept no ticket for {target}")
+
+
+def _is_for(context: Any, credentials: Any, target: str) -> bool:
+    """Whether the ticket is for the service; libkrb5 and KDCs may add a realm and change case."""
+    server = _unparse(context, credentials.server)
+    return server.partition("@")[0].lower() == target.partition("@")[0].lower()
 
 
 def _ticket(context: Any, credentials: Any) -> Ticket:

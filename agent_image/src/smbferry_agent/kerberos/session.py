@@ -1,5 +1,7 @@
 """One identity's dealings with its KDCs, all through the observing relay."""
 
+import logging
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -30,9 +32,11 @@ from smbferry_agent.kerberos.krb5_render import render
 from smbferry_agent.kerberos.messages import KEY_IS_WRONG, ErrorCode, KdcError, KdcReply
 from smbferry_agent.kerberos.relay import MAX_REFUSED_KEYS, Relay
 from smbferry_agent.kerberos.scratch import Scratch, wipe
+from smbferry_agent.logs import fields
 from smbferry_agent.resolve import Resolver
 from smbferry_api.identity import KerberosIdentitySpec
 
+_log = logging.getLogger(__name__)
 _AUTHTIME_GRAIN: Final = timedelta(seconds=0.5)
 _COVERED_BY_HOST: Final = "alerter"
 
@@ -54,6 +58,8 @@ class KerberosSession:
         self._etypes = numbers_of(spec.permitted_enctypes)
         self._stack = ExitStack()
         self._proven: tuple[Keytab, int] | None = None
+        self._targets: dict[str, str] = {}
+        self._replacing = threading.Lock()
         self._direct: dict[str, list[tuple[str, int]]] = {}
         self._discoveries: dict[str, Discovery] = {}
         self._find = partial(discover, config, resolver=resolver, address_rule=address_rule)
@@ -136,7 +142,31 @@ class KerberosSession:
         except libkrb5.KerberosError as error:
             return self._refusal(target, error)
         self._map(target, ticket)
+        self._targets[target.partition("@")[0]] = target
         return ticket
+
+    def fresh_service_ticket(self, service: str) -> bool:
+        """Puts a ticket that is issued now in place of the one for the service (service/host, without a realm).
+
+        False where the KDC gives none: then the old one stays.
+        """
+        with self._replacing:
+            fresh = self._fresh_ccache()
+            try:
+                libkrb5.copy_without(self._scratch.ccache, fresh, service)
+                libkrb5.service_ticket(self._scratch.relay_config, fresh, self._targets.get(service, service))
+            except libkrb5.KerberosError as error:
+                _log.warning("no other ticket for the server: %s", error, extra=fields(service=service))
+                wipe(fresh)
+                return False
+            fresh.replace(self._scratch.ccache)
+        _log.info("the server could not use its ticket; another one was issued", extra=fields(service=service))
+        return True
+
+    def _fresh_ccache(self) -> Path:
+        fresh = self._scratch.file("ccache.fresh")
+        wipe(fresh)
+        return fresh
 
     def _map(self, target: str, ticket: Ticket) -> None:
         """Tells whoever asks without the relay which realm the host is in: they look for the ticket by the host alone.
@@ -197,11 +227,11 @@ class KerberosSession:
         """
         if self._proven is None:
             raise RuntimeError("renew() before a key has worked")
-        fresh = self._scratch.file("ccache.fresh")
-        wipe(fresh)
-        ticket = self._initial_ticket(*self._proven, fresh)
-        libkrb5.service_ticket(self._scratch.relay_config, fresh, target)
-        fresh.replace(self._scratch.ccache)
+        with self._replacing:
+            fresh = self._fresh_ccache()
+            ticket = self._initial_ticket(*self._proven, fresh)
+            libkrb5.service_ticket(self._scratch.relay_config, fresh, target)
+            fresh.replace(self._scratch.ccache)
         return ticket
 
     def _try_key(self, keytab: Keytab, kvno: int) -> KeyTry:

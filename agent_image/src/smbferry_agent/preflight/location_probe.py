@@ -75,6 +75,7 @@ def endpoint(spec: SmbLocationSpec, path: str, addresses: tuple[str, ...], sessi
         krb5_config=str(session.krb5_config),
         ciphers=tuple(spec.ciphers),
         dialects=tuple(spec.dialects),
+        fresh_ticket=session.fresh_service_ticket,
     )
 
 
