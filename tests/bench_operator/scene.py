@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tests.bench_operator.api import OWN, Api, Object, at_once
@@ -75,15 +74,7 @@ class Scene:
                 "krb5ConfigMapRef": {"name": "krb5"},
                 "checkInterval": "24h",
             }
-            make = self._with_status("KerberosIdentity", "kerberosidentities", name, spec, checked(IDENTITY_CHECKS))
-            yield partial(self._ready, make, name)
-
-    def _ready(self, make: Callable[[], object], identity: str) -> None:
-        """As an operator has left it: Ready since before its locations were checked, which therefore need no check."""
-        make()
-        status = {"observedGeneration": 1, "conditions": [condition("Ready", "True", "ChecksPassed")]}
-        path = f"{self.path}/kerberosidentities/{identity}"
-        self._api.apply_status(path, "KerberosIdentity", status, OPERATOR)
+            yield self._checked("KerberosIdentity", "kerberosidentities", name, spec, checked(IDENTITY_CHECKS))
 
     def _locations(self) -> Iterator[Callable[[], object]]:
         for number in range(self.tasks):
@@ -95,14 +86,17 @@ class Scene:
                     "checkInterval": "24h",
                 }
                 status = checked(LOCATION_GOOD, identityGeneration=1)
-                yield self._with_status("SmbLocation", "smblocations", f"{end}-{number}", spec, status)
+                yield self._checked("SmbLocation", "smblocations", f"{end}-{number}", spec, status)
 
-    def _with_status(self, kind: str, plural: str, name: str, spec: Object, status: Object) -> Callable[[], object]:
-        create = self._create(plural, _object(kind, name, spec))
+    def _checked(self, kind: str, plural: str, name: str, spec: Object, status: Object) -> Callable[[], object]:
+        """As agent and operator have left it, so that nothing needs another check."""
+        create, path = self._create(plural, _object(kind, name, spec)), f"{self.path}/{plural}/{name}"
+        summary = {"observedGeneration": 1, "conditions": [condition("Ready", "True", "ChecksPassed")]}
 
         def make() -> None:
             create()
-            self._api.apply_status(f"{self.path}/{plural}/{name}", kind, status, AGENT)
+            self._api.apply_status(path, kind, status, AGENT)
+            self._api.apply_status(path, kind, summary, OPERATOR)
 
         return make
 

@@ -1,6 +1,7 @@
 """Gathers, from the cache, what a decision looks at. No request is made: what is cached is at most moments old."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -10,7 +11,7 @@ from smbferry_api.names import LABEL_OWNER_UID
 from smbferry_api.reasons import IDENTITY_CHECK_AWAITED, KEY_REFUSED, RUN_QUEUED
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import RunState
-from smbferry_operator.cache import TAG_CHECK, TAG_QUEUED, TAG_WRITER, Cache
+from smbferry_operator.cache import TAG_CHECK, TAG_QUEUED, TAG_STARTING, TAG_WRITER, Cache
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.naming import ANNOTATION_DESTINATION, ANNOTATION_OWNER_NAME
 from smbferry_operator.decide.observation import (
@@ -74,10 +75,7 @@ class Observer:
             return None
         identity = parse_identity(body)
         jobs, pods = self._agents(key, identity.meta.uid)
-        locations = [other for other in self._cache.referrer_keys(key) if other.kind is Kind.LOCATION]
-        doubts = (self._doubted_at(locations), self._refused_at(locations))
-        doubted_at = max((moment for moment in doubts if moment), default=None)
-        checks = self._cache.count(TAG_CHECK)
+        checks, doubted_at = self._cache.count(TAG_CHECK), self._last_doubt(key)
         return IdentityObservation(identity, jobs, pods, checks, doubted_at, refusal, awaited, outdated)
 
     def location(self, key: Key, refusal: Refusal | None = None) -> LocationObservation | None:
@@ -109,12 +107,20 @@ class Observer:
         return TaskObservation(task, self._ends_of_task(task), tuple(run for run in runs if run is not None))
 
     def run(
-        self, key: Key, reserved: Mapping[Key, Claim] | None = None, refusal: Refusal | None = None
+        self,
+        key: Key,
+        reserved: Mapping[Key, Claim] | None = None,
+        refusal: Refusal | None = None,
+        *,
+        launching: Collection[Key] = (),
+        superseded: Mapping[Key, datetime] | None = None,
     ) -> RunObservation | None:
         """A run with all that bears on it; None if it is gone.
 
         Args:
             reserved: claims of runs whose launch is being carried out.
+            launching: all runs whose launch is being carried out.
+            superseded: of identities whose Secret or ConfigMap has changed: proofs up to then say nothing any more.
 
         Raises:
             InvalidObjectError: its spec can't be used.
@@ -132,7 +138,9 @@ class Observer:
             ends = self._ends_of_task(task) if task else Ends()
         claims = () if run.spec.dry_run else self._claims(run, reserved or {})
         at_work = any(not job.finished for job in jobs)
-        proofs = {} if at_work else self._proofs(key.namespace, snapshot, ends)
+        tried = {} if at_work else self._proofs(key.namespace, snapshot, ends)
+        starting = {*launching, *self._cache.tagged(TAG_STARTING)} - {key}
+        proofs = self._with_sharing(run, tried, starting, superseded or {})
         return RunObservation(run, task, ends, jobs, pods, claims, refusal, proofs)
 
     def _proofs(self, namespace: str, snapshot: ResolvedTask | None, ends: Ends) -> dict[str, Proof | None]:
@@ -140,6 +148,36 @@ class Observer:
         named = [self._identity(namespace, name) for name in snapshot.identity_names] if snapshot else []
         found = (*named, *ends.identities)
         return {identity.meta.name: self._proof(identity) for identity in found if identity}
+
+    def _with_sharing(
+        self,
+        run: Run,
+        proofs: Mapping[str, Proof | None],
+        starting: Collection[Key],
+        superseded: Mapping[Key, datetime],
+    ) -> dict[str, Proof | None]:
+        """The proofs, those that are older than the run with whether it may go ahead by them."""
+        namespace, found = run.meta.namespace, dict(proofs)
+        for name, proof in proofs.items():
+            if proof is None or proof.asked_at >= run.meta.created:
+                continue
+            identity = Key(Kind.IDENTITY, namespace, name)
+            doubts = (self._last_doubt(identity), superseded.get(identity))
+            doubted = any(moment >= proof.asked_at for moment in doubts if moment)
+            tried = any(name in self._identity_names(other) for other in starting if other.namespace == namespace)
+            found[name] = replace(proof, shared=not doubted and not tried)
+        return found
+
+    def _identity_names(self, run: Key) -> set[str]:
+        """The identities that a run uses."""
+        body = self._cache.get(run) or {}
+        task = (body.get("spec") or {}).get("task") or (body.get("status") or {}).get("task") or {}
+        ends = (task.get(side) or {} for side in ("source", "destination", "reportTo"))
+        return {(end.get("identity") or {}).get("name", "") for end in ends}
+
+    def newest_check(self, identity: Key) -> datetime | None:
+        """When the newest check of an identity that is still remembered was asked for."""
+        return max((parse_meta(job).created for job in self._cache.referrers(identity, Kind.JOB)), default=None)
 
     def _proof(self, identity: Identity) -> Proof | None:
         jobs, _ = self._agents(Key(Kind.IDENTITY, identity.meta.namespace, identity.meta.name), identity.meta.uid)
@@ -149,6 +187,12 @@ class Observer:
         jobs = (b for b in self._cache.referrers(key, Kind.JOB) if _owner_uid(b) == uid)
         pods = (b for b in self._cache.referrers(key, Kind.POD) if _owner_uid(b) == uid)
         return tuple(parse_job(b) for b in jobs), tuple(parse_pod(b) for b in pods)
+
+    def _last_doubt(self, identity: Key) -> datetime | None:
+        """When something was last refused that casts doubt on an identity."""
+        locations = [other for other in self._cache.referrer_keys(identity) if other.kind is Kind.LOCATION]
+        doubts = (self._doubted_at(locations), self._refused_at(locations))
+        return max((moment for moment in doubts if moment), default=None)
 
     def _doubted_at(self, locations: Iterable[Key]) -> datetime | None:
         """When a run between these locations last failed in a way that a check would see."""
