@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from smbferry_api.names import LABEL_OWNER_KIND, LABEL_OWNER_UID
-from smbferry_api.run_status import PhaseState, RunState
+from smbferry_api.run_status import RunState
 from smbferry_operator.decide.naming import ANNOTATION_DESTINATION, ANNOTATION_OWNER_NAME
 from smbferry_operator.model import Key, Kind, Manifest
 
@@ -18,12 +18,8 @@ TAG_WRITER: Final = "writer"
 """Jobs and pods that may write to a destination now."""
 TAG_QUEUED: Final = "queued"
 """Runs that have not begun."""
-TAG_STARTING: Final = "starting"
-"""Runs whose agents may be about to use a key and have not said yet that it was taken."""
 TAG_CHECK: Final = "check"
 """Jobs of checks that have not finished."""
-
-BEFORE_TRANSFER: Final = frozenset({RunState.LAUNCHING.value, RunState.PREPARING.value})
 
 
 @dataclass(slots=True)
@@ -205,12 +201,6 @@ def _owner(body: Manifest, namespace: str) -> Key | None:
     return Key(Kind(kind), namespace, name)
 
 
-def _has_tickets(status: Manifest) -> bool:
-    """Whether a run's agent has come past the phase in which it uses its keys, and is not tried anew."""
-    preflight = (status.get("phases") or {}).get("preflight") or {}
-    return status.get("state") != RunState.LAUNCHING and preflight.get("state") == PhaseState.SUCCEEDED
-
-
 def tags(kind: Kind, body: Manifest) -> Iterator[str]:
     """What an object is to be found by."""
     status = body.get("status") or {}
@@ -219,8 +209,6 @@ def tags(kind: Kind, body: Manifest) -> Iterator[str]:
         case Kind.RUN:
             if status.get("state") in {None, RunState.QUEUED.value}:
                 yield TAG_QUEUED
-            elif status.get("state") in BEFORE_TRANSFER and not _has_tickets(status):
-                yield TAG_STARTING
         case Kind.JOB:
             finished = any(
                 c.get("type") in {"Complete", "Failed"} and c.get("status") == "True"

@@ -8,10 +8,11 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 import kopf
+from kopf._cogs.structs.bodies import BodyEssence
 from kopf._core.engines.peering import Identity
 
 from smbferry_api import GROUP
@@ -50,8 +51,23 @@ def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     # Nothing is ever written by kopf: these only keep its defaults from appearing should that change.
     result.persistence.finalizer = FINALIZER
     result.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
-    result.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
+    result.persistence.diffbase_storage = NoDiffs()
     return result
+
+
+class NoDiffs(kopf.DiffBaseStorage):
+    """Nothing here is done by what has changed in an object; kopf would copy each one twice for it at each event."""
+
+    def build(self, **_: Any) -> BodyEssence:
+        """What an object is compared by: nothing."""
+        return BodyEssence({})
+
+    def fetch(self, **_: Any) -> BodyEssence | None:
+        """What it was compared by before."""
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Writes nothing."""
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -61,22 +61,15 @@ class Reconciler:
         """Identities that are to be checked before others use their keys; whoever waits asks again."""
         self._outdated: set[Key] = set()
         """Identities whose Secret or ConfigMap has changed; their next check, or a restart, forgets it."""
-        self._superseded: dict[Key, datetime] = {}
-        """Of these, when the last check before that was asked for."""
-        self._launching: set[Key] = set()
-        """Runs whose launch is being carried out."""
 
     def forget_reservations(self) -> None:
         """When this operator begins to act: what it once had under way has ended, and the cache is fresh."""
         self._reserved.clear()
-        self._launching.clear()
         self._awaited.clear()
 
     def outdate(self, identity: Key) -> None:
         """What the identity refers to has changed: it is checked at once."""
         self._outdated.add(identity)
-        if before := self._observer.newest_check(identity):
-            self._superseded[identity] = before
         self._wake(identity)
 
     async def reconcile(self, key: Key) -> timedelta | None:
@@ -104,7 +97,6 @@ class Reconciler:
             self._wake(identity)
         await self._applier.carry_out(key, about, decision)
         self._reserved.pop(key, None)  # the Job is in the cache now and speaks for itself
-        self._launching.discard(key)
         return decision.requeue_after
 
     def _decide(self, key: Key, refusal: Refusal | None) -> tuple[Meta, Decision] | None:
@@ -136,7 +128,6 @@ class Reconciler:
             self._awaited.discard(key)
         if seen is None:
             self._outdated.discard(key)
-            self._superseded.pop(key, None)
             return None
         decision = decide_identity(seen, now, self._settings)
         if decision.create:
@@ -144,14 +135,11 @@ class Reconciler:
         return seen.identity.meta, decision
 
     def _decide_run(self, key: Key, refusal: Refusal | None, now: datetime) -> tuple[Meta, Decision] | None:
-        seen = self._observer.run(key, self._reserved, refusal, launching=self._launching, superseded=self._superseded)
+        seen = self._observer.run(key, self._reserved, refusal)
         if seen is None:
             self._reserved.pop(key, None)
-            self._launching.discard(key)
             return None
         decision = decide_run(seen, now, self._settings)
-        if decision.create:
-            self._launching.add(key)
         if decision.claim is not None:
             self._reserved[key] = claim_of(seen.run, decision.claim, now, writing=True)
         return seen.run.meta, decision

@@ -78,8 +78,6 @@ def test_the_newest_proof_counts() -> None:
         pytest.param({"svc": Proof(ago(seconds=6))}, ("svc",), id="tried before the run was made"),
         pytest.param({"svc": Proof(ago(seconds=5))}, (), id="tried in the second that it was made"),
         pytest.param({"svc": Proof(NOW)}, (), id="tried since"),
-        pytest.param({"svc": Proof(ago(seconds=65), shared=True)}, (), id="tried a minute before, and nothing since"),
-        pytest.param({"svc": Proof(ago(seconds=66), shared=True)}, ("svc",), id="longer than a minute before"),
         pytest.param({"other": None}, (), id="another's identity"),
         pytest.param({}, (), id="an identity that is gone can't be waited for"),
     ],
@@ -91,21 +89,11 @@ def test_a_run_waits_until_its_keys_were_tried(
     made = run(created=ago(seconds=5), dry_run=dry_run)
     decision = decide_run(RunObservation(made, task(), ends(), proofs=proofs), NOW, SETTINGS)
 
-    assert decision.create or decision.awaits == waits_for
+    assert decision.awaits == waits_for
     assert bool(decision.create) is not bool(waits_for)
     assert decision.status is not None
     expected = "IdentityCheckAwaited" if waits_for else "AgentStarting"
     assert found(decision.status.conditions, "Succeeded") == ("Unknown", expected)
-
-
-@pytest.mark.parametrize(("age", "asks"), [(0, False), (30, False), (31, True), (60, True)])
-def test_a_proof_that_grows_old_is_renewed_while_it_serves(age: int, asks: bool) -> None:
-    made = run(created=NOW)
-    proofs = {"svc": Proof(ago(seconds=age), shared=True)}
-    decision = decide_run(RunObservation(made, task(), ends(), proofs=proofs), NOW, SETTINGS)
-
-    assert decision.create
-    assert decision.awaits == (("svc",) if asks else ())
 
 
 def looked_at(seconds_ago: float, **status: Any) -> LocationObservation:

@@ -1,8 +1,10 @@
 """Carries out a Decision. Every step may be repeated: names are deterministic and statuses are applied whole."""
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import Final
 
 from smbferry_operator.cluster.client import Cluster
 from smbferry_operator.cluster.errors import ClusterError, ConflictError, NotFoundError, TerminatingError
@@ -11,6 +13,9 @@ from smbferry_operator.decide.decision import Decision, Event
 from smbferry_operator.model import Key, Kind, Manifest, Meta
 
 logger = logging.getLogger(__name__)
+
+REFERRING: Final = "RoleBinding"
+"""Kubernetes looks up what it refers to, so it comes after everything else."""
 
 
 class Applier:
@@ -31,8 +36,8 @@ class Applier:
             RefusedError: the API server does not accept an object; nothing after it was done.
             ClusterError: to be repeated.
         """
-        for body in decision.apply:
-            await self._cluster.apply(body)
+        for together in _in_order(decision.apply):
+            await asyncio.gather(*(self._cluster.apply(body) for body in together))
         for body in decision.create:
             await self._create(body)
         for other in decision.delete:
@@ -69,3 +74,12 @@ class Applier:
             return
         except ClusterError as error:
             logger.warning("%s: its Event could not be posted: %s", key, error)
+
+
+def _in_order(bodies: Iterable[Manifest]) -> tuple[list[Manifest], list[Manifest]]:
+    """What may be written at once, and what after that."""
+    first: list[Manifest] = []
+    second: list[Manifest] = []
+    for body in bodies:
+        (second if body["kind"] == REFERRING else first).append(body)
+    return first, second

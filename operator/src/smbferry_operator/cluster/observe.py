@@ -1,9 +1,9 @@
 """Gathers, from the cache, what a decision looks at. No request is made: what is cached is at most moments old."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import replace
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from smbferry_api.conditions import ConditionType, find
 from smbferry_api.exit_codes import FailureClass
@@ -11,7 +11,7 @@ from smbferry_api.names import LABEL_OWNER_UID
 from smbferry_api.reasons import IDENTITY_CHECK_AWAITED, KEY_REFUSED, RUN_QUEUED
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import RunState
-from smbferry_operator.cache import TAG_CHECK, TAG_QUEUED, TAG_STARTING, TAG_WRITER, Cache
+from smbferry_operator.cache import TAG_CHECK, TAG_QUEUED, TAG_WRITER, Cache
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.naming import ANNOTATION_DESTINATION, ANNOTATION_OWNER_NAME
 from smbferry_operator.decide.observation import (
@@ -36,7 +36,9 @@ from smbferry_operator.parse import (
     parse_time,
 )
 
-P = TypeVar("P", Identity, Location, Task)
+P = TypeVar("P", Identity, Location, Task, Run)
+REMEMBERED: Final = 2000
+"""How many objects are kept as they were read; each is looked at many times before it changes."""
 DOUBTFUL: Final = frozenset(
     {
         FailureClass.IDENTITY,
@@ -57,6 +59,7 @@ class Observer:
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
+        self._read: OrderedDict[Key, tuple[Manifest, Any]] = OrderedDict()
 
     def identity(
         self, key: Key, refusal: Refusal | None = None, *, awaited: bool = False, outdated: bool = False
@@ -70,12 +73,14 @@ class Observer:
         Raises:
             InvalidObjectError: its spec can't be used.
         """
-        body = self._cache.get(key)
-        if body is None:
+        identity = self._parsed(key, parse_identity)
+        if identity is None:
             return None
-        identity = parse_identity(body)
         jobs, pods = self._agents(key, identity.meta.uid)
-        checks, doubted_at = self._cache.count(TAG_CHECK), self._last_doubt(key)
+        locations = [other for other in self._cache.referrer_keys(key) if other.kind is Kind.LOCATION]
+        doubts = (self._doubted_at(locations), self._refused_at(locations))
+        doubted_at = max((moment for moment in doubts if moment), default=None)
+        checks = self._cache.count(TAG_CHECK)
         return IdentityObservation(identity, jobs, pods, checks, doubted_at, refusal, awaited, outdated)
 
     def location(self, key: Key, refusal: Refusal | None = None) -> LocationObservation | None:
@@ -84,10 +89,9 @@ class Observer:
         Raises:
             InvalidObjectError: its spec can't be used.
         """
-        body = self._cache.get(key)
-        if body is None:
+        location = self._parsed(key, parse_location)
+        if location is None:
             return None
-        location = parse_location(body)
         jobs, pods = self._agents(key, location.meta.uid)
         identity = self._identity(key.namespace, location.spec.identity_ref.name)
         checks, proof = self._cache.count(TAG_CHECK), self._proof(identity) if identity else None
@@ -99,36 +103,26 @@ class Observer:
         Raises:
             InvalidObjectError: its spec can't be used.
         """
-        body = self._cache.get(key)
-        if body is None:
+        task = self._parsed(key, parse_task)
+        if task is None:
             return None
-        task = parse_task(body)
-        runs = (self._run(run) for run in self._cache.referrers(key, Kind.RUN))
+        runs = (self._readable(run, parse_run) for run in self._cache.referrer_keys(key) if run.kind is Kind.RUN)
         return TaskObservation(task, self._ends_of_task(task), tuple(run for run in runs if run is not None))
 
     def run(
-        self,
-        key: Key,
-        reserved: Mapping[Key, Claim] | None = None,
-        refusal: Refusal | None = None,
-        *,
-        launching: Collection[Key] = (),
-        superseded: Mapping[Key, datetime] | None = None,
+        self, key: Key, reserved: Mapping[Key, Claim] | None = None, refusal: Refusal | None = None
     ) -> RunObservation | None:
         """A run with all that bears on it; None if it is gone.
 
         Args:
             reserved: claims of runs whose launch is being carried out.
-            launching: all runs whose launch is being carried out.
-            superseded: of identities whose Secret or ConfigMap has changed: proofs up to then say nothing any more.
 
         Raises:
             InvalidObjectError: its spec can't be used.
         """
-        body = self._cache.get(key)
-        if body is None:
+        run = self._parsed(key, parse_run)
+        if run is None:
             return None
-        run = parse_run(body)
         task = self._task(key.namespace, run.spec.task_ref.name)
         jobs, pods = self._agents(key, run.meta.uid)
         snapshot = _snapshot(run)
@@ -138,9 +132,7 @@ class Observer:
             ends = self._ends_of_task(task) if task else Ends()
         claims = () if run.spec.dry_run else self._claims(run, reserved or {})
         at_work = any(not job.finished for job in jobs)
-        tried = {} if at_work else self._proofs(key.namespace, snapshot, ends)
-        starting = {*launching, *self._cache.tagged(TAG_STARTING)} - {key}
-        proofs = self._with_sharing(run, tried, starting, superseded or {})
+        proofs = {} if at_work else self._proofs(key.namespace, snapshot, ends)
         return RunObservation(run, task, ends, jobs, pods, claims, refusal, proofs)
 
     def _proofs(self, namespace: str, snapshot: ResolvedTask | None, ends: Ends) -> dict[str, Proof | None]:
@@ -148,36 +140,6 @@ class Observer:
         named = [self._identity(namespace, name) for name in snapshot.identity_names] if snapshot else []
         found = (*named, *ends.identities)
         return {identity.meta.name: self._proof(identity) for identity in found if identity}
-
-    def _with_sharing(
-        self,
-        run: Run,
-        proofs: Mapping[str, Proof | None],
-        starting: Collection[Key],
-        superseded: Mapping[Key, datetime],
-    ) -> dict[str, Proof | None]:
-        """The proofs, those that are older than the run with whether it may go ahead by them."""
-        namespace, found = run.meta.namespace, dict(proofs)
-        for name, proof in proofs.items():
-            if proof is None or proof.asked_at >= run.meta.created:
-                continue
-            identity = Key(Kind.IDENTITY, namespace, name)
-            doubts = (self._last_doubt(identity), superseded.get(identity))
-            doubted = any(moment >= proof.asked_at for moment in doubts if moment)
-            tried = any(name in self._identity_names(other) for other in starting if other.namespace == namespace)
-            found[name] = replace(proof, shared=not doubted and not tried)
-        return found
-
-    def _identity_names(self, run: Key) -> set[str]:
-        """The identities that a run uses."""
-        body = self._cache.get(run) or {}
-        task = (body.get("spec") or {}).get("task") or (body.get("status") or {}).get("task") or {}
-        ends = (task.get(side) or {} for side in ("source", "destination", "reportTo"))
-        return {(end.get("identity") or {}).get("name", "") for end in ends}
-
-    def newest_check(self, identity: Key) -> datetime | None:
-        """When the newest check of an identity that is still remembered was asked for."""
-        return max((parse_meta(job).created for job in self._cache.referrers(identity, Kind.JOB)), default=None)
 
     def _proof(self, identity: Identity) -> Proof | None:
         jobs, _ = self._agents(Key(Kind.IDENTITY, identity.meta.namespace, identity.meta.name), identity.meta.uid)
@@ -187,12 +149,6 @@ class Observer:
         jobs = (b for b in self._cache.referrers(key, Kind.JOB) if _owner_uid(b) == uid)
         pods = (b for b in self._cache.referrers(key, Kind.POD) if _owner_uid(b) == uid)
         return tuple(parse_job(b) for b in jobs), tuple(parse_pod(b) for b in pods)
-
-    def _last_doubt(self, identity: Key) -> datetime | None:
-        """When something was last refused that casts doubt on an identity."""
-        locations = [other for other in self._cache.referrer_keys(identity) if other.kind is Kind.LOCATION]
-        doubts = (self._doubted_at(locations), self._refused_at(locations))
-        return max((moment for moment in doubts if moment), default=None)
 
     def _doubted_at(self, locations: Iterable[Key]) -> datetime | None:
         """When a run between these locations last failed in a way that a check would see."""
@@ -216,10 +172,29 @@ class Observer:
         moments = (parse_time(status.get("lastCheckTime")) for status in statuses if _by_its_key(status))
         return max((moment for moment in moments if moment), default=None)
 
-    def _readable(self, key: Key, parse: Callable[[Manifest], P]) -> P | None:
+    def _parsed(self, key: Key, parse: Callable[[Manifest], P]) -> P | None:
+        """The object as its kind is read; None where there is none.
+
+        Raises:
+            InvalidObjectError: its spec can't be used.
+        """
         body = self._cache.get(key)
+        if body is None:
+            self._read.pop(key, None)
+            return None
+        known = self._read.get(key)
+        if known is None or known[0] is not body:
+            known = (body, parse(body))
+            self._read[key] = known
+        self._read.move_to_end(key)
+        if len(self._read) > REMEMBERED:
+            self._read.popitem(last=False)
+        parsed: P = known[1]
+        return parsed
+
+    def _readable(self, key: Key, parse: Callable[[Manifest], P]) -> P | None:
         try:
-            return parse(body) if body else None
+            return self._parsed(key, parse)
         except InvalidObjectError:  # said on the object itself; for others it is as good as missing
             return None
 
@@ -231,12 +206,6 @@ class Observer:
 
     def _task(self, namespace: str, name: str) -> Task | None:
         return self._readable(Key(Kind.TASK, namespace, name), parse_task)
-
-    def _run(self, body: Manifest) -> Run | None:
-        try:
-            return parse_run(body)
-        except InvalidObjectError:  # said on the object itself; for others it is as good as missing
-            return None
 
     def _ends_of_task(self, task: Task) -> Ends:
         return self._ends(task.meta.namespace, *task.spec.location_names)
@@ -265,15 +234,15 @@ class Observer:
                 claims.append(_writing(body))
         for key in self._cache.tagged(TAG_QUEUED):
             body = self._cache.get(key)
-            if body is not None and body["metadata"]["uid"] != run.meta.uid and (claim := self._waiting(body)):
+            if body is not None and body["metadata"]["uid"] != run.meta.uid and (claim := self._waiting(key, body)):
                 claims.append(claim)
         return tuple(claims)
 
-    def _waiting(self, body: Manifest) -> Claim | None:
+    def _waiting(self, key: Key, body: Manifest) -> Claim | None:
         """A run's place in the queue: held while nothing but another run or a check keeps it from starting."""
         if (body.get("status") or {}).get("state") != RunState.QUEUED:
             return None
-        run = self._run(body)
+        run = self._readable(key, parse_run)
         succeeded = find(run.status.conditions, ConditionType.SUCCEEDED) if run else None
         if run is None or succeeded is None or succeeded.reason not in IN_LINE or run.meta.deleting:
             return None

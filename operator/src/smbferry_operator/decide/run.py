@@ -44,7 +44,7 @@ from smbferry_operator.decide.jobs import (
 from smbferry_operator.decide.naming import ANNOTATION_ATTEMPTS_BEFORE
 from smbferry_operator.decide.network import build_network_policy
 from smbferry_operator.decide.observation import Claim, RunObservation
-from smbferry_operator.decide.proof import to_check_first, to_check_soon, unproven
+from smbferry_operator.decide.proof import unproven
 from smbferry_operator.decide.resolve import Obstacle, overlap_obstacle, readiness_obstacle, resolve
 from smbferry_operator.decide.run_end import End, end_of, failed
 from smbferry_operator.decide.settings import AgentSettings
@@ -121,11 +121,9 @@ def _without_job(seen: RunObservation, now: datetime, settings: AgentSettings) -
         return _ended(seen, end, now)
     if waiting := _obstacle(seen, task):
         return _wait(seen, waiting.reason, waiting.advice, now)
-    identities, made = task.identity_names, seen.run.meta.created
-    if first := to_check_first(seen.proofs, identities, made):
+    if first := unproven(seen.proofs, task.identity_names, seen.run.meta.created):
         return _await_check(seen, RunState.QUEUED, first, now)
-    launch = _launch(seen, task, used, now, settings, work=first_work(task, dry_run=seen.run.spec.dry_run))
-    return replace(launch, awaits=to_check_soon(seen.proofs, identities, made)) if launch.create else launch
+    return _launch(seen, task, used, now, settings, work=first_work(task, dry_run=seen.run.spec.dry_run))
 
 
 def _await_check(seen: RunObservation, state: RunState, identities: tuple[str, ...], now: datetime) -> Decision:
