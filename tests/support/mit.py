@@ -25,7 +25,10 @@ from tests.support.domain import DOMAIN_AES, Domain, DomainError, new_password
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+    from tests.support.domain import User
+
 FILES = Path(__file__).with_name("mit_realms")
+TRUSTED_DOMAIN = Path(__file__).with_name("trusted_domain.py").read_text()
 REALM, PARTNER, REMOTE = "MIT.EXAMPLE.COM", "PARTNER.EXAMPLE.NET", "REMOTE.EXAMPLE.ORG"
 INSIDE = "/mit"
 SERVER_KEYTAB = f"{INSIDE}/server.keytab"
@@ -54,8 +57,11 @@ class MitRealms(Domain):
         chosen = password or new_password()
         self.kadmin("addprinc", "-pw", chosen, name)
         if "unix" in groups:
-            self.run("useradd", "--no-create-home", "--no-user-group", name)
+            self._add_unix_user(name)
         return chosen
+
+    def _add_unix_user(self, name: str) -> None:
+        self.run("useradd", "--no-create-home", "--no-user-group", name)
 
     def delete_user(self, name: str) -> None:
         """Delete the principal, and the Unix user where there is one."""
@@ -90,6 +96,24 @@ class MitRealms(Domain):
         if not chosen:
             raise DomainError(f"{principal} has no keys of the enctypes {sorted(enctypes)}")
         return keytab.write(chosen)
+
+    @contextmanager
+    def trusts(self, domain: Domain, *users: User) -> Iterator[None]:
+        """Let users of the domain use services of this realm, by a trust between the KDCs, while the block lasts.
+
+        The file servers map each user to the Unix user of that name, so there must be one.
+        """
+        shared = new_password()
+        ticket_service = f"krbtgt/{self.realm}@{domain.realm}"
+        self.kadmin("addprinc", "-pw", shared, ticket_service)
+        domain.run("python3", "-c", TRUSTED_DOMAIN, "add", self.realm, shared)
+        for user in users:
+            self._add_unix_user(user.name)
+        try:
+            yield
+        finally:
+            domain.run("python3", "-c", TRUSTED_DOMAIN, "remove", self.realm)
+            self.kadmin("delprinc", "-force", ticket_service)
 
     @contextmanager
     def server_keytab(self, data: bytes) -> Iterator[None]:

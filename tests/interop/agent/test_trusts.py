@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.interop.agent.scene import Scene
-from tests.interop.agent.support import Identity
+from tests.interop.agent.support import Identity, default_config
 from tests.support.mit import PARTNER, REALM, REMOTE, config
 from tests.support.trees import Wanted
 
@@ -14,9 +14,10 @@ from smbferry_api.agent_contract import Side
 from smbferry_api.exit_codes import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.domain import User
+    from tests.support.domain import Domain, User
     from tests.support.mit import MitRealms
 
 IN_PARTNER, IN_REMOTE = f"files.{PARTNER.lower()}", f"files.{REMOTE.lower()}"
@@ -108,3 +109,42 @@ def test_a_tree_is_copied_from_one_realm_to_another(mit: MitRealms, mit_user: Us
         scene.servers[Side.DESTINATION] = IN_PARTNER
         assert scene.run() is ExitCode.DONE
         assert set(destination.tree()) == {"a.txt", "deep", "deep/b.bin"}
+
+
+# --- Active Directory and MIT ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def user_of_the_domain(domain: Domain, user: User, identity: Identity, mit: MitRealms) -> Iterator[Identity]:
+    """A user of Active Directory, whom the MIT realm trusts its domain for."""
+    in_realm = f"    .{REALM.lower()} = {REALM}\n[realms]\n    {REALM} = {{\n        kdc = {mit.address}\n    }}\n"
+    with mit.trusts(domain, user):
+        yield identity.config(default_config(domain) + in_realm)
+
+
+def test_a_user_of_active_directory_copies_from_its_domain_to_a_server_of_an_mit_realm(
+    user_of_the_domain: Identity, domain: Domain, user: User, mit: MitRealms, tmp_path: Path
+) -> None:
+    checked = user_of_the_domain.check_location(server=mit.server, nameservers=[mit.address])
+    assert checked.failure is None
+    assert f"cifs/{mit.server}@{REALM}" in checked.message("TicketAcquired")
+    with domain.directory("src") as source, mit.directory("dst") as destination:
+        source.seed([Wanted("a.txt", text="hello"), Wanted("deep/b.bin", size=1_000_000)])
+        identities = {Side.SOURCE: user_of_the_domain, Side.DESTINATION: user_of_the_domain}
+        scene = Scene(source, destination, identities, tmp_path, options={"securityDescriptors": "None"})
+        assert scene.run() is ExitCode.DONE
+        assert set(destination.tree()) == {"a.txt", "deep", "deep/b.bin"}
+    assert {side["principal"] for side in scene.status()["security"].values()} == {user.principal}
+
+
+def test_a_user_of_an_mit_realm_that_the_domain_does_not_know_is_named(
+    user_of_one_realm: Identity, domain: Domain, mit: MitRealms
+) -> None:
+    """The realms share no key for this way: the user's own KDC says so."""
+    in_domain = f"    .{domain.realm.lower()} = {domain.realm}\n"
+    known = f"[realms]\n    {domain.realm} = {{\n        kdc = {domain.address}\n    }}\n"
+    checked = user_of_one_realm.config(config(mit, more=in_domain + known)).check_location(
+        server=domain.server, nameservers=[domain.address]
+    )
+    assert checked.reason("TicketAcquired") == "TrustMissing"
+    assert f"krbtgt/{domain.realm}" in checked.message("TicketAcquired")
