@@ -6,19 +6,20 @@ through the Docker API to the domain controller's container.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
-import io
 import json
 import os
 import secrets
 import shlex
-import tarfile
+import weakref
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import docker  # type: ignore[import-untyped]  # it publishes no types
 from lab.smblab import keytab
+from tests.support.shell import Result, Shell, ShellError, end_all
 from tests.support.trees import Entry, Tree, Wanted
 
 if TYPE_CHECKING:
@@ -42,25 +43,14 @@ class DomainError(Exception):
     """The domain isn't there, or refused what a test asked of it."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """What a command in the container said and how it ended."""
-
-    code: int
-    output: bytes
-    errors: bytes
-
-    @property
-    def text(self) -> str:
-        """Standard output, then standard error."""
-        return (self.output + self.errors).decode(errors="replace")
-
-
 class Domain:
     """The domain controller. `realm` is the Kerberos realm, `server` its DNS name, `address` its IPv4 address."""
 
     def __init__(self, container: Any, *, realm: str, server: str, address: str) -> None:
         self._container = container
+        # Each serves one command at a time; tests that have threads get as many as they use at once.
+        self._idle: list[Shell] = []
+        weakref.finalize(self, end_all, self._idle)
         self.realm = realm
         self.server = server
         self.address = address
@@ -89,11 +79,29 @@ class Domain:
         Raises:
             DomainError: it failed and `check` is set.
         """
-        code, (output, errors) = self._container.exec_run(list(command), environment=dict(env or {}), demux=True)
-        result = Result(code, output or b"", errors or b"")
-        if check and code:
-            raise DomainError(f"`{shlex.join(command)[:200]}` ended with {code}: {result.text.strip()}")
+        with self._shell() as shell:
+            result = shell.run(command, dict(env or {}))
+        if check and result.code:
+            raise DomainError(f"`{shlex.join(command)[:200]}` ended with {result.code}: {result.text.strip()}")
         return result
+
+    def _call(self, call: str, *arguments: object) -> Any:
+        with self._shell() as shell:
+            try:
+                return shell.call(call, *arguments)
+            except ShellError as error:
+                raise DomainError(f"{call} {arguments[0]}: {error}") from error
+
+    @contextmanager
+    def _shell(self) -> Iterator[Shell]:
+        try:
+            shell = self._idle.pop()
+        except IndexError:
+            shell = Shell(self._container)
+        try:
+            yield shell
+        finally:
+            self._idle.append(shell)
 
     def start(self, *command: str) -> None:
         """Start a command in the container and leave it running."""
@@ -108,14 +116,12 @@ class Domain:
     def add_user(self, name: str, *, groups: Collection[str] = (), password: str | None = None) -> str:
         """Add a user to the domain and its groups (src-readers, dst-writers); returns the password."""
         chosen = password or new_password()
-        self.samba_tool("user", "create", name, chosen)
-        for group in groups:
-            self.samba_tool("group", "addmembers", group, name)
+        self._call("add", name, chosen, list(groups))
         return chosen
 
     def delete_user(self, name: str) -> None:
         """Delete a user."""
-        self.samba_tool("user", "delete", name)
+        self._call("delete", name)
 
     @contextmanager
     def user(self, *groups: str, prefix: str = "t") -> Iterator[User]:
@@ -130,16 +136,12 @@ class Domain:
     def set_password(self, name: str, password: str | None = None) -> str:
         """Change a user's password, which raises the kvno and makes older keytabs stale; returns the password."""
         chosen = password or new_password()
-        self.samba_tool("user", "setpassword", name, f"--newpassword={chosen}")
+        self._call("set_password", name, chosen)
         return chosen
 
     def kvno(self, name: str) -> int:
         """The key version number that the domain has now for an account."""
-        found = self.run("ldbsearch", "-H", DATABASE, f"(sAMAccountName={name})", "msDS-KeyVersionNumber").text
-        for line in found.splitlines():
-            if line.startswith("msDS-KeyVersionNumber: "):
-                return int(line.split()[1])
-        raise DomainError(f"no account {name} in the domain")
+        return int(self._call("kvno", name))
 
     def modify(self, name: str, *changes: str) -> None:
         """Change an account's attributes by the lines of an LDIF."""
@@ -169,9 +171,7 @@ class Domain:
         Raises:
             DomainError: the domain has none of them.
         """
-        with self._temporary("keytab") as path:
-            self.samba_tool("domain", "exportkeytab", path, f"--principal={principal}")
-            entries = keytab.parse(self.run("cat", path).output)
+        entries = keytab.parse(base64.b64decode(self._call("keys", principal)))
         chosen = [entry for entry in entries if entry.enctype in enctypes]
         if not chosen:
             have = sorted({entry.enctype for entry in entries})
@@ -226,7 +226,7 @@ class Domain:
         `protection` is smbclient's --client-protection: encrypt or sign.
         """
         with self._temporary("keytab") as path, self._temporary("ccache") as ccache:
-            self.samba_tool("domain", "exportkeytab", path, f"--principal={user}")
+            self.put(self.export_keytab(user), path)
             env = {"KRB5CCNAME": ccache}
             self.run("kinit", "-k", "-t", path, f"{user}@{self.realm}", env=env)
             return self.run(
@@ -236,15 +236,8 @@ class Domain:
             )  # fmt: skip
 
     def put(self, content: bytes, path: str) -> None:
-        """Write a file in the container."""
-        directory, name = path.rsplit("/", 1)
-        archive = io.BytesIO()
-        with tarfile.open(fileobj=archive, mode="w") as tar:
-            member = tarfile.TarInfo(name)
-            member.size, member.mode = len(content), 0o666
-            tar.addfile(member, io.BytesIO(content))
-        if not self._container.put_archive(directory, archive.getvalue()):
-            raise DomainError(f"{path} could not be written")
+        """Write a file in the container; one that exists keeps its inode and its descriptor."""
+        self._call("write", path, base64.b64encode(content).decode())
 
     @contextmanager
     def _temporary(self, suffix: str) -> Iterator[str]:
@@ -294,7 +287,6 @@ class Directory:
     def seed(self, entries: Iterable[Wanted]) -> None:
         """Make files and folders; everyone may change them."""
         wanted = [[entry.path, entry.kind, entry.size, entry.text] for entry in entries]
-        # /tmp of the container, not the share: the share may be a tmpfs, which Docker's copy can't reach.
         path = f"/tmp/{secrets.token_hex(8)}.json"
         self.domain.put(json.dumps(wanted).encode(), path)
         try:
@@ -304,12 +296,9 @@ class Directory:
 
     def write(self, path: str, content: bytes) -> None:
         """Write one file; everyone may change it."""
-        staged = f"/tmp/{secrets.token_hex(8)}"
         target = f"{self.inside}/{path}"
-        self.domain.put(content, staged)
         self.domain.run("mkdir", "--parents", "--mode=0777", target.rsplit("/", 1)[0])
-        # cp, not mv: a file that exists keeps its inode and its descriptor.
-        self.domain.run("sh", "-c", 'cp "$1" "$2" && chmod 0666 "$2" && rm "$1"', "sh", staged, target)
+        self.domain.put(content, target)
 
     def read(self, path: str) -> bytes:
         """A file's content."""

@@ -112,6 +112,8 @@ class Proxy:
                 if self._swallows.is_set():
                     continue
                 client.sendall(changed)
+        # However the server ended, by closing or by dying with a reset: its client hears of it.
+        with contextlib.suppress(OSError):
             self._end(client, server)
 
     def _end(self, client: socket.socket, server: socket.socket) -> None:
