@@ -14,6 +14,8 @@ def convert(error: EngineError) -> AgentError:
 
 
 def _sentence(text: str) -> str:
-    """The engine's words, ended, so that a remedy can follow."""
+    """The engine's words as a sentence, so that a remedy can follow; names at its beginning stay as they are."""
     text = text.strip()
+    if text.partition(" ")[0].isalpha():
+        text = text[0].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."

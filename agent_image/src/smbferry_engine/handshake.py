@@ -43,7 +43,7 @@ def dial(addresses: Sequence[str], port: int, deadline: float) -> socket.socket:
             sock = socket.create_connection((address, port), timeout=max(share, _LEAST_ATTEMPT))
         except OSError as error:
             refused = refused and isinstance(error, ConnectionRefusedError)
-            failures.append(f"{address}: {error}")
+            failures.append(f"{address}: {error.strerror or 'no answer in time'}")
         else:
             tune_socket(sock)
             return sock

@@ -86,7 +86,7 @@ def _refused(
         return PREAUTH_FAILED, message
     usual = default_salt(principal)
     if account.salt in {None, usual} or worked_before or principal.rpartition("@")[0].endswith("$"):
-        return KEYTAB_STALE, message
+        return KEYTAB_STALE, f"{message} The account's password was changed after the keytab was made."
     return SALT_MISMATCH, f"{message} The account's salt is {account.salt!r}; that of this name would be {usual!r}."
 
 

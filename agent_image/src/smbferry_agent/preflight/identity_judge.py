@@ -256,4 +256,4 @@ def _of_code(spec: KerberosIdentitySpec, code: int | None, status: int | None, d
     reason = _REASON_OF_STATUS.get(status or 0) or _REASON_OF_CODE.get(code, KDC_ERROR)
     also = f", NTSTATUS 0x{status:08X}" if status else ""
     asked = f" for {', '.join(spec.permitted_enctypes)}" if reason is ENCTYPE_REFUSED else ""
-    return reason, f"The KDC refused {spec.principal}{asked}: {ErrorCode.describe(code)}{also}."
+    return reason, f"The KDC refused {spec.principal}{asked}: {ErrorCode.describe(code)}{also}. {reason.when}"

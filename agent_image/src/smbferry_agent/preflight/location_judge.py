@@ -141,7 +141,7 @@ def _ticket(spec: SmbLocationSpec, facts: LocationFacts) -> Finding | None:
         return bad(type_, facts.identity.reason, message)
     if isinstance(ticket, Ticket):
         until = format_time(ticket.end_time)
-        return good(type_, TICKET_ISSUED, f"A ticket for {ticket.server} ({name_of(ticket.enctype)}) until {until}.")
+        return good(type_, TICKET_ISSUED, f"A ticket for {ticket.server.removesuffix('@')} ({name_of(ticket.enctype)}) until {until}.")
     if isinstance(ticket, TicketRefusal):
         return bad(type_, *_of_refusal(spec, ticket))
     return None
@@ -168,7 +168,8 @@ def _of_answer(spec: SmbLocationSpec, refusal: TicketRefusal, code: int) -> tupl
     if refusal.covered:
         covers = f"HOST/{host} is known, which covers it unless accounts hold it by itself"
         return SERVICE_PRINCIPAL_DUPLICATE, f"{answer}; {covers}."
-    return _REASON_OF_CODE.get(code, KDC_ERROR), f"{answer}."
+    reason = _REASON_OF_CODE.get(code, KDC_ERROR)
+    return reason, f"{answer}. {reason.when}"
 
 
 def _passed(spec: SmbLocationSpec, facts: LocationFacts, failed: ConditionType | None) -> Iterator[Finding]:
