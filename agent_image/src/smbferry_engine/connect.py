@@ -10,6 +10,7 @@ import secrets
 import time
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import spnego
@@ -32,6 +33,8 @@ from smbferry_engine.handshake import HandshakeTransport, dial
 from smbferry_engine.krb5_environment import krb5_environment
 from smbferry_engine.model import Endpoint, Evidence
 from smbferry_engine.paths import ILLEGAL
+from smbferry_engine.renewal import SessionRenewal
+from smbferry_engine.tickets import end_of_ticket, prove
 from smbferry_engine.transport import Channel
 
 # Its debug records hold tokens and whole messages, and its worker logs tracebacks that we report as errors of ours.
@@ -138,7 +141,7 @@ def _connect_dialect(endpoint: Endpoint, dialect: str, deadline: float, chunk: i
         transport.encrypted_only = True
         tree = TreeConnect(session, rf"\\{endpoint.server}\{endpoint.share}")
         tree.connect()
-        return _hand_over(_Parts(connection, session, tree), endpoint, dialect, chunk)
+        return _hand_over(_Parts(connection, session, tree, end_of_ticket(endpoint)), endpoint, dialect, chunk)
     except EngineError:
         _drop(connection)
         raise
@@ -200,11 +203,12 @@ def _set_up_session(connection: Any, endpoint: Endpoint) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """smbprotocol's objects after the handshake."""
+    """smbprotocol's objects after the handshake, and when the session's ticket ends."""
 
     connection: Any
     session: Any
     tree: Any
+    ticket_ends: float
 
 
 def _hand_over(parts: _Parts, endpoint: Endpoint, dialect: str, chunk: int) -> Connected:
@@ -233,7 +237,9 @@ def _hand_over(parts: _Parts, endpoint: Endpoint, dialect: str, chunk: int) -> C
     peer = f"{endpoint.server}:{endpoint.port}"
     lane = Lane(facts, chunk=chunk, salt=secrets.token_bytes(4))
     evidence = _evidence(connection, tree, endpoint, dialect, cipher)
-    return Connected(Channel(sock, lane, peer), evidence, transport.server_system_time, bool(tree.is_dfs_share))
+    channel = Channel(sock, lane, peer)
+    channel.renewal = SessionRenewal(lane, partial(prove, endpoint), ends=parts.ticket_ends, peer=peer)
+    return Connected(channel, evidence, transport.server_system_time, bool(tree.is_dfs_share))
 
 
 def _evidence(connection: Any, tree: Any, endpoint: Endpoint, dialect: str, cipher: str) -> Evidence:

@@ -57,6 +57,8 @@ _BY_MINOR: dict[int, Reason] = {
 }
 # Major codes that say so of what the server sent (RFC 2744 section 3.9.1): GSS_S_BAD_SIG, GSS_S_DEFECTIVE_TOKEN.
 _NO_PROOF: Final = frozenset({6 << 16, 9 << 16})
+# GSS_S_CREDENTIALS_EXPIRED, GSS_S_CONTEXT_EXPIRED: the ticket ended while it was used.
+_OVER: Final = frozenset({11 << 16, 12 << 16})
 # The codes of RFC 4120 section 7.5.9 as libkrb5 numbers them.
 _KDC_CODES = range(-1765328384, -1765328256)
 # Kerberos' own limit (RFC 4120 section 3.2.3), which servers keep to.
@@ -73,6 +75,7 @@ _OF_SHARE: Final[dict[int, tuple[Reason, str]]] = {
     NtStatus.BAD_NETWORK_NAME: (SHARE_NOT_FOUND, "the server has no such share"),
     NtStatus.ACCESS_DENIED: (SHARE_ACCESS_DENIED, "the server denied access to the share"),
     NtStatus.NETWORK_ACCESS_DENIED: (SHARE_ACCESS_DENIED, "the server denied access from the network"),
+    NtStatus.NETWORK_SESSION_EXPIRED: (TICKET_EXPIRED, "the ticket ended before the share was connected"),
 }
 
 # What the handshake's own parsing raises for bytes that it can't read.
@@ -162,6 +165,8 @@ def _kerberos_cause(error: BaseException | None) -> tuple[Reason, str] | None:
                     return KDC_ERROR, str(candidate)
                 if getattr(candidate, "maj_code", None) in _NO_PROOF:
                     return MUTUAL_AUTHENTICATION_FAILED, f"the server's answer proves nothing: {candidate}"
+                if getattr(candidate, "maj_code", None) in _OVER:
+                    return TICKET_EXPIRED, str(candidate)
                 if signed:
                     return TICKET_MISSING, str(candidate)
         error = error.__cause__ or error.__context__

@@ -1,7 +1,7 @@
 """Reading a file: whole in one compound when it is small, in ranges with several requests in flight when it is not."""
 
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from blake3 import blake3
 
@@ -171,17 +171,21 @@ async def stream(
     limit: Callable[[int], int] | None = None,
     depth: int = DEPTH,
     part: tuple[int, int] | None = None,
+    begun: blake3 | None = None,
+    hashed: Callable[[int, blake3], None] | None = None,
 ) -> bytes:
     """Read an open file with ``depth`` ranges in flight; returns the BLAKE3 digest (32 bytes) of what was read.
 
-    ``part`` is from which byte to before which; without it the whole file is read.
+    ``part`` is from which byte to before which; without it the whole file is read. ``begun`` is a hash that goes on
+    with what is read, ``hashed(end, hash)`` is told of it after each range, in their order.
 
     Each range's data lies at 112 of a buffer that ``sink(buffer, offset, length, pool)`` may write elsewhere in place,
     and sees to it that ``pool`` gets it back. ``before(offset, length)`` is awaited before each range is asked for: the
     place to keep to a rate. ``limit(wanted)`` is the most that the sink can take just now.
     """
     begin, end = part or (0, file.opened.size)
-    mover = _Mover(file.lane, file.opened.file_id, sink, Turnstile(begin))
+    hasher = blake3() if begun is None else begun.copy()
+    mover = _Mover(file.lane, file.opened.file_id, sink, Turnstile(begin), hasher, hashed)
 
     def most(wanted: int = 0) -> int:
         read = file.lane.read_limit(wanted)
@@ -220,7 +224,8 @@ class _Mover:
     file_id: bytes
     sink: Sink | None
     order: Turnstile
-    hasher: blake3 = field(default_factory=blake3)
+    hasher: blake3
+    hashed: Callable[[int, blake3], None] | None
 
 
 async def _move(mover: _Mover, offset: int, length: int) -> None:
@@ -238,6 +243,8 @@ async def _move(mover: _Mover, offset: int, length: int) -> None:
         data = memoryview(message)[start : start + got]
         await mover.order.reach(offset)
         mover.hasher.update(data)
+        if mover.hashed is not None:
+            mover.hashed(offset + got, mover.hasher)
         mover.order.passed(offset + got)
         if mover.sink is not None:
             view = memoryview(reply.buffer)

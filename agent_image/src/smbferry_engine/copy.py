@@ -16,6 +16,7 @@ from smbferry_engine.content import (
 from smbferry_engine.core.frames import BufferPool
 from smbferry_engine.core.group import run_all
 from smbferry_engine.errors import EngineError, FileError
+from smbferry_engine.headway import KeptDiffersError
 from smbferry_engine.landing import land_in_one_frame, metadata_of, mismatch, take_back, verify_small
 from smbferry_engine.plan import READONLY, is_deduplicated
 from smbferry_engine.recovery import is_transient
@@ -124,12 +125,21 @@ class FileCopy:
                 itself=not is_deduplicated(self._source),
             )
             try:
-                return await self._gather(file)
+                return await self._gather_from_where_it_is(file)
             except (FileError, EngineError):
                 file.close()
                 raise
         finally:
             run.large.leave()
+
+    async def _gather_from_where_it_is(self, file: OpenFile) -> Copied:
+        try:
+            return await self._gather(file)
+        except KeptDiffersError:
+            # The server has lost, or somebody has changed, what this run wrote over an earlier session.
+            self._run.counters.bytes.transferred -= self._read
+            self._read = 0
+            return await self._gather(file)
 
     async def _gather(self, file: OpenFile) -> Copied:
         run = self._run
@@ -143,16 +153,26 @@ class FileCopy:
             metadata = metadata_of(run, file.opened, file.descriptor)
             incomplete = await temporary.land(metadata, file.opened.size, over_readonly=self._over_readonly)
         except (FileError, EngineError) as error:
-            if is_transient(error):
+            kept = self._run.headway.get((self._path, 0))
+            if is_transient(error) and kept is not None:
+                kept.pause(temporary.through)
+            else:
+                self._run.headway.pop((self._path, 0), None)
+            if is_transient(error) or isinstance(error, KeptDiffersError):
                 temporary.leave()
             else:
                 await temporary.discard()
             raise
+        self._run.headway.pop((self._path, 0), None)
         return Copied(file.opened.size, digest, incomplete)
 
     async def _move(self, file: OpenFile, temporary: Temporary) -> bytes:
         """Read, hash and write all ranges, and read them back behind that where options say so; returns the digest."""
         run, size = self._run, file.opened.size
+        headway = run.headway_of(self._path, file.opened, temporary.kept_size)
+        kept = headway.kept()
+        temporary.settled(0, kept.through)
+        self._count_read(kept.through)
         sent = found = b""
 
         async def sink(buffer: bytearray, offset: int, length: int, pool: BufferPool) -> None:
@@ -162,15 +182,27 @@ class FileCopy:
         async def send() -> None:
             nonlocal sent
             await temporary.go_on()
-            sent = await stream(run.scheduler, file, sink=sink, before=run.limiter.before, limit=temporary.limit)
+            sent = await stream(
+                run.scheduler,
+                file,
+                sink=sink,
+                before=run.limiter.before,
+                limit=temporary.limit,
+                part=(kept.through, size),
+                begun=kept.hasher,
+                hashed=lambda end, hasher: headway.hashed(end, hasher, temporary.through),
+            )
             await temporary.complete(size)
             await close_unchanged(file)
 
-        async def read_back() -> None:
+        async def check() -> None:
             nonlocal found
-            found = await temporary.read_back(size)
+            if run.verifies_each:
+                found = await temporary.read_back(size, kept)
+            else:
+                await temporary.check(kept)
 
-        await run_all(run.scheduler, [send(), read_back()] if run.verifies_each else [send()])
+        await run_all(run.scheduler, [send(), check()])
         if run.verifies_each and found != sent:
             raise mismatch(sent, found)
         return sent

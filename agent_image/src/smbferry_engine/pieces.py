@@ -40,6 +40,10 @@ async def _gather(run: Run, path: str, source: DirectoryEntry, file: OpenFile, p
     temporary = await Temporary.create(run, path, source, keep=True, shared=True)
     run.temporaries.pop(temporary.path, None)  # the clean-up of an agent that is stopped would delete it
     run.shared.add(temporary.path)
+    # Whether the destination still has it is seen when the file is landed, as of every piece.
+    headway = run.headway_of(path, file.opened, temporary.kept_size, part[0])
+    kept = headway.kept()
+    temporary.settled(0, kept.through)
     counters = run.counters.bytes
     moved = 0
 
@@ -58,14 +62,23 @@ async def _gather(run: Run, path: str, source: DirectoryEntry, file: OpenFile, p
             digest = await run.server_copy.fill_part(run, path, file, temporary, part=part, count=count)
         if digest is None:
             await temporary.go_on()
+            count(kept.through - part[0])
             digest = await stream(
-                run.scheduler, file, sink=sink, before=run.limiter.before, limit=temporary.limit, part=part
+                run.scheduler,
+                file,
+                sink=sink,
+                before=run.limiter.before,
+                limit=temporary.limit,
+                part=(kept.through, part[1]),
+                begun=kept.hasher,
+                hashed=lambda end, hasher: headway.hashed(end, hasher, temporary.through),
             )
         if part[1] == source.size:
             await temporary.complete(source.size)
         await temporary.flush()
     except (FileError, EngineError):
         counters.transferred -= moved
+        headway.pause(temporary.through)
         raise
     finally:
         temporary.leave()

@@ -91,8 +91,12 @@ class Limiter:
         self._refill()
         mine = self._asked
         self._asked += count
-        while (rate := self._refill()) is not None and (missing := mine - self._granted) > _DUST:
-            await self._scheduler.sleep(min(missing / rate, _LOOK_AGAIN))
+        try:
+            while (rate := self._refill()) is not None and (missing := mine - self._granted) > _DUST:
+                await self._scheduler.sleep(min(missing / rate, _LOOK_AGAIN))
+        except GeneratorExit:
+            self._granted += count  # stopped while it waited: its share goes to whoever is behind it
+            raise
 
     async def before(self, _offset: int, length: int) -> None:
         """Wait until a range may be moved: what a stream awaits before it asks for one."""

@@ -1,9 +1,10 @@
 """Verification that keeps up with the writing: each range is read back behind its write, through another open."""
 
-from smbferry_engine.content import EndedEarlyError, open_file, stream
+from smbferry_engine.content import EndedEarlyError, OpenFile, open_file, stream
 from smbferry_engine.core.calls import query_standard_request
 from smbferry_engine.core.tasks import Scheduler, Signal
 from smbferry_engine.errors import FileError, FileReason
+from smbferry_engine.headway import NOTHING, Kept, KeptDiffersError
 from smbferry_engine.share import Share, check
 from smbferry_engine.wire.info import decode_standard
 
@@ -36,31 +37,42 @@ class Frontier:
         self._wake()
         self.completed.resolve(None)
 
+    @property
+    def through(self) -> int:
+        """Before which byte all can be read as it shall be."""
+        return min(self._through, self._extent)
+
     async def reach(self, offset: int, length: int) -> None:
         """Wait until a range, and everything before it, can be read as it shall be."""
         end = offset + length
-        if end > min(self._through, self._extent):
+        if end > self.through:
             arrival: Signal[None] = Signal()
             self._waiting.append((end, arrival))
             await arrival
 
     def _wake(self) -> None:
-        reached = min(self._through, self._extent)
+        reached = self.through
         ready = [arrival for end, arrival in self._waiting if end <= reached]
         self._waiting = [waiter for waiter in self._waiting if waiter[0] > reached]
         for arrival in ready:
             arrival.resolve(None)
 
 
-async def read_back(scheduler: Scheduler, share: Share, path: str, size: int, frontier: Frontier) -> bytes:
+async def read_back(
+    scheduler: Scheduler, share: Share, path: str, size: int, frontier: Frontier, *, kept: Kept = NOTHING
+) -> bytes:
     """BLAKE3 (32 bytes) of what the file at ``path`` holds when ``frontier`` is complete.
 
     Raises:
+        KeptDiffersError: it does not begin with what was ``kept``.
         FileError: HashMismatch, when it is shorter or longer than ``size``; any refusal of the server.
     """
     file = await open_file(share, path)
     try:
-        found = await stream(scheduler, file, part=(0, size), before=frontier.reach, depth=_DEPTH)
+        await _check_kept(scheduler, file, kept)
+        found = await stream(
+            scheduler, file, part=(kept.through, size), before=frontier.reach, depth=_DEPTH, begun=kept.hasher
+        )
         await frontier.completed
         (reply,) = await file.lane.call(query_standard_request(file.opened.file_id))
         held = decode_standard(check(reply, "asking for the file's size").message).size
@@ -73,3 +85,23 @@ async def read_back(scheduler: Scheduler, share: Share, path: str, size: int, fr
     if held != size:
         raise FileError(FileReason.HASH_MISMATCH, f"{size} bytes were sent, the file has {held}; it was not kept")
     return found
+
+
+async def check_kept(scheduler: Scheduler, share: Share, path: str, kept: Kept) -> None:
+    """The file at ``path`` begins with what was ``kept``, or :class:`KeptDiffersError`."""
+    if not kept.through:
+        return
+    file = await open_file(share, path)
+    try:
+        await _check_kept(scheduler, file, kept)
+    finally:
+        file.close()
+
+
+async def _check_kept(scheduler: Scheduler, file: OpenFile, kept: Kept) -> None:
+    try:
+        found = await stream(scheduler, file, part=(0, kept.through), depth=_DEPTH)
+    except EndedEarlyError as error:
+        raise KeptDiffersError(kept.through) from error
+    if found != kept.hasher.digest():
+        raise KeptDiffersError(kept.through)

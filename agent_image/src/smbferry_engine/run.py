@@ -11,6 +11,7 @@ from smbferry_engine.core.tasks import Scheduler
 from smbferry_engine.errors import FileError
 from smbferry_engine.extras import ExtrasLog
 from smbferry_engine.filters import Filters
+from smbferry_engine.headway import Headway
 from smbferry_engine.model import (
     CompareBy,
     Counters,
@@ -28,7 +29,7 @@ from smbferry_engine.progress import Limiter, Phases
 from smbferry_engine.recovery import Recovery
 from smbferry_engine.shard import Piece, Shard
 from smbferry_engine.share import Share
-from smbferry_engine.wire.create import Access
+from smbferry_engine.wire.create import Access, CreateReply
 from smbferry_engine.wire.info import SecurityPart
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Run:
     ``temporaries`` are the paths of files being gathered with the calls that opened them, ``landing`` the final names
     whose compound is on its way, ``doomed`` those found wanting and not deleted yet: what a run that is stopped must
     not leave half-done. ``audit_refusal`` is why audit lists are not copied, where they were asked for.
+
+    ``headway`` is what there is of large files whose copying was cut short, by path and the part's first byte.
 
     ``shared`` are temporaries that other agents write into, too: they go only if the run is ``abandoned()`` as a whole.
     ``shard`` is the part of the tree that this agent copies, None for all of it; ``pieces`` are those of large files
@@ -81,6 +84,7 @@ class Run:
     shard: Shard | None = None
     pieces: list[Piece] = field(default_factory=list)
     gathered: dict[str, list[Piece]] = field(default_factory=dict)
+    headway: dict[tuple[str, int], Headway] = field(default_factory=dict)
     settles_folders: bool = False
     shared: set[str] = field(default_factory=set)
     abandoned: Callable[[], bool] = lambda: False
@@ -154,6 +158,13 @@ class Run:
         self.count(kind).failed += 1
         self.failures[error.reason] += 1
         self.observer.failure(FileFailure(display(path), phase, error.reason, error.message))
+
+    def headway_of(self, path: str, opened: CreateReply, kept_size: int, begin: int = 0) -> Headway:
+        """What there is of a file, or of the part that begins there; new where that does not serve any more."""
+        found = self.headway.get((path, begin))
+        if found is None or not found.serves(opened, kept_size):
+            found = self.headway[path, begin] = Headway(opened, begin)
+        return found
 
     def record(
         self, path: str, kind: Literal["File", "Directory"], action: ActionWord, size: int, digest: str | None = None

@@ -19,6 +19,7 @@ class Sides:
     def __init__(self, source: Endpoint, destination: Endpoint, observer: Observer) -> None:
         self._endpoints = (source, destination)
         self._observer = observer
+        self._refusing: set[int] = set()
         self.channels: list[Channel] = []
         self.shares: list[Share] = []
         roots = [root_of(endpoint) for endpoint in self._endpoints]
@@ -47,6 +48,10 @@ class Sides:
                 old.fail(EngineError(SESSION_ENDED, f"the server {old.peer} has ended the session"))
                 connected = connect(self._endpoints[index], deadline_seconds=RECONNECT_DEADLINE)
                 self.channels[index] = self._introduce(index, connected)
+                if old.renewal is not None and old.renewal.refused:
+                    self._refusing.add(index)
+                if index in self._refusing:
+                    self.channels[index].leave_session()
                 share.lane = self.channels[index].lane
 
     def close(self) -> None:

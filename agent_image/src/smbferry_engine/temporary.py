@@ -29,6 +29,7 @@ from smbferry_engine.core.calls import (
 from smbferry_engine.core.frames import BufferPool
 from smbferry_engine.core.lane import LARGEST, Lane
 from smbferry_engine.errors import EngineError, FileError
+from smbferry_engine.headway import NOTHING, Kept
 from smbferry_engine.landing import (
     WRITE_ACCESS,
     Metadata,
@@ -39,7 +40,7 @@ from smbferry_engine.landing import (
 )
 from smbferry_engine.paths import join, split, temporary_names
 from smbferry_engine.plan import DIRECTORY, NORMAL, REPARSE_POINT, version_of
-from smbferry_engine.readback import Frontier, read_back
+from smbferry_engine.readback import Frontier, check_kept, read_back
 from smbferry_engine.run import Run
 from smbferry_engine.share import SET_ACCESS, check
 from smbferry_engine.wire.create import CreateOption, CreateReply, Disposition, decode_create
@@ -117,6 +118,11 @@ class Temporary:
     def kept_size(self) -> int:
         """How long it was when it was opened, in bytes."""
         return self._kept_size
+
+    @property
+    def through(self) -> int:
+        """Before which byte all is there, or was said to be by :meth:`settled`."""
+        return self._frontier.through
 
     def settled(self, offset: int, length: int) -> None:
         """The server has put a range there by itself, or it is kept as it is: :meth:`read_back` may read it."""
@@ -204,9 +210,18 @@ class Temporary:
             # Waited for in :meth:`land`: the rest of the reading back need not wait for the disk.
             self._flushing = self._lane.call(flush_request(self._file_id))
 
-    async def read_back(self, size: int) -> bytes:
-        """BLAKE3 of the file, read behind the writes through another open; HashMismatch if it has another size."""
-        return await read_back(self._run.scheduler, self._run.destination, self.path, size, self._frontier)
+    async def read_back(self, size: int, kept: Kept = NOTHING) -> bytes:
+        """BLAKE3 of the file, read behind the writes through another open.
+
+        Raises:
+            KeptDiffersError: it does not begin with what was ``kept``.
+            FileError: HashMismatch if it has another size; any refusal of the server.
+        """
+        return await read_back(self._run.scheduler, self._run.destination, self.path, size, self._frontier, kept=kept)
+
+    async def check(self, kept: Kept) -> None:
+        """It begins with what was ``kept``, or :class:`KeptDiffersError`."""
+        await check_kept(self._run.scheduler, self._run.destination, self.path, kept)
 
     async def land(self, metadata: Metadata, size: int, *, over_readonly: bool) -> FileError | None:
         """Set the descriptor, rename over the final name, set times last. Returns what could not be set."""

@@ -5,7 +5,7 @@ import select
 import socket
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from smbferry_engine.core.calls import Call, empty_request
 from smbferry_engine.core.errors import PlaintextReplyError, ProtocolError
@@ -21,6 +21,9 @@ from smbferry_engine.errors import (
 )
 from smbferry_engine.wire.errors import WireError
 from smbferry_engine.wire.header import Command
+
+if TYPE_CHECKING:
+    from smbferry_engine.renewal import SessionRenewal
 
 T = TypeVar("T")
 
@@ -57,6 +60,7 @@ class Channel:
         self.socket = sock
         self.lane = lane
         self.peer = peer
+        self.renewal: SessionRenewal | None = None
         self._deadline = ANSWER_DEADLINE if deadline is None else deadline
         self._last_heard = 0.0
         self._last_answer = 0.0
@@ -121,6 +125,19 @@ class Channel:
             self._answers = self.lane.answers
             self._last_answer = now
         self._judge_silence(now - self._last_heard, now - self._last_answer)
+
+    def keep_session(self) -> None:
+        """Do what keeps the session alive beyond its ticket, where somebody is there to do so."""
+        if self.renewal is None or self.lane.failure is not None:
+            return
+        try:
+            self.renewal.tick()
+        except (EngineError, ProtocolError, WireError) as error:
+            self.fail(error)
+
+    def leave_session(self) -> None:
+        """Let the session end with its ticket: this server was seen to refuse to authenticate one again."""
+        self.renewal, self.lane.renewable = None, False
 
     def _judge_silence(self, silent: float, unanswered: float) -> None:
         """``silent`` seconds without a byte, ``unanswered`` without a final reply to anything but an ECHO."""
@@ -198,6 +215,7 @@ class Driver:
             # Bytes too few to be woken for are signs of life, too.
             channel.receive(now)
             channel.check_deadline(now)
+            channel.keep_session()
         if tick is not None:
             tick(now)
 

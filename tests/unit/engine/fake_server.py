@@ -110,6 +110,7 @@ class FakeServer:
         self.before_reply: Callable[[list[bytes]], list[bytes]] = lambda replies: replies
         self.clock = 1_000_000
         self.trees: dict[int, str] = {TREE: ""}
+        self.session_flags = 0
         self.copy_limits = (256, 1 << 20, 16 << 20)
         self._tree = TREE
         self._next_handle = 1
@@ -222,8 +223,8 @@ class FakeServer:
             return self._create(body, name or "")
         if command in (Command.ECHO, Command.LOGOFF, Command.TREE_DISCONNECT):
             return 0, b"\x04\0\0\0", file_id
-        if command == Command.TREE_CONNECT:
-            return *self._tree_connect(body), file_id
+        if command in (Command.SESSION_SETUP, Command.TREE_CONNECT):
+            return *(self._tree_connect(body) if command == Command.TREE_CONNECT else self._session_setup()), file_id
         if handle is None or handle.tree != self._tree:
             return NtStatus.FILE_CLOSED, b"\x09\0\0\0\0\0\0\0\0", file_id
         status, reply = getattr(self, f"_{Command(command).name.lower()}")(body, handle, file_id)
@@ -262,6 +263,9 @@ class FakeServer:
         reply = struct.pack("<HBBI4QQQII16sII", 89, 0, 0, 1, *node.times, size, size, node.wire_attributes, 0, file_id,
                             HEADER_SIZE + 88 if contexts else 0, len(contexts))  # fmt: skip
         return 0, reply + contexts, file_id
+
+    def _session_setup(self) -> tuple[int, bytes]:
+        return 0, struct.pack("<HHHH", 9, self.session_flags, HEADER_SIZE + 8, 6) + b"AP-REP"
 
     def _tree_connect(self, body: bytes) -> tuple[int, bytes]:
         start, length = struct.unpack_from("<HH", body, 4)

@@ -8,6 +8,7 @@ from smbferry_engine.core.frames import BufferPool
 from smbferry_engine.core.tasks import Signal
 from smbferry_engine.wire import create, data, directory, info, ioctl, tree
 from smbferry_engine.wire.header import RELATED_FILE_ID, Command
+from smbferry_engine.wire.status import NtStatus
 
 _SHARE_ALL = int(create.Share.READ | create.Share.WRITE | create.Share.DELETE)
 _OPEN_REPARSE_POINT = int(create.CreateOption.OPEN_REPARSE_POINT)
@@ -40,7 +41,7 @@ class Payload(NamedTuple):
 class Call(Signal[list[Reply]]):
     """A compound (or a single request) on its way: awaiting it gives one reply per request, in their order."""
 
-    __slots__ = ("charge", "keep_buffer", "missing", "payload", "replies", "requests", "tree_id")
+    __slots__ = ("can_be_sent_again", "charge", "keep_buffer", "missing", "payload", "replies", "requests", "tree_id")
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class Call(Signal[list[Reply]]):
         self.charge = sum(request.charge for request in requests)
         self.keep_buffer = keep_buffer
         self.payload = payload
+        self.can_be_sent_again = True
         self.replies: list[Reply | None] = [None] * len(requests)
         self.missing = len(requests)
 
@@ -65,6 +67,19 @@ class Call(Signal[list[Reply]]):
         self.missing -= 1
         if not self.missing:
             self.resolve([reply for reply in self.replies if reply is not None])
+
+    def was_refused(self, last: Reply, status: int) -> bool:
+        """Whether, with its ``last`` reply, nothing of it was done for this reason and it can be sent again."""
+        if self.missing > 1 or not self.can_be_sent_again:
+            return False
+        statuses = [last.status if reply is None else reply.status for reply in self.replies]
+        return statuses[0] == status and NtStatus.SUCCESS not in statuses
+
+    def begin_again(self) -> None:
+        """It will be sent a second time, and no third."""
+        self.can_be_sent_again = False
+        self.replies = [None] * len(self.requests)
+        self.missing = len(self.requests)
 
 
 def open_request(

@@ -34,6 +34,11 @@ class CreditWindow:
         """Credits that can be spent when everything in flight has been answered and given its charge back."""
         return self._available + self._spent
 
+    @property
+    def next_message_id(self) -> int:
+        """The message id that the next request gets."""
+        return self._next
+
     def take(self, charge: int) -> int:
         """Spend ``charge`` credits and return the message id; the caller has looked at :attr:`available`."""
         if charge > self._available:

@@ -24,6 +24,7 @@ from smbferry_engine.wire.header import (
     decode_header,
     encode_header_into,
 )
+from smbferry_engine.wire.session import encode_session_setup
 from smbferry_engine.wire.status import NtStatus
 
 _FRAME_OVERHEAD = 64 * 1024
@@ -31,11 +32,9 @@ _FRAME_OVERHEAD = 64 * 1024
 LARGEST = 8 << 20
 _MAX_BREAKS = 10_000
 # Plain integers: each message is looked at, and enums are slow at that.
-_PENDING, _ECHO = int(NtStatus.PENDING), int(Command.ECHO)
+_PENDING, _ECHO, _EXPIRED = int(NtStatus.PENDING), int(Command.ECHO), int(NtStatus.NETWORK_SESSION_EXPIRED)
 _NO_HEADER, _PADDING = bytes(HEADER_SIZE), bytes(8)
-_SESSION_GONE = frozenset(
-    {NtStatus.NETWORK_NAME_DELETED, NtStatus.USER_SESSION_DELETED, NtStatus.NETWORK_SESSION_EXPIRED}
-)
+_SESSION_GONE = frozenset({NtStatus.NETWORK_NAME_DELETED, NtStatus.USER_SESSION_DELETED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,12 @@ class SessionFacts:
 
 
 class Lane:
-    """Calls on one session. ``chunk`` bounds what one READ, WRITE or listing carries, and with it every buffer."""
+    """Calls on one session. ``chunk`` bounds what one READ, WRITE or listing carries, and with it every buffer.
+
+    A session whose ticket's life is over refuses all requests until it is authenticated again (3.3.5.2.9). Where there
+    is somebody to do so (``renewable``), it is only ``expired``: what was refused is sent again after :meth:`renewed`,
+    with all else that waits. Otherwise it is gone.
+    """
 
     def __init__(self, facts: SessionFacts, *, chunk: int, salt: bytes = b"", pool: BufferPool | None = None) -> None:
         self.facts = facts
@@ -75,9 +79,14 @@ class Lane:
         self.failure: BaseException | None = None
         self.breaks = 0
         self.session_gone = False
+        self.renewable = False
+        self.expired = False
         self.answers = 0
         self._chunk = chunk
         self._backlog: deque[Call] = deque()
+        self._urgent: deque[Call] = deque()
+        self._refused: list[tuple[int, Call]] = []
+        self._renewed_after = -1
         self._outstanding: dict[int, tuple[Call, int]] = {}
         self._interim: set[int] = set()
 
@@ -89,7 +98,7 @@ class Lane:
     @property
     def busy(self) -> bool:
         """Whether the server owes an answer or something waits to be sent."""
-        return bool(self._outstanding or self._backlog or not self.writer.idle)
+        return bool(self._outstanding or self._backlog or self._urgent or self._refused or not self.writer.idle)
 
     @property
     def waiting(self) -> bool:
@@ -141,6 +150,24 @@ class Lane:
         payload = Payload(buffer, WRITE_DATA_OFFSET + length, pool)
         return self._submit(Call((request,), tree_id=self.facts.tree_id, payload=payload))
 
+    def authenticate(self, token: bytes) -> Call:
+        """SESSION_SETUP on the session that there is (3.2.4.2.3), before all that waits; its keys stay as they are."""
+        body = encode_session_setup(token)
+        call = Call((Request(Command.SESSION_SETUP, body, charge_for(len(body))),), tree_id=0)
+        call.can_be_sent_again = False
+        if self.failure is not None:
+            call.fail(self.failure)
+        else:
+            self._urgent.append(call)
+        return call
+
+    def renewed(self) -> None:
+        """The session has been authenticated again: what it refused is sent again, in its order."""
+        self.expired = False
+        self._renewed_after = self.credits.next_message_id
+        refused, self._refused = sorted(self._refused, key=lambda refused: refused[0]), []
+        self._backlog.extendleft(call for _, call in reversed(refused))
+
     def _submit(self, call: Call) -> Call:
         if self.failure is not None:
             call.fail(self.failure)
@@ -150,16 +177,17 @@ class Lane:
 
     def fill_writer(self) -> bool:
         """Seal the next frame if there is one, the writer has room and credits allow; tells whether it did."""
-        if not self._backlog or self.failure is not None:
+        queue = self._urgent or self._backlog
+        if not queue or self.failure is not None or (self.expired and queue is self._backlog):
             return False
-        call = self._backlog[0]
+        call = queue[0]
         if not (self.writer.has_room if call.payload is None else self.writer.idle):
             return False
         if call.charge > self.credits.available:
             if not self._outstanding:
                 raise ProtocolError(f"{call.charge} credits needed, the server left us {self.credits.available}")
             return False
-        self._backlog.popleft()
+        queue.popleft()
         if call.payload is None:
             self.writer.seal(self._encode(call))
         else:
@@ -169,6 +197,7 @@ class Lane:
     def _seal_in_place(self, call: Call, payload: Payload) -> None:
         self._encode_header(payload.buffer, 0, call, 0, flags=0, following=0)
         call.payload = None
+        call.can_be_sent_again = False
         self.writer.seal_in_place(payload.buffer, payload.size, lambda: payload.pool.give_back(payload.buffer))
 
     def _encode(self, call: Call) -> bytearray:
@@ -249,12 +278,33 @@ class Lane:
         self.credits.answered(request.charge)
         if status in _SESSION_GONE:
             self.session_gone = True
+        elif status == _EXPIRED:
+            self._note_expiry(message_id)
         self.answers += command != _ECHO
         if single and call.keep_buffer and status == 0:
             call.answer(index, Reply(status, memoryview(frame.buffer)[start:end], frame.buffer))
             return True, True
-        call.answer(index, Reply(status, bytes(memoryview(frame.buffer)[start:end])))
+        answer = Reply(status, bytes(memoryview(frame.buffer)[start:end]))
+        if (self.expired or message_id < self._renewed_after) and call.was_refused(answer, _EXPIRED):
+            self._put_back(call, message_id)
+        else:
+            call.answer(index, answer)
         return True, False
+
+    def _note_expiry(self, message_id: int) -> None:
+        """A refusal tells of the session as it is, unless the request was sent before the session was renewed."""
+        if not self.renewable:
+            self.session_gone = True
+        elif message_id >= self._renewed_after:
+            self.expired = True
+
+    def _put_back(self, call: Call, message_id: int) -> None:
+        """Nothing of a call was done: it waits for the session to be renewed, and is sent again, once."""
+        call.begin_again()
+        if self.expired:
+            self._refused.append((message_id, call))
+        else:
+            self._backlog.appendleft(call)
 
     def _note_break(self, header: Header) -> None:
         """We ask for no oplocks, so a break (2.2.23) concerns nothing of ours and wants no answer."""
@@ -266,7 +316,8 @@ class Lane:
 
     def drop_unsent(self, error: BaseException) -> None:
         """Fail every call that has not been sent yet; those that have been are still answered."""
-        unsent, self._backlog = self._backlog, deque()
+        unsent = [call for _, call in self._refused] + list(self._backlog)
+        self._refused, self._backlog = [], deque()
         for call in unsent:
             call.fail(error)
 
@@ -276,6 +327,9 @@ class Lane:
             return
         self.failure = error
         self.drop_unsent(error)
+        unsent, self._urgent = self._urgent, deque()
+        for call in unsent:
+            call.fail(error)
         sent = {id(call): call for call, _ in self._outstanding.values()}
         self._outstanding.clear()
         self._interim.clear()

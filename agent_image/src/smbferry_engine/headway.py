@@ -1,0 +1,70 @@
+"""What a run has of a large file when the file's copying is cut short: how far it is, and the hash of all before that.
+
+The next attempt goes on there, and reads of the source only what is missing: a file whose copying takes longer than the
+sessions of its server live comes to its end all the same. The destination is not believed for it. What an earlier
+session wrote is read back and hashed by the attempt that lands the file, while it copies the rest; if that is not what
+was read from the source, as after a server's crash, the file is gone through from its beginning.
+"""
+
+from collections import deque
+from typing import NamedTuple
+
+from blake3 import blake3
+
+from smbferry_engine.errors import FileError, FileReason
+from smbferry_engine.wire.create import CreateReply
+
+
+class KeptDiffersError(FileError):
+    """What an earlier session of this run wrote is not at the destination any more."""
+
+    def __init__(self, through: int) -> None:
+        super().__init__(FileReason.HASH_MISMATCH, f"the first {through} bytes are not what was written before")
+
+
+class Kept(NamedTuple):
+    """All before ``through`` was read of the source and written, by an earlier session; ``hasher`` is BLAKE3 of it."""
+
+    through: int
+    hasher: blake3
+
+
+NOTHING = Kept(0, blake3())
+
+
+class Headway:
+    """How far one file is: all from ``begin`` to before ``through`` is read, written, and in ``hasher`` (BLAKE3)."""
+
+    def __init__(self, opened: CreateReply, begin: int = 0) -> None:
+        self._version = _version(opened)
+        self._ahead: deque[tuple[int, blake3]] = deque()
+        self._begin = begin
+        self.through = begin
+        self.hasher = blake3()
+
+    def kept(self) -> Kept:
+        """What there is now."""
+        return Kept(self.through, self.hasher)
+
+    def serves(self, opened: CreateReply, kept_size: int) -> bool:
+        """Whether it is of the file as it is now, and a temporary of ``kept_size`` bytes can hold what it tells of."""
+        return self._version == _version(opened) and (self.through == self._begin or self.through <= kept_size)
+
+    def hashed(self, end: int, hasher: blake3, settled: int) -> None:
+        """All before ``end`` has been read, and is in ``hasher``; all before ``settled`` is at the destination."""
+        self._ahead.append((end, hasher.copy()))
+        self.settle(settled)
+
+    def settle(self, settled: int) -> None:
+        """All before ``settled`` is at the destination."""
+        while self._ahead and self._ahead[0][0] <= settled:
+            self.through, self.hasher = self._ahead.popleft()
+
+    def pause(self, settled: int) -> None:
+        """The attempt is over: what it read ahead of what it settled has to be read again."""
+        self.settle(settled)
+        self._ahead.clear()
+
+
+def _version(opened: CreateReply) -> tuple[int, int, int]:
+    return opened.size, opened.write_time, opened.change_time
