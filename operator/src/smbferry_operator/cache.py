@@ -35,7 +35,7 @@ class Cache:
 
     def __init__(self) -> None:
         self._entries: dict[Key, _Entry] = {}
-        self._referrers: dict[Key, set[Key]] = {}
+        self._referrers: dict[tuple[Key, Kind], set[Key]] = {}
         self._tagged: dict[str, set[Key]] = {}
         self._gone: dict[Key, int] = {}
 
@@ -52,13 +52,12 @@ class Cache:
 
     def referrers(self, key: Key, kind: Kind) -> Iterator[Manifest]:
         """The objects of a kind that refer to this one."""
-        for other in sorted(self._referrers.get(key, ())):
-            if other.kind is kind:
-                yield self._entries[other].body
+        for other in self.referrer_keys(key, kind):
+            yield self._entries[other].body
 
-    def referrer_keys(self, key: Key) -> list[Key]:
-        """The names of all objects that refer to this one."""
-        return sorted(self._referrers.get(key, ()))
+    def referrer_keys(self, key: Key, *kinds: Kind) -> list[Key]:
+        """The names of the objects that refer to this one: of these kinds, or of all."""
+        return [other for kind in kinds or Kind for other in sorted(self._referrers.get((key, kind), ()))]
 
     def references_of(self, key: Key) -> frozenset[Key]:
         """The names of the objects that this one refers to."""
@@ -101,7 +100,7 @@ class Cache:
         entry = _Entry(slim, version, frozenset(references(kind, slim)), frozenset(tags(kind, slim)))
         self._entries[key] = entry
         for other in entry.references:
-            self._referrers.setdefault(other, set()).add(key)
+            self._referrers.setdefault((other, key.kind), set()).add(key)
         for tag in entry.tags:
             self._tagged.setdefault(tag, set()).add(key)
         return True
@@ -133,7 +132,7 @@ class Cache:
         if entry is None:
             return
         for other in entry.references:
-            _discard(self._referrers, other, key)
+            _discard(self._referrers, (other, key.kind), key)
         for tag in entry.tags:
             _discard(self._tagged, tag, key)
 

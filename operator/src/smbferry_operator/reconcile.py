@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from smbferry_api.conditions import ConditionType
+from smbferry_api.reasons import RUN_QUEUED
 from smbferry_api.run_status import RunState
 from smbferry_operator.cache import TAG_QUEUED, TAG_WRITER, Cache, key_of
 from smbferry_operator.cluster.apply import Applier
@@ -178,19 +180,24 @@ class News:
         elif kind is Kind.RUN and before.state != after.state:
             concerned |= before.references | after.references
             concerned |= {end for location in after.references for end in self._cache.references_of(location)}
-        if before.in_the_way and not after.in_the_way:
-            concerned |= set(self._cache.tagged(TAG_QUEUED))
+        if before.in_the_way and not after.in_the_way and not after.launched:
+            concerned |= {run for run in self._cache.tagged(TAG_QUEUED) if self._is_in_line(run)}
         self.changed(concerned)
+
+    def _is_in_line(self, run: Key) -> bool:
+        """Whether a run says that it waits for another; one that has not said so yet is looked at when it has."""
+        conditions = ((self._cache.get(run) or {}).get("status") or {}).get("conditions") or ()
+        return any(c.get("type") == ConditionType.SUCCEEDED and c.get("reason") == RUN_QUEUED.name for c in conditions)
 
     def _users(self, identity: Key) -> set[Key]:
         """The locations of an identity, and the runs that have not begun and are to use it."""
         if identity.kind is not Kind.IDENTITY:
             return set()
         refer = self._cache.referrer_keys
-        locations = {key for key in refer(identity) if key.kind is Kind.LOCATION}
-        users = {user for location in locations for user in refer(location)}
-        users |= {run for task in users if task.kind is Kind.TASK for run in refer(task)}
-        return locations | {run for run in users if run.kind is Kind.RUN and TAG_QUEUED in self._cache.tags_of(run)}
+        locations = set(refer(identity, Kind.LOCATION))
+        tasks = {task for location in locations for task in refer(location, Kind.TASK)}
+        runs = {run for place in (*locations, *tasks) for run in refer(place, Kind.RUN)}
+        return locations | {run for run in runs if TAG_QUEUED in self._cache.tags_of(run)}
 
     def listed(self, kind: Kind, bodies: Iterable[Manifest], version: int, *, within: Callable[[Key], bool]) -> None:
         """Takes in a full list."""
@@ -221,6 +228,11 @@ class _Standing:
     def ended(self) -> bool:
         """Whether it is a run that is over."""
         return self.state in ENDED_STATES
+
+    @property
+    def launched(self) -> bool:
+        """Whether it is a run that begins: its Job stands in the way from now on."""
+        return self.state == RunState.LAUNCHING
 
     @property
     def going_on(self) -> bool:

@@ -1,6 +1,6 @@
 from typing import Any
 
-from tests.unit.operator.builders import agent_body, identity_body, location_body, run_body, task_body
+from tests.unit.operator.builders import agent_body, condition, identity_body, location_body, run_body, task_body
 
 from smbferry_operator.cache import TAG_CHECK, TAG_QUEUED, TAG_WRITER, Cache
 from smbferry_operator.decide.naming import ANNOTATION_DESTINATION
@@ -100,7 +100,9 @@ def test_news_of_an_object_concern_those_who_refer_to_it() -> None:
 
 def test_news_of_an_agent_concern_its_object_and_when_it_ends_the_queue() -> None:
     cache, heard, queued = news()
-    cache.put(Kind.RUN, run_body("waits", {"state": "Queued"}))
+    for name, reason in (("waits", "RunQueued"), ("unready", "LocationNotReady")):
+        told = [condition("Succeeded", "Unknown", reason)]
+        cache.put(Kind.RUN, run_body(name, {"state": "Queued", "conditions": told}))
     alive: dict[str, Any] = {"annotations": dict(WRITES), "status": {"phase": "Running"}}
     heard.seen(Kind.POD, agent_body(Kind.POD, "p", OWNER, version=1, **alive))
     started = list(queued)
@@ -110,6 +112,22 @@ def test_news_of_an_agent_concern_its_object_and_when_it_ends_the_queue() -> Non
 
     assert started == [RUN]
     assert sorted(queued) == [RUN, Key(Kind.RUN, "team", "waits")]
+
+
+def test_a_launch_concerns_nobody_in_the_queue_but_a_run_that_gives_its_place_up_does() -> None:
+    cache, heard, queued = news()
+    told = [condition("Succeeded", "Unknown", "RunQueued")]
+    cache.put(Kind.RUN, run_body("waits", {"state": "Queued", "conditions": told}))
+    heard.seen(Kind.RUN, run_body("first", {"state": "Queued"}, version=1))
+    queued.clear()
+    heard.seen(Kind.RUN, run_body("first", {"state": "Launching"}, version=2))
+    launched = {key.name for key in queued}
+    heard.seen(Kind.RUN, run_body("second", {"state": "Queued"}, version=3))
+    queued.clear()
+    heard.seen(Kind.RUN, run_body("second", {"state": "Cancelled"}, version=4))
+
+    assert "waits" not in launched
+    assert "waits" in {key.name for key in queued}
 
 
 def test_a_runs_progress_concerns_nobody_else_but_its_end_does() -> None:

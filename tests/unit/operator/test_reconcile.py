@@ -26,7 +26,7 @@ from smbferry_operator.cluster.apply import Applier
 from smbferry_operator.cluster.client import Cluster
 from smbferry_operator.cluster.errors import ConflictError, RefusedError, TerminatingError, UnavailableError
 from smbferry_operator.decide.naming import ANNOTATION_CHECK_INPUTS
-from smbferry_operator.model import Key, Kind, Manifest
+from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
 from smbferry_operator.reconcile import News, Reconciler
 
 OURS = {"Ready", "Reconciling", "Stalled", "Succeeded", "InSync"}
@@ -124,6 +124,16 @@ class World:
         ):
             self.memory.objects[kind.value, body["metadata"]["name"]] = body
             self.news.seen(kind, body)
+
+    def look_at_all(self) -> None:
+        """Each object once, as after a start."""
+
+        async def work() -> None:
+            for key in self.cache:
+                if key.kind in OWN_KINDS:
+                    await self.reconciler.reconcile(key)
+
+        asyncio.run(work())
 
     def at_once(self, *keys: Key) -> None:
         """All of them at the same time."""
@@ -286,6 +296,26 @@ def test_an_outdated_identity_is_checked_once() -> None:
     world.ends_well(NOW + timedelta(seconds=3))
     world.settle()
     assert agents(world) == ["check-identity"]
+
+
+def test_thousands_of_objects_that_are_as_they_should_be_cost_no_request() -> None:
+    known = settled()
+    for n in range(1000):
+        known += [
+            (Kind.LOCATION, location_body(f"src-{n}", good(LOCATION_GOOD, identityGeneration=1))),
+            (Kind.LOCATION, location_body(f"dst-{n}", good(LOCATION_GOOD, identityGeneration=1))),
+        ]
+        ends = {"source": {"locationRef": {"name": f"src-{n}"}}, "destination": {"locationRef": {"name": f"dst-{n}"}}}
+        known.append((Kind.TASK, task_body(f"task-{n}", suspend=True, **ends)))
+    world = World(*known)
+    world.look_at_all()
+    written = world.memory.version
+    world.look_at_all()
+
+    assert world.memory.version == written
+    assert {kind for kind, _ in world.memory.objects} == {"KerberosIdentity", "Job", "SmbLocation", "TransferTask"} | (
+        {"Event"} & {kind for kind, _ in world.memory.objects}
+    )
 
 
 def test_what_is_gone_is_let_be() -> None:

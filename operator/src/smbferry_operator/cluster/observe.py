@@ -77,7 +77,7 @@ class Observer:
         if identity is None:
             return None
         jobs, pods = self._agents(key, identity.meta.uid)
-        locations = [other for other in self._cache.referrer_keys(key) if other.kind is Kind.LOCATION]
+        locations = self._cache.referrer_keys(key, Kind.LOCATION)
         doubts = (self._doubted_at(locations), self._refused_at(locations))
         doubted_at = max((moment for moment in doubts if moment), default=None)
         checks = self._cache.count(TAG_CHECK)
@@ -106,7 +106,7 @@ class Observer:
         task = self._parsed(key, parse_task)
         if task is None:
             return None
-        runs = (self._readable(run, parse_run) for run in self._cache.referrer_keys(key) if run.kind is Kind.RUN)
+        runs = (self._readable(run, parse_run) for run in self._cache.referrer_keys(key, Kind.RUN))
         return TaskObservation(task, self._ends_of_task(task), tuple(run for run in runs if run is not None))
 
     def run(
