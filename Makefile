@@ -40,7 +40,8 @@ interop: lab-up ## engine and agent against the real domain
 	@$(LAB) tools -- python3 -m pytest -q -n 2 --dist loadfile tests/interop
 
 cluster: lab-up images ## operator and agents in the real cluster
-	@$(PYTEST) -q tests/cluster
+	@$(PYTEST) -q -n 3 --dist loadfile -m 'not alone' tests/cluster
+	@$(PYTEST) -q -m alone tests/cluster
 
 fuzz: $(VENV)/.done ## codecs and core against noise and hostile servers, FUZZ_SECONDS=600
 	@PYTHONPATH=crds/src:agent_image/src $(PY) -m tests.fuzz --seconds $(or $(FUZZ_SECONDS),600)

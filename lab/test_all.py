@@ -16,7 +16,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LAB = str(ROOT / "lab" / "lab")
 REPORTS = ROOT / "build" / "reports"
-TOOK_EARLIER = {"verify": 40, "unit": 60, "coverage": 15, "lab": 120, "images": 60, "interop": 180, "cluster": 240}
+TOOK_EARLIER = {
+    "verify": 40,
+    "unit": 60,
+    "coverage": 15,
+    "lab": 120,
+    "images": 60,
+    "interop": 240,
+    "cluster": 240,
+    "alone": 180,
+}
 
 
 @dataclass
@@ -43,14 +52,13 @@ def run(what: str, command: list[str]) -> float:
     return took
 
 
-def pytest(name: str, prefix: list[str], *options: str) -> Suite:
-    """Runs one folder of tests and counts from its report."""
+def pytest(name: str, prefix: list[str], *options: str, folder: str = "") -> Suite:
+    """Runs one folder of tests, of the same name if none is given, and counts from its report."""
     report = REPORTS / f"{name}.xml"
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
-    took = run(
-        name, [*prefix, "-m", "pytest", "-q", *options, f"tests/{name}", f"--junitxml={report.relative_to(ROOT)}"]
-    )
+    words = ["-m", "pytest", "-q", *options, f"tests/{folder or name}", f"--junitxml={report.relative_to(ROOT)}"]
+    took = run(name, [*prefix, *words])
     suite = next(ET.parse(report).iter("testsuite"))
     broken = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
     skipped = int(suite.get("skipped", 0))
@@ -69,7 +77,9 @@ def everything(lab: subprocess.Popen[bytes]) -> list[Suite]:
         raise SystemExit("lab: did not come up; see above")
     suites.append(pytest("interop", [LAB, "tools", "--", "python3"], "-n", "2", "--dist", "loadfile"))
     run("images", ["make", "--no-print-directory", "images"])
-    suites.append(pytest("cluster", [sys.executable]))
+    cluster = [sys.executable]
+    suites.append(pytest("cluster", cluster, "-n", "3", "--dist", "loadfile", "-m", "not alone"))
+    suites.append(pytest("alone", cluster, "-m", "alone", folder="cluster"))
     return suites
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import secrets
 import subprocess
 from contextlib import ExitStack
@@ -49,7 +50,7 @@ def install_chart(environment: dict[str, str], *settings: str) -> None:
 def uninstall_chart(environment: dict[str, str]) -> None:
     """Uninstalls the chart."""
     subprocess.run(
-        ["helm", "uninstall", "smbferry", "--namespace", SYSTEM, "--wait"],
+        ["helm", "uninstall", "smbferry", "--namespace", SYSTEM, "--wait", "--ignore-not-found"],
         env=environment,
         check=True,
         capture_output=True,
@@ -69,11 +70,23 @@ def domain(environment: dict[str, str]) -> Domain:
 
 
 @pytest.fixture(scope="session")
-def chart(environment: dict[str, str]) -> Iterator[None]:
-    """smbferry, installed by Helm."""
-    install_chart(environment)
-    yield
-    uninstall_chart(environment)
+def chart(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> None:
+    """smbferry, installed by Helm; by the first worker that comes, for all of them."""
+    # Workers of one run have folders beside each other; a run without workers has a base folder of its own.
+    base = tmp_path_factory.getbasetemp()
+    mark = (base if worker_id == "master" else base.parent) / "chart"
+    with mark.open("a+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        if not file.read():
+            install_chart(environment)
+            file.write("installed")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The release goes when the last worker is done: this is also called in each worker, which is not the end."""
+    if not hasattr(session.config, "workerinput") and not session.config.option.collectonly:
+        uninstall_chart(lab_environment())
 
 
 def new_namespace(environment: dict[str, str]) -> Kube:

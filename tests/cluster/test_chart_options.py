@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from tests.cluster.kube import Object
 
+pytestmark = pytest.mark.alone
+
 SECONDS_TO_NOTICE = 20
 """From a changed Secret to the report of its check: a pod has to start. Without the watch it would be an hour."""
 

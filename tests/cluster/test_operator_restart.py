@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.cluster import objects
 from tests.cluster.conftest import SYSTEM
 from tests.cluster.scene import DESTINATION, SOURCE, Scene
@@ -11,6 +12,9 @@ from tests.support.trees import Wanted, differences
 
 if TYPE_CHECKING:
     from tests.cluster.kube import Object
+
+
+pytestmark = pytest.mark.alone
 
 
 def under_way(run: Object) -> bool:

@@ -15,6 +15,8 @@ from tests.cluster.scene import DESTINATION, SOURCE, Scene
 if TYPE_CHECKING:
     from tests.support.domain import Domain
 
+pytestmark = pytest.mark.alone
+
 OPERATOR = f"system:serviceaccount:{SYSTEM}:smbferry-operator"
 
 
