@@ -13,7 +13,7 @@ PYTEST := $(PY) -m pytest
 LOCK := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-annotate --no-header pyproject.toml
 
-.PHONY: help demo demo-down unit coverage interop cluster fuzz bench bench-operator verify test clean generate lock format images lab-up
+.PHONY: help demo demo-down unit coverage interop cluster fuzz bench bench-operator nemesis verify test clean generate lock format images lab-up
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ bench: $(VENV)/.done ## speed, side by side with peers (see docs/performance.md)
 
 bench-operator: lab-up ## one operator against 5,000 tasks on played nodes; nothing else may use the cluster meanwhile
 	@$(PY) -m tests.bench_operator
+
+nemesis: lab-up images ## everything is killed at random while work streams in, NEMESIS_SECONDS=900; NEMESIS_SEED= repeats a plan
+	@NEMESIS_SECONDS=$(or $(NEMESIS_SECONDS),900) NEMESIS_SEED=$(NEMESIS_SEED) $(PY) -m tests.nemesis
 
 verify: $(VENV)/.done ## generated files, lint, types, layers
 	@PYTHONPATH=crds/src $(PY) -m smbferry_api.crd --check $(CRD_DIRS)

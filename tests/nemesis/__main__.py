@@ -1,0 +1,193 @@
+"""`make nemesis`: kills whatever smbferry is made of and stands on, at random, while work streams in; then judges.
+
+NEMESIS_SECONDS says for how long, NEMESIS_SEED which plan; the seed is printed, and the same seed is the same plan.
+Nothing else may use the cluster meanwhile. What was done and found goes to build/reports/nemesis.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+import tempfile
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lab.smblab.keytab import parse
+from lab.smblab.settings import current
+from tests.bench_operator.api import Api
+from tests.cluster.conftest import ROOT, install_chart, new_namespace, uninstall_chart
+from tests.cluster.scene import Scene
+from tests.nemesis.cluster import Cluster
+from tests.nemesis.faults import Faults
+from tests.nemesis.place import Place, place
+from tests.nemesis.plan import Fault, plan
+from tests.nemesis.stream import SHAPES, Actor, Record
+from tests.nemesis.watcher import Watcher, doubled_runs, secrets_told
+from tests.support.domain import Domain
+from tests.support.environment import lab_environment
+from tests.support.trees import differences
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+REPORT = ROOT / "build" / "reports" / "nemesis.json"
+TAKEOVER_SECONDS = 20.0
+LARGE, DEEP = "large", 32 << 20
+"""The task with one large file, and how much must be written when its agent is killed for its run to be judged."""
+INSTALLED = ("replicas=2",)
+
+
+def say(text: str) -> None:
+    """Progress, for the person who waits."""
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+
+
+class Threads:
+    """Does things at once; an error in one of them is raised at the end."""
+
+    def __init__(self, work: Iterable[Callable[[], None]]) -> None:
+        self._errors: list[Exception] = []
+        self._threads = [threading.Thread(target=self._run, args=(each,), daemon=True) for each in work]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - it is raised by join
+            self._errors.append(error)
+
+    def join(self) -> None:
+        """Waits for all of them."""
+        for thread in self._threads:
+            thread.join()
+        if self._errors:
+            raise self._errors[0]
+
+
+def strike(faults: Faults, planned: list[Fault], began: float, seconds: float) -> None:
+    """The plan, in time; what comes late because a fault took long comes at once."""
+    for fault in planned:
+        time.sleep(max(0.0, began + fault.at - time.monotonic()))
+        now = time.monotonic() - began
+        if now > seconds:
+            return
+        faults.strike(fault, now)
+        told = faults.told[-1]
+        say(f"{told['at']:6.1f} s  {told['kind']}: {told['victim'] or 'nobody there'}")
+
+
+def judge(record: Record, faults: Faults, ground: Place, cluster: Cluster) -> None:
+    """What only the end shows."""
+    scene = ground.scene
+    for text in doubled_runs(cluster.list("transferruns")):
+        record.violated("I6", f"a run was doubled: {text}")
+    changed = differences(ground.before, ground.beside(), times=True)
+    if changed:
+        record.violated("I5", f"beside the destinations: {changed}")
+    keys = {entry.key for user in (scene.reader, scene.writer) for entry in parse(user.keytab())}
+    if told := secrets_told(scene.kube, keys):
+        record.violated("I3", f"{len(told)} keys stand in logs or objects")
+    for run in begun_anew(record, faults):
+        record.violated("I7", f"{run['run']} began anew after its agent was killed: {run['bytes']}")
+    late = [took for took in faults.takeovers if took > TAKEOVER_SECONDS]
+    if late:
+        record.violated("takeover", f"another operator led after {late} s, {TAKEOVER_SECONDS:.0f} s wanted")
+
+
+def resumed(record: Record) -> list[dict[str, Any]]:
+    """Runs that needed more than one agent and succeeded."""
+    return [run for run in record.runs if run["attempts"] > 1 and run["state"] == "Succeeded"]
+
+
+def begun_anew(record: Record, faults: Faults) -> list[dict[str, Any]]:
+    """Runs whose agent was killed deep in their one large file, and that wrote all of it again."""
+    deep = {told["run"] for told in faults.told if told.get("written", 0) >= DEEP}
+    return [
+        run
+        for run in resumed(record)
+        if run["task"] == LARGE and run["run"] in deep and run["bytes"]["written"] >= run["bytes"]["toTransfer"]
+    ]
+
+
+def main(seconds: float, seed: int) -> int:
+    """Play, judge, write."""
+    say(f"seed {seed}, {seconds:.0f} s: NEMESIS_SEED={seed} replays its plan of faults")
+    environment = lab_environment()
+    domain = Domain.from_environment(environment)
+    planned, record = plan(seed, seconds), Record()
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        install_chart(environment, *INSTALLED)
+        stack.callback(uninstall_chart, environment)
+        kube = new_namespace(environment)
+        stack.callback(kube.kubectl, "delete", "namespace", kube.namespace, "--wait=false")
+        scene = Scene(
+            kube=kube,
+            domain=domain,
+            reader=stack.enter_context(domain.user("src-readers")),
+            writer=stack.enter_context(domain.user("dst-writers")),
+            source=stack.enter_context(domain.directory("src")),
+            destination=stack.enter_context(domain.directory("dst")),
+        )
+        ground = stack.enter_context(place(kube, scene))
+        cluster = Cluster(Api(current().kubeconfig, scratch), kube.namespace)
+        faults = Faults(cluster, ground, environment)
+        actors = [Actor(shape, seed, cluster, ground, record) for shape in SHAPES]
+        for actor in actors:
+            actor.prepare()
+        say(f"{len(planned)} faults are planned, {len(actors)} tasks are at work")
+        with Watcher(cluster, record) as watcher:
+            began = time.monotonic()
+            play = Threads([partial(actor.play, lambda: time.monotonic() - began > seconds) for actor in actors])
+            strike(faults, planned, began, seconds)
+            say("no more faults; what runs is waited for")
+            play.join()
+            say("a last run of each in peace")
+            Threads([actor.settle for actor in actors]).join()
+        judge(record, faults, ground, cluster)
+    write(seed, seconds, record, faults, watcher)
+    return 1 if record.violations else 0
+
+
+def write(seed: int, seconds: float, record: Record, faults: Faults, watcher: Watcher) -> None:
+    """The report, and the short of it for the person who waits."""
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    states: dict[str, int] = {}
+    for run in record.runs:
+        states[run["state"]] = states.get(run["state"], 0) + 1
+    found = {
+        "version": 1,
+        "seed": seed,
+        "seconds": seconds,
+        "violations": record.violations,
+        "runs": states,
+        "resumed": len(resumed(record)),
+        "agentsAtOnce": watcher.most,
+        "looks": watcher.looks,
+        "takeovers": faults.takeovers,
+        "faults": faults.told,
+        "details": asdict(record)["runs"],
+    }
+    REPORT.write_text(json.dumps(found, indent=2) + "\n")
+    say(f"{len(faults.told)} faults, runs {states}, {len(resumed(record))} went on after an agent was lost")
+    say(f"takeovers: {faults.takeovers} s; {watcher.looks} looks at {watcher.most} agents at most")
+    for violation in record.violations:
+        say(f"VIOLATED {violation}")
+    say(f"{'no invariant was violated' if not record.violations else 'FAILED'}: {REPORT}")
+
+
+if __name__ == "__main__":
+    sys.exit(
+        main(
+            float(os.environ.get("NEMESIS_SECONDS") or 900),
+            int(os.environ.get("NEMESIS_SEED") or secrets.randbelow(1 << 32)),
+        )
+    )

@@ -1,0 +1,142 @@
+"""Does what the plan says: each fault by the means that reality has for it."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import docker  # type: ignore[import-untyped]  # it publishes no types
+from tests.cluster.conftest import SYSTEM
+from tests.nemesis.plan import Fault, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tests.bench_operator.api import Object
+    from tests.nemesis.cluster import Cluster
+    from tests.nemesis.place import Place
+
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/smbferry-operator"
+CONTROL_PLANE = "smbferry-control-plane"
+DOWN_SECONDS = 2.0
+
+
+class Faults:
+    """Strikes; `told` has what was struck and when."""
+
+    def __init__(self, cluster: Cluster, place: Place, environment: Mapping[str, str]) -> None:
+        self._cluster = cluster
+        self._place = place
+        self._docker = docker.from_env(environment=dict(environment))
+        self.told: list[dict[str, Any]] = []
+        self.takeovers: list[float] = []
+        self._about: dict[str, Any] = {}
+        self._do: dict[Kind, Callable[[float], str]] = {
+            Kind.AGENT_KILLED: self._kill_agent,
+            Kind.AGENT_EVICTED: self._evict_agent,
+            Kind.AGENT_DELETED: self._delete_agent,
+            Kind.JOB_DELETED: self._delete_job,
+            Kind.OPERATOR_KILLED: self._kill_operator,
+            Kind.SESSIONS_KILLED: lambda _: f"{len(self._place.server.kill_serving())} sessions",
+            Kind.SERVER_RESTARTED: self._restart_server,
+            Kind.CONNECTIONS_RESET: lambda _: self._place.signal_relay("USR1"),
+            Kind.CONNECTIONS_HELD: lambda _: self._place.signal_relay("USR2"),
+            Kind.API_SERVER_KILLED: self._kill_api_server,
+        }
+
+    def strike(self, fault: Fault, now: float) -> None:
+        """One fault. Where there is no victim nothing is done, and that is told, too."""
+        victim = self._do[fault.kind](fault.pick)
+        self.told.append({"at": round(now, 1), "kind": fault.kind.value, "victim": victim, **self._about})
+        self._about = {}
+
+    def _agent(self, pick: float) -> Object | None:
+        pods = sorted(self._cluster.transfers(), key=lambda pod: str(pod["metadata"]["name"]))
+        return pods[int(pick * len(pods))] if pods else None
+
+    def _kill_agent(self, pick: float) -> str:
+        """SIGKILL, as the kernel does it to one that takes too much memory."""
+        pod = self._agent(pick)
+        if pod is None:
+            return ""
+        (status,) = pod["status"]["containerStatuses"]
+        container = status["containerID"].removeprefix("containerd://")
+        run = pod["metadata"]["labels"]["smbferry.io/run"]
+        self._about = {"run": run, "written": self._place.in_flight(pod["metadata"]["labels"]["smbferry.io/task"])}
+        self._on(pod["spec"]["nodeName"], "crictl", "stop", "--timeout", "0", container)
+        return str(pod["metadata"]["name"])
+
+    def _evict_agent(self, pick: float) -> str:
+        pod = self._agent(pick)
+        if pod is None:
+            return ""
+        name = str(pod["metadata"]["name"])
+        metadata = {"name": name, "namespace": self._cluster.namespace}
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+        return self._if_there("POST", f"{self._cluster.path('pods')}/{name}/eviction", name, body)
+
+    def _delete_agent(self, pick: float) -> str:
+        pod = self._agent(pick)
+        if pod is None:
+            return ""
+        name = str(pod["metadata"]["name"])
+        return self._if_there("DELETE", f"{self._cluster.path('pods')}/{name}?gracePeriodSeconds=1", name)
+
+    def _delete_job(self, pick: float) -> str:
+        pod = self._agent(pick)
+        if pod is None:
+            return ""
+        name = str(pod["metadata"]["labels"]["batch.kubernetes.io/job-name"])
+        return self._if_there("DELETE", f"{self._cluster.path('jobs')}/{name}?propagationPolicy=Background", name)
+
+    def _if_there(self, method: str, path: str, name: str, body: Object | None = None) -> str:
+        try:
+            self._cluster.request(method, path, body)
+        except RuntimeError as error:
+            if "HTTP 404" not in str(error):
+                raise
+            return f"{name} (was gone)"
+        return name
+
+    def _kill_operator(self, _pick: float) -> str:
+        """The one that leads, without a word; another has to take over."""
+        leader = self._leader()
+        if not leader:
+            return ""
+        pod = leader.partition("_")[0]
+        found = self._cluster.request("GET", f"/api/v1/namespaces/{SYSTEM}/pods/{pod}")
+        (status,) = found["status"]["containerStatuses"]
+        if not status.get("containerID"):
+            return ""
+        container = status["containerID"].removeprefix("containerd://")
+        self._on(found["spec"]["nodeName"], "crictl", "stop", "--timeout", "0", container)
+        began = time.monotonic()
+        while self._leader() in {leader, ""}:
+            if time.monotonic() - began > 120:
+                raise TimeoutError(f"nobody took over from {leader}")
+            time.sleep(0.5)
+        self.takeovers.append(round(time.monotonic() - began, 1))
+        return pod
+
+    def _leader(self) -> str:
+        return str(self._cluster.request("GET", LEASE)["spec"].get("holderIdentity") or "")
+
+    def _restart_server(self, _pick: float) -> str:
+        self._place.server.kill()
+        time.sleep(DOWN_SECONDS)
+        self._place.server.start()
+        return f"port {self._place.server.port}"
+
+    def _kill_api_server(self, _pick: float) -> str:
+        found = self._on(CONTROL_PLANE, "crictl", "ps", "--quiet", "--name", "kube-apiserver").split()
+        for container in found:
+            self._on(CONTROL_PLANE, "crictl", "stop", "--timeout", "0", container)
+        return f"{len(found)} containers"
+
+    def _on(self, node: str, *command: str) -> str:
+        code, output = self._docker.containers.get(node).exec_run(list(command))
+        text = output.decode(errors="replace")
+        if code and "not found" not in text.lower() and "NotFound" not in text:
+            raise RuntimeError(f"{node}: {json.dumps(command)}: {text}")
+        return str(text)

@@ -1,0 +1,94 @@
+"""Where the nemesis plays: users, shares behind a file server and a relay of its own, identities and locations."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.cluster import objects
+from tests.cluster.scene import DESTINATION, READER, SOURCE, WRITER, Scene
+from tests.support.domain import Directory
+from tests.support.file_server import FileServer
+from tests.support.trees import Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.cluster.kube import Kube
+    from tests.support.domain import Domain
+    from tests.support.trees import Tree
+
+RELAY = Path(__file__).with_name("relay.py")
+START = 'echo $$ >"$1"; shift; exec python3 -c "$@"'
+SENTINELS = [Wanted("beside/outside.txt", text="nobody's business"), Wanted("beside/deep/er.bin", size=70_000)]
+
+
+@dataclass(frozen=True)
+class Place:
+    """The parts; `before` is what lies beside all destinations, and must lie there afterwards."""
+
+    scene: Scene
+    server: FileServer
+    relay_port: int
+    relay_file: str
+    before: Tree
+
+    @property
+    def domain(self) -> Domain:
+        """The lab's domain."""
+        return self.scene.domain
+
+    def signal_relay(self, name: str) -> str:
+        """Tells the relay to fail."""
+        self.domain.run("sh", "-c", f'kill -{name} "$(cat "$1")"', "sh", self.relay_file)
+        return f"port {self.relay_port}"
+
+    def source(self, folder: str) -> Directory:
+        """A task's source folder."""
+        return Directory(self.domain, "src", f"{self.scene.source.name}/{folder}")
+
+    def destination(self, folder: str) -> Directory:
+        """A task's destination folder."""
+        return Directory(self.domain, "dst", f"{self.scene.destination.name}/{folder}")
+
+    def in_flight(self, folder: str) -> int:
+        """Bytes in the largest temporary file at a task's destination."""
+        sizes = self.domain.run(
+            "find", self.destination(folder).inside, "-name", ".smbferry*", "-printf", "%s\n", check=False
+        )
+        return max(map(int, sizes.output.split()), default=0)
+
+    def beside(self) -> Tree:
+        """What lies beside the destinations now."""
+        return self.destination("sentinels").tree()
+
+
+@contextmanager
+def place(kube: Kube, scene: Scene) -> Iterator[Place]:
+    """All of it, ready to be used; gone afterwards."""
+    domain = scene.domain
+    with FileServer(domain).running() as server:
+        port, file = server.port + 10_000, f"/run/relay-{secrets.token_hex(4)}"
+        domain.start(*("sh", "-c", START, "sh", file, RELAY.read_text(), str(port), domain.address, str(server.port)))
+        try:
+            folder = Directory(domain, "dst", f"{scene.destination.name}/sentinels")
+            domain.run("mkdir", "-p", "-m", "777", folder.inside)
+            folder.seed(SENTINELS)
+            kube.apply(
+                objects.krb5("krb5", domain.realm, domain.address),
+                scene.keytab(READER, scene.reader),
+                scene.keytab(WRITER, scene.writer),
+                scene.identity(READER, scene.reader),
+                scene.identity(WRITER, scene.writer),
+                scene.location(SOURCE, "src", READER, path=scene.source.path, port=port),
+                scene.location(DESTINATION, "dst", WRITER, path=scene.destination.path, port=port),
+            )
+            scene.ready()
+            yield Place(scene, server, port, file, folder.tree())
+        finally:
+            domain.run("sh", "-c", 'kill "$(cat "$1")"; rm -f "$1"', "sh", file, check=False)
+            time.sleep(0.2)

@@ -1,0 +1,110 @@
+"""Looks on: whether ever two runs write to one destination, and what the objects and logs say at the end."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from typing import TYPE_CHECKING, Self
+
+from tests.cluster.conftest import SYSTEM
+from tests.cluster.kube import KubectlError
+from tests.support.leaks import leaks
+
+from smbferry_api.names import ANNOTATION_TRIGGER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+
+    from tests.bench_operator.api import Object
+    from tests.cluster.kube import Kube
+    from tests.nemesis.cluster import Cluster
+    from tests.nemesis.stream import Record
+
+LOOK_SECONDS = 1.0
+DESTINATION = "smbferry.io/destination"
+INDEX = "batch.kubernetes.io/job-completion-index"
+KINDS = "kerberosidentities,smblocations,transfertasks,transferruns,jobs,pods,roles,events"
+
+
+class Watcher:
+    """A context manager that looks at the agents' pods again and again."""
+
+    def __init__(self, cluster: Cluster, record: Record) -> None:
+        self._cluster = cluster
+        self._record = record
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.looks = 0
+        self.most = 0
+        """Agents at work at once."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join(300)
+
+    def _watch(self) -> None:
+        told: set[str] = set()
+        while not self._over.wait(LOOK_SECONDS):
+            pods = list(self._cluster.transfers())
+            self.looks += 1
+            self.most = max(self.most, len(pods))
+            for text in two_writers(pods):
+                if text not in told:
+                    told.add(text)
+                    self._record.violated("I6", text)
+
+
+def two_writers(pods: Iterable[Object]) -> Iterator[str]:
+    """Where more than one run, or two agents with the same work, are at a destination; nested counts as the same."""
+    at: dict[tuple[str, ...], list[Object]] = defaultdict(list)
+    for pod in pods:
+        where = pod["metadata"].get("annotations", {}).get(DESTINATION)
+        if where:
+            at[tuple(where.casefold().rstrip("/").split("/"))].append(pod)
+    for place, here in at.items():
+        beneath = [pod for other, some in at.items() if other[: len(place)] == place for pod in some]
+        runs = {pod["metadata"]["labels"]["smbferry.io/run"] for pod in beneath}
+        if len(runs) > 1:
+            yield f"{sorted(runs)} write to {'/'.join(place)} at once"
+        work = [
+            (pod["metadata"]["labels"]["smbferry.io/run"], pod["metadata"]["labels"].get(INDEX, "")) for pod in here
+        ]
+        for twice in {w for w in work if work.count(w) > 1}:
+            yield f"two agents do the same work of {twice} at once"
+
+
+def doubled_runs(runs: Iterable[Object]) -> Iterator[str]:
+    """Triggers for which more than one run was made."""
+    seen: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for run in runs:
+        trigger = run["metadata"].get("annotations", {}).get(ANNOTATION_TRIGGER, "")
+        seen[run["spec"]["taskRef"]["name"], trigger].append(run["metadata"]["name"])
+    for (task, trigger), names in seen.items():
+        if len(names) > 1:
+            yield f"{task}, {trigger}: {names}"
+
+
+def secrets_told(kube: Kube, keys: Iterable[bytes]) -> list[bytes]:
+    """Keys that stand in logs, events, statuses or anything else that is not a Secret."""
+    text = [kube.kubectl("get", KINDS, "-o", "yaml", "--show-managed-fields")]
+    for namespace, selector in (
+        (kube.namespace, "app.kubernetes.io/managed-by=smbferry-operator"),
+        (SYSTEM, "app.kubernetes.io/component=operator"),
+    ):
+        names = kube.kubectl("get", "pods", "--namespace", namespace, "--selector", selector, "-o", "name").split()
+        text += [_log(kube, namespace, name) for name in names]
+    return leaks("\n".join(text).encode(), keys)
+
+
+def _log(kube: Kube, namespace: str, name: str) -> str:
+    try:
+        return kube.kubectl("logs", "--namespace", namespace, name)
+    except KubectlError as error:  # one that has just gone
+        return str(error)

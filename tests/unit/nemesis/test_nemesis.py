@@ -1,0 +1,61 @@
+"""The nemesis' plan is its seed's, and its watcher sees what it looks for."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from tests.nemesis.plan import API_SERVER_PAUSE, Kind, plan
+from tests.nemesis.watcher import doubled_runs, two_writers
+
+from smbferry_api.names import ANNOTATION_TRIGGER
+
+
+def test_a_seed_is_a_plan() -> None:
+    assert plan(7, 900) == plan(7, 900)
+    assert plan(7, 900) != plan(8, 900)
+    assert plan(7, 900)[: len(plan(7, 120))] == plan(7, 120), "a longer one begins as the shorter does"
+
+
+def test_every_kind_of_fault_comes_within_two_minutes() -> None:
+    for seed in range(50):
+        assert {fault.kind for fault in plan(seed, 150)} == set(Kind)
+
+
+def test_the_api_server_gets_time_to_come_back() -> None:
+    moments = [fault.at for fault in plan(3, 3600) if fault.kind is Kind.API_SERVER_KILLED]
+    assert len(moments) > 3
+    assert all(later - sooner >= API_SERVER_PAUSE for sooner, later in pairwise(moments))
+
+
+def pod(run: str, where: str, index: str | None = None) -> dict[str, Any]:
+    labels = {"smbferry.io/run": run} | ({"batch.kubernetes.io/job-completion-index": index} if index else {})
+    return {"metadata": {"labels": labels, "annotations": {"smbferry.io/destination": where}}}
+
+
+@pytest.mark.parametrize(
+    ("pods", "said"),
+    [
+        pytest.param([pod("a", "//s:445/dst/x"), pod("b", "//s:445/dst/y")], 0, id="beside each other"),
+        pytest.param([pod("a", "//s:445/dst/x"), pod("b", "//s:445/dst/xy")], 0, id="a name that begins alike"),
+        pytest.param([pod("a", "//s:445/dst/x"), pod("b", "//s:445/dst/X")], 1, id="the same but for case"),
+        pytest.param([pod("a", "//s:445/dst"), pod("b", "//s:445/dst/x")], 1, id="one within the other"),
+        pytest.param([pod("a", "//s:445/dst"), pod("a", "//s:445/dst")], 1, id="two agents of a run"),
+        pytest.param([pod("a", "//s:445/dst", "0"), pod("a", "//s:445/dst", "1")], 0, id="two shards"),
+        pytest.param([pod("a", "//s:445/dst", "1"), pod("a", "//s:445/dst", "1")], 1, id="two agents of a shard"),
+    ],
+)
+def test_two_writers_are_seen(pods: list[dict[str, Any]], said: int) -> None:
+    assert len(list(two_writers(pods))) == said
+
+
+def test_a_doubled_run_is_seen() -> None:
+    def run(name: str, trigger: str) -> dict[str, Any]:
+        return {
+            "metadata": {"name": name, "annotations": {ANNOTATION_TRIGGER: trigger}},
+            "spec": {"taskRef": {"name": "task"}},
+        }
+
+    assert list(doubled_runs([run("a", "one"), run("b", "two")])) == []
+    assert list(doubled_runs([run("a", "one"), run("b", "one")])) == ["task, one: ['a', 'b']"]
