@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.interop.engine.support import Bench, Tickets
 from tests.support.domain import Directory, Domain
+from tests.support.file_server import FileServer
 from tests.support.trees import Wanted
 
 if TYPE_CHECKING:
@@ -41,3 +42,10 @@ def beside(domain: Domain) -> Iterator[tuple[Directory, ...]]:
 def bench(domain: Domain, tickets: Tickets, beside: tuple[Directory, ...]) -> Iterator[Bench]:
     with domain.directory("src") as source, domain.directory("dst") as destination:
         yield Bench(tickets, source, destination, beside)
+
+
+@pytest.fixture
+def server(domain: Domain) -> Iterator[FileServer]:
+    """A file server that only this test uses."""
+    with FileServer(domain).running() as running:
+        yield running

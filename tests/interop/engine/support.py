@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import gssapi
 import krb5
+import pytest
 from lab.smblab import keytab as keytabs
 from tests.interop.engine.invariants import Expected, Look, Witness, logged
 from tests.support.trees import differences
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from smbferry_engine import Counters, Evidence, ServerSideFact, SideName
 
 MIB = 1 << 20
+SOURCE, DESTINATION = 0, 1
+SIDES = pytest.mark.parametrize("side", [SOURCE, DESTINATION], ids=["source", "destination"])
 RANGES_UNDER_WAY = 8
 
 
@@ -185,3 +188,9 @@ class Bench:
         """Nothing failed, and both trees are the same by the server's own hashes, times included."""
         assert self.watcher.failures == []
         assert differences(self.source.tree(), self.destination.tree(), times=True) == []
+
+
+def ends_with(bench: Bench, side: int, change: Callable[[Endpoint], Endpoint]) -> tuple[Endpoint, Endpoint]:
+    """Both sides, one of them changed."""
+    source, destination = bench.ends()
+    return (change(source), destination) if side == SOURCE else (source, change(destination))

@@ -1,37 +1,26 @@
-"""Faults of the network and of servers that die: the run goes on, or ends with a reason and the next one goes on."""
+"""Faults of the network, and servers that fall silent: the run goes on, or ends with a reason and the next goes on."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.interop.engine.invariants import Expected, is_temporary
+from tests.interop.engine.invariants import Expected
 from tests.interop.engine.network import Proxy, delayed, once
-from tests.interop.engine.support import MIB, Bench
-from tests.support.environment import engine_environment
+from tests.interop.engine.support import DESTINATION, MIB, SIDES, SOURCE, Bench, ends_with
 from tests.support.file_server import FileServer
 from tests.support.trees import Wanted, small
 
-from smbferry_engine import EngineError, FailureClass, SecurityDescriptors, VerifyMode, recovery, sides, transport
+from smbferry_engine import EngineError, FailureClass, SecurityDescriptors, recovery, sides, transport
 from smbferry_engine.connect import CHUNK, connect
 from smbferry_engine.core.calls import open_request
 from smbferry_engine.transport import Driver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
     from tests.support.domain import Domain
 
     from smbferry_engine import Endpoint
-
-SOURCE, DESTINATION = 0, 1
-SIDES = pytest.mark.parametrize("side", [SOURCE, DESTINATION], ids=["source", "destination"])
 
 
 @pytest.fixture
@@ -40,90 +29,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "ANSWER_DEADLINE", 3.0)
     monkeypatch.setattr(recovery, "PAUSES", (0.1, 0.1, 0.1))
     monkeypatch.setattr(sides, "RECONNECT_DEADLINE", 2.0)
-
-
-@pytest.fixture
-def server(domain: Domain) -> Iterator[FileServer]:
-    """A file server that only this test uses."""
-    with FileServer(domain).running() as running:
-        yield running
-
-
-def ends_with(bench: Bench, side: int, change: Callable[[Endpoint], Endpoint]) -> tuple[Endpoint, Endpoint]:
-    """Both sides, one of them changed."""
-    source, destination = bench.ends()
-    return (change(source), destination) if side == SOURCE else (source, change(destination))
-
-
-# --- 1: the agent is killed -------------------------------------------------------------------------------------------
-
-KILLED = """
-import sys
-from smbferry_engine import Endpoint, Options, SecurityDescriptors, transfer
-class Watcher:
-    def __getattr__(self, name):
-        return lambda *_: None
-    def progress(self, counters):
-        print(counters.bytes.written, flush=True)
-ends = [eval(text, {"Endpoint": Endpoint}) for text in sys.argv[1:]]
-options = Options(security_descriptors=SecurityDescriptors.NONE, bytes_per_second=30 << 20)
-transfer(*ends, options, Watcher(), cancelled=lambda: False)
-"""
-
-
-def kill_within_a_file(bench: Bench, tmp_path: Path, *, written: int) -> None:
-    """Run the engine in a process of its own and kill it once it has written so many bytes."""
-    script = tmp_path / "killed.py"
-    script.write_text(KILLED)
-    command = [sys.executable, str(script), *(repr(end) for end in bench.ends())]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=engine_environment()) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if int(line) > written:
-                break
-        process.send_signal(signal.SIGKILL)
-
-
-def kept(bench: Bench) -> tuple[str, int]:
-    """The path and size of the one temporary file that the killed run left."""
-    ((path, entry),) = ((path, entry) for path, entry in bench.destination.tree().items() if is_temporary(path))
-    return path, entry.size
-
-
-LARGE, SMALL = 300 * MIB, 100
-
-
-@pytest.mark.parametrize("security", [SecurityDescriptors.NONE, SecurityDescriptors.OWNER_DACL])
-def test_the_run_after_a_killed_one_goes_on_inside_the_file(
-    bench: Bench, tmp_path: Path, security: SecurityDescriptors
-) -> None:
-    bench.source.seed([Wanted("large", size=LARGE), *small(SMALL)])
-    bench.destination.write("large", b"old")
-    kill_within_a_file(bench, tmp_path, written=60 * MIB)
-    assert bench.destination.read("large") == b"old"
-    _, size = kept(bench)
-    assert size > 40 * MIB
-    bench.finish(security_descriptors=security)
-    assert bench.copy().counters.files.transferred == 0
-
-
-def test_what_a_killed_run_left_is_mended_where_it_is_torn(bench: Bench, tmp_path: Path) -> None:
-    bench.source.seed([Wanted("large", size=LARGE)])
-    kill_within_a_file(bench, tmp_path, written=60 * MIB)
-    path, size = kept(bench)
-    script = 'printf torn | dd of="$1" bs=1 seek=5000000 conv=notrunc status=none; truncate -s "$2" "$1"'
-    bench.destination.domain.run("sh", "-c", script, "sh", f"{bench.destination.inside}/{path}", str(size - 1000))
-    counters = bench.copy(verify_mode=VerifyMode.NONE).counters
-    bench.same()
-    assert 2 * CHUNK < counters.bytes.written <= LARGE - size + 10 * CHUNK
-
-
-def test_what_a_killed_run_left_of_a_file_that_has_changed_is_thrown_away(bench: Bench, tmp_path: Path) -> None:
-    bench.source.seed([Wanted("large", size=LARGE)])
-    kill_within_a_file(bench, tmp_path, written=20 * MIB)
-    bench.source.write("large", os.urandom(10 * MIB))
-    assert bench.copy().counters.bytes.written == 10 * MIB
-    bench.same()
 
 
 # --- 2: connections are cut or reset ----------------------------------------------------------------------------------
@@ -262,50 +167,6 @@ def credits_at(endpoint: Endpoint) -> int:
         return lane.lane.credits.total
     finally:
         lane.close()
-
-
-# --- 7: the server is restarted ---------------------------------------------------------------------------------------
-
-
-def restart(server: FileServer) -> None:
-    server.kill()
-    server.start()
-
-
-@pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
-@SIDES
-def test_what_a_killed_server_process_may_have_done_is_done_again_and_is_the_same(
-    bench: Bench, server: FileServer, domain: Domain, side: int, share: float
-) -> None:
-    bench.source.seed([*small(300), Wanted("large", size=20 * MIB), Wanted("many/old", size=3 * MIB)])
-    bench.destination.write("many/old", b"old")
-    # A destination talks of small files alone: some 2 KiB for each.
-    count = int(share * (24 * MIB if side == SOURCE else 500_000))
-    killed: list[int] = []
-    with Proxy(domain, once(count, lambda: killed.extend(server.kill_serving())), port=server.port).running() as proxy:
-        result = bench.copy(ends=ends_with(bench, side, proxy.through))
-    assert killed
-    assert result.counters.files.transferred == 302
-    bench.same()
-
-
-@SIDES
-def test_a_file_server_that_is_restarted_is_waited_for(
-    bench: Bench, server: FileServer, domain: Domain, side: int
-) -> None:
-    bench.source.seed([*small(300), Wanted("large", size=20 * MIB)])
-    count = 8 * MIB if side == SOURCE else 100_000
-    restarts: list[bool] = []
-
-    def again() -> None:
-        restart(server)
-        restarts.append(True)
-
-    with Proxy(domain, once(count, again), port=server.port).running() as proxy:
-        result = bench.copy(ends=ends_with(bench, side, proxy.through))
-    assert restarts
-    assert result.counters.files.transferred == 301
-    bench.same()
 
 
 # --- 8: long ways -----------------------------------------------------------------------------------------------------
