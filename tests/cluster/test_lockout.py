@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 import time
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 from lab.smblab import keytab as keytabs
 from tests.cluster import objects
 from tests.cluster.conftest import ROOT
-from tests.cluster.kube import condition, is_
-from tests.cluster.scene import DESTINATION, Scene
+from tests.cluster.kube import Kube, condition, ended, is_
 from tests.support.counting_kdc import CountingKdc
 
 from smbferry_api.reasons import KEY_REFUSED
@@ -19,124 +21,168 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.cluster.kube import Object
-    from tests.support.domain import User
+    from tests.support.domain import Directory, Domain, User
 
-MANY, TASKS = "many", 5
-FOLDERS = [f"folder-{number}" for number in range(TASKS)]
-REPORTS = ROOT / "build" / "reports"
+IDENTITY, SOURCE, DESTINATION = "many", "from", "to"
+TASKS = [f"task-{number}" for number in range(4)]
+FURTHER_CHECKS = 2
 MOST = 2
 """Wrong keys in a check interval, which is an hour here."""
+REPORT = ROOT / "build" / "reports" / "lockout.txt"
+
+
+@dataclass(frozen=True)
+class Account:
+    """One account that all runs use, and the KDC that counts how often its key is proved or tried."""
+
+    kube: Kube
+    domain: Domain
+    user: User
+    source: Directory
+    destination: Directory
+    kdc: CountingKdc
+
+    def keytab(self, data: bytes | None = None) -> Object:
+        """The Secret, with the keys that the domain has now unless others are given."""
+        return objects.secret("keytab", {"keytab": data or self.user.keytab()})
+
+    def identity(self) -> Object:
+        found = self.kube.get("kid", IDENTITY)
+        assert found is not None
+        return found
+
+    def check_on_request(self) -> Object:
+        """As a person asks for it who can't wait for the next one; the identity when it is done."""
+        request = str(time.time_ns())
+        self.kube.kubectl("annotate", "kid", IDENTITY, f"smbferry.io/requested-at={request}", "--overwrite")
+        return self.kube.wait(
+            "kid", IDENTITY, "checked", lambda kid: kid["status"].get("lastHandledRequest") == request, timeout=90
+        )
 
 
 @pytest.fixture(scope="module")
-def kdc(scene: Scene) -> Iterator[CountingKdc]:
-    with CountingKdc.reachable(scene.domain).running() as running:
-        yield running
+def account(kube: Kube, domain: Domain) -> Iterator[Account]:
+    """An identity and two locations that are ready."""
+    with ExitStack() as stack:
+        made = Account(
+            kube,
+            domain,
+            stack.enter_context(domain.user("src-readers", "dst-writers")),
+            stack.enter_context(domain.directory("src")),
+            stack.enter_context(domain.directory("dst")),
+            stack.enter_context(CountingKdc.reachable(domain).running()),
+        )
+        made.source.write("a.txt", b"a")
+        domain.run("mkdir", "--mode=0777", *(f"{made.destination.inside}/{task}" for task in TASKS))
+        servers = {"nameservers": [domain.address]}
+        kube.apply(
+            objects.krb5("krb5", domain.realm, made.kdc.kdc),
+            made.keytab(),
+            objects.identity(IDENTITY, made.user.principal, keytab="keytab", config="krb5", **servers),
+            objects.location(SOURCE, domain.server, "src", IDENTITY, path=made.source.path, **servers),
+            objects.location(DESTINATION, domain.server, "dst", IDENTITY, path=made.destination.path, **servers),
+        )
+        for name in (SOURCE, DESTINATION):
+            kube.wait("smblocation", name, "ready", is_("Ready", "True"), timeout=120)
+        yield made
 
 
-@pytest.fixture(scope="module")
-def user(scene: Scene) -> Iterator[User]:
-    with scene.domain.user("src-readers") as added:
-        yield added
+def test_a_password_that_was_changed_costs_two_wrong_keys_at_most(account: Account) -> None:
+    account.domain.set_password(account.user.name)
+    account.kdc.proofs = 0
+    account.kube.apply(*map(task, TASKS))
+    refused_and_patient(account, "the password was changed")
 
 
-@pytest.fixture(scope="module")
-def parallel(scene: Scene, kdc: CountingKdc, user: User) -> Scene:
-    """Five tasks to five folders, all by one identity, whose KDC is the one that counts."""
-    scene.source.write("a.txt", b"a")
-    for folder in FOLDERS:
-        scene.destination.write(f"{folder}/before.txt", b"-")
-    scene.kube.apply(
-        objects.krb5("counted", scene.domain.realm, kdc.kdc),
-        scene.keytab(MANY, user),
-        scene.identity(MANY, user, config="counted"),
-        scene.location(MANY, "src", MANY, path=scene.source.path),
-        *(task(folder, "one") for folder in FOLDERS),
-    )
-    for name in runs_of(scene, frozenset()):
-        assert scene.end_of(name, timeout=240)["status"]["state"] == "Succeeded"
-    return scene
-
-
-def task(folder: str, trigger: str) -> Object:
-    made = objects.task(folder, MANY, DESTINATION, trigger=trigger)
-    made["spec"]["destination"]["path"] = f"/{folder}"
-    return made
-
-
-def runs_of(scene: Scene, known: frozenset[str]) -> list[str]:
-    return [scene.run_of(folder, not_among=known, timeout=180) for folder in FOLDERS]
-
-
-def known_runs(scene: Scene) -> frozenset[str]:
-    return frozenset(run["metadata"]["name"] for run in scene.kube.list("transferruns"))
-
-
-def test_runs_of_an_identity_that_are_well_all_start(parallel: Scene, kdc: CountingKdc) -> None:
-    known = known_runs(parallel)
-    kdc.proofs = 0
-    parallel.kube.apply(*(task(folder, "two") for folder in FOLDERS))
-    for name in runs_of(parallel, known):
-        assert parallel.end_of(name)["status"]["state"] == "Succeeded"
-    assert kdc.proofs >= TASKS + 1, "the counter counts: each run proved the key, and the check before them"
-
-
-def test_a_password_that_was_changed_costs_two_wrong_keys_at_most(
-    parallel: Scene, kdc: CountingKdc, user: User
-) -> None:
-    known = known_runs(parallel)
-    parallel.domain.set_password(user.name)
-    kdc.proofs = 0
-    parallel.kube.apply(*(task(folder, "three") for folder in FOLDERS))
-    refused_and_patient(parallel, kdc, known, "the password was changed")
-
-    # The new keytab is tested by itself; then the runs that waited start.
-    parallel.kube.apply(parallel.keytab(MANY, user))
-    parallel.kube.wait("kid", MANY, "ready", is_("Ready", "True"), timeout=150)
-    for name in runs_of(parallel, known):
-        assert parallel.end_of(name, timeout=180)["status"]["state"] == "Succeeded"
-
-
-def test_a_secret_that_was_filled_with_wrong_keys_is_found_before_a_run_uses_it(
-    parallel: Scene, kdc: CountingKdc, user: User
-) -> None:
-    known = known_runs(parallel)
-    now = keytabs.parse(user.keytab())
+def test_a_secret_that_was_filled_with_wrong_keys_is_found_before_a_run_uses_it(account: Account) -> None:
+    now = keytabs.parse(account.user.keytab())[0].kvno
     never = [
         entry
         for ahead in (1, 2, 3)
         for entry in keytabs.parse(
-            parallel.domain.make_keytab(user.principal, f"never a password {ahead}", kvno=now[0].kvno + ahead)
+            account.domain.make_keytab(account.user.principal, f"never a password {ahead}", kvno=now + ahead)
         )
     ]
-    kdc.proofs = 0
-    parallel.kube.apply(
-        objects.secret(f"{MANY}-keytab", {"keytab": keytabs.write(never)}),
-        *(task(folder, "four") for folder in FOLDERS),
+    account.kdc.proofs = 0
+    account.kube.apply(account.keytab(keytabs.write(never)))
+    account.check_on_request()
+    refused_and_patient(account, "the Secret was filled with wrong keys")
+
+
+def test_runs_that_waited_start_when_the_key_is_right(account: Account) -> None:
+    account.kdc.proofs = 0
+    account.kube.apply(account.keytab())
+    account.check_on_request()
+    account.kube.wait("kid", IDENTITY, "ready", is_("Ready", "True"))
+    for run in waiting(account.kube):
+        done = account.kube.wait("transferrun", run, "over", ended, timeout=120)
+        assert done["status"]["state"] == "Succeeded", done["status"]
+    assert account.kdc.proofs >= len(TASKS) + 1, (
+        "the counter counts: each run proved the key, and the check before them"
     )
-    refused_and_patient(parallel, kdc, known, "the Secret was filled with wrong keys")
-    parallel.kube.apply(parallel.keytab(MANY, user))
-    for name in runs_of(parallel, known):
-        assert parallel.end_of(name, timeout=240)["status"]["state"] == "Succeeded"
 
 
-def refused_and_patient(scene: Scene, kdc: CountingKdc, known: frozenset[str], why: str) -> None:
-    """The identity is found wanting once, and the five runs wait, without an agent, however long they are watched."""
-    stale = scene.kube.wait("kid", MANY, "refused", is_("Ready", "False"), timeout=90)
-    assert condition(stale, "TicketAcquired")["reason"] in KEY_REFUSED
-    assert 1 <= kdc.proofs <= MOST
-    time.sleep(75)  # it is looked at again every minute, without a key
-    later = scene.kube.get("kid", MANY)
-    assert later is not None
-    assert later["status"]["lastCheckTime"] > stale["status"]["lastCheckTime"]
-    assert kdc.proofs <= MOST
-    REPORTS.mkdir(parents=True, exist_ok=True)
-    with (REPORTS / "lockout.txt").open("a") as report:
-        report.write(f"{why}: {TASKS} runs at once, {kdc.proofs} wrong keys at the KDC\n")
-    waiting = sorted(known_runs(scene) - known)
-    assert len(waiting) <= TASKS
-    for name in waiting:
-        run = scene.kube.get("transferrun", name)
+def test_agents_that_start_in_the_seconds_after_a_change_do_not_all_try_the_key(account: Account) -> None:
+    """Each was let in by a check that found the key good; the password is changed before any has used it."""
+    account.domain.set_password(account.user.name)
+    account.kdc.proofs = 0
+    agents = repeat(account.kube, "SmbLocation", times=5)
+    for name in agents:
+        account.kube.wait("job", name, "over", lambda job: job["status"].get("conditions"), timeout=90)
+    account.kube.wait("kid", IDENTITY, "refused", is_("Ready", "False", "KeytabStale"))
+    assert 1 <= account.kdc.proofs <= MOST
+    tell(f"the password was changed after the check: {len(agents)} agents at once, {account.kdc.proofs} wrong keys")
+
+
+def task(name: str) -> Object:
+    made = objects.task(name, SOURCE, DESTINATION)
+    made["spec"]["destination"]["path"] = f"/{name}"
+    return made
+
+
+def waiting(kube: Kube) -> list[str]:
+    """The tasks' runs."""
+    found = [run["metadata"]["name"] for run in kube.list("transferruns")]
+    assert len(found) == len(TASKS)
+    return found
+
+
+def refused_and_patient(account: Account, why: str) -> None:
+    """The identity is found wanting once; then runs wait, without an agent, and however often it is checked again."""
+    refused = account.kube.wait("kid", IDENTITY, "refused", is_("Ready", "False"), timeout=90)
+    assert condition(refused, "TicketAcquired")["reason"] in KEY_REFUSED
+    assert 1 <= account.kdc.proofs <= MOST
+    for _ in range(FURTHER_CHECKS):
+        again = check_again(account)
+        assert "not tried again before" in condition(again, "KvnoMismatch")["message"]
+    assert account.kdc.proofs <= MOST
+    for name in waiting(account.kube):
+        run = account.kube.get("transferrun", name)
         assert run is not None
         assert run["status"]["state"] == "Queued", run["status"]
-        assert scene.kube.list("jobs", f"smbferry.io/run={name}") == []
+        assert account.kube.list("jobs", f"smbferry.io/run={name}") == []
+    tell(f"{why}: {len(TASKS)} tasks, {FURTHER_CHECKS} checks more, {account.kdc.proofs} wrong keys")
+
+
+def tell(what: str) -> None:
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    with REPORT.open("a") as report:
+        report.write(f"{what}\n")
+
+
+def check_again(account: Account) -> Object:
+    """The identity's last check once more, as the operator makes it every minute; the identity once it has reported."""
+    before = account.identity()["status"]["lastCheckTime"]
+    repeat(account.kube, "KerberosIdentity")
+    return account.kube.wait("kid", IDENTITY, "checked again", lambda kid: kid["status"]["lastCheckTime"] != before)
+
+
+def repeat(kube: Kube, kind: str, *, times: int = 1) -> list[str]:
+    """The last check of an object of the kind once more, by so many agents at once; the names of their Jobs."""
+    jobs = kube.list("jobs", f"smbferry.io/owner-kind={kind}")
+    last = max(jobs, key=lambda job: str(job["metadata"]["creationTimestamp"]))
+    spec = {key: value for key, value in last["spec"].items() if key not in {"selector", "manualSelector"}}
+    spec["template"] = {**spec["template"], "metadata": {}}
+    names = [f"again-{secrets.token_hex(4)}" for _ in range(times)]
+    kube.apply(*({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": n}, "spec": spec} for n in names))
+    return names

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ from smbferry_agent.manifests import identity_subject, location_subject, previou
 from smbferry_agent.mounts import IdentityMount
 from smbferry_agent.preflight.identity_probe import IdentitySubject
 from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError
+from smbferry_agent.report.key_turns import ClusterTurn
 from smbferry_agent.report.run_report import RunReport
 from smbferry_agent.report.shards import FinishReport
 from smbferry_agent.report.sinks import ClusterSink, status_fields
@@ -35,7 +37,7 @@ _START_PAUSE: Final = 2.0
 def cluster_identity_check(client: ApiClient, namespace: str, name: str) -> AgentError | None:
     """Checks a KerberosIdentity; returns the first failure, which its status tells, too."""
     key = ObjectKey("KerberosIdentity", namespace, name)
-    subject = identity_subject(_get(client, key), Side.SELF)
+    subject = replace(identity_subject(_get(client, key), Side.SELF), turn=ClusterTurn(client, key, heeds=False))
     return check_identity(subject, ClusterSink(client, key))
 
 
@@ -64,10 +66,12 @@ def transfer(
             mounts={side: IdentityMount.of(side) for side in (Side.SOURCE, Side.DESTINATION, Side.REPORT)},
             scratch=Path(SCRATCH_DIR),
             cancelled=watch.cancelled,
+            abandoned=watch.abandoned,
             claimed=not spec.dry_run,
             bytes_per_second=lambda: current_limit(watch.manifest, task.options.bytes_per_second),
             standing=_standing(client, namespace, task),
             standing_now=partial(_status_of, client, namespace),
+            turn=lambda identity: ClusterTurn(client, ObjectKey("KerberosIdentity", namespace, identity)),
             run_name=name,
         )
         if stage is Stage.SHARDS:
@@ -100,7 +104,8 @@ def _status_of(client: ApiClient, namespace: str, identity: str) -> KerberosIden
 
 def _identity_of(client: ApiClient, namespace: str, name: str) -> IdentitySubject | AgentError:
     try:
-        return identity_subject(_get(client, ObjectKey("KerberosIdentity", namespace, name)), Side.SELF)
+        key = ObjectKey("KerberosIdentity", namespace, name)
+        return replace(identity_subject(_get(client, key), Side.SELF), turn=ClusterTurn(client, key))
     except ObjectNotFoundError:
         return AgentError(IDENTITY_NOT_FOUND, f"There is no KerberosIdentity {name!r} in namespace {namespace!r}.")
     except AgentError as error:

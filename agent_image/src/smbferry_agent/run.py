@@ -1,10 +1,11 @@
 """One transfer from a resolved task: preflight of both sides, tickets, engine, report. No Kubernetes in here."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,12 +15,15 @@ from smbferry_agent.kerberos.addresses import AddressRule, forbidden
 from smbferry_agent.kerberos.enctypes import name_of
 from smbferry_agent.kerberos.facts import Ticket
 from smbferry_agent.kerberos.keytab import Keytab
+from smbferry_agent.kerberos.libkrb5 import KerberosError
+from smbferry_agent.kerberos.messages import ErrorCode
 from smbferry_agent.kerberos.renewal import Renewal
 from smbferry_agent.logs import fields
 from smbferry_agent.mounts import IdentityMount
 from smbferry_agent.preflight.claim import check_claim
 from smbferry_agent.preflight.findings import Finding, first_failure
 from smbferry_agent.preflight.identity_probe import IdentitySubject, checked_identity
+from smbferry_agent.preflight.key_turn import KeyTurn, NoTurn
 from smbferry_agent.preflight.location_facts import LocationFacts
 from smbferry_agent.preflight.location_judge import judge_location
 from smbferry_agent.preflight.location_probe import endpoint
@@ -31,8 +35,8 @@ from smbferry_agent.resolve import Resolver
 from smbferry_api.agent_contract import SPOOL_DIR, Side
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.fields import parse_quantity
-from smbferry_api.identity import KerberosIdentityStatus
-from smbferry_api.reasons import INTERNAL_ERROR
+from smbferry_api.identity import KerberosIdentityStatus, KeyRefusal
+from smbferry_api.reasons import INTERNAL_ERROR, KEYTAB_STALE
 from smbferry_api.run import ResolvedEnd, ResolvedTask
 from smbferry_api.run_status import PhaseName, PhaseState, RunState
 from smbferry_engine import (
@@ -62,10 +66,12 @@ class Surroundings:
     """Where a run finds its files, and when it must stop.
 
     Attributes:
+        abandoned: asked where the run must stop: whether nobody goes on with it, so that nothing half-done is of use.
         claimed: the run was let in as the only writer of the folder that its destination led to when it was checked.
         bytes_per_second: the limit as it stands at the moment, where it may change; else the task's own holds.
         standing: what is known of the identities, by name: a key that the KDC refused is not tried again.
         standing_now: looks again during the run, before tickets are renewed by a key.
+        turn: by identity, what is waited for before its key is tried.
         run_name: what the files of a report are called by.
         spool: where the records of a report are kept until they are delivered.
     """
@@ -73,11 +79,13 @@ class Surroundings:
     mounts: Mapping[Side, IdentityMount]
     scratch: Path
     cancelled: Callable[[], bool]
+    abandoned: Callable[[], bool] = lambda: True
     claimed: bool = False
     bytes_per_second: Callable[[], int | None] | None = None
     address_rule: AddressRule = forbidden
     standing: Mapping[str, KerberosIdentityStatus] = field(default_factory=dict)
     standing_now: Callable[[str], KerberosIdentityStatus | None] = lambda _name: None
+    turn: Callable[[str], KeyTurn] = lambda _name: NoTurn()
     run_name: str = "run"
     spool: Path = Path(SPOOL_DIR)
 
@@ -99,6 +107,7 @@ def run_transfer(task: ResolvedTask, surroundings: Surroundings, report: RunRepo
             engine_options(task, dry_run=dry_run),
             report,
             cancelled=surroundings.cancelled,
+            abandoned=surroundings.abandoned,
             bytes_per_second=surroundings.bytes_per_second,
         ),
         records=surroundings.run_name,
@@ -198,6 +207,7 @@ def _prepare(side: Side, end: ResolvedEnd, around: Surroundings, report: RunRepo
         scratch=around.scratch / side.value,
         previous=around.standing.get(end.identity.name),
         address_rule=around.address_rule,
+        turn=around.turn(end.identity.name),
     )
     checked = stack.enter_context(checked_identity(subject, datetime.now(UTC)))
     _raise_first(side, checked.findings)
@@ -224,7 +234,8 @@ def _prepare(side: Side, end: ResolvedEnd, around: Surroundings, report: RunRepo
         keytab_fingerprint=keytab.fingerprint if isinstance(keytab, Keytab) else None,
     )
     objection = _objection(end, keytab, account.tries[-1].account_kvno, around)
-    stack.enter_context(Renewal(checked.session, account.ticket, target, objection))
+    turn = partial(_in_turn, subject.turn, end, keytab)
+    stack.enter_context(Renewal(checked.session, account.ticket, target, objection, turn))
     _log.info("side is ready", extra=fields(side=side.value, server=found.server, addresses=found.addresses))
     return found
 
@@ -242,6 +253,27 @@ def _objection(
         return outdated_key(identity.spec, identity.generation, keytab, standing, kvno=kvno, now=datetime.now(UTC))
 
     return object_
+
+
+@contextmanager
+def _in_turn(turn: KeyTurn, end: ResolvedEnd, keytab: Keytab | AgentError) -> Iterator[None]:
+    """Encloses a use of the key during the run; word is left of one that was refused."""
+    refused = None
+    turn.begin()
+    try:
+        yield
+    except KerberosError as error:
+        if error.code == ErrorCode.PREAUTH_FAILED and isinstance(keytab, Keytab):
+            refused = KeyRefusal(
+                fingerprint=keytab.fingerprint,
+                generation=end.identity.generation,
+                time=datetime.now(UTC),
+                reason=KEYTAB_STALE.name,
+                message=f"The KDC refused the key of {end.identity.spec.principal} when tickets were to be renewed.",
+            )
+        raise
+    finally:
+        turn.end(refused)
 
 
 def _raise_first(side: Side, findings: Iterable[Finding]) -> None:

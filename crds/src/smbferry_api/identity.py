@@ -132,6 +132,23 @@ class TicketStatus(Status):
     renew_until: Annotated[Time | None, Field(description="Until when it may be renewed.")] = None
 
 
+class KeyRefusal(Status):
+    """A key that the KDC refused to an agent, which no other agent then tries."""
+
+    fingerprint: Annotated[str, Field(description="Of the keytab, as status.keytab has it.")]
+    generation: Annotated[int, Field(description="metadata.generation of the spec at that time.")]
+    time: Annotated[Time, Field(description="When it was refused.")]
+    reason: Annotated[str, Field(description="What was found of it.")]
+    message: Annotated[str, Field(description="The same in words.")]
+
+
+class KeyUse(Status):
+    """Agents try the key one after the other: a wrong one counts towards the domain's lockout policy."""
+
+    holder: Annotated[str | None, Field(description="The agent that tries it just now.")] = None
+    refused: KeyRefusal | None = None
+
+
 class KerberosIdentityStatus(Status):
     """What the last check found."""
 
@@ -149,6 +166,7 @@ class KerberosIdentityStatus(Status):
         Time | None,
         Field(description="When a key was last tried. One that was refused is tried again after checkInterval only."),
     ] = None
+    key_use: KeyUse | None = None
     next_check_time: Annotated[Time | None, Field(description="When the next one is due.")] = None
     last_handled_request: Annotated[
         str | None, Field(description="The value of the annotation smbferry.io/requested-at that was last acted on.")

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from smbferry_agent.report.api_client import ApiClient
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -29,6 +30,7 @@ class ApiServer:
         self.tokens: list[str] = []
         self.status = 200
         self.raw: bytes | None = None
+        self.before_patch: Callable[[], object] | None = None
         self.token_file = folder / "token"
         self.ca_file = folder / "ca.crt"
         self.rotate_token("first")
@@ -57,14 +59,29 @@ class ApiServer:
         with self._changed:
             return self._changed.wait_for(lambda: len(self.requests) >= count, 5)
 
-    def answer(self, method: str, path: str, token: str, body: bytes) -> tuple[int, bytes]:
+    def answer(self, method: str, path: str, token: str, body: bytes, content: str = "") -> tuple[int, bytes]:
         with self._changed:
             self.tokens.append(token)
             self.requests.append((method, path, json.loads(body) if body else None))
             self._changed.notify_all()
         found = self.objects.get(path.partition("?")[0].removesuffix("/status"))
         status = 404 if self.status == 200 and found is None else self.status
+        if status == 200 and content == "application/merge-patch+json" and found is not None:
+            status = self._merge(found, json.loads(body))
         return status, self.raw or json.dumps(found if status == 200 else {"message": "no"}).encode()
+
+    def _merge(self, found: dict[str, Any], change: dict[str, Any]) -> int:
+        """RFC 7396, if the object is still what the client has read."""
+        hook, self.before_patch = self.before_patch, None
+        if hook is not None:
+            hook()
+        with self._changed:
+            version = change.pop("metadata", {}).get("resourceVersion")
+            if version not in {None, found["metadata"]["resourceVersion"]}:
+                return 409
+            _merge(found, change)
+            found["metadata"]["resourceVersion"] = str(len(self.requests))
+            return 200
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self
@@ -73,7 +90,8 @@ class ApiServer:
             def handle_one(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 token = self.headers.get("Authorization", "")
-                status, answer = server.answer(self.command, self.path, token, body)
+                content = self.headers.get("Content-Type", "")
+                status, answer = server.answer(self.command, self.path, token, body, content)
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
@@ -86,6 +104,16 @@ class ApiServer:
                 """Nothing on the terminal."""
 
         return Handler
+
+
+def _merge(target: dict[str, Any], change: dict[str, Any]) -> None:
+    for name, value in change.items():
+        if value is None:
+            target.pop(name, None)
+        elif isinstance(value, dict):
+            _merge(target.setdefault(name, {}), value)
+        else:
+            target[name] = value
 
 
 def certificate(path: Path) -> Path:

@@ -10,8 +10,8 @@ from tests.unit.agent.facts import NOW, SPEC, account, identity, keytab, refused
 
 from smbferry_agent.preflight.findings import conditions
 from smbferry_agent.preflight.identity_judge import judge_identity
-from smbferry_agent.preflight.lockout import kept_refusal, outdated_key, to_try
-from smbferry_api.identity import KdcStatus, KerberosIdentityStatus, KeytabStatus, TicketStatus
+from smbferry_agent.preflight.lockout import kept_refusal, outdated_key, refusal_of, to_try
+from smbferry_api.identity import KdcStatus, KerberosIdentityStatus, KeytabStatus, KeyUse, TicketStatus
 
 if TYPE_CHECKING:
     from smbferry_agent.kerberos.keytab import Keytab
@@ -79,6 +79,41 @@ def after(facts: IdentityFacts, keys: Keytab, kvno: int | None, *, ticket: bool 
         kdc=KdcStatus(kvno=kvno),
         ticket=TicketStatus() if ticket else None,
     )
+
+
+def told(keys: Keytab, *, generation: int = 1) -> KerberosIdentityStatus:
+    """An identity that is well, but for what another agent was just refused."""
+    refusal = refusal_of(judge_identity(SPEC, REFUSED, NOW), keys.fingerprint, generation, NOW)
+    assert refusal is not None
+    return after(identity(account(worked(3, 3)), keytab=keys), keys, 3).model_copy(
+        update={"key_use": KeyUse(refused=refusal)}
+    )
+
+
+REFUSED = identity(account(refused(3)), keytab=keytab(3))
+
+
+@pytest.mark.parametrize(
+    ("keys", "generation", "now", "kept"),
+    [
+        pytest.param(keytab(3), 1, MINUTE, True, id="the same keytab"),
+        pytest.param(keytab(4, 3), 1, MINUTE, False, id="another keytab"),
+        pytest.param(keytab(3), 2, MINUTE, False, id="another spec"),
+        pytest.param(keytab(3), 1, NOW + timedelta(hours=1), False, id="another interval"),
+    ],
+)
+def test_a_key_that_another_agent_was_refused_is_not_tried_before_any_check_has_said_so(
+    keys: Keytab, generation: int, now: datetime, *, kept: bool
+) -> None:
+    found = kept_refusal(SPEC, generation, keys, told(keytab(3)), now)
+    assert (found is not None) is kept
+    assert found is None or (found.reason == "KeytabStale" and "The KDC refused key version 3" in found.message)
+
+
+def test_a_key_that_works_or_was_not_tried_leaves_no_word() -> None:
+    well = judge_identity(SPEC, identity(account(worked(3, 3)), keytab=keytab(3)), NOW)
+    assert refusal_of(well, keytab(3).fingerprint, 1, NOW) is None
+    assert refusal_of(judge_identity(SPEC, REFUSED, NOW), None, 1, NOW) is None
 
 
 BOTH = keytab(4, 3)

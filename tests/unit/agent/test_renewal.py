@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -14,6 +15,9 @@ from smbferry_agent.kerberos.libkrb5 import KerberosError
 from smbferry_agent.kerberos.messages import ErrorCode
 from smbferry_agent.kerberos.renewal import Renewal
 from smbferry_agent.kerberos.session import KerberosSession
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PREAUTH_FAILED = -1765328384 + ErrorCode.PREAUTH_FAILED
 CANNOT_REACH = -1765328228
@@ -86,3 +90,21 @@ def test_a_key_that_others_found_outdated_is_not_tried_until_the_objection_is_go
     with Renewal(cast(KerberosSession, session), due(), "cifs/files", objection):
         assert session.used_up.wait(10)
     assert asked[:5] == [0] * 5
+
+
+def test_each_use_of_the_key_is_in_turn_and_a_refusal_is_told() -> None:
+    session, told = Session(None, PREAUTH_FAILED), []
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        told.append("begins")
+        try:
+            yield
+        except KerberosError as error:
+            told.append(f"refused {error.code}")
+            raise
+
+    kept = Renewal(cast(KerberosSession, session), due(), "cifs/files", turn=turn)
+    with kept:
+        kept._thread.join(10)
+    assert told == ["begins", "begins", "refused 24"]

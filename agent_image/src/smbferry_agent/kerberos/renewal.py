@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Final, Self
@@ -37,15 +38,22 @@ class Renewal:
 
     Args:
         objection: asked before each renewal; says why the key must not be used, or None.
+        turn: entered around each use of the key, so that no other agent is at it; a refusal leaves it as KerberosError.
     """
 
     def __init__(
-        self, session: KerberosSession, ticket: Ticket, target: str, objection: Callable[[], str | None] = _none
+        self,
+        session: KerberosSession,
+        ticket: Ticket,
+        target: str,
+        objection: Callable[[], str | None] = _none,
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._session = session
         self._due = renewal_time(ticket)
         self._target = target
         self._objection = objection
+        self._turn = turn
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="ticket-renewal", daemon=True)
 
@@ -62,10 +70,11 @@ class Renewal:
     def _work(self) -> None:
         while not self._stop.wait(max((self._due - datetime.now(UTC)).total_seconds(), _LEAST_WAIT)):
             try:
-                if objection := self._objection():
-                    self._later(objection)
-                    continue
-                ticket = self._session.renew(self._target)
+                with self._turn():
+                    if objection := self._objection():
+                        self._later(objection)
+                        continue
+                    ticket = self._session.renew(self._target)
             except KerberosError as error:
                 self._later(error)
                 if error.code == ErrorCode.PREAUTH_FAILED:

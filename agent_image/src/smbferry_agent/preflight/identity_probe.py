@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from smbferry_agent.mounts import IdentityMount
 from smbferry_agent.preflight.findings import Finding
 from smbferry_agent.preflight.identity_facts import IdentityFacts
 from smbferry_agent.preflight.identity_judge import judge_identity
-from smbferry_agent.preflight.lockout import kept_refusal, to_try, worked_before
+from smbferry_agent.preflight.key_turn import KeyTurn, NoTurn
+from smbferry_agent.preflight.lockout import kept_refusal, refusal_of, to_try, worked_before
 from smbferry_agent.resolve import Resolver
 from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
 from smbferry_api.reasons import KEYTAB_UNREADABLE
@@ -32,6 +33,7 @@ class IdentitySubject:
         previous: its status as it stood, for the guard against lockouts; None where there is none.
         requested: a person asked for this check, so a key that was refused before is tried again.
         scratch: a memory-backed folder that tickets may lie in; each subject needs its own.
+        turn: waited for before a key is tried, where others try it too.
     """
 
     spec: KerberosIdentitySpec
@@ -41,6 +43,7 @@ class IdentitySubject:
     previous: KerberosIdentityStatus | None = None
     requested: bool = False
     address_rule: AddressRule = forbidden
+    turn: KeyTurn = field(default_factory=NoTurn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,22 @@ def checked_identity(subject: IdentitySubject, now: datetime) -> Iterator[Checke
     resolver = Resolver(subject.spec.nameservers)
     scratch = Scratch(subject.scratch)
     with KerberosSession(subject.spec, config, resolver, scratch, subject.address_rule) as session:
+        facts, findings = _judged_in_turn(subject, config, session, now)
+        yield CheckedIdentity(facts, findings, session)
+
+
+def _judged_in_turn(
+    subject: IdentitySubject, config: Krb5Config, session: KerberosSession, now: datetime
+) -> tuple[IdentityFacts, tuple[Finding, ...]]:
+    findings: tuple[Finding, ...] = ()
+    fingerprint = None
+    try:
         facts = _probe(subject, config, session, now)
-        yield CheckedIdentity(facts, judge_identity(subject.spec, facts, now), session)
+        findings = judge_identity(subject.spec, facts, now)
+        fingerprint = None if facts.kept or isinstance(facts.keytab, AgentError) else facts.keytab.fingerprint
+    finally:
+        subject.turn.end(refusal_of(findings, fingerprint, subject.generation, now))
+    return facts, findings
 
 
 def _probe(subject: IdentitySubject, config: Krb5Config, session: KerberosSession, now: datetime) -> IdentityFacts:
@@ -76,6 +93,7 @@ def _probe(subject: IdentitySubject, config: Krb5Config, session: KerberosSessio
     asked_for_key = account.answered is not None and account.ping_code is None and not account.has_no_key
     if isinstance(keytab, AgentError) or not asked_for_key:
         return IdentityFacts(config, keytab, discovery, account)
+    subject = replace(subject, previous=subject.turn.begin() or subject.previous)
     previous = None if subject.requested else subject.previous
     if kept := kept_refusal(subject.spec, subject.generation, keytab, previous, now):
         return IdentityFacts(config, keytab, discovery, account, kept)

@@ -6,18 +6,20 @@ a key is harmless, and goes on: an account that was unknown or disabled is seen 
 
 Checks of locations and runs follow the same rules by the status of their identity. A keytab that worked before costs
 one wrong key, since older keys in it can't have become right: so a run that is refused and the check of its identity
-that follows spend two together, and then the key rests for all.
+that follows spend two together, and then the key rests for all. Agents try a key in turn (see key_turn), so that no
+other one is at it before the first that was refused has told so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
 from smbferry_agent.kerberos.keytab import Keytab
+from smbferry_agent.preflight.findings import Finding
 from smbferry_agent.preflight.identity_facts import Refusal
 from smbferry_api.conditions import ConditionType, find
 from smbferry_api.fields import format_time, parse_duration
-from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus, KeytabEntry
+from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus, KeyRefusal, KeytabEntry
 from smbferry_api.reasons import KEY_REFUSED, KEYTAB_AHEAD, KEYTAB_STALE, by_name
 
 _NOTE: Final = " The keytab is still the same, so"
@@ -31,6 +33,8 @@ def kept_refusal(
     now: datetime,
 ) -> Refusal | None:
     """The earlier verdict, where the key must not be tried again yet."""
+    if told := _told_by_another(spec, generation, keytab, previous, now):
+        return told
     verdict = find(previous.conditions, ConditionType.KVNO_MISMATCH) if previous else None
     if previous is None or verdict is None or verdict.reason not in KEY_REFUSED or not previous.last_key_use_time:
         return None
@@ -43,6 +47,36 @@ def kept_refusal(
         verdict.reason,
         f"{_base(verdict.message, verdict.reason)}{_NOTE} it is not tried again before {format_time(again)}.",
     )
+
+
+def _told_by_another(
+    spec: KerberosIdentitySpec,
+    generation: int,
+    keytab: Keytab,
+    previous: KerberosIdentityStatus | None,
+    now: datetime,
+) -> Refusal | None:
+    """What another agent was refused by the same keytab, before any check has said so."""
+    told = previous.key_use.refused if previous and previous.key_use else None
+    if told is None or (told.fingerprint, told.generation) != (keytab.fingerprint, generation):
+        return None
+    again = told.time + parse_duration(spec.check_interval)
+    return None if now >= again else Refusal(told.reason, told.message)
+
+
+def refusal_of(
+    findings: Iterable[Finding], fingerprint: str | None, generation: int, now: datetime
+) -> KeyRefusal | None:
+    """What other agents are to know of a key that was just tried; None where it was not refused, or not tried.
+
+    Args:
+        fingerprint: of the keytab that was tried.
+    """
+    refused = [f for f in findings if f.type is ConditionType.KVNO_MISMATCH and f.reason.name in KEY_REFUSED]
+    if fingerprint is None or not refused:
+        return None
+    reason, message = refused[0].reason.name, refused[0].message
+    return KeyRefusal(fingerprint=fingerprint, generation=generation, time=now, reason=reason, message=message)
 
 
 def worked_before(keytab: Keytab, previous: KerberosIdentityStatus | None) -> bool:

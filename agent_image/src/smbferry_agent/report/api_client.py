@@ -1,4 +1,4 @@
-"""The API server as an agent may use it: read one object, apply one object's status. Nothing else.
+"""The API server as an agent may use it: read an object, write an object's status. Nothing else.
 
 The pod's token is read again for each request, because the kubelet rotates it.
 """
@@ -18,7 +18,9 @@ from smbferry_api.reasons import API_SERVER_REFUSED, API_SERVER_UNREACHABLE
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _TIMEOUT: Final = urllib3.Timeout(connect=5.0, read=15.0)
 _OK: Final = 200
-_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _SERVER_ERROR = 401, 403, 404, 429, 500
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_ERROR = 401, 403, 404, 409, 429, 500
+_APPLY: Final = "application/apply-patch+yaml"
+_MERGE: Final = "application/merge-patch+json"
 _PLURAL: Final = {
     "KerberosIdentity": "kerberosidentities",
     "SmbLocation": "smblocations",
@@ -32,6 +34,10 @@ class ObjectNotFoundError(Exception):
 
 class PermissionWithdrawnError(AgentError):
     """This agent's account may not do it, or is no more (HTTP 401, 403): so it is while its object is being deleted."""
+
+
+class ConflictError(AgentError):
+    """The object has changed since it was read (HTTP 409)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,25 @@ class ApiClient:
         query = f"?fieldManager={manager}&force=true"
         return self._request("PATCH", f"{key.path}/status{query}", key, json.dumps(body).encode())
 
-    def _request(self, method: str, path: str, key: ObjectKey, body: bytes | None = None) -> dict[str, Any]:
+    def merge_status(self, key: ObjectKey, status: dict[str, Any], version: str | None = None) -> dict[str, Any]:
+        """Changes single fields of the status (RFC 7396); None takes one away.
+
+        Args:
+            version: metadata.resourceVersion of what was read; without it whatever is there is changed.
+
+        Raises:
+            ConflictError: it is not what was read any more.
+            ObjectNotFoundError: the object does not exist any more.
+            AgentError: the API server can't be reached, or refuses.
+        """
+        body: dict[str, Any] = {"status": status}
+        if version is not None:
+            body["metadata"] = {"resourceVersion": version}
+        return self._request("PATCH", f"{key.path}/status", key, json.dumps(body).encode(), _MERGE)
+
+    def _request(
+        self, method: str, path: str, key: ObjectKey, body: bytes | None = None, content: str = _APPLY
+    ) -> dict[str, Any]:
         try:
             token = self._token_file.read_text().strip()
             response = self._pool.request(
@@ -111,7 +135,7 @@ class ApiClient:
                 headers={
                     "Authorization": f"Bearer {token}",
                     "Accept": "application/json",
-                    "Content-Type": "application/apply-patch+yaml",
+                    "Content-Type": content,
                     "User-Agent": FIELD_MANAGER_AGENT,
                 },
             )
@@ -127,7 +151,11 @@ class ApiClient:
         mismatch = "field not declared in schema" in said
         passing = response.status in {_UNAUTHORIZED, _TOO_MANY} or (response.status >= _SERVER_ERROR and not mismatch)
         reason = API_SERVER_UNREACHABLE if passing else API_SERVER_REFUSED
-        failure = PermissionWithdrawnError if response.status in {_UNAUTHORIZED, _FORBIDDEN} else AgentError
+        failure = {
+            _UNAUTHORIZED: PermissionWithdrawnError,
+            _FORBIDDEN: PermissionWithdrawnError,
+            _CONFLICT: ConflictError,
+        }.get(response.status, AgentError)
         raise failure(reason, f"{method} of {key} ended with HTTP {response.status}: {said}")
 
 

@@ -43,23 +43,23 @@ def build_service_account(kind: Kind, owner: Meta, name: str) -> Manifest:
 
 
 def build_role(kind: Kind, owner: Meta, name: str, also_reads: tuple[tuple[Kind, str], ...]) -> Manifest:
-    """Reads its own objects by name, writes its own object's status."""
+    """Reads its own objects by name, writes its own object's status and, where keys are tried in turn, identities'."""
     reads = ((kind, owner.name), *also_reads)
-    rules = [{"apiGroups": [GROUP], "resources": [PLURAL[k]], "resourceNames": [n], "verbs": ["get"]} for k, n in reads]
-    rules.append(
-        {
-            "apiGroups": [GROUP],
-            "resources": [f"{PLURAL[kind]}/status"],
-            "resourceNames": [owner.name],
-            "verbs": ["patch"],
-        }
-    )
+    writes = ((kind, owner.name), *((k, n) for k, n in also_reads if k is Kind.IDENTITY))
+    rules = [
+        *(_rule(PLURAL[k], n, "get") for k, n in reads),
+        *(_rule(f"{PLURAL[k]}/status", n, "patch") for k, n in writes),
+    ]
     return {
         "apiVersion": f"{RBAC}/v1",
         "kind": "Role",
         "metadata": agent_metadata(kind, owner, name),
         "rules": rules,
     }
+
+
+def _rule(resource: str, name: str, verb: str) -> Manifest:
+    return {"apiGroups": [GROUP], "resources": [resource], "resourceNames": [name], "verbs": [verb]}
 
 
 def build_role_binding(kind: Kind, owner: Meta, name: str) -> Manifest:

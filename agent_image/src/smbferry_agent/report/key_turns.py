@@ -1,0 +1,81 @@
+"""Turns at an identity's key, by a field of its status that only one agent at a time can make its own."""
+
+import logging
+import time
+import uuid
+from typing import Any, Final
+
+from smbferry_agent.errors import AgentError
+from smbferry_agent.logs import fields
+from smbferry_agent.manifests import previous_status
+from smbferry_agent.report.api_client import ApiClient, ConflictError, ObjectKey, ObjectNotFoundError
+from smbferry_agent.report.sinks import status_fields
+from smbferry_api.identity import KerberosIdentityStatus, KeyRefusal
+
+_log = logging.getLogger(__name__)
+_PAUSE: Final = 0.25
+_LEFT_BEHIND: Final = 12.0
+"""Seconds after which a holder is taken for gone: no exchange with a KDC that has just answered takes so long."""
+_PATIENCE: Final = 20.0
+"""Seconds after which an agent goes ahead in any case: it has to say something within half a minute."""
+
+
+class ClusterTurn:
+    """A `KeyTurn` by the identity's status.
+
+    Args:
+        heeds: whether what another agent was refused counts; the identity's own check looks for itself.
+    """
+
+    def __init__(self, client: ApiClient, key: ObjectKey, *, heeds: bool = True) -> None:
+        self._client = client
+        self._key = key
+        self._heeds = heeds
+        self._holder = str(uuid.uuid4())
+        self._holds = False
+
+    def begin(self) -> KerberosIdentityStatus | None:
+        """Waits its turn, within bounds; without it where the API server does not let it."""
+        began = time.monotonic()
+        others: tuple[str, float] | None = None  # whose turn it is, and since when as seen from here
+        while True:
+            now = time.monotonic()
+            try:
+                manifest = self._client.get(self._key)
+                holder = _holder(manifest)
+                if others is None or others[0] != holder:
+                    others = (holder, now)
+                if not holder or now - others[1] > _LEFT_BEHIND or now - began > _PATIENCE:
+                    return self._take(manifest)
+            except ConflictError:
+                pass  # somebody was faster, or wrote something else: look again
+            except (AgentError, ObjectNotFoundError) as error:
+                if now - began > _PATIENCE or isinstance(error, ObjectNotFoundError):
+                    _log.warning("the key is tried without waiting: %s", error, extra=fields(identity=self._key.name))
+                    return None
+            time.sleep(_PAUSE)
+
+    def _take(self, manifest: dict[str, Any]) -> KerberosIdentityStatus | None:
+        version = str(manifest["metadata"]["resourceVersion"])
+        self._client.merge_status(self._key, {"keyUse": {"holder": self._holder}}, version)
+        self._holds = True
+        status = previous_status(KerberosIdentityStatus, manifest)
+        return status if status is None or self._heeds else status.model_copy(update={"key_use": None})
+
+    def end(self, refused: KeyRefusal | None) -> None:
+        """Gives the turn up, and leaves word of a refusal; the identity's own check takes earlier word back."""
+        if not self._holds:
+            return
+        self._holds = False
+        use: dict[str, Any] = {"holder": None}
+        if refused is not None or not self._heeds:  # the identity's own check stands above what others were told
+            use["refused"] = None if refused is None else status_fields(refused)
+        try:
+            self._client.merge_status(self._key, {"keyUse": use})
+        except (AgentError, ObjectNotFoundError) as error:  # it is taken for gone in a while
+            _log.warning("the turn was not given up: %s", error, extra=fields(identity=self._key.name))
+
+
+def _holder(manifest: dict[str, Any]) -> str:
+    use = (manifest.get("status") or {}).get("keyUse") or {}
+    return str(use.get("holder") or "")
