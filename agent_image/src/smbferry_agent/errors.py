@@ -21,3 +21,7 @@ class AgentError(Exception):
     def exit_code(self) -> ExitCode:
         """How the process ends by this error."""
         return EXIT_CODE_OF[self.failure_class]
+
+
+class Terminated(BaseException):
+    """SIGTERM, though nobody cancelled anything. Not an Exception: nothing on the way may take it for its own."""

@@ -11,7 +11,7 @@ from types import FrameType
 
 from smbferry_agent import logs
 from smbferry_agent.cluster import cluster_identity_check, cluster_location_check, transfer
-from smbferry_agent.errors import AgentError
+from smbferry_agent.errors import AgentError, Terminated
 from smbferry_agent.hardening import forbid_core_dumps
 from smbferry_agent.report.api_client import ApiClient, ObjectNotFoundError
 from smbferry_api.agent_contract import (
@@ -23,20 +23,16 @@ from smbferry_api.agent_contract import (
 )
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.reasons import (
+    AGENT_LOST,
     CHECKS_PASSED,
     INTERNAL_ERROR,
     OBJECT_GONE,
-    RUN_CANCELLED,
     RUN_PARTIALLY_SUCCEEDED,
     RUN_SUCCEEDED,
     Reason,
 )
 
 _log = logging.getLogger(__name__)
-
-
-class _Terminated(BaseException):
-    """SIGTERM with nothing to undo. Not an Exception: nothing on the way may take it for a failure of its own."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,11 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code, message = error.exit_code, _last_word(error.reason, error.message)
     except ObjectNotFoundError as error:
         code, message = ExitCode.CANCELLED, _last_word(OBJECT_GONE, str(error))
-    except _Terminated:
-        code, message = (
-            ExitCode.CANCELLED,
-            _last_word(RUN_CANCELLED, "SIGTERM ended the agent before it had begun, or during a check."),
-        )
+    except Terminated as signalled:
+        code, message = ExitCode.TERMINATED, _last_word(AGENT_LOST, str(signalled))
     except Exception as error:  # noqa: BLE001 (the boundary: whatever else happens is a bug, and is reported as one)
         _log.exception("unexpected error")
         code, message = ExitCode.BUG, _last_word(INTERNAL_ERROR, f"{type(error).__name__} in smbferry-agent.")
@@ -88,7 +81,7 @@ def _run(arguments: argparse.Namespace) -> tuple[ExitCode, TerminationMessage]:
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:
-    raise _Terminated
+    raise Terminated("SIGTERM ended the agent before it had begun, or during a check.")
 
 
 def _last_word(reason: Reason, message: str) -> TerminationMessage:

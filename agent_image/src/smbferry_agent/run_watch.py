@@ -8,10 +8,11 @@ from typing import Any, Final, Self
 
 from pydantic import ValidationError
 
-from smbferry_agent.errors import AgentError
+from smbferry_agent.errors import AgentError, Terminated
 from smbferry_agent.logs import fields
-from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError
+from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError, PermissionWithdrawnError
 from smbferry_api.fields import parse_quantity
+from smbferry_api.reasons import RUN_CANCELLED
 from smbferry_api.run_status import Limit
 
 _log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ def current_limit(manifest: dict[str, Any], snapshot: str | int | None) -> int |
 class RunWatch:
     """A context manager in the main thread.
 
-    The run must stop by spec.cancel, its deletion, or SIGTERM.
+    The run must stop by spec.cancel, its deletion, or SIGTERM; by the last alone it is not over: `Terminated` says so.
 
     Args:
         manifest: the run as it was read last.
@@ -59,6 +60,9 @@ class RunWatch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._left.set()
+        stopped = isinstance(error, AgentError) and error.reason is RUN_CANCELLED
+        if stopped and not self.abandoned():
+            raise Terminated("The agent was told to end, by an eviction or a deleted pod; the run goes on.") from error
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -68,6 +72,17 @@ class RunWatch:
     def cancelled(self) -> bool:
         """Asked by the engine a few times a second."""
         return self._cancelled.is_set()
+
+    def abandoned(self) -> bool:
+        """Whether the run was cancelled or deleted, and not only this agent told to go: looked up now."""
+        try:
+            manifest = self._client.get(self.key)
+        except (ObjectNotFoundError, PermissionWithdrawnError):  # with the run its agents' account is deleted
+            return True
+        except AgentError as error:
+            _log.warning("it is not known whether the run goes on", extra=fields(detail=error.message))
+            return False
+        return bool(manifest["spec"].get("cancel") or manifest["metadata"].get("deletionTimestamp"))
 
     def wait(self, seconds: float) -> bool:
         """Waits until the run must stop, for at most so long; returns whether it must."""

@@ -3,12 +3,11 @@
 import logging
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.logs import fields
-from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError, PermissionWithdrawnError
+from smbferry_agent.report.api_client import ApiClient, ObjectKey
 from smbferry_agent.report.run_report import RunReport
 from smbferry_agent.report.shards import (
     FinishReport,
@@ -140,7 +139,7 @@ def run_shard(task: ResolvedTask, around: Surroundings, client: ApiClient, watch
                     report,
                     shard=shards[index],
                     cancelled=around.cancelled,
-                    abandoned=partial(_is_abandoned, client, watch.key),
+                    abandoned=around.abandoned,
                     bytes_per_second=None if limit is None else lambda: _share_of(limit(), len(shards)),
                 ),
                 records=f"{around.run_name}-{index}",
@@ -152,18 +151,6 @@ def run_shard(task: ResolvedTask, around: Surroundings, client: ApiClient, watch
         finally:
             writer.notify(urgent=True)
     return ExitCode.DONE
-
-
-def _is_abandoned(client: ApiClient, key: ObjectKey) -> bool:
-    """Whether the run was cancelled or deleted, and not only this agent told to go."""
-    try:
-        manifest = client.get(key)
-    except (ObjectNotFoundError, PermissionWithdrawnError):  # with the run its agents' account is deleted
-        return True
-    except AgentError as error:
-        _log.warning("it is not known whether the run goes on", extra=fields(detail=error.message))
-        return False
-    return bool(manifest["spec"].get("cancel") or manifest["metadata"].get("deletionTimestamp"))
 
 
 def _share_of(limit: int | None, count: int) -> int | None:
@@ -191,6 +178,7 @@ def run_finish(task: ResolvedTask, around: Surroundings, report: FinishReport, m
             pieces=pieces_in(shards),
             all_went_well=well,
             cancelled=around.cancelled,
+            abandoned=around.abandoned,
             bytes_per_second=around.bytes_per_second,
         ),
         records=around.run_name,

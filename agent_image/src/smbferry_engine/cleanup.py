@@ -22,11 +22,14 @@ CLEAN_UP_SECONDS = 15.0
 _ANSWERS = (FileError, EngineError, ProtocolError, WireError)
 
 
-def clean_up(run: Run, driver: Driver) -> None:
-    """Undo what the stopped run has begun. Never raises: the error that stopped the run is the one to tell."""
+def clean_up(run: Run, driver: Driver, *, told_to_stop: bool = False) -> None:
+    """Undo what the stopped run has begun. Never raises: the error that stopped the run is the one to tell.
+
+    Where it was only ``told_to_stop`` and somebody goes on, temporary files stay: what they hold is not written again.
+    """
     if run.destination.lane.failure is not None:
         return
-    abandoned = bool(run.shared) and run.abandoned()
+    abandoned = (told_to_stop or bool(run.shared)) and run.abandoned()
     until = time.monotonic() + CLEAN_UP_SECONDS
     too_long = EngineError(CANCELLED, "the clean-up took too long")
 
@@ -37,11 +40,14 @@ def clean_up(run: Run, driver: Driver) -> None:
     run.source.lane.drop_unsent(too_long)
     run.destination.lane.drop_unsent(too_long)
     with contextlib.suppress(EngineError):
-        driver.run(undo(run, abandoned=abandoned), tick)
+        driver.run(undo(run, abandoned=abandoned, keep=told_to_stop and not abandoned), tick)
 
 
-async def undo(run: Run, *, abandoned: bool = False) -> None:
-    """Delete every final name whose landing failed, and every temporary file; with ``abandoned`` shared ones, too."""
+async def undo(run: Run, *, abandoned: bool = False, keep: bool = False) -> None:
+    """Delete every final name whose landing failed, and every temporary file; with ``abandoned`` shared ones, too.
+
+    With ``keep`` temporary files stay, for another agent that goes on inside them.
+    """
     for path, call in list(run.landing.items()):
         with contextlib.suppress(*_ANSWERS):
             replies = await call
@@ -51,7 +57,7 @@ async def undo(run: Run, *, abandoned: bool = False) -> None:
     for path in list(run.doomed):
         with contextlib.suppress(*_ANSWERS):
             await run.destination.delete(path, directory=False, readonly=True)
-    for path, call in list(run.temporaries.items()):
+    for path, call in [] if keep else list(run.temporaries.items()):
         with contextlib.suppress(*_ANSWERS):
             opened, *_ = await call
             if opened.status == NtStatus.SUCCESS:

@@ -56,7 +56,8 @@ class Run:
 
     ``headway`` is what there is of large files whose copying was cut short, by path and the part's first byte.
 
-    ``shared`` are temporaries that other agents write into, too: they go only if the run is ``abandoned()`` as a whole.
+    ``abandoned`` is asked where the run must stop: if somebody goes on with it, temporaries stay for that. ``shared``
+    are temporaries that other agents write into, too: they go only if the run is abandoned as a whole.
     ``shard`` is the part of the tree that this agent copies, None for all of it; ``pieces`` are those of large files
     that it has gathered. Who finishes a run of several has in ``gathered``, by path, what they left, and with
     ``settles_folders`` gives every folder its own metadata, as it can't know which are new.
@@ -87,7 +88,7 @@ class Run:
     headway: dict[tuple[str, int], Headway] = field(default_factory=dict)
     settles_folders: bool = False
     shared: set[str] = field(default_factory=set)
-    abandoned: Callable[[], bool] = lambda: False
+    abandoned: Callable[[], bool] = lambda: True
     large: Gate = field(default_factory=lambda: Gate(LARGE_FILES_AT_ONCE))
 
     def __post_init__(self) -> None:

@@ -121,6 +121,7 @@ def finish(
     pieces: Iterable[Piece],
     all_went_well: bool,
     cancelled: Callable[[], bool],
+    abandoned: Callable[[], bool] = lambda: True,
     clock: Callable[[], float] = time.monotonic,
     bytes_per_second: Callable[[], int | None] | None = None,
 ) -> Result:
@@ -132,6 +133,7 @@ def finish(
 
     def work(run: Run) -> Coroutine[Any, Any, None]:
         prepare_finish(run, pieces)
+        run.abandoned = abandoned
         return execute(run)
 
     return conduct(

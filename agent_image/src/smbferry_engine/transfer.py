@@ -58,21 +58,28 @@ def transfer(
     observer: Observer,
     *,
     cancelled: Callable[[], bool],
+    abandoned: Callable[[], bool] = lambda: True,
     clock: Callable[[], float] = time.monotonic,
     bytes_per_second: Callable[[], int | None] | None = None,
 ) -> Result:
     """Bring ``destination`` to the state of ``source`` as ``options`` say.
 
-    ``cancelled`` is asked a few times a second. ``bytes_per_second``, where given, is asked for the current limit and
-    overrides the option. Raises :class:`EngineError` when the run as a whole fails; single files only make the outcome
+    ``cancelled`` is asked a few times a second, and ``abandoned`` once it was true: where somebody goes on with the
+    run, temporary files stay. ``bytes_per_second``, where given, is asked for the current limit, not the option.
+    Raises :class:`EngineError` when the run as a whole fails; single files only make the outcome
     ``PartiallySucceeded``.
     """
+
+    def work(run: Run) -> Coroutine[Any, Any, None]:
+        run.abandoned = abandoned
+        return execute(run)
+
     return conduct(
         source,
         destination,
         options,
         observer,
-        execute,
+        work,
         cancelled=cancelled,
         clock=clock,
         bytes_per_second=bytes_per_second,
@@ -146,8 +153,8 @@ def _drive(run: Run, driver: Driver, work: Coroutine[Any, Any, None], cancelled:
 
     try:
         driver.run(work, tick)
-    except BaseException:
-        clean_up(run, driver)
+    except BaseException as error:
+        clean_up(run, driver, told_to_stop=isinstance(error, EngineError) and error.reason == CANCELLED.name)
         run.phases.fail_running()
         raise
     finally:

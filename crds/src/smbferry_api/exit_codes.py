@@ -36,6 +36,7 @@ class ExitCode(IntEnum):
     DESTINATION_FULL = 30
     CANCELLED = 40
     BUG = 70
+    TERMINATED = 143  # 128 + SIGTERM: told to end, by an eviction or a deleted pod, though nobody cancelled the run
 
 
 EXIT_CODE_OF: Final[dict[FailureClass, ExitCode]] = {
@@ -58,5 +59,5 @@ PERMANENT: Final[frozenset[ExitCode]] = frozenset(
 """Never retried on their own: a retry storm against these locks accounts out or repeats a refused act."""
 
 RETRYABLE: Final[frozenset[ExitCode]] = frozenset(
-    {ExitCode.NETWORK, ExitCode.CLOCK, ExitCode.DNS, ExitCode.DESTINATION_FULL}
+    {ExitCode.NETWORK, ExitCode.CLOCK, ExitCode.DNS, ExitCode.DESTINATION_FULL, ExitCode.TERMINATED}
 )

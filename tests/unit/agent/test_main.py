@@ -92,10 +92,10 @@ def test_each_end_has_its_exit_code_and_leaves_a_message(
     assert any("traceback" in line for line in lines) == (code == ExitCode.BUG)
 
 
-def test_sigterm_ends_a_check_as_cancelled(ends: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sigterm_ends_a_check_as_one_that_may_be_tried_again(ends: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(main, "cluster_identity_check", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-    assert main.main(ARGUMENTS) == ExitCode.CANCELLED
-    assert json.loads(ends.read_text())["reason"] == "RunCancelled"
+    assert main.main(ARGUMENTS) == ExitCode.TERMINATED == 128 + signal.SIGTERM
+    assert json.loads(ends.read_text())["reason"] == "AgentLost"
 
 
 def test_a_check_of_an_identity_without_its_secret_writes_the_status_and_exits_10(

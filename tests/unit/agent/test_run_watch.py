@@ -1,4 +1,4 @@
-"""The limit that a run keeps to, as its manifest says it now (ADR 9)."""
+"""The limit that a run keeps to, as its manifest says it now (ADR 9); whether it goes on when its agent does not."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.unit.agent.api_server import ApiServer
 
+from smbferry_agent.errors import AgentError, Terminated
 from smbferry_agent.report.api_client import ObjectKey
 from smbferry_agent.run_watch import RunWatch, current_limit
+from smbferry_api.reasons import RUN_CANCELLED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,4 +52,28 @@ def test_what_the_watch_has_seen_last_is_at_hand(tmp_path: Path, monkeypatch: py
             while current_limit(watch.manifest, "4Mi") != 1 << 20:
                 assert time.monotonic() < until
                 server.seen(len(server.requests) + 1)
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(
+    ("found", "goes_on"),
+    [
+        pytest.param({"spec": {}, "metadata": {}}, True, id="evicted: the run is as it was"),
+        pytest.param({"spec": {"cancel": True}, "metadata": {}}, False, id="the run was cancelled"),
+        pytest.param({"spec": {}, "metadata": {"deletionTimestamp": "now"}}, False, id="the run is being deleted"),
+        pytest.param(None, False, id="the run is gone"),
+    ],
+)
+def test_an_agent_that_is_told_to_end_says_whether_the_run_goes_on(
+    tmp_path: Path, found: dict[str, Any] | None, goes_on: bool
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    stopped = AgentError(RUN_CANCELLED, "the run was cancelled")
+    with ApiServer(tmp_path) as server:
+        if found is not None:
+            server.objects[KEY.path] = found
+        watch = RunWatch(server.client(), KEY, found or {})
+        assert watch.abandoned() is not goes_on
+        with pytest.raises(Terminated if goes_on else AgentError), watch:
+            raise stopped
     signal.signal(signal.SIGTERM, before)

@@ -111,3 +111,12 @@ def test_one_reply_that_is_none_does_not_keep_the_clean_up_from_the_other_files(
     assert len(world.copied) == 2
     drive(world.scheduler, undo(run), *world.links)
     assert world.copied == {"/good": b"g"}
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_temporary_stays_only_where_another_agent_goes_on(keep: bool) -> None:
+    world = World(folder(), folder(good=file(b"g")))
+    run = world.transfer()
+    drive(world.scheduler, Temporary.create(run, "f", DirectoryEntry("f", 1, 0, 1, 1, 1, 1, 0, 1)), *world.links)
+    drive(world.scheduler, undo(run, keep=keep), *world.links)
+    assert len(world.copied) == 1 + keep
