@@ -3,6 +3,7 @@
 import ctypes
 import os
 import resource
+import sys
 from typing import Final
 
 _PR_SET_DUMPABLE: Final = 4  # prctl(2)
@@ -11,12 +12,14 @@ _PR_SET_DUMPABLE: Final = 4  # prctl(2)
 def forbid_core_dumps() -> None:
     """No core file is written of this process, and no other of the same user may read its memory.
 
-    The limit alone is not enough: a core_pattern that is a pipe does not ask for it.
+    The limit alone is not enough on Linux: a core_pattern that is a pipe does not ask for it.
 
     Raises:
         OSError: the kernel refused.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform != "linux":
+        return
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0):
         code = ctypes.get_errno()

@@ -47,8 +47,10 @@ def _run(arguments: Namespace) -> ExitCode:
     _set_up_logs(verbose=arguments.verbose)
     try:
         # Late, so that help and version work without the agent's packages.
+        from smbferry_agent.hardening import forbid_core_dumps  # noqa: PLC0415 (see above)
         from smbferry_cli.commands import check_command, run_command  # noqa: PLC0415 (see above)
 
+        forbid_core_dumps()
         return check_command(arguments) if arguments.command == "check" else run_command(arguments)
     except ImportError as error:
         if (error.name or "").startswith(_OURS):
