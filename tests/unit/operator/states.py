@@ -25,12 +25,14 @@ from tests.unit.operator.builders import (
     transfer_job,
 )
 
+from smbferry_api.agent_contract import Stage
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.run_status import RunState
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.jobs import MAX_ATTEMPTS
 from smbferry_operator.decide.observation import Claim, RunObservation
 from smbferry_operator.decide.run import decide_run
+from smbferry_operator.decide.stages import ANNOTATION_STAGE
 from smbferry_operator.model import Refusal
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ ENDS: Final = {"done": ExitCode.DONE, "partial": ExitCode.DONE_WITH_FAILURES, "f
 MAX_JOBS: Final = 2
 FLAWS: Final = (None, "missing", "onto itself", "refused for good", "refused for now")
 GOOD: Final = snapshot()
+SEVERAL: Final = snapshot(agent={"parallelism": 2})
+CUTS: Final = {"cuts": [{"path": "/b"}]}
 SNAPSHOTS: Final[dict[str | None, dict[str, Any] | None]] = {
     "missing": None,
     "onto itself": {**GOOD, "destination": GOOD["source"]},
@@ -67,6 +71,9 @@ class World:
     jobs: int = 0
     flaw: str | None = None
     """What is wrong with the run itself: its task is missing, it copies onto itself, its Job is refused."""
+    several: bool = False
+    """Whether several agents share the work; then `stage` is what the newest Job is for."""
+    stage: Stage = Stage.WHOLE
 
     def turns(self) -> Iterator[World]:
         """Everything that may happen next without the operator."""
@@ -80,6 +87,11 @@ class World:
             yield replace(self, cancel=True)
         if self.flaw == "refused for now":
             yield replace(self, flaw=None)
+        if self.job == "done" and self.stage in {Stage.SURVEY, Stage.SHARDS}:  # between two stages anything may come up
+            yield from (replace(self, free=False), replace(self, ready=False), replace(self, proven=False))
+        yield from self._turns_of_job()
+
+    def _turns_of_job(self) -> Iterator[World]:
         match self.job:
             case "pending":
                 yield replace(self, job="running", phase="prepare")
@@ -103,7 +115,7 @@ class World:
     def seen(self) -> RunObservation:
         """As the operator sees it."""
         return RunObservation(
-            run(status=self._status(), cancel=self.cancel, created=ago(minutes=5), task=SNAPSHOTS.get(self.flaw, GOOD)),
+            run(status=self._status(), cancel=self.cancel, created=ago(minutes=5), task=self._task()),
             None if self.flaw == "missing" else task(),
             ends() if self.ready else ends(source=location("src")),
             jobs=self._jobs(),
@@ -113,26 +125,30 @@ class World:
             refusal=Refusal("Job", "it said why", self.flaw == "refused for good") if self._is_refused() else None,
         )
 
+    def _task(self) -> dict[str, Any] | None:
+        return SNAPSHOTS.get(self.flaw, SEVERAL if self.several else GOOD)
+
     def _is_refused(self) -> bool:
         launchable = self.ready and self.free and self.proven and self.job == "none"
         return bool(self.flaw and self.flaw.startswith("refused")) and launchable
 
     def _status(self) -> dict[str, Any]:
         phases = {p: {"state": "Running"} for p in [self.phase] if p}
-        return (
-            {"state": self.state, "phases": phases, "attempts": self.jobs * MAX_ATTEMPTS // MAX_JOBS}
-            if self.state
-            else {}
-        )
+        split = {"split": CUTS} if self.several else {}
+        attempts = self.jobs * MAX_ATTEMPTS // MAX_JOBS
+        return {"state": self.state, "phases": phases, "attempts": attempts, **split} if self.state else {}
 
     def _jobs(self) -> tuple[Any, ...]:
         if self.job in {"none", "ending"}:
             return ()
         if self.job == "done":
-            return (transfer_job(succeeded=1, complete=True, finished_at=ago(seconds=9)),)
-        if self.job in ENDS:
-            return (transfer_job(failed=1, failure_reason="PodFailurePolicy", finished_at=ago(seconds=9)),)
-        return (transfer_job(active=1, failed=int(self.job == "retrying")),)
+            made = transfer_job(succeeded=1, complete=True, finished_at=ago(seconds=9))
+        elif self.job in ENDS:
+            made = transfer_job(failed=1, failure_reason="PodFailurePolicy", finished_at=ago(seconds=9))
+        else:
+            made = transfer_job(active=1, failed=int(self.job == "retrying"))
+        stage = {ANNOTATION_STAGE: self.stage.value} if self.stage is not Stage.WHOLE else {}
+        return (replace(made, meta=replace(made.meta, annotations={**made.meta.annotations, **stage})),)
 
     def _pods(self) -> tuple[Any, ...]:
         match self.job:
@@ -156,7 +172,11 @@ class World:
         state = RunState(decision.status.fields["state"]) if decision.status else self.state
         after = replace(self, state=state)
         if decision.create:
-            after = replace(after, job="pending", phase=None, jobs=self.jobs + 1)
+            (job,) = decision.create
+            stage = Stage(job["metadata"]["annotations"].get(ANNOTATION_STAGE, Stage.WHOLE))
+            phase = self.phase if stage in {Stage.SHARDS, Stage.FINISH} else None
+            begun = self.jobs + (self.job == "none")  # the next stage is no further try
+            after = replace(after, job="pending", phase=phase, jobs=begun, stage=stage)
         if decision.delete:
             after = replace(after, job="ending" if self.job in {"running", "pending"} else "none", phase=None)
         return after
@@ -175,7 +195,7 @@ Edge = tuple[str, str]
 def explore() -> dict[Edge, set[str]]:
     """Every change of state that the operator makes, with the reasons that it gives."""
     edges: dict[Edge, set[str]] = {}
-    known = {World(flaw=flaw) for flaw in FLAWS}
+    known = {World(flaw=flaw) for flaw in FLAWS} | {World(several=True)}
     todo = deque(known)
     while todo:
         world = todo.popleft()

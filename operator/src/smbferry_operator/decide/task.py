@@ -227,7 +227,7 @@ def _conditions(seen: TaskObservation, obstacle: Obstacle | None, now: datetime)
     summary = Summary(task.meta, task.status.conditions, now)
     if obstacle is None:
         reason = SUSPENDED if task.spec.suspend else TASK_READY
-        summary.add(ConditionType.READY, "True", reason, _ready_message(seen))
+        summary.add(ConditionType.READY, "True", reason)
     elif obstacle.pending:
         before = find(task.status.conditions, ConditionType.READY)
         if before is None or before.observed_generation != task.meta.generation or before.reason in OUTDATED:
@@ -244,14 +244,6 @@ def _conditions(seen: TaskObservation, obstacle: Obstacle | None, now: datetime)
     if obstacle is None:
         _add_stalled_by_failure(seen, summary)
     return summary.done()
-
-
-def _ready_message(seen: TaskObservation) -> str:
-    spec = seen.task.spec
-    message = SUSPENDED.when if spec.suspend else TASK_READY.when
-    if spec.agent.parallelism > 1:
-        message += f" agent.parallelism is {spec.agent.parallelism}; this version works with one agent per run."
-    return message
 
 
 def _add_in_sync(seen: TaskObservation, summary: Summary) -> None:
