@@ -54,7 +54,7 @@ bench-operator: lab-up ## one operator against 5,000 tasks on played nodes; noth
 	@$(PY) -m tests.bench_operator
 
 nemesis: lab-up images ## everything is killed at random while work streams in, NEMESIS_SECONDS=900; NEMESIS_SEED= repeats a plan
-	@NEMESIS_SECONDS=$(or $(NEMESIS_SECONDS),900) NEMESIS_SEED=$(NEMESIS_SEED) $(PY) -m tests.nemesis
+	@NEMESIS_SECONDS=$(or $(NEMESIS_SECONDS),900) NEMESIS_SEED=$(NEMESIS_SEED) PYTHONPATH=crds/src $(PY) -m tests.nemesis
 
 verify: $(VENV)/.done ## generated files, lint, types, layers
 	@PYTHONPATH=crds/src $(PY) -m smbferry_api.crd --check $(CRD_DIRS)
