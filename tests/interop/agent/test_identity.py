@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab.smblab import keytab as keytabs
-from tests.interop.agent.support import default_config
+from tests.interop.agent.support import Identity, default_config
 
 from smbferry_agent.kerberos import relay
 
 if TYPE_CHECKING:
-    from tests.interop.agent.support import Identity
+    from pathlib import Path
+
     from tests.support.counting_kdc import CountingKdc
     from tests.support.domain import Domain, User
 
@@ -318,6 +319,16 @@ def test_a_keytab_that_is_cut_short_is_named_and_costs_no_wrong_key(
     assert checked.failure is not None
     assert checked.failure.exit_code == 10
     assert counted.proofs == 0
+
+
+def test_a_keytab_that_no_account_could_need_is_refused_before_it_is_read_whole(tmp_path: Path, domain: Domain) -> None:
+    one = keytabs.parse(domain.make_keytab(f"svc-src@{domain.realm}", "a password", kvno=1))
+    large = keytabs.write(one * (64 * 1024 // 60))
+    assert len(large) > 64 * 1024
+    checked = Identity(tmp_path / "identity", domain, f"svc-src@{domain.realm}").keytab(large).check()
+    assert checked.reason("KeytabValid") == "KeytabTooLarge"
+    assert "64 KiB" in checked.message("KeytabValid")
+    assert checked.statuses()["KdcReachable"] == "True"
 
 
 @pytest.mark.parametrize(

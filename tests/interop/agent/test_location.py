@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.file_server import FileServer
 
 if TYPE_CHECKING:
     from tests.interop.agent.support import Identity
@@ -59,6 +60,13 @@ def test_a_server_that_cannot_encrypt(identity: Identity) -> None:
     assert checked.statuses() == HEALTHY | {"Encrypted": "False", "ShareAccessible": "Unknown"}
     assert checked.failure is not None
     assert checked.failure.exit_code == 12
+
+
+def test_a_server_that_has_none_of_the_permitted_ciphers(identity: Identity, domain: Domain) -> None:
+    with FileServer(domain, "server smb3 encryption algorithms = AES-128-GCM").running() as server:
+        checked = identity.check_location(port=server.port, ciphers=["AES-256-GCM"])
+    assert checked.reason("Encrypted") == "EncryptionNotSupported"
+    assert "with AES-256-GCM expected, it offers none" in checked.message("Encrypted")
 
 
 def test_a_server_with_old_dialects_alone(identity: Identity) -> None:

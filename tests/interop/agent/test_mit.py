@@ -237,6 +237,13 @@ def test_a_server_at_an_address_where_no_host_is(mit_identity: Identity, mit: Mi
     assert checked.statuses()["TicketAcquired"] == "True"
 
 
+def test_a_name_that_leads_back_to_the_agent_itself_is_refused(mit_identity: Identity, mit: MitRealms) -> None:
+    checked = mit_identity.check_location(server="here.example.org", servicePrincipal=f"cifs/{mit.server}")
+    assert checked.reason("DnsReady") == "SpecInvalid"
+    assert "127.0.0.1" in checked.message("DnsReady")
+    assert checked.statuses()["ServerReachable"] == "Unknown"
+
+
 def test_dns_servers_that_answer_neither_yes_nor_no(mit_identity: Identity, mit: MitRealms) -> None:
     checked = mit_identity.check_location(server="files.elsewhere.test", servicePrincipal=f"cifs/{mit.server}")
     assert checked.reason("DnsReady") == "DnsFailed"

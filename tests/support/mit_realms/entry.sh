@@ -29,7 +29,7 @@ krb5kdc -r MIT.EXAMPLE.COM -r PARTNER.EXAMPLE.NET -r REMOTE.EXAMPLE.ORG
 dnsmasq --user=root --no-resolv --no-hosts --no-daemon --bind-interfaces --listen-address="$address" \
   --local=/example.com/example.net/example.org/ --host-record="files.mit.example.com,$address" \
   --address="/kdc.mit.example.com/files.partner.example.net/files.remote.example.org/alias.example.org/$address" \
-  --address="/dead.example.org/${address%.*}.126" \
+  --address="/dead.example.org/${address%.*}.126" --address="/here.example.org/127.0.0.1" \
   --srv-host=_kerberos._tcp.MIT.EXAMPLE.COM,kdc.mit.example.com,88,10,1 \
   --srv-host=_kerberos._tcp.PARTNER.EXAMPLE.NET,kdc.mit.example.com,88,10,1 &
 server() { # server NAME [COMMAND...]: one more smbd, perhaps by a command that gives it another clock
