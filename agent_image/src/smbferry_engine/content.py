@@ -20,6 +20,7 @@ from smbferry_engine.wire.data import READ_DATA_OFFSET, WRITE_DATA_OFFSET, decod
 from smbferry_engine.wire.info import OWNER_AND_GROUP, decode_query
 from smbferry_engine.wire.status import NtStatus
 
+ZEROS = bytes(LARGEST)
 SINGLE_FRAME = 512 * 1024
 DESCRIPTOR_LIMIT = 64 * 1024
 DEPTH = 8
@@ -173,11 +174,13 @@ async def stream(
     part: tuple[int, int] | None = None,
     begun: blake3 | None = None,
     hashed: Callable[[int, blake3], None] | None = None,
+    in_hole: Callable[[int, int], bool] | None = None,
 ) -> bytes:
     """Read an open file with ``depth`` ranges in flight; returns the BLAKE3 digest (32 bytes) of what was read.
 
     ``part`` is from which byte to before which; without it the whole file is read. ``begun`` is a hash that goes on
-    with what is read, ``hashed(end, hash)`` is told of it after each range, in their order.
+    with what is read, ``hashed(end, hash)`` is told of it after each range, in their order. Ranges of which
+    ``in_hole(offset, length)`` are zeros that nobody is asked for.
 
     Each range's data lies at 112 of a buffer that ``sink(buffer, offset, length, pool)`` may write elsewhere in place,
     and sees to it that ``pool`` gets it back. ``before(offset, length)`` is awaited before each range is asked for: the
@@ -195,6 +198,9 @@ async def stream(
 
     async def strand() -> None:
         for offset, length in ranges:
+            if in_hole is not None and in_hole(offset, length):
+                await _move_zeros(mover, offset, length)
+                continue
             if before is not None:
                 await before(offset, length)
             await _move(mover, offset, length)
@@ -241,11 +247,7 @@ async def _move(mover: _Mover, offset: int, length: int) -> None:
         if not 0 < got <= end - offset or reply.buffer is None:
             raise ProtocolError(f"1 to {end - offset} bytes from a read expected, found {got}")
         data = memoryview(message)[start : start + got]
-        await mover.order.reach(offset)
-        mover.hasher.update(data)
-        if mover.hashed is not None:
-            mover.hashed(offset + got, mover.hasher)
-        mover.order.passed(offset + got)
+        await _hash(mover, offset, data)
         if mover.sink is not None:
             view = memoryview(reply.buffer)
             if start != READ_DATA_OFFSET:
@@ -254,3 +256,21 @@ async def _move(mover: _Mover, offset: int, length: int) -> None:
         else:
             lane.pool.give_back(reply.buffer)
         offset += got
+
+
+async def _move_zeros(mover: _Mover, offset: int, length: int) -> None:
+    """The same for a range of a hole."""
+    await _hash(mover, offset, memoryview(ZEROS)[:length])
+    if mover.sink is not None:
+        buffer = mover.lane.pool.take(length)
+        buffer[WRITE_DATA_OFFSET : WRITE_DATA_OFFSET + length] = memoryview(ZEROS)[:length]
+        await mover.sink(buffer, offset, length, mover.lane.pool)
+
+
+async def _hash(mover: _Mover, offset: int, data: memoryview) -> None:
+    end = offset + len(data)
+    await mover.order.reach(offset)
+    mover.hasher.update(data)
+    if mover.hashed is not None:
+        mover.hashed(end, mover.hasher)
+    mover.order.passed(end)

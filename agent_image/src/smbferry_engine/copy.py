@@ -17,6 +17,7 @@ from smbferry_engine.core.frames import BufferPool
 from smbferry_engine.core.group import run_all
 from smbferry_engine.errors import EngineError, FileError
 from smbferry_engine.headway import KeptDiffersError
+from smbferry_engine.holes import holes_of
 from smbferry_engine.landing import land_in_one_frame, metadata_of, mismatch, take_back, verify_small
 from smbferry_engine.plan import READONLY, is_deduplicated
 from smbferry_engine.recovery import is_transient
@@ -182,6 +183,7 @@ class FileCopy:
         async def send() -> None:
             nonlocal sent
             await temporary.go_on()
+            holes = await holes_of(file)
             sent = await stream(
                 run.scheduler,
                 file,
@@ -191,6 +193,7 @@ class FileCopy:
                 part=(kept.through, size),
                 begun=kept.hasher,
                 hashed=lambda end, hasher: headway.hashed(end, hasher, temporary.through),
+                in_hole=holes.cover,
             )
             await temporary.complete(size)
             await close_unchanged(file)

@@ -10,6 +10,7 @@ from smbferry_engine.content import OpenFile, close_unchanged, open_file, stream
 from smbferry_engine.copy import Copied
 from smbferry_engine.core.frames import BufferPool
 from smbferry_engine.errors import EngineError, FileError, FileReason
+from smbferry_engine.holes import holes_of
 from smbferry_engine.landing import metadata_of
 from smbferry_engine.plan import READONLY, is_deduplicated, version_of
 from smbferry_engine.recovery import is_transient
@@ -62,6 +63,7 @@ async def _gather(run: Run, path: str, source: DirectoryEntry, file: OpenFile, p
             digest = await run.server_copy.fill_part(run, path, file, temporary, part=part, count=count)
         if digest is None:
             await temporary.go_on()
+            holes = await holes_of(file)
             count(kept.through - part[0])
             digest = await stream(
                 run.scheduler,
@@ -72,6 +74,7 @@ async def _gather(run: Run, path: str, source: DirectoryEntry, file: OpenFile, p
                 part=(kept.through, part[1]),
                 begun=kept.hasher,
                 hashed=lambda end, hasher: headway.hashed(end, hasher, temporary.through),
+                in_hole=holes.cover,
             )
         if part[1] == source.size:
             await temporary.complete(source.size)

@@ -48,6 +48,7 @@ class Node:
     links: int = 1
     sparse: bool = False
     allocated: int | None = None
+    allocated_ranges: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def is_directory(self) -> bool:
@@ -111,6 +112,7 @@ class FakeServer:
         self.clock = 1_000_000
         self.trees: dict[int, str] = {TREE: ""}
         self.session_flags = 0
+        self.ranges_per_reply = 1_000
         self.copy_limits = (256, 1 << 20, 16 << 20)
         self._tree = TREE
         self._next_handle = 1
@@ -281,12 +283,21 @@ class FakeServer:
         elif control == 0x000900C4:
             handle.node.sparse = True
             status, output = 0, b""
+        elif control == 0x000940CF:
+            status, output = self._allocated_ranges(given, handle)
         else:
             status, output = self._copy_chunks(given, handle)
         fixed = struct.pack(
             "<HHI16s6I", 49, 0, control, file_id, HEADER_SIZE + 48, 0, HEADER_SIZE + 48, len(output), 0, 0
         )
         return status, fixed + output
+
+    def _allocated_ranges(self, given: bytes, handle: Handle) -> tuple[int, bytes]:
+        begin, length = struct.unpack("<QQ", given)
+        ranges = [(at, size) for at, size in handle.node.allocated_ranges if begin <= at < begin + length]
+        some = ranges[: self.ranges_per_reply]
+        status = 0 if some == ranges else NtStatus.BUFFER_OVERFLOW
+        return status, b"".join(struct.pack("<QQ", *each) for each in some)
 
     def _copy_chunks(self, given: bytes, handle: Handle) -> tuple[int, bytes]:
         if given[:16] not in self.handles:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smbferry_engine.wire import create, data, dfs, directory, header, info, ioctl, names, security, tree
+from smbferry_engine.wire import create, data, dfs, directory, header, info, ioctl, names, security, session, tree
 from smbferry_engine.wire.errors import WireError
 from smbferry_engine.wire.status import NtStatus, status_name
 
@@ -322,6 +322,8 @@ DECODERS: list[Callable[[bytes], Any]] = [
     info.decode_size,
     ioctl.decode_resume_key,
     ioctl.decode_copied,
+    ioctl.decode_ranges,
+    session.decode_session_setup,
     tree.decode_tree_connect,
     dfs.decode_referrals,
     directory.decode_query_directory,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.engine.test_wire import FID, HEAD, hexed
 
-from smbferry_engine.wire import dfs, ioctl, tree
+from smbferry_engine.wire import dfs, ioctl, session, tree
 from smbferry_engine.wire.errors import WireError
 
 KEY = bytes(range(24))
@@ -107,6 +107,7 @@ HOSTILE: list[tuple[str, Callable[[], Any]]] = [
     ("output before the fixed part", lambda: ioctl.decode_resume_key(reply(RESUME, KEY, offset=64))),
     ("output past the end", lambda: ioctl.decode_resume_key(reply(RESUME, KEY, length=99))),
     ("a resume key of half its length", lambda: ioctl.decode_resume_key(reply(RESUME, KEY[:12]))),
+    ("half a range", lambda: ioctl.decode_ranges(reply(ioctl.FSCTL_QUERY_ALLOCATED_RANGES, bytes(8)))),
     ("no counts of what was copied", lambda: ioctl.decode_copied(reply(COPY, b""))),
     ("a tree reply cut short", lambda: tree.decode_tree_connect(tree_reply()[:70])),
     ("a tree reply of another size", lambda: tree.decode_tree_connect(tree_reply()[:64] + b"\x09" + bytes(15))),
@@ -131,6 +132,8 @@ def test_what_no_honest_server_sends_is_refused(decode: Callable[[], Any]) -> No
 VALID: list[tuple[Callable[[bytes], Any], bytes]] = [
     (ioctl.decode_resume_key, reply(RESUME, KEY + bytes(8))),
     (ioctl.decode_copied, reply(COPY, bytes(12))),
+    (ioctl.decode_ranges, reply(ioctl.FSCTL_QUERY_ALLOCATED_RANGES, struct.pack("<4Q", 0, 5, 9, 1))),
+    (session.decode_session_setup, HEAD + struct.pack("<HHHH", 9, 0, 72, 3) + b"abc"),
     (tree.decode_tree_connect, tree_reply(1, 8)),
     (dfs.decode_referrals, referrals(entry(3, r"\a\b"), entry(4, r"\c\d"), entry(2, r"\e\f"), entry(1, r"\g\h"))),
 ]

@@ -190,6 +190,11 @@ def sparse_request(file_id: bytes = RELATED_FILE_ID) -> Request:
     return Request(Command.IOCTL, ioctl.encode_set_sparse(file_id))
 
 
+def ranges_request(begin: int, end: int, limit: int, file_id: bytes = RELATED_FILE_ID) -> Request:
+    """IOCTL that asks what between two bytes is no hole, answered by up to ``limit`` bytes."""
+    return Request(Command.IOCTL, ioctl.encode_query_ranges(file_id, begin, end, limit), charge_for(limit))
+
+
 def ioctl_request(file_id: bytes, control: int, given: bytes, limit: int) -> Request:
     """IOCTL with ``given`` as its input, answered by up to ``limit`` bytes."""
     charge = charge_for(max(len(given), limit))

@@ -13,6 +13,7 @@ _RESPONSE = struct.Struct("<HHI16sIIIIII")
 _COPY = struct.Struct("<24sII")
 _CHUNK = struct.Struct("<QQII")
 _COPIED = struct.Struct("<III")
+_RANGE = struct.Struct("<QQ")
 _REQUEST_SIZE = 57
 _RESPONSE_SIZE = 49
 _INPUT_OFFSET = HEADER_SIZE + _REQUEST.size
@@ -21,10 +22,12 @@ _RESUME_KEY_SIZE = 24
 _RESUME_KEY_REPLY = _RESUME_KEY_SIZE + 8
 
 FSCTL_DFS_GET_REFERRALS = 0x00060194
+FSCTL_QUERY_ALLOCATED_RANGES = 0x000940CF
 FSCTL_SET_SPARSE = 0x000900C4
 FSCTL_SRV_REQUEST_RESUME_KEY = 0x00140078
 # The target needs to be open for writing only; FSCTL_SRV_COPYCHUNK would want it open for reading as well.
 FSCTL_SRV_COPYCHUNK_WRITE = 0x001480F2
+_NO_OFFSET = 1 << 63
 # The file id of a control that concerns no file (2.2.31).
 NO_FILE = b"\xff" * 16
 
@@ -69,6 +72,26 @@ def decode_ioctl(message: bytes | memoryview, control: int) -> memoryview:
 def encode_set_sparse(file_id: bytes) -> bytes:
     """FSCTL_SET_SPARSE (MS-FSCC 2.3.69) without a buffer, which sets it: what is never written takes no room."""
     return encode_ioctl(file_id, FSCTL_SET_SPARSE, b"", 0)
+
+
+def encode_query_ranges(file_id: bytes, begin: int, end: int, limit: int) -> bytes:
+    """FSCTL_QUERY_ALLOCATED_RANGES (MS-FSCC 2.3.54): what between two bytes is anything but a hole."""
+    return encode_ioctl(file_id, FSCTL_QUERY_ALLOCATED_RANGES, _RANGE.pack(begin, end - begin), limit)
+
+
+def decode_ranges(message: bytes | memoryview) -> list[tuple[int, int]]:
+    """The ranges of a reply (MS-FSCC 2.3.55), each from which byte to before which; each lies behind the one before."""
+    output = decode_ioctl(message, FSCTL_QUERY_ALLOCATED_RANGES)
+    if len(output) % _RANGE.size:
+        raise WireError(f"allocated ranges: whole ones of {_RANGE.size} bytes expected, found {len(output)} bytes")
+    ranges: list[tuple[int, int]] = []
+    before = 0
+    for begin, length in _RANGE.iter_unpack(output):
+        if begin < before or length <= 0 or begin + length >= _NO_OFFSET:
+            raise WireError(f"allocated ranges: {length} bytes at {begin} follow what ends at {before}")
+        before = begin + length
+        ranges.append((begin, before))
+    return ranges
 
 
 def encode_request_resume_key(file_id: bytes) -> bytes:

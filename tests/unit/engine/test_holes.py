@@ -1,0 +1,78 @@
+"""Sparse files: what their server says is a hole is neither read nor written, and only where that can be relied on."""
+
+import struct
+
+import pytest
+from tests.unit.engine.fake_server import CHUNK, file, folder
+from tests.unit.engine.world import World, refuse
+
+from smbferry_engine.core.errors import ProtocolError
+from smbferry_engine.model import VerifyMode
+from smbferry_engine.paths import is_temporary
+from smbferry_engine.wire.errors import WireError
+from smbferry_engine.wire.header import Command
+from smbferry_engine.wire.status import NtStatus
+
+SPARSE, RECALLED = 0x200, 0x400000
+
+
+@pytest.mark.parametrize("per_reply", [1, 1_000])
+@pytest.mark.parametrize("verify", [VerifyMode.ONLY_FILES_TRANSFERRED, VerifyMode.NONE])
+@pytest.mark.parametrize(
+    ("allocated", "read"),
+    [
+        ([], set()),
+        ([(0, CHUNK)], {0}),
+        ([(CHUNK, CHUNK), (4 * CHUNK - 7, 7)], {1, 3}),
+        ([(4 * CHUNK, CHUNK)], {4}),
+        ([(0, 5 * CHUNK)], {0, 1, 2, 3, 4}),
+    ],
+    ids=["nothing", "the beginning", "the middle", "the end", "all"],
+)
+def test_the_holes_of_a_sparse_file_are_not_even_read(
+    allocated: list[tuple[int, int]], read: set[int], verify: VerifyMode, per_reply: int
+) -> None:
+    content = bytearray(5 * CHUNK)
+    for begin, length in allocated:
+        content[begin : begin + length] = b"x" * length
+    sparse = file(bytes(content), attributes=SPARSE)
+    sparse.allocated_ranges = allocated
+    world = World(folder(big=sparse))
+    world.source.ranges_per_reply = per_reply
+    run = world.transfer(verify_mode=verify)
+    assert world.copied == world.original
+    assert world.watcher.failures == []
+    assert run.counters.bytes.transferred == 5 * CHUNK
+    assert run.counters.bytes.written == len(read) * CHUNK
+    assert offsets_read(world) == [index * CHUNK for index in sorted(read)]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "status"),
+    [(SPARSE, NtStatus.NOT_SUPPORTED), (SPARSE | RECALLED, None), (0x20, None)],
+    ids=["the server does not tell", "its content is elsewhere", "it is not sparse"],
+)
+def test_a_file_that_may_have_content_where_it_takes_no_room_is_read(attributes: int, status: int | None) -> None:
+    world = World(folder(big=file(b"x" * 2 * CHUNK, attributes=attributes)))
+    if status is not None:
+        world.source.faults.append(refuse(Command.IOCTL, status))
+    world.transfer()
+    assert world.copied == world.original
+    assert offsets_read(world) == [0, CHUNK]
+
+
+@pytest.mark.parametrize("ranges", [[(CHUNK, CHUNK), (0, 10)], [(0, 0)], [(0, 1 << 63)], [(9 * CHUNK, 10)]])
+def test_ranges_that_can_not_be_end_the_run(ranges: list[tuple[int, int]]) -> None:
+    world = World(folder(big=file(bytes(2 * CHUNK), attributes=SPARSE)))
+    world.source._allocated_ranges = lambda *_: (  # type: ignore[method-assign]  # a server of its own mind
+        0,
+        b"".join(struct.pack("<QQ", *each) for each in ranges),
+    )
+    with pytest.raises((ProtocolError, WireError)):
+        world.transfer()
+    assert all(is_temporary(path[1:]) for path in world.copied)
+
+
+def offsets_read(world: World) -> list[int]:
+    bodies = [request.body for request in world.source.requests if request.command == Command.READ]
+    return sorted(struct.unpack_from("<IQ", body, 4)[1] for body in bodies)
