@@ -4,6 +4,7 @@ Fed by watches, by our own writes (so that a decision sees the one before it) an
 also finds what a watch has missed. The newest resourceVersion wins, whichever way it came.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -154,11 +155,23 @@ def version_of(body: Mapping[str, Any]) -> int:
 
 
 def _slim(kind: Kind, body: Manifest) -> Manifest:
-    """Without what no decision needs, as thousands of objects are kept."""
+    """Without what no decision needs, and no string twice, as thousands of objects are kept."""
     metadata = {k: v for k, v in body["metadata"].items() if k != "managedFields"}
     if UNUSED_ANNOTATION in (annotations := metadata.get("annotations") or {}):
         metadata["annotations"] = {k: v for k, v in annotations.items() if k != UNUSED_ANNOTATION}
-    return {**body, "metadata": metadata, "spec": {} if kind in {Kind.JOB, Kind.POD} else body.get("spec")}
+    slim = {**body, "metadata": metadata, "spec": {} if kind in {Kind.JOB, Kind.POD} else body.get("spec")}
+    return {sys.intern(key): _shared(value) for key, value in slim.items()}
+
+
+def _shared(value: Any) -> Any:
+    """The same, with strings that many objects have kept once: the names of fields, words, times, messages."""
+    if type(value) is str:
+        return sys.intern(value)
+    if type(value) is dict:
+        return {sys.intern(key): _shared(inner) for key, inner in value.items()}
+    if type(value) is list:
+        return [_shared(inner) for inner in value]
+    return value
 
 
 def references(kind: Kind, body: Manifest) -> Iterator[Key]:
