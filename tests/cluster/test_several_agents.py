@@ -111,3 +111,21 @@ def test_a_tree_that_shrank_loses_its_surplus_once_and_last(scene: Scene) -> Non
     assert run["status"]["counters"]["files"]["deleted"] == 600
     assert run["status"]["counters"]["files"]["transferred"] == 4
     assert differences(scene.source.tree(), scene.destination.tree(), times=True) == []
+
+
+def test_a_cancelled_run_leaves_no_temporary_of_a_file_that_its_agents_shared(scene: Scene) -> None:
+    before = scene.run_of("shared")
+    scene.source.seed([Wanted("again/disk.vhdx", size=BIG)])
+    change = {"trigger": "four", "agent": {"parallelism": 2}, "options": {"bytesPerSecond": "12Mi"}}
+    scene.kube.patch("transfertask", "shared", {"spec": change})
+    name = scene.run_of("shared", not_among=frozenset({before}))
+    scene.kube.wait(
+        "transferrun", name, "copied by both", lambda r: len([b for b in moved(r).values() if b]) == 2, timeout=120
+    )
+    assert [path for path in scene.destination.tree() if ".smbferry" in path], "both write into one temporary"
+    scene.kube.patch("transferrun", name, {"spec": {"cancel": True}})
+    run = scene.end_of(name, timeout=60)
+    assert run["status"]["state"] == "Cancelled", run["status"]
+    tree = scene.destination.tree()
+    assert [path for path in tree if ".smbferry" in path] == []
+    assert "again/disk.vhdx" not in tree
