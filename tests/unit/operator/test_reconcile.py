@@ -300,7 +300,7 @@ def test_an_outdated_identity_is_checked_once() -> None:
 
 def test_thousands_of_objects_that_are_as_they_should_be_cost_no_request() -> None:
     known = settled()
-    for n in range(1000):
+    for n in range(350):
         known += [
             (Kind.LOCATION, location_body(f"src-{n}", good(LOCATION_GOOD, identityGeneration=1))),
             (Kind.LOCATION, location_body(f"dst-{n}", good(LOCATION_GOOD, identityGeneration=1))),
