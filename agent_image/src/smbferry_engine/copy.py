@@ -18,7 +18,14 @@ from smbferry_engine.core.group import run_all
 from smbferry_engine.errors import EngineError, FileError
 from smbferry_engine.headway import KeptDiffersError
 from smbferry_engine.holes import holes_of
-from smbferry_engine.landing import land_in_one_frame, metadata_of, mismatch, take_back, verify_small
+from smbferry_engine.landing import (
+    land_in_one_frame,
+    metadata_of,
+    mismatch,
+    next_run_mends,
+    take_back,
+    verify_small,
+)
 from smbferry_engine.plan import READONLY, is_deduplicated
 from smbferry_engine.recovery import is_transient
 from smbferry_engine.run import Run
@@ -89,7 +96,7 @@ class FileCopy:
 
     async def _land_small(self, file: SmallFile) -> FileError | None:
         run = self._run
-        if self._destination is None:
+        if self._destination is None and next_run_mends(run):
             try:
                 incomplete = await land_in_one_frame(run, self._path, file)
             except FileError as error:

@@ -3,7 +3,8 @@
 A new file that fits one frame is landed by one compound: CREATE that fails if the name exists, WRITE, descriptor,
 times, CLOSE. A client that dies leaves all of it or nothing; a compound that fails after its CREATE is undone at once.
 Everything else is gathered under a temporary name beside it, verified, and renamed over. The write time is set last, so
-a file that the server's own crash tore is seen as changed the next time.
+a file that the server's own crash tore is seen as changed the next time. Where the next run would not look at what is
+there, small files are gathered, too (ADR 17).
 """
 
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from smbferry_engine.core.calls import (
     write_request,
 )
 from smbferry_engine.errors import EngineError, FileError, FileReason
+from smbferry_engine.model import OverwriteMode
 from smbferry_engine.plan import COPIED_ATTRIBUTES, NORMAL
 from smbferry_engine.run import Run
 from smbferry_engine.share import SET_ACCESS, check
@@ -134,6 +136,11 @@ async def apply_metadata(run: Run, path: str, metadata: Metadata, options: int) 
         check(reply, "setting times and attributes")
     if incomplete is not None:
         raise incomplete
+
+
+def next_run_mends(run: Run) -> bool:
+    """Whether the next run looks at what this one left under a final name, should the server have died meanwhile."""
+    return run.options.overwrite_mode is not OverwriteMode.NEVER
 
 
 async def land_in_one_frame(run: Run, path: str, file: SmallFile) -> FileError | None:

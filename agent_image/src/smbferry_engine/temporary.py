@@ -10,7 +10,7 @@ and one that somebody else put there are mended, never trusted.
 import contextlib
 from typing import Self
 
-from smbferry_engine.content import OpenFile, open_file
+from smbferry_engine.content import ZEROS, OpenFile, open_file
 from smbferry_engine.core.calls import (
     Call,
     Reply,
@@ -27,7 +27,7 @@ from smbferry_engine.core.calls import (
     write_request,
 )
 from smbferry_engine.core.frames import BufferPool
-from smbferry_engine.core.lane import LARGEST, Lane
+from smbferry_engine.core.lane import Lane
 from smbferry_engine.errors import EngineError, FileError
 from smbferry_engine.headway import NOTHING, Kept
 from smbferry_engine.landing import (
@@ -36,6 +36,7 @@ from smbferry_engine.landing import (
     basic_requests,
     check_written,
     judge_security,
+    next_run_mends,
     security_requests,
 )
 from smbferry_engine.paths import join, split, temporary_names
@@ -51,7 +52,6 @@ from smbferry_engine.wire.info import decode_standard
 from smbferry_engine.wire.status import NtStatus
 
 _FLUSH_FROM = 1 << 20
-_ZEROS = bytes(LARGEST)
 _DOING = "creating a temporary file"
 _SHARED = Sharing.READ | Sharing.WRITE | Sharing.DELETE  # each has opened it to delete it, too
 
@@ -160,7 +160,7 @@ class Temporary:
         Zeros are not sent where nothing was ever written, for that reads as zeros; nor is what is there already.
         """
         if offset >= self._kept_size:
-            if _ZEROS.startswith(memoryview(buffer)[WRITE_DATA_OFFSET : WRITE_DATA_OFFSET + length]):
+            if ZEROS.startswith(memoryview(buffer)[WRITE_DATA_OFFSET : WRITE_DATA_OFFSET + length]):
                 self._leave_hole()
                 pool.give_back(buffer)
                 self._frontier.settled(offset, length, hole=True)
@@ -224,7 +224,10 @@ class Temporary:
         await check_kept(self._run.scheduler, self._run.destination, self.path, kept)
 
     async def land(self, metadata: Metadata, size: int, *, over_readonly: bool) -> FileError | None:
-        """Set the descriptor, rename over the final name, set times last. Returns what could not be set."""
+        """Set the descriptor, rename over the final name, set times last; before that, if no later run would mend them.
+
+        Returns what could not be set.
+        """
         run = self._run
         if over_readonly:
             await run.destination.change(
@@ -236,14 +239,13 @@ class Temporary:
         incomplete = None
         if metadata.descriptor is not None:
             incomplete = judge_security(await lane.call(*security_requests(run, metadata, self._file_id)))
-        replies = await lane.call(
-            rename_request(run.destination.wire_path(self._final), replace=True, file_id=self._file_id),
-            *basic_requests(metadata),
-            close_request(),
-        )
-        check(replies[0], "renaming over the final name")
+        rename = rename_request(run.destination.wire_path(self._final), replace=True, file_id=self._file_id)
+        setting = basic_requests(metadata, self._file_id)
+        at = 0 if next_run_mends(run) else len(setting)
+        replies = await lane.call(*setting[:at], rename, *setting[at:], close_request())
+        check(replies.pop(at), "renaming over the final name")
         run.temporaries.pop(self.path, None)
-        for reply in replies[1:]:
+        for reply in replies:
             check(reply, "setting times and attributes")
         await self._remove_passed_over()
         return incomplete
