@@ -3,7 +3,7 @@
 import struct
 
 import pytest
-from tests.unit.engine.fake_server import CHUNK, Link, Node, Request, file, folder
+from tests.unit.engine.fake_server import CHUNK, Link, Node, Request, drive, file, folder
 from tests.unit.engine.world import BIG, World, refuse
 
 from smbferry_engine.errors import EngineError
@@ -189,3 +189,74 @@ def test_a_source_that_stays_away_leaves_the_temporary_for_the_next_run() -> Non
     run = world.transfer()
     assert world.copied == {"/big": BIG * 6}
     assert run.counters.bytes.written < len(BIG * 6) - before + CHUNK
+
+
+# --- Within one run: what was read of the source is not read again ----------------------------------------------------
+
+
+def bytes_read(world: World) -> int:
+    """Of files at the source, as asked for."""
+    bodies = [request.body for request in world.source.requests if request.command == Command.READ]
+    return sum(struct.unpack_from("<I", body, 4)[0] for body in bodies)
+
+
+@pytest.mark.parametrize("verify", [VerifyMode.ONLY_FILES_TRANSFERRED, VerifyMode.NONE])
+@pytest.mark.parametrize("side", [0, 1])
+def test_sessions_that_end_again_and_again_do_not_make_the_source_read_again(side: int, verify: VerifyMode) -> None:
+    data = BIG * 8
+    world = World(folder(big=file(data)))
+    for at in (12, 24, 36):
+        lose(world.links[side], Command.READ if side == 0 else Command.WRITE, at=at)
+    run = world.transfer(verify_mode=verify)
+    assert world.restored == 3
+    assert world.copied == {"/big": data}
+    assert world.watcher.failures == []
+    assert bytes_read(world) <= len(data) + 3 * 9 * CHUNK, "each time at most what was under way"
+    assert run.counters.bytes.transferred == len(data)
+    assert run.headway == {}
+
+
+@pytest.mark.parametrize("verify", [VerifyMode.ONLY_FILES_TRANSFERRED, VerifyMode.NONE])
+@pytest.mark.parametrize("lost", ["torn", "shorter"])
+def test_what_the_destination_lost_with_the_connection_is_written_again(lost: str, verify: VerifyMode) -> None:
+    data = BIG * 8
+    world = World(folder(big=file(data)))
+    lose(world.links[1], Command.WRITE, at=20)
+    restore = world.restore
+
+    def crash() -> None:
+        kept = next(node for name, node in world.destination.root.children["copy"].children.items())
+        assert kept.data is not None
+        if lost == "torn":
+            kept.data[CHUNK : CHUNK + 4] = b"lost"
+        else:
+            del kept.data[CHUNK:]
+        restore()
+
+    assert world.prepare(verify_mode=verify)
+    world.run.recovery._restore = crash  # type: ignore[union-attr]  # it has been prepared
+    drive(world.scheduler, world.execution(), *world.links)
+    assert world.copied == {"/big": data}
+    assert world.watcher.failures == []
+    assert bytes_read(world) > len(data) + 9 * CHUNK, "from its beginning"
+    assert world.run is not None
+    assert world.run.counters.bytes.transferred == len(data)
+
+
+def test_a_source_that_changed_while_the_connection_was_away_is_read_from_its_beginning() -> None:
+    data, other = BIG * 8, bytes(reversed(BIG)) * 8
+    world = World(folder(big=file(data)))
+    lose(world.links[1], Command.WRITE, at=20)
+    restore = world.restore
+
+    def change() -> None:
+        node = world.source.root.children["data"].children["big"]
+        assert node.data is not None
+        node.data[:] = other
+        node.times[3] += 1  # whoever sets the write time back can't set this one
+        restore()
+
+    assert world.prepare()
+    world.run.recovery._restore = change  # type: ignore[union-attr]  # it has been prepared
+    drive(world.scheduler, world.execution(), *world.links)
+    assert world.copied == {"/big": other}
