@@ -81,7 +81,13 @@ def server(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def meta() -> dict[str, Any]:
-    return {"name": "it", "namespace": "ns", "generation": 1, "uid": "5b877571-e66e-4bb6-9ea4-79fc1ec9f3ea"}
+    return {
+        "name": "it",
+        "namespace": "ns",
+        "generation": 1,
+        "resourceVersion": "1",
+        "uid": "5b877571-e66e-4bb6-9ea4-79fc1ec9f3ea",
+    }
 
 
 @pytest.fixture
