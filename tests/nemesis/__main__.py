@@ -64,17 +64,22 @@ class Threads:
         except Exception as error:  # noqa: BLE001 - it is raised by join
             self._errors.append(error)
 
+    def check(self) -> None:
+        """Raises what one of them has met."""
+        if self._errors:
+            raise self._errors[0]
+
     def join(self) -> None:
         """Waits for all of them."""
         for thread in self._threads:
             thread.join()
-        if self._errors:
-            raise self._errors[0]
+        self.check()
 
 
-def strike(faults: Faults, planned: list[Fault], began: float, seconds: float) -> None:
+def strike(faults: Faults, planned: list[Fault], began: float, seconds: float, play: Threads) -> None:
     """The plan, in time; what comes late because a fault took long comes at once."""
     for fault in planned:
+        play.check()
         time.sleep(max(0.0, began + fault.at - time.monotonic()))
         now = time.monotonic() - began
         if now > seconds:
@@ -147,7 +152,7 @@ def main(seconds: float, seed: int) -> int:
         with Watcher(cluster, record) as watcher:
             began = time.monotonic()
             play = Threads([partial(actor.play, lambda: time.monotonic() - began > seconds) for actor in actors])
-            strike(faults, planned, began, seconds)
+            strike(faults, planned, began, seconds, play)
             say("no more faults; what runs is waited for")
             play.join()
             say("a last run of each in peace")

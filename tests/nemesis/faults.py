@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from tests.nemesis.place import Place
 
 LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/smbferry-operator"
-CONTROL_PLANE = "smbferry-control-plane"
+KILL = 'for found in $(grep -ls "$1" /proc/[0-9]*/cgroup); do kill -9 "$(basename "$(dirname "$found")")"; done; true'
 DOWN_SECONDS = 2.0
 
 
@@ -61,10 +60,9 @@ class Faults:
         if pod is None:
             return ""
         (status,) = pod["status"]["containerStatuses"]
-        container = status["containerID"].removeprefix("containerd://")
         run = pod["metadata"]["labels"]["smbferry.io/run"]
         self._about = {"run": run, "written": self._place.in_flight(pod["metadata"]["labels"]["smbferry.io/task"])}
-        self._on(pod["spec"]["nodeName"], "crictl", "stop", "--timeout", "0", container)
+        self._kill_container(pod["spec"]["nodeName"], status)
         return str(pod["metadata"]["name"])
 
     def _evict_agent(self, pick: float) -> str:
@@ -107,10 +105,7 @@ class Faults:
         pod = leader.partition("_")[0]
         found = self._cluster.request("GET", f"/api/v1/namespaces/{SYSTEM}/pods/{pod}")
         (status,) = found["status"]["containerStatuses"]
-        if not status.get("containerID"):
-            return ""
-        container = status["containerID"].removeprefix("containerd://")
-        self._on(found["spec"]["nodeName"], "crictl", "stop", "--timeout", "0", container)
+        self._kill_container(found["spec"]["nodeName"], status)
         began = time.monotonic()
         while self._leader() in {leader, ""}:
             if time.monotonic() - began > 120:
@@ -129,14 +124,17 @@ class Faults:
         return f"port {self._place.server.port}"
 
     def _kill_api_server(self, _pick: float) -> str:
-        found = self._on(CONTROL_PLANE, "crictl", "ps", "--quiet", "--name", "kube-apiserver").split()
-        for container in found:
-            self._on(CONTROL_PLANE, "crictl", "stop", "--timeout", "0", container)
-        return f"{len(found)} containers"
+        query = "/api/v1/namespaces/kube-system/pods?labelSelector=component=kube-apiserver"
+        (pod,) = self._cluster.request("GET", query)["items"]
+        (status,) = pod["status"]["containerStatuses"]
+        self._kill_container(pod["spec"]["nodeName"], status)
+        return str(pod["metadata"]["name"])
 
-    def _on(self, node: str, *command: str) -> str:
-        code, output = self._docker.containers.get(node).exec_run(list(command))
-        text = output.decode(errors="replace")
-        if code and "not found" not in text.lower() and "NotFound" not in text:
-            raise RuntimeError(f"{node}: {json.dumps(command)}: {text}")
-        return str(text)
+    def _kill_container(self, node: str, status: Object) -> None:
+        """Every process of it, as its node sees them."""
+        container = str(status.get("containerID", "")).removeprefix("containerd://")
+        if not container:
+            return
+        code, output = self._docker.containers.get(node).exec_run(["sh", "-c", KILL, "sh", container])
+        if code:
+            raise RuntimeError(f"{node}: {container} could not be killed: {output.decode(errors='replace')}")

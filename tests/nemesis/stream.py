@@ -158,7 +158,7 @@ class Actor:
             trigger=trigger,
             options=options,
             agent={"parallelism": shape.parallelism, "tolerations": [EVERYWHERE]},
-            history={"succeeded": 1000, "failed": 1000},
+            history={"succeeded": 100, "failed": 100},
         )
         made["spec"]["source"]["path"] = f"/{folder}"
         made["spec"]["destination"]["path"] = f"/{shape.spelled or folder}"
