@@ -35,6 +35,7 @@ class Watcher:
         self._record = record
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._error: Exception | None = None
         self.looks = 0
         self.most = 0
         """Agents at work at once."""
@@ -48,8 +49,16 @@ class Watcher:
     ) -> None:
         self._over.set()
         self._thread.join(300)
+        if self._error is not None:
+            raise self._error
 
     def _watch(self) -> None:
+        try:
+            self._look_again_and_again()
+        except Exception as failed:  # noqa: BLE001 - it is raised where the watcher is left
+            self._error = failed
+
+    def _look_again_and_again(self) -> None:
         told: set[str] = set()
         while not self._over.wait(LOOK_SECONDS):
             pods = list(self._cluster.transfers())
