@@ -13,9 +13,10 @@ from smbferry_engine.core.calls import (
 )
 from smbferry_engine.core.errors import ProtocolError
 from smbferry_engine.core.lane import Lane
+from smbferry_engine.entries import Entries
 from smbferry_engine.errors import status_error
 from smbferry_engine.paths import join
-from smbferry_engine.plan import NORMAL, REPARSE_POINT
+from smbferry_engine.plan import NORMAL
 from smbferry_engine.wire.create import (
     DISK_ID_CONTEXT,
     MAXIMAL_ACCESS_CONTEXT,
@@ -53,7 +54,7 @@ class Listing(NamedTuple):
     """A folder's entries, and a number that no other folder of its server has; 0 where the server tells none."""
 
     identity: int
-    entries: list[DirectoryEntry]
+    entries: Entries
 
 
 class _Pages:
@@ -61,7 +62,7 @@ class _Pages:
 
     def __init__(self, entry_class: EntryClass, doing: str) -> None:
         self.entry_class = entry_class
-        self.entries: list[DirectoryEntry] = []
+        self.entries = Entries()
         self._doing = doing
 
     def add(self, reply: Reply) -> bool:
@@ -69,20 +70,14 @@ class _Pages:
         if reply.status in (NtStatus.NO_MORE_FILES, NtStatus.NO_SUCH_FILE):
             return False
         page = decode_query_directory(check(reply, self._doing).message, self.entry_class)
-        self.entries += page
+        self.entries.add(page)
         if len(self.entries) > _MAX_ENTRIES or not page:
             raise ProtocolError(f"a listing that goes on and ends expected, found {len(self.entries)} entries so far")
         return True
 
     def listing(self, opened: CreateReply) -> Listing:
         """What was gathered, of the folder that ``opened`` tells of."""
-        own = opened.disk_id or next((entry.file_id for entry in self.entries if entry.name == "."), 0)
-        return Listing(own, self.entries)
-
-
-def _are_plain(entries: list[DirectoryEntry]) -> bool:
-    """Whether nothing among them has a tag that tells what it is."""
-    return not any(entry.attributes & REPARSE_POINT for entry in entries)
+        return Listing(opened.disk_id or self.entries.own_id, self.entries)
 
 
 class Share:
@@ -114,7 +109,7 @@ class Share:
 
     async def list_directory(self, path: str, doing: str) -> list[DirectoryEntry]:
         """Every entry of a folder, ``.`` and ``..`` included."""
-        return (await self.listing(path, doing)).entries
+        return list((await self.listing(path, doing)).entries)
 
     async def listing(self, path: str, doing: str) -> Listing:
         """Every entry of a folder and the folder's identity; up to some two thousand names take one round trip.
@@ -123,7 +118,7 @@ class Share:
         full ones from then on: where a reparse point's tag must be known, or folders have no id but that of ``.``.
         """
         listing = await self._listing(path, doing, self._entry_class)
-        if self._entry_class is PLAIN and not (listing.identity and _are_plain(listing.entries)):
+        if self._entry_class is PLAIN and (not listing.identity or listing.entries.has_links):
             self._entry_class = FULL
             listing = await self._listing(path, doing, FULL)
         return listing

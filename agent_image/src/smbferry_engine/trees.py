@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from smbferry_engine.core.group import run_all
 from smbferry_engine.core.tasks import Scheduler
 from smbferry_engine.descriptors import folder_descriptor
+from smbferry_engine.entries import Entries, side_by_side
 from smbferry_engine.errors import FileError, FileReason
 from smbferry_engine.filters import Descent, Filters
 from smbferry_engine.metadata import Compared, listed_differences, security_differences
@@ -86,23 +87,24 @@ class Comparer:
             await run_all(self.scheduler, (self._folder(path, stack) for path in batch))
 
     async def _folder(self, path: str, stack: list[str]) -> None:
-        listings: list[list[DirectoryEntry]] = []
+        listings: list[Entries] = []
 
         async def both() -> None:
             listings.clear()
-            listings.append(await self.source.list_directory(path, "listing the source folder"))
-            listings.append(await self.destination.list_directory(path, "listing the destination folder"))
+            listings.append((await self.source.listing(path, "listing the source folder")).entries)
+            listings.append((await self.destination.listing(path, "listing the destination folder")).entries)
 
         try:
             await self.persist(both)
         except FileError as error:
             self.differs(Difference(path, "Directory", Where.BOTH, error.reason, error.message))
             return
-        pairing = pair(*listings)
-        self._meet_single(path, pairing)
-        shared = list(self._shared(path, pairing))
-        queue = iter(shared)
-        await run_all(self.scheduler, [self._each(queue, stack) for _ in range(min(_AT_ONCE, len(shared)))])
+        for part in side_by_side(*listings):
+            pairing = pair(*part)
+            self._meet_single(path, pairing)
+            shared = list(self._shared(path, pairing))
+            queue = iter(shared)
+            await run_all(self.scheduler, [self._each(queue, stack) for _ in range(min(_AT_ONCE, len(shared)))])
 
     def _meet_single(self, path: str, pairing: Pairing) -> None:
         """Names that have no counterpart, or may have none."""

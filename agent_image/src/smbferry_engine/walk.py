@@ -4,10 +4,12 @@ Folders are taken last in, first out, so that what waits is bounded by depth tim
 is listed on both sides (or made at the destination), paired and planned; files go into a bounded queue.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 from smbferry_engine.core.sync import Queue
 from smbferry_engine.core.tasks import Signal, Task
+from smbferry_engine.entries import Entries, side_by_side
 from smbferry_engine.errors import FileError, FileReason
 from smbferry_engine.filters import Descent
 from smbferry_engine.folders import Folder, child_done
@@ -87,22 +89,34 @@ class Walker:
         except FileError as error:
             self._give_up(folder, error)
         else:
-            pairing = pair(ours.entries, theirs)
-            await self._clean_up(folder, pairing)
-            await self._plan(folder, pairing, folder.ancestors | {ours.identity})
+            await self._go_through(folder, ours, theirs)
         await child_done(self._run, folder)
 
-    async def _list(self, folder: Folder) -> tuple[Listing, list[DirectoryEntry]]:
+    async def _go_through(self, folder: Folder, ours: Listing, theirs: Entries) -> None:
+        """Clean up and plan. A long folder is planned part by part, once its temporary files are dealt with."""
+        ancestors = folder.ancestors | {ours.identity}
+        if ours.entries.is_packed or theirs.is_packed:
+            if theirs.may_have_temporaries:
+                await self._clean_up(folder, (pair(*part) for part in side_by_side(ours.entries, theirs)))
+            for part in side_by_side(ours.entries, theirs):
+                await self._plan(folder, pair(*part), ancestors)
+        else:
+            pairing = pair(ours.entries, theirs)
+            if pairing.leftovers:
+                await self._clean_up(folder, [pairing])
+            await self._plan(folder, pairing, ancestors)
+
+    async def _list(self, folder: Folder) -> tuple[Listing, Entries]:
         """Both sides' entries; the two round trips overlap."""
         run = self._run
         theirs = None
         if not folder.is_new:
-            theirs = run.scheduler.spawn(run.destination.list_directory(folder.path, "listing the destination folder"))
+            theirs = run.scheduler.spawn(run.destination.listing(folder.path, "listing the destination folder"))
         made = None
         if folder.is_new and not run.options.dry_run:
             made = run.scheduler.spawn(run.destination.make_directory(folder.path))
         try:
-            ours = Listing(0, [])
+            ours = Listing(0, Entries())
             if not folder.only_destination:
                 ours = await run.source.listing(folder.path, "listing the source folder")
                 await self._refuse_loop(folder, ours.identity, made)
@@ -113,7 +127,7 @@ class Walker:
             await made
             if folder.parent is not None:
                 folder.parent.dirty = True
-        return ours, await theirs if theirs is not None else []
+        return ours, (await theirs).entries if theirs is not None else Entries()
 
     async def _refuse_loop(self, folder: Folder, identity: int, made: Task[None] | None) -> None:
         """Raise for a folder that is one of those above it; what was made for it meanwhile does not stay."""
@@ -131,22 +145,23 @@ class Walker:
         if error.reason != FileReason.DIRECTORY_LOOP or self._run.owns(folder.path):
             self._run.fail(folder.path, "Directory", "Prepare", error)
 
-    async def _clean_up(self, folder: Folder, pairing: Pairing) -> None:
+    async def _clean_up(self, folder: Folder, pairings: Iterable[Pairing]) -> None:
         """Temporary files of an earlier attempt, but for those that the copy of their file goes on in.
 
         Whoever wrote them is gone, for a destination has one writer; where several agents share the work of one, the
         last one cleans up.
         """
-        if self._run.options.dry_run or self._run.shard is not None or not pairing.leftovers:
+        if self._run.options.dry_run or self._run.shard is not None:
             return
         wanted = self._run.filters.wants_file
-        kept = {
-            temporary
-            for name, temporaries in unfinished(pairing, self._run.options)
-            if wanted(join(folder.path, name))
-            for temporary in temporaries
-        }
-        for entry in pairing.leftovers:
+        leftovers: list[DirectoryEntry] = []
+        kept: set[str] = set()
+        for pairing in pairings:
+            leftovers += pairing.leftovers
+            for name, temporaries in unfinished(pairing, self._run.options):
+                if wanted(join(folder.path, name)):
+                    kept.update(temporaries)
+        for entry in leftovers:
             path = join(folder.path, entry.name)
             if path not in self._run.temporaries and entry.name not in kept:
                 try:

@@ -183,7 +183,7 @@ def test_a_folder_of_100_000_files_is_gone_through_in_bounded_memory(bench: Benc
     )  # fmt: skip
     listed, skipped, transferred, failed, peak = (int(word) for word in done.stdout.split())
     assert (listed, skipped, transferred, failed) == (MANY + 1, MANY, 1, 0)
-    assert peak < 200
+    assert peak < 100  # MiB; four times as many names took 83
     assert differences(bench.source.tree(), bench.destination.tree(), times=True) == []
 
 

@@ -62,11 +62,7 @@ HEADER, STATUS, SESSION_FLAGS = 64, slice(4 + 8, 4 + 12), 4 + 64 + 2
 @pytest.mark.parametrize("flag", [1, 2], ids=["guest", "anonymous"])
 @SIDES
 def test_a_session_that_is_mapped_to_guest_is_refused(bench: Bench, domain: Domain, side: int, flag: int) -> None:
-    """By proxy: a domain controller has an account for every ticket of its domain, and so nothing to map to guest.
-
-    Samba's `map to guest = bad user` is for passwords only. The flag comes in a reply in the clear, where a proxy can set
-    it.
-    """
+    """By proxy: the domain controller has an account for every ticket of its domain, and so nobody to map to guest."""
     bench.source.seed(small(3))
     seen: list[bytes] = []
 
