@@ -77,3 +77,12 @@ def test_an_agent_that_is_told_to_end_says_whether_the_run_goes_on(
         with pytest.raises(Terminated if goes_on else AgentError), watch:
             raise stopped
     signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(("status", "abandoned"), [(403, True), (503, False)])
+def test_whose_account_is_gone_is_abandoned_and_whose_api_server_is_away_is_not(
+    status: int, *, abandoned: bool, tmp_path: Path
+) -> None:
+    with ApiServer(tmp_path) as server:
+        server.status = status
+        assert RunWatch(server.client(), KEY, {}).abandoned() is abandoned

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from tests.unit.agent.api_server import ApiServer
 
 from smbferry_agent.errors import AgentError
-from smbferry_agent.report.api_client import ObjectKey
 from smbferry_agent.report.run_report import RunReport
 from smbferry_agent.report.shards import (
     FinishReport,
@@ -22,13 +20,10 @@ from smbferry_agent.report.shards import (
     totals,
 )
 from smbferry_agent.report.sinks import status_fields
-from smbferry_agent.stages import _is_abandoned, shards_of_run
+from smbferry_agent.stages import shards_of_run
 from smbferry_api.run_status import ByteCounters, ItemCounters, PhaseState, ShardStatus
 from smbferry_api.run_status import Counters as Told
 from smbferry_engine import Counters, FileFailure, FileRecord, Piece
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 RUNNING, SUCCEEDED, FAILED = PhaseState.RUNNING, PhaseState.SUCCEEDED, PhaseState.FAILED
@@ -174,25 +169,3 @@ def test_without_a_split_that_makes_sense_no_shard_is_copied(status: Any) -> Non
 def test_a_split_without_cuts_is_one_shard() -> None:
     assert len(shards_of_run({"status": {"split": {}}})) == 1
     assert len(shards_of_run({"status": {"split": {"cuts": [{"path": "/a/b", "offset": 5}]}}})) == 2
-
-
-@pytest.mark.parametrize(
-    ("found", "status", "abandoned"),
-    [
-        ({"spec": {"cancel": False}, "metadata": {}}, 200, False),  # an eviction: another agent goes on
-        ({"spec": {"cancel": True}, "metadata": {}}, 200, True),
-        ({"spec": {}, "metadata": {"deletionTimestamp": "2026-11-21T12:00:00Z"}}, 200, True),
-        (None, 200, True),
-        ({}, 403, True),
-        ({}, 503, False),
-    ],
-)
-def test_an_agent_that_is_stopped_asks_whether_all_of_the_run_is(
-    found: dict[str, Any] | None, status: int, abandoned: bool, tmp_path: Path
-) -> None:
-    key = ObjectKey("TransferRun", "ns", "run")
-    with ApiServer(tmp_path) as server:
-        server.status = status
-        if found is not None:
-            server.objects[key.path] = found
-        assert _is_abandoned(server.client(), key) is abandoned

@@ -141,7 +141,11 @@ def _ticket(spec: SmbLocationSpec, facts: LocationFacts) -> Finding | None:
         return bad(type_, facts.identity.reason, message)
     if isinstance(ticket, Ticket):
         until = format_time(ticket.end_time)
-        return good(type_, TICKET_ISSUED, f"A ticket for {ticket.server.removesuffix('@')} ({name_of(ticket.enctype)}) until {until}.")
+        return good(
+            type_,
+            TICKET_ISSUED,
+            f"A ticket for {ticket.server.removesuffix('@')} ({name_of(ticket.enctype)}) until {until}.",
+        )
     if isinstance(ticket, TicketRefusal):
         return bad(type_, *_of_refusal(spec, ticket))
     return None
