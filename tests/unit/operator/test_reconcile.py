@@ -40,6 +40,9 @@ class Memory:
         self.objects: dict[tuple[str, str], Manifest] = {}
         self.version = 100
         self.refuse: dict[str, Exception] = {}
+        self.begun: list[str] = []
+        self.done: list[str] = []
+        """Kinds that were applied, in order."""
 
     async def create(self, body: Manifest) -> Manifest:
         await asyncio.sleep(0)
@@ -52,7 +55,9 @@ class Memory:
         return self.objects[key]
 
     async def apply(self, body: Manifest) -> Manifest:
+        self.begun.append(body["kind"])
         await asyncio.sleep(0)
+        self.done.append(body["kind"])
         self.objects[body["kind"], body["metadata"]["name"]] = body
         return body
 
@@ -191,6 +196,13 @@ def test_an_identity_leads_to_a_check_with_an_account_of_its_own() -> None:
         "RoleBinding",
         "Job",
     }
+
+
+def test_what_an_agent_needs_is_applied_at_once_but_the_binding_after_what_it_names() -> None:
+    world = World((Kind.IDENTITY, identity_body()))
+    world.settle(Key(Kind.IDENTITY, "team", "svc"))
+
+    assert world.memory.begun == world.memory.done == ["ServiceAccount", "Role", "RoleBinding"]
 
 
 def test_of_two_runs_to_one_destination_that_are_decided_at_once_one_waits() -> None:
