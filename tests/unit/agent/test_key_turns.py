@@ -93,11 +93,11 @@ def test_an_agent_that_was_killed_in_its_turn_is_waited_for_in_bounds(
     assert turn(server).begin() is not None
 
 
-@pytest.mark.parametrize("status", [403, 404, 503])
+@pytest.mark.parametrize(("status", "patience"), [(403, 60.0), (404, 60.0), (503, 0.05)])
 def test_an_api_server_that_does_not_let_it_keeps_no_agent_from_its_work(
-    server: ApiServer, monkeypatch: pytest.MonkeyPatch, status: int
+    server: ApiServer, monkeypatch: pytest.MonkeyPatch, status: int, patience: float
 ) -> None:
-    monkeypatch.setattr(key_turns, "_PATIENCE", 0.05)
+    monkeypatch.setattr(key_turns, "_PATIENCE", patience)
     server.status = status
     mine = turn(server)
     assert mine.begin() is None

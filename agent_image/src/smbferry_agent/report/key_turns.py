@@ -8,12 +8,19 @@ from typing import Any, Final
 from smbferry_agent.errors import AgentError
 from smbferry_agent.logs import fields
 from smbferry_agent.manifests import previous_status
-from smbferry_agent.report.api_client import ApiClient, ConflictError, ObjectKey, ObjectNotFoundError
+from smbferry_agent.report.api_client import (
+    ApiClient,
+    ConflictError,
+    ObjectKey,
+    ObjectNotFoundError,
+    PermissionWithdrawnError,
+)
 from smbferry_agent.report.sinks import status_fields
 from smbferry_api.identity import KerberosIdentityStatus, KeyRefusal
 
 _log = logging.getLogger(__name__)
 _PAUSE: Final = 0.25
+_FOR_GOOD: Final = (ObjectNotFoundError, PermissionWithdrawnError)
 _LEFT_BEHIND: Final = 12.0
 """Seconds after which a holder is taken for gone: no exchange with a KDC that has just answered takes so long."""
 _PATIENCE: Final = 20.0
@@ -50,7 +57,7 @@ class ClusterTurn:
             except ConflictError:
                 pass  # somebody was faster, or wrote something else: look again
             except (AgentError, ObjectNotFoundError) as error:
-                if now - began > _PATIENCE or isinstance(error, ObjectNotFoundError):
+                if now - began > _PATIENCE or isinstance(error, _FOR_GOOD):
                     _log.warning("the key is tried without waiting: %s", error, extra=fields(identity=self._key.name))
                     return None
             time.sleep(_PAUSE)
