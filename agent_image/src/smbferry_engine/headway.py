@@ -14,6 +14,8 @@ from blake3 import blake3
 from smbferry_engine.errors import FileError, FileReason
 from smbferry_engine.wire.create import CreateReply
 
+_MOST_AHEAD = 256
+
 
 class KeptDiffersError(FileError):
     """What an earlier session of this run wrote is not at the destination any more."""
@@ -54,6 +56,9 @@ class Headway:
         """All before ``end`` has been read, and is in ``hasher``; all before ``settled`` is at the destination."""
         self._ahead.append((end, hasher.copy()))
         self.settle(settled)
+        if len(self._ahead) > _MOST_AHEAD:
+            # A hole without an end yet: fewer points do, as long as the last one is among them.
+            self._ahead = deque(reversed(list(self._ahead)[::-2]))
 
     def settle(self, settled: int) -> None:
         """All before ``settled`` is at the destination."""
