@@ -9,7 +9,7 @@ import pytest
 from tests.unit.engine.fake_server import CHUNK, FakeServer, Link, Request, file, folder
 from tests.unit.engine.world import BIG, World
 
-from smbferry_engine.core.calls import Call, close_request, open_request, write_request
+from smbferry_engine.core.calls import Call, close_request, open_request, set_basic_request, write_request
 from smbferry_engine.core.errors import ProtocolError
 from smbferry_engine.errors import (
     KDC_UNREACHABLE,
@@ -352,3 +352,13 @@ def bytes_read(world: World) -> int:
     """Of files at the source, as asked for."""
     bodies = [request.body for request in world.source.requests if request.command == Command.READ]
     return sum(struct.unpack_from("<I", body, 4)[0] for body in bodies)
+
+
+def test_what_was_done_behind_a_refusal_is_not_done_twice(session: Session) -> None:
+    """A file may be closed when the session has ended (3.3.5.2.9), though what was to be set before was refused."""
+    session.kept.ticket = Ticket(ends=1_000 + 2 * LIFE)
+    file_id = decode_create(session.opens("f").result()[0].message).file_id
+    session.ending.ended = True
+    call = session.link.lane.call(set_basic_request(write=7, file_id=file_id), close_request(file_id))
+    session.link.exchange()
+    assert [reply.status for reply in call.result()] == [NtStatus.NETWORK_SESSION_EXPIRED, 0]
