@@ -233,6 +233,15 @@ def test_no_stage_begins_while_an_agent_of_the_one_before_may_live() -> None:
     assert decision.create == ()
 
 
+@pytest.mark.parametrize("cancel", [False, True])
+def test_shards_that_were_deleted_by_hand_have_ended_before_anything_else_happens(cancel: bool) -> None:
+    observed = shared({**STARTED, "split": CUTS, "attempts": 3}, cancel=cancel)
+    pods = (pod("xrun-deleted-shards", phase="Running"),)
+    decision = decide_run(seen(observed, complete(Stage.SURVEY), pods=pods), NOW, SETTINGS)
+    assert decision.create == ()
+    assert decision.status is None
+
+
 @pytest.mark.parametrize(("code", "state"), [(0, "Succeeded"), (3, "PartiallySucceeded")])
 def test_the_finish_ends_the_run(code: int, state: str) -> None:
     job = (

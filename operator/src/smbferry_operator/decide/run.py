@@ -283,7 +283,9 @@ def state_by_phases(run: Run) -> RunState:
 
 
 def _finished(seen: RunObservation, job: Job, now: datetime, settings: AgentSettings) -> Decision:
-    if any(pod.living and pod.job == job.meta.name for pod in seen.pods):
+    if any(
+        pod.living for pod in seen.pods
+    ):  # of a later Job, too, that was deleted by hand: its agents end in their time
         return Decision(requeue_after=POLL_END)
     if job.complete and (work := next_work(job, seen.run.status)):
         return _go_on(seen, job, work, now, settings)
