@@ -60,8 +60,9 @@ def test_a_connection_lost_once_is_made_again_and_the_run_completes(
     bench.same()
 
 
+# Too early for a range to be settled: a run that gets on goes on.
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize(("side", "count"), CUTS[::2])
+@pytest.mark.parametrize(("side", "count"), [(SOURCE, 200_000), (DESTINATION, 4_000)])
 def test_a_connection_that_is_lost_again_and_again_is_named_and_the_next_run_completes(
     bench: Bench, domain: Domain, side: int, count: int
 ) -> None:

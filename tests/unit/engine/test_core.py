@@ -259,6 +259,16 @@ def test_an_interim_reply_is_waited_out() -> None:
     assert (joined.lane.told_to_wait, call.done) == (False, True)
 
 
+def test_credits_that_an_interim_reply_brings_back_are_not_counted_twice() -> None:
+    joined = link()
+    total = joined.lane.credits.total
+    _, message_id = pending_call(joined)
+    joined.reply(FakeServer.message(Command.CREATE, NtStatus.PENDING, message_id, bytes(8), flags=FLAG_ASYNC))
+    assert joined.lane.credits.total == joined.lane.credits.available == total
+    joined.reply(FakeServer.message(Command.CREATE, NtStatus.ACCESS_DENIED, message_id, bytes(8), credits_=0))
+    assert joined.lane.credits.total == joined.lane.credits.available == total
+
+
 def test_breaks_are_ignored_and_counted() -> None:
     joined = link()
     joined.reply(FakeServer.message(Command.OPLOCK_BREAK, 0, 2**64 - 1, bytes(24), credits_=0))

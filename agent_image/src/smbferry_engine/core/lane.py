@@ -271,11 +271,13 @@ class Lane:
         if status == _PENDING:
             if not flags & FLAG_ASYNC:
                 raise ProtocolError("an interim reply that is asynchronous expected")
+            # It has brought the request's credits back already: the final reply grants none (3.3.4.2).
+            self._settle_credits(message_id, request.charge)
             self._interim.add(message_id)
             return False, False
+        self._settle_credits(message_id, request.charge)
         del self._outstanding[message_id]
         self._interim.discard(message_id)
-        self.credits.answered(request.charge)
         if status in _SESSION_GONE:
             self.session_gone = True
         elif status == _EXPIRED:
@@ -290,6 +292,10 @@ class Lane:
         else:
             call.answer(index, answer)
         return True, False
+
+    def _settle_credits(self, message_id: int, charge: int) -> None:
+        if message_id not in self._interim:
+            self.credits.answered(charge)
 
     def _note_expiry(self, message_id: int) -> None:
         """A refusal tells of the session as it is, unless the request was sent before the session was renewed."""
