@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -93,6 +94,12 @@ class Kube:
                     f"{yaml.safe_dump((obj or {}).get('status'))}\n{self.describe_surroundings()}"
                 )
             time.sleep(POLL_SECONDS)
+
+    def verdict_seconds(self, obj: Object, type_: str) -> float:
+        """From the making of the object's first check to a condition that it found and that has not changed since."""
+        jobs = self.list("jobs", f"smbferry.io/owner-uid={obj['metadata']['uid']}")
+        first = min(datetime.fromisoformat(job["metadata"]["creationTimestamp"]) for job in jobs)
+        return (datetime.fromisoformat(condition(obj, type_)["lastTransitionTime"]) - first).total_seconds()
 
     def wait_gone(self, kind: str, name: str, *, timeout: float = 60) -> None:
         """Waits until the object is no more.

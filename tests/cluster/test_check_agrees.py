@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 KID, LOC = "KerberosIdentity", "SmbLocation"
 REPORTS = ROOT / "build" / "reports" / "describe"
 SOURCES = ":".join(str(ROOT / part / "src") for part in ("crds", "agent_image", "cli"))
-WELL = "ChecksPassed"
+WELL, NO_CHECK = "ChecksPassed", "IdentityNotReady"
+VERDICT_SECONDS = 30
 
 # What each object is found to be: its kind, and the reason of Ready.
 EXPECTED = {
@@ -93,7 +94,13 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def by_check(manifests: list[Object], folder: Path) -> dict[str, Object]:
+def applied(scene: Scene, manifests: list[Object]) -> None:
+    """They are in the cluster, whose checks go on while the command makes its own."""
+    scene.kube.apply(*manifests)
+
+
+@pytest.fixture(scope="module")
+def by_check(manifests: list[Object], folder: Path, applied: None) -> dict[str, Object]:
     """The objects as `smbferry check -o json` shows them."""
     (folder / "all.yaml").write_text(yaml.safe_dump_all(manifests))
     ended = run_check(folder / "all.yaml")
@@ -102,9 +109,8 @@ def by_check(manifests: list[Object], folder: Path) -> dict[str, Object]:
 
 
 @pytest.fixture(scope="module")
-def by_cluster(scene: Scene, manifests: list[Object]) -> dict[str, Object]:
+def by_cluster(scene: Scene, applied: None) -> dict[str, Object]:
     """The objects as the cluster has them, once each has been judged."""
-    scene.kube.apply(*manifests)
     found = {}
     for name, (kind, reason) in EXPECTED.items():
         found[name] = scene.kube.wait(kind, name, f"judged {reason}", judged(reason), timeout=240)
@@ -149,6 +155,16 @@ def test_every_condition_is_the_same(by_check: dict[str, Object], by_cluster: di
     checks = IDENTITY_CHECKS if EXPECTED[name][0] == KID else LOCATION_CHECKS
     assert set(expected) == set(checks)
     assert verdicts(by_check[name]) == expected
+
+
+@pytest.mark.parametrize("name", [name for name, (_, reason) in EXPECTED.items() if reason not in {WELL, NO_CHECK}])
+def test_each_verdict_is_there_half_a_minute_after_its_check_began(
+    scene: Scene, by_cluster: dict[str, Object], name: str
+) -> None:
+    found = by_cluster[name]
+    checks = IDENTITY_CHECKS if found["kind"] == KID else LOCATION_CHECKS
+    failed = next(type_ for type_ in checks if condition(found, type_).get("reason") == EXPECTED[name][1])
+    assert scene.kube.verdict_seconds(found, failed) < VERDICT_SECONDS
 
 
 def test_a_location_is_not_probed_by_an_identity_that_is_not_ready(
