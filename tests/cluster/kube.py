@@ -9,15 +9,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from tests.cluster.rest import RestError, rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 Object = dict[str, Any]
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.3
 
 
-class KubectlError(Exception):
+class KubectlError(RestError):
     """kubectl refused; the message is what it printed."""
 
 
@@ -27,6 +28,7 @@ class Kube:
     def __init__(self, environment: dict[str, str], namespace: str) -> None:
         self.environment = environment
         self.namespace = namespace
+        self._rest = rest(environment["KUBECONFIG"])
 
     def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
         """Runs kubectl in the namespace and returns what it printed.
@@ -67,13 +69,11 @@ class Kube:
 
     def get(self, kind: str, name: str) -> Object | None:
         """The object, or None where there is none."""
-        found = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found")
-        return json.loads(found) if found.strip() else None
+        return self._rest.get(self.namespace, kind, name)
 
     def list(self, kind: str, selector: str = "") -> list[Object]:
         """All objects of a kind."""
-        selecting = ["--selector", selector] if selector else []
-        return list(json.loads(self.kubectl("get", kind, "-o", "json", *selecting))["items"])
+        return self._rest.list(self.namespace, kind, selector)
 
     def wait(
         self, kind: str, name: str, what: str, holds: Callable[[Object], object], *, timeout: float = 60
