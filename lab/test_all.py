@@ -8,10 +8,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree as ET
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[1]
 LAB = str(ROOT / "lab" / "lab")
@@ -67,18 +73,40 @@ def pytest(name: str, prefix: list[str], *options: str, folder: str = "") -> Sui
     return Suite(name, int(suite.get("tests", 0)) - broken, broken, took)
 
 
+@contextmanager
+def meanwhile(what: str) -> Iterator[None]:
+    """Makes a target while the block runs, and waits for it; what it says comes at its end.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+    """
+    command = ["make", "--no-print-directory", what]
+    print(f"\n=== {what}: meanwhile", flush=True)
+    with tempfile.TemporaryFile() as said, subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said) as process:
+        try:
+            yield
+        except BaseException:
+            process.terminate()
+            raise
+        code = process.wait()
+        said.seek(0)
+        print(f"\n=== {what}\n{said.read().decode(errors='replace')}", flush=True)
+    if code:
+        raise subprocess.CalledProcessError(code, command)
+
+
 def everything(lab: subprocess.Popen[bytes]) -> list[Suite]:
-    """All suites; the lab starts while the pure ones run."""
+    """All suites; the lab starts while the pure ones run, images are built while the engine is tested."""
     run("verify", ["make", "--no-print-directory", "verify"])
-    suites = [pytest("unit", [sys.executable])]
-    run("coverage", ["make", "--no-print-directory", "coverage"])
+    with meanwhile("coverage"):
+        suites = [pytest("unit", [sys.executable])]
     print("\n=== lab: waiting until domain and cluster are up", flush=True)
     if lab.wait():
         raise SystemExit("lab: did not come up; see above")
-    suites.append(pytest("interop", [LAB, "tools", "--", "python3"], "-n", "2", "--dist", "loadfile"))
-    run("images", ["make", "--no-print-directory", "images"])
+    with meanwhile("images"):
+        suites.append(pytest("interop", [LAB, "tools", "--", "python3"], "-n", "3", "--dist", "loadfile"))
     cluster = [sys.executable]
-    suites.append(pytest("cluster", cluster, "-n", "3", "--dist", "loadfile", "-m", "not alone"))
+    suites.append(pytest("cluster", cluster, "-n", "4", "--dist", "loadfile", "-m", "not alone"))
     suites.append(pytest("alone", cluster, "-m", "alone", folder="cluster"))
     return suites
 

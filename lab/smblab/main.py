@@ -10,7 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from . import cluster, daemon, domain, exports, lock, network, product, settings, status, tools
+from . import cluster, daemon, domain, exports, images, lock, network, product, settings, status, tools
 from .errors import LabError
 from .progress import Progress, seconds
 
@@ -172,12 +172,14 @@ def _load(lab: Settings, progress: Progress, chosen: argparse.Namespace) -> int:
 def _build(lab: Settings, progress: Progress, chosen: argparse.Namespace) -> int:
     with lock.held(lab, progress):
         docker = daemon.ensure(lab, progress)
-        for name in chosen.name:
-            if name == "tools":
-                tools.build_image(lab, docker, progress)
-                print(tools.IMAGE)
-            else:
-                print(product.build(lab, docker, progress, name))
+        images.debian(lab, docker, progress)
+    # What takes long needs nothing but the daemon and the base: tests may begin meanwhile.
+    for name in chosen.name:
+        if name == "tools":
+            tools.build_image(lab, docker, progress)
+            print(tools.IMAGE)
+        else:
+            print(product.build(lab, docker, progress, name))
     return 0
 
 
