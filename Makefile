@@ -37,10 +37,10 @@ coverage: $(VENV)/.done ## lines and branches of the engine's codecs and core th
 	@$(VENV)/bin/coverage report --data-file=build/coverage --show-missing --skip-covered --precision=1 --fail-under=95
 
 interop: lab-up ## engine and agent against the real domain
-	@$(LAB) tools -- python3 -m pytest -q -n 3 --dist loadfile tests/interop
+	@$(LAB) tools -- python3 -m pytest -q -n 4 --dist loadfile tests/interop
 
 cluster: lab-up images ## operator and agents in the real cluster
-	@$(PYTEST) -q -n 4 --dist loadfile -m 'not alone' tests/cluster
+	@$(PYTEST) -q -n 4 --dist loadfile -m 'not alone' --keep-chart tests/cluster
 	@$(PYTEST) -q -m alone tests/cluster
 
 fuzz: $(VENV)/.done ## codecs and core against noise and hostile servers, FUZZ_SECONDS=600

@@ -22,16 +22,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 LAB = str(ROOT / "lab" / "lab")
 REPORTS = ROOT / "build" / "reports"
-TOOK_EARLIER = {
-    "verify": 40,
-    "unit": 60,
-    "coverage": 15,
-    "lab": 120,
-    "images": 60,
-    "interop": 240,
-    "cluster": 240,
-    "alone": 180,
-}
+TOOK_EARLIER = {"verify": 20, "unit": 60, "interop": 240, "cluster": 330, "alone": 200}
 
 
 @dataclass
@@ -104,9 +95,9 @@ def everything(lab: subprocess.Popen[bytes]) -> list[Suite]:
     if lab.wait():
         raise SystemExit("lab: did not come up; see above")
     with meanwhile("images"):
-        suites.append(pytest("interop", [LAB, "tools", "--", "python3"], "-n", "3", "--dist", "loadfile"))
+        suites.append(pytest("interop", [LAB, "tools", "--", "python3"], "-n", "4", "--dist", "loadfile"))
     cluster = [sys.executable]
-    suites.append(pytest("cluster", cluster, "-n", "4", "--dist", "loadfile", "-m", "not alone"))
+    suites.append(pytest("cluster", cluster, "-n", "4", "--dist", "loadfile", "-m", "not alone", "--keep-chart"))
     suites.append(pytest("alone", cluster, "-m", "alone", folder="cluster"))
     return suites
 

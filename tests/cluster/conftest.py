@@ -83,9 +83,15 @@ def chart(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory,
             file.write("installed")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """For a run that another one follows."""
+    parser.addoption("--keep-chart", action="store_true", help="leave the release installed at the end")
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """The release goes when the last worker is done: this is also called in each worker, which is not the end."""
-    if not hasattr(session.config, "workerinput") and not session.config.option.collectonly:
+    option = session.config.option
+    if not hasattr(session.config, "workerinput") and not option.collectonly and not option.keep_chart:
         uninstall_chart(lab_environment())
 
 

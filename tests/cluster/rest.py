@@ -41,11 +41,12 @@ class Rest:
         return [] if found is None else list(found["items"])
 
     def _place(self, namespace: str, kind: str) -> str:
-        if kind not in self._paths:
+        word = kind.lower().partition(".")[0]
+        if word not in self._paths:
             self._discover()
-        if kind not in self._paths:
+        if word not in self._paths:
             raise LookupError(f"the API server knows no kind {kind} in {', '.join(GROUPS)}")
-        group, plural, namespaced = self._paths[kind]
+        group, plural, namespaced = self._paths[word]
         return f"/{group}/namespaces/{namespace}/{plural}" if namespaced else f"/{group}/{plural}"
 
     def _discover(self) -> None:
@@ -53,7 +54,7 @@ class Rest:
             # Our own group is not there before the chart is installed.
             for kind in (self._ask(f"/{group}") or {"resources": ()})["resources"]:
                 if "/" not in kind["name"]:
-                    names = (kind["name"], kind["singularName"] or kind["kind"].lower(), *kind.get("shortNames", ()))
+                    names = (kind["name"], kind["singularName"], kind["kind"].lower(), *kind.get("shortNames", ()))
                     self._paths |= dict.fromkeys(names, (group, kind["name"], kind["namespaced"]))
 
     def _ask(self, path: str, **query: str) -> Any:
