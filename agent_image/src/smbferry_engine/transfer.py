@@ -185,10 +185,15 @@ async def execute(run: Run) -> None:
 
 async def check_roots(run: Run) -> None:
     """Both folders are there, and the destination's may be written to."""
-    await check_root(run.source, "source")
-    root = await check_root(run.destination, "destination")
-    if not run.options.dry_run:
-        check_writable(root)
+
+    async def both() -> None:
+        await check_root(run.source, "source")
+        root = await check_root(run.destination, "destination")
+        if not run.options.dry_run:
+            check_writable(root)
+
+    # A session may end here as well as later: a slow start with a ticket that was nearly over.
+    await run.recovery.persist(both)
 
 
 async def _walk_and_copy(run: Run) -> None:

@@ -44,9 +44,10 @@ def test_a_lost_connection_is_made_again_and_the_run_goes_on(side: int, every: i
     assert run.counters.bytes.transferred == run.counters.bytes.to_transfer
 
 
-def test_a_session_that_the_server_ends_is_opened_again() -> None:
+@pytest.mark.parametrize("command", [Command.CREATE, Command.READ], ids=["of the root", "of a file"])
+def test_a_session_that_the_server_ends_is_opened_again(command: Command) -> None:
     world = World(folder(a=file(b"a"), b=file(b"b")))
-    world.source.faults.append(refuse(Command.READ, NtStatus.NETWORK_SESSION_EXPIRED, times=1))
+    world.source.faults.append(refuse(command, NtStatus.NETWORK_SESSION_EXPIRED, times=1))
     world.transfer()
     assert (world.restored, world.copied) == (1, world.original)
 
