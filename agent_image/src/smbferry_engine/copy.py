@@ -1,5 +1,6 @@
 """Copying one file's content: read, hash, land, verify. Any failure leaves the final name as it was."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from blake3 import blake3
@@ -16,7 +17,7 @@ from smbferry_engine.content import (
 from smbferry_engine.core.frames import BufferPool
 from smbferry_engine.core.group import run_all
 from smbferry_engine.errors import EngineError, FileError
-from smbferry_engine.headway import KeptDiffersError
+from smbferry_engine.headway import Headway, Kept, KeptDiffersError
 from smbferry_engine.holes import holes_of
 from smbferry_engine.landing import (
     land_in_one_frame,
@@ -183,25 +184,9 @@ class FileCopy:
         self._count_read(kept.through)
         sent = found = b""
 
-        async def sink(buffer: bytearray, offset: int, length: int, pool: BufferPool) -> None:
-            self._count_read(length)
-            await temporary.write_in_place(buffer, offset, length, pool)
-
-        async def send() -> None:
+        async def send_all() -> None:
             nonlocal sent
-            await temporary.go_on()
-            holes = await holes_of(file)
-            sent = await stream(
-                run.scheduler,
-                file,
-                sink=sink,
-                before=run.limiter.before,
-                limit=temporary.limit,
-                part=(kept.through, size),
-                begun=kept.hasher,
-                hashed=lambda end, hasher: headway.hashed(end, hasher, temporary.through),
-                in_hole=holes.cover,
-            )
+            sent = await send(run, file, temporary, headway, kept, end=size, count=self._count_read)
             await temporary.complete(size)
             await close_unchanged(file)
 
@@ -212,7 +197,7 @@ class FileCopy:
             else:
                 await temporary.check(kept)
 
-        await run_all(run.scheduler, [send(), check()])
+        await run_all(run.scheduler, [send_all(), check()])
         if run.verifies_each and found != sent:
             raise mismatch(sent, found)
         return sent
@@ -220,3 +205,37 @@ class FileCopy:
     @property
     def _over_readonly(self) -> bool:
         return self._destination is not None and bool(self._destination.attributes & READONLY)
+
+
+async def send(
+    run: Run,
+    file: OpenFile,
+    temporary: Temporary,
+    headway: Headway,
+    kept: Kept,
+    *,
+    end: int,
+    count: Callable[[int], None],
+) -> bytes:
+    """Read on behind what was ``kept`` to before ``end`` and write it into the temporary; the digest of all of it.
+
+    The digest (BLAKE3, 32 bytes) is of what was kept, too. ``count`` is told of each range's length once it is read.
+    """
+    await temporary.go_on()
+    holes = await holes_of(file)
+
+    async def sink(buffer: bytearray, offset: int, length: int, pool: BufferPool) -> None:
+        count(length)
+        await temporary.write_in_place(buffer, offset, length, pool)
+
+    return await stream(
+        run.scheduler,
+        file,
+        sink=sink,
+        before=run.limiter.before,
+        limit=temporary.limit,
+        part=(kept.through, end),
+        begun=kept.hasher,
+        hashed=lambda through, hasher: headway.hashed(through, hasher, temporary.through),
+        in_hole=holes.cover,
+    )

@@ -7,10 +7,8 @@ is copied as any other, and goes on inside what is there.
 """
 
 from smbferry_engine.content import OpenFile, close_unchanged, open_file, stream
-from smbferry_engine.copy import Copied
-from smbferry_engine.core.frames import BufferPool
+from smbferry_engine.copy import Copied, send
 from smbferry_engine.errors import EngineError, FileError, FileReason
-from smbferry_engine.holes import holes_of
 from smbferry_engine.landing import metadata_of
 from smbferry_engine.plan import READONLY, is_deduplicated, version_of
 from smbferry_engine.recovery import is_transient
@@ -53,29 +51,13 @@ async def _gather(run: Run, path: str, source: DirectoryEntry, file: OpenFile, p
         moved += length
         counters.transferred += length
 
-    async def sink(buffer: bytearray, offset: int, length: int, pool: BufferPool) -> None:
-        count(length)
-        await temporary.write_in_place(buffer, offset, length, pool)
-
     try:
         digest = None
         if run.server_copy is not None:
             digest = await run.server_copy.fill_part(run, path, file, temporary, part=part, count=count)
         if digest is None:
-            await temporary.go_on()
-            holes = await holes_of(file)
             count(kept.through - part[0])
-            digest = await stream(
-                run.scheduler,
-                file,
-                sink=sink,
-                before=run.limiter.before,
-                limit=temporary.limit,
-                part=(kept.through, part[1]),
-                begun=kept.hasher,
-                hashed=lambda end, hasher: headway.hashed(end, hasher, temporary.through),
-                in_hole=holes.cover,
-            )
+            digest = await send(run, file, temporary, headway, kept, end=part[1], count=count)
         if part[1] == source.size:
             await temporary.complete(source.size)
         await temporary.flush()
