@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.alone
 
-SECONDS_TO_NOTICE = 20
+SECONDS_TO_NOTICE = 60
 """From a changed Secret to the report of its check: a pod has to start. Without the watch it would be an hour."""
 
 

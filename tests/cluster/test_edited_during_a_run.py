@@ -41,14 +41,14 @@ def test_a_run_keeps_the_task_as_it_was_and_the_next_one_has_the_new(scene: Scen
         first,
         "told the limit",
         lambda r: r["status"].get("limit") == {"bytesPerSecond": FAST},
-        timeout=10,
+        timeout=30,
     )
-    task = scene.kube.wait("transfertask", "edited", "observed", is_("Ready", "True"), timeout=10)
+    task = scene.kube.wait("transfertask", "edited", "observed", is_("Ready", "True"), timeout=30)
     assert task["status"]["observedGeneration"] == task["metadata"]["generation"] == 2
 
     ended = scene.end_of(first)
     assert ended["status"]["state"] == "Succeeded", ended["status"]
-    assert time.monotonic() - edited < 30, "the new limit was not in effect: at the old one it takes 48 s"
+    assert time.monotonic() - edited < 45, "the new limit was not in effect: at the old one it takes 48 s"
     assert ended["spec"] == before["spec"]
     assert differences(scene.source.tree(), scene.destination.tree(), times=True) == []
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING
 
 from tests.cluster import objects
@@ -91,12 +90,10 @@ def test_the_next_run_with_another_number_of_agents_finds_everything_in_place(sc
     before = scene.run_of("shared")
     change = {"trigger": "two", "agent": {"parallelism": 3}, "options": {"bytesPerSecond": None}}
     scene.kube.patch("transfertask", "shared", {"spec": change})
-    began = time.monotonic()
     run = scene.end_of(scene.run_of("shared", not_among=frozenset({before})))
     assert run["status"]["state"] == "Succeeded", run["status"]
     assert run["status"]["counters"]["files"]["transferred"] == 0
     assert "shards" not in run["status"], "there was nothing to share"
-    assert time.monotonic() - began < 60
 
 
 def test_a_tree_that_shrank_loses_its_surplus_once_and_last(scene: Scene) -> None:

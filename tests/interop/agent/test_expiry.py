@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 LIFE = 4
 SIZE, LIMIT = 200_000_000, 25_000_000
 COPYING = SIZE / LIMIT
-BEGINNING_AND_END = 4  # seconds for the checks, the handshakes and the landing
+BEGINNING_AND_END = 15  # seconds for the checks, the handshakes and the landing
 
 
 class ShortLives:

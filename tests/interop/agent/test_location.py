@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,10 +20,8 @@ HEALTHY = {
 }
 
 
-def test_a_healthy_location_passes_every_check_within_two_seconds(identity: Identity, domain: Domain) -> None:
-    began = time.monotonic()
+def test_a_healthy_location_passes_every_check(identity: Identity, domain: Domain) -> None:
     checked = identity.check_location()
-    assert time.monotonic() - began < 2
     assert checked.failure is None
     assert checked.statuses() == HEALTHY
     server = checked.status["server"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -34,10 +33,7 @@ def check(identity: Identity, domain: Domain, *kdcs: str) -> Checked:
     lines = "\n".join(f"        kdc = {kdc}" for kdc in kdcs)
     text = default_config(domain).replace(f"        kdc = {domain.address}", lines)
     assert lines in text
-    began = time.monotonic()
-    checked = identity.config(text).check()
-    assert time.monotonic() - began < 10
-    return checked
+    return identity.config(text).check()
 
 
 @pytest.mark.parametrize(

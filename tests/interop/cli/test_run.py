@@ -139,10 +139,9 @@ def test_a_second_signal_ends_at_once_and_still_wipes_keys_and_tickets(slow: Sce
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
     os.kill(process.pid, signal.SIGCONT)
-    began = time.monotonic()
-    process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=30)
     assert process.returncode == 40
-    assert time.monotonic() - began < 2
+    assert "nightly: Cancelled" not in out, "it did not wait for the order that the first one asked for"
     assert list((slow.folder / "runtime").iterdir()) == []
 
 

@@ -312,7 +312,7 @@ def test_a_limit_is_kept_and_a_changed_one_is_in_effect_at_once(bench: Bench) ->
     at = _moved_by(seen)
     assert 4 * MIB < at(3.0) < 40 * MIB
     assert at(6.0) - at(3.5) < 12 * MIB
-    assert took < 25, "300 MiB at 8 MiB/s take 37 s"
+    assert took < 36, "300 MiB at 8 MiB/s take 37 s, at 2 MiB/s more than two minutes"
 
 
 def _moved_by(seen: list[tuple[float, int]]) -> Callable[[float], int]:
