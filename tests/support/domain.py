@@ -94,14 +94,22 @@ class Domain:
 
     @contextmanager
     def _shell(self) -> Iterator[Shell]:
-        try:
-            shell = self._idle.pop()
-        except IndexError:
-            shell = Shell(self._container)
+        shell = self._waiting() or Shell(self._container)
         try:
             yield shell
         finally:
             self._idle.append(shell)
+
+    def _waiting(self) -> Shell | None:
+        """One that can be asked; those that were left in the middle of an answer, or have ended, are closed."""
+        while True:
+            try:
+                shell = self._idle.pop()
+            except IndexError:
+                return None
+            if shell.waits:
+                return shell
+            shell.close()
 
     def start(self, *command: str) -> None:
         """Start a command in the container and leave it running."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import select
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +46,7 @@ class Shell:
         # The SDK hands out a wrapper that only reads: what is written goes to the socket below it.
         self._stream = api.exec_start(made["Id"], socket=True)
         self._frames = frames_iter(self._stream, tty=False)
+        self._asked = False
 
     def run(self, command: Sequence[str], environment: dict[str, str]) -> Result:
         """Runs a command to its end.
@@ -65,14 +68,33 @@ class Shell:
             raise ShellError(answer["refused"])
         return answer["returned"]
 
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for a question: it owes no answer, and has not ended."""
+        return not self._asked and not self._ended
+
+    @property
+    def _ended(self) -> bool:
+        connection, poll = self._stream._sock, select.poll()
+        poll.register(connection, select.POLLIN)
+        try:
+            return bool(poll.poll(0)) and not connection.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return True
+
     def _ask(self, question: dict[str, Any]) -> Any:
-        self._stream._sock.sendall((json.dumps(question) + "\n").encode())
+        self._asked = True
+        try:
+            self._stream._sock.sendall((json.dumps(question) + "\n").encode())
+        except OSError as error:
+            raise ShellError(f"the container's shell is gone: {error}") from error
         said, errors = bytearray(), bytearray()
         while not said.endswith(b"\n"):
             stream, data = next(self._frames, (0, b""))
             if not data:
                 raise ShellError(f"the container's shell ended: {errors.decode(errors='replace').strip()}")
             (said if stream == STDOUT else errors).extend(data)
+        self._asked = False
         return json.loads(said)
 
     def close(self) -> None:
