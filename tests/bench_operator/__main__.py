@@ -25,11 +25,11 @@ from lab.smblab.settings import current
 from prometheus_client.parser import text_string_to_metric_families
 from tests.bench_operator import kwok
 from tests.bench_operator.agents import Agents
-from tests.bench_operator.api import OWN, Api, Object, at_once
 from tests.bench_operator.scene import Scene
 from tests.cluster.conftest import install_chart, uninstall_chart
 from tests.cluster.kube import Kube
 from tests.cluster.process import Operator, operator
+from tests.support.api import OWN, Api, Object, at_once
 from tests.support.environment import lab_environment
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def main(options: argparse.Namespace) -> int:
         stack.callback(uninstall_chart, environment)
         kube.kubectl("create", "namespace", kube.namespace)
         stack.callback(kube.kubectl, "delete", "namespace", kube.namespace, "--wait=false")
-        api = Api(kubeconfig, folder)
+        api = Api(kubeconfig)
         stack.enter_context(kwok.nodes(api, program, kubeconfig, folder / "kwok.log"))
         scene = Scene(api, kube.namespace, options.tasks)
         say(f"making {options.tasks} tasks with their locations")

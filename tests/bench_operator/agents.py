@@ -6,8 +6,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self
 
-from tests.bench_operator.api import OWN, Api, Object
-from tests.bench_operator.scene import AGENT, IDENTITY_CHECKS, LOCATION_GOOD, checked
+from tests.bench_operator.scene import AGENT, checked
+from tests.support.api import OWN, Api, Object
+from tests.support.verdicts import IDENTITY_IS_WELL, LOCATION_IS_WELL
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -20,8 +21,8 @@ COUNTERS = {
     "bytes": {"toTransfer": 10, "transferred": 10},
 }
 _CHECKS = {
-    "check-identity": ("KerberosIdentity", "kerberosidentities", IDENTITY_CHECKS),
-    "check-location": ("SmbLocation", "smblocations", LOCATION_GOOD),
+    "check-identity": ("KerberosIdentity", "kerberosidentities", IDENTITY_IS_WELL),
+    "check-location": ("SmbLocation", "smblocations", LOCATION_IS_WELL),
 }
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from lab.smblab import daemon, gobuild
 from lab.smblab.settings import current
+from tests.support.api import MERGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lab.smblab.progress import Progress
-    from tests.bench_operator.api import Api, Object
+    from tests.support.api import Api, Object
 
 NODES = 10
 STAGES = Path(__file__).with_name("stages.yaml")
@@ -82,7 +83,7 @@ def nodes(api: Api, kwok: Path, kubeconfig: Path, log: Path) -> Iterator[None]:
 
 def _cordon(api: Api, name: str, *, cordoned: bool) -> None:
     change = {"spec": {"unschedulable": cordoned}}
-    api.request("PATCH", f"/api/v1/nodes/{name}", change, "application/merge-patch+json")
+    api.request("PATCH", f"/api/v1/nodes/{name}", change, MERGE)
 
 
 def _wait(api: Api, process: subprocess.Popen[bytes], log: Path) -> None:

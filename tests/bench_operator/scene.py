@@ -5,23 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tests.bench_operator.api import OWN, Api, Object, at_once
+from tests.support.api import OWN, Api, Object, at_once
+from tests.support.verdicts import IDENTITY_IS_WELL, LOCATION_IS_WELL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 IDENTITIES = 20
 AGENT, OPERATOR = "smbferry-agent", "smbferry-operator"
-IDENTITY_CHECKS = {
-    "DnsReady": "True",
-    "KdcReachable": "True",
-    "TimeInSync": "True",
-    "KeytabValid": "True",
-    "KvnoMismatch": "False",
-    "TicketAcquired": "True",
-}
-LOCATION_CHECKS = ("DnsReady", "TicketAcquired", "ServerReachable", "Encrypted", "ShareAccessible")
-LOCATION_GOOD = dict.fromkeys(LOCATION_CHECKS, "True")
 
 
 def now(**later: float) -> str:
@@ -74,7 +65,7 @@ class Scene:
                 "krb5ConfigMapRef": {"name": "krb5"},
                 "checkInterval": "24h",
             }
-            yield self._checked("KerberosIdentity", "kerberosidentities", name, spec, checked(IDENTITY_CHECKS))
+            yield self._checked("KerberosIdentity", "kerberosidentities", name, spec, checked(IDENTITY_IS_WELL))
 
     def _locations(self) -> Iterator[Callable[[], object]]:
         for number in range(self.tasks):
@@ -85,7 +76,7 @@ class Scene:
                     "identityRef": {"name": f"id-{number % IDENTITIES}"},
                     "checkInterval": "24h",
                 }
-                status = checked(LOCATION_GOOD, identityGeneration=1)
+                status = checked(LOCATION_IS_WELL, identityGeneration=1)
                 yield self._checked("SmbLocation", "smblocations", f"{end}-{number}", spec, status)
 
     def _checked(self, kind: str, plural: str, name: str, spec: Object, status: Object) -> Callable[[], object]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import fcntl
 import secrets
 import subprocess
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.cluster.kube import Kube
-from tests.cluster.scene import Scene
+from tests.cluster.scene import Scene, new_scene
 from tests.support.domain import Domain
 from tests.support.environment import lab_environment
 
@@ -114,14 +113,6 @@ def kube(environment: dict[str, str], chart: None) -> Iterator[Kube]:
 @pytest.fixture(scope="module")
 def scene(kube: Kube, domain: Domain) -> Iterator[Scene]:
     """Two users, two folders, two identities and two locations, applied and ready to be used."""
-    with ExitStack() as stack:
-        made = Scene(
-            kube=kube,
-            domain=domain,
-            reader=stack.enter_context(domain.user("src-readers")),
-            writer=stack.enter_context(domain.user("dst-writers")),
-            source=stack.enter_context(domain.directory("src")),
-            destination=stack.enter_context(domain.directory("dst")),
-        )
+    with new_scene(kube, domain) as made:
         made.apply()
         yield made

@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from tests.cluster.rest import RestError, rest
+from tests.cluster.rest import rest
+from tests.support.api import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,7 @@ Object = dict[str, Any]
 POLL_SECONDS = 0.3
 
 
-class KubectlError(RestError):
+class KubectlError(ApiError):
     """kubectl refused; the message is what it printed."""
 
 
@@ -169,3 +170,8 @@ def is_(type_: str, status: str, reason: str | None = None) -> Callable[[Object]
 def ended(run: Object) -> bool:
     """A predicate for `wait`: the run is over."""
     return run.get("status", {}).get("state") in {"Succeeded", "PartiallySucceeded", "Failed", "Cancelled"}
+
+
+def under_way(run: Object) -> bool:
+    """A predicate for `wait`: bytes have begun to move."""
+    return bool(run.get("status", {}).get("counters", {}).get("bytes", {}).get("transferred"))

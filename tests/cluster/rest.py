@@ -1,43 +1,40 @@
-"""Reads objects over one kept connection: a kubectl for every look would take the processor from what is tested."""
+"""Reads objects by the names that kubectl knows their kinds by."""
 
 from __future__ import annotations
 
 import functools
-import json
-from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from kubernetes import config
-from urllib3.exceptions import HTTPError
+from tests.support.api import OWN, Api
 
-GROUPS = ("api/v1", "apis/smbferry.io/v1alpha1", "apis/batch/v1", "apis/rbac.authorization.k8s.io/v1",
-          "apis/networking.k8s.io/v1", "apis/apps/v1", "apis/coordination.k8s.io/v1")  # fmt: skip
+if TYPE_CHECKING:
+    from tests.support.api import Object
 
-
-class RestError(Exception):
-    """The API server is away, or refused; the message is what it said."""
+GROUPS = ("/api/v1", OWN, "/apis/batch/v1", "/apis/rbac.authorization.k8s.io/v1", "/apis/networking.k8s.io/v1",
+          "/apis/apps/v1", "/apis/coordination.k8s.io/v1", "/apis/apiextensions.k8s.io/v1")  # fmt: skip
 
 
 class Rest:
-    """The API server that a kubeconfig's context names, asked as its user."""
+    """Objects of one API server."""
 
     def __init__(self, kubeconfig: str) -> None:
-        self._api = config.new_client_from_config(config_file=kubeconfig)  # type: ignore[no-untyped-call]  # it has none
+        self._api = Api(kubeconfig)
         self._paths: dict[str, tuple[str, str, bool]] = {}
 
-    def get(self, namespace: str, kind: str, name: str) -> dict[str, Any] | None:
+    def get(self, namespace: str, kind: str, name: str) -> Object | None:
         """An object by any name that kubectl knows its kind by; None where there is none.
 
         Raises:
             LookupError: no kind has that name.
-            RestError: the API server is away, or refused.
+            ApiError: the API server is away, or refused.
         """
-        found = self._ask(f"{self._place(namespace, kind)}/{name}")
-        return None if found is None else dict(found)
+        return self._api.get(f"{self._place(namespace, kind)}/{name}")
 
-    def list(self, namespace: str, kind: str, selector: str = "") -> list[dict[str, Any]]:
+    def list(self, namespace: str, kind: str, selector: str = "") -> list[Object]:
         """All objects of a kind in the namespace. Raises as `get` does."""
-        found = self._ask(self._place(namespace, kind), labelSelector=selector)
+        query = f"?labelSelector={quote(selector)}" if selector else ""
+        found = self._api.get(f"{self._place(namespace, kind)}{query}")
         return [] if found is None else list(found["items"])
 
     def _place(self, namespace: str, kind: str) -> str:
@@ -47,36 +44,15 @@ class Rest:
         if word not in self._paths:
             raise LookupError(f"the API server knows no kind {kind} in {', '.join(GROUPS)}")
         group, plural, namespaced = self._paths[word]
-        return f"/{group}/namespaces/{namespace}/{plural}" if namespaced else f"/{group}/{plural}"
+        return f"{group}/namespaces/{namespace}/{plural}" if namespaced else f"{group}/{plural}"
 
     def _discover(self) -> None:
         for group in GROUPS:
             # Our own group is not there before the chart is installed.
-            for kind in (self._ask(f"/{group}") or {"resources": ()})["resources"]:
+            for kind in (self._api.get(group) or {"resources": ()})["resources"]:
                 if "/" not in kind["name"]:
                     names = (kind["name"], kind["singularName"], kind["kind"].lower(), *kind.get("shortNames", ()))
                     self._paths |= dict.fromkeys(names, (group, kind["name"], kind["namespaced"]))
-
-    def _ask(self, path: str, **query: str) -> Any:
-        """The answer; None where there is nothing at that path."""
-        wanted = [(name, value) for name, value in query.items() if value]
-        request = self._api.param_serialize(
-            "GET",
-            path,
-            query_params=wanted,
-            header_params={"Accept": "application/json"},
-            auth_settings=["BearerToken"],
-        )
-        try:
-            response = self._api.call_api(*request)
-            data = response.read()
-        except HTTPError as error:
-            raise RestError(f"{path}: {error}") from error
-        if response.status == HTTPStatus.NOT_FOUND:
-            return None
-        if response.status != HTTPStatus.OK:
-            raise RestError(f"{path}: {response.status} {response.reason}")
-        return json.loads(data)
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ from tests.cluster import objects
 from tests.cluster.kube import Kube, Object, ended, is_
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.support.domain import Directory, Domain, User
 
 READER, WRITER, SOURCE, DESTINATION = "reader", "writer", "source", "destination"
@@ -43,16 +46,16 @@ class Scene:
         """The Secret with the keys that the domain has for the user now."""
         return objects.secret(f"{name}-keytab", {"keytab": user.keytab()})
 
-    def apply(self) -> None:
-        """Applies everything but a task."""
+    def apply(self, **spec: Any) -> None:
+        """Applies everything but a task; both locations with what else their specification is to say."""
         self.kube.apply(
             objects.krb5("krb5", self.domain.realm, self.domain.address),
             self.keytab(READER, self.reader),
             self.keytab(WRITER, self.writer),
             self.identity(READER, self.reader),
             self.identity(WRITER, self.writer),
-            self.location(SOURCE, "src", READER, path=self.source.path),
-            self.location(DESTINATION, "dst", WRITER, path=self.destination.path),
+            self.location(SOURCE, "src", READER, path=self.source.path, **spec),
+            self.location(DESTINATION, "dst", WRITER, path=self.destination.path, **spec),
         )
 
     def ready(self) -> None:
@@ -74,6 +77,18 @@ class Scene:
     def end_of(self, run: str, *, timeout: float = 120) -> Object:
         """The run once it is over."""
         return self.kube.wait("transferrun", run, "over", ended, timeout=timeout)
+
+
+@contextmanager
+def new_scene(kube: Kube, domain: Domain) -> Iterator[Scene]:
+    """Users and folders of its own, gone afterwards; nothing is applied yet."""
+    with (
+        domain.user("src-readers") as reader,
+        domain.user("dst-writers") as writer,
+        domain.directory("src") as source,
+        domain.directory("dst") as destination,
+    ):
+        yield Scene(kube, domain, reader, writer, source, destination)
 
 
 def _current(task: Object) -> str | None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 import pytest
 from tests.cluster import objects
+from tests.cluster.kube import under_way
 from tests.cluster.scene import DESTINATION, READER, SOURCE, Scene
 from tests.support.trees import Wanted, differences
-
-if TYPE_CHECKING:
-    from tests.cluster.kube import Object
 
 SIZE = 48 << 20
 SLOW = {"bytesPerSecond": "4Mi"}
@@ -22,11 +19,6 @@ def large(scene: Scene) -> None:
     """A file that takes ten seconds at the rate of these tests."""
     scene.source.seed([Wanted("slow.bin", size=SIZE), Wanted("small.txt", size=10)])
     scene.ready()
-
-
-def under_way(run: Object) -> bool:
-    """Whether bytes have begun to move."""
-    return bool(run.get("status", {}).get("counters", {}).get("bytes", {}).get("transferred"))
 
 
 def start(scene: Scene, name: str) -> str:

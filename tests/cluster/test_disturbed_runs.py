@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.cluster import objects
-from tests.cluster.kube import KubectlError, condition
+from tests.cluster.kube import KubectlError, condition, under_way
 from tests.cluster.scene import DESTINATION, SOURCE, WRITER, Scene
 from tests.cluster.test_several_agents import evict
 from tests.support.trees import Wanted, differences
@@ -95,7 +95,7 @@ def story(scene: Scene) -> Story:
     scene.ready()
     scene.kube.apply(objects.task("first", SOURCE, DESTINATION, options={"bytesPerSecond": LIMIT}))
     told, name = Story(), scene.run_of("first")
-    scene.kube.wait("transferrun", name, "under way", moved, timeout=60)
+    scene.kube.wait("transferrun", name, "under way", under_way, timeout=60)
     scene.kube.apply(*(objects.task(alias, SOURCE, alias) for alias in ALIASES))
     counter = Counter(scene.kube, name, told)
     try:
@@ -109,11 +109,6 @@ def story(scene: Scene) -> Story:
     finally:
         counter.stop()
     return told
-
-
-def moved(run: Object) -> bool:
-    """Whether bytes have begun to move."""
-    return bool(run.get("status", {}).get("counters", {}).get("bytes", {}).get("transferred"))
 
 
 def queued(scene: Scene, task: str) -> Object:

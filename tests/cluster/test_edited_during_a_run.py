@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from tests.cluster import objects
-from tests.cluster.kube import is_
+from tests.cluster.kube import is_, under_way
 from tests.cluster.scene import DESTINATION, SOURCE, Scene
 from tests.support.trees import Wanted, differences
 
 from smbferry_api.fields import parse_quantity
 
-if TYPE_CHECKING:
-    from tests.cluster.kube import Object
-
 SIZE = 96 << 20
 SLOW, FAST = "2Mi", "64Mi"
-
-
-def under_way(run: Object) -> bool:
-    """Whether bytes have begun to move."""
-    return bool(run.get("status", {}).get("counters", {}).get("bytes", {}).get("transferred"))
 
 
 def test_a_run_keeps_the_task_as_it_was_and_the_next_one_has_the_new(scene: Scene) -> None:

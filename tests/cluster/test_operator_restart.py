@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 from tests.cluster import objects
 from tests.cluster.conftest import SYSTEM
+from tests.cluster.kube import under_way
 from tests.cluster.scene import DESTINATION, SOURCE, Scene
 from tests.support.trees import Wanted, differences
 
-if TYPE_CHECKING:
-    from tests.cluster.kube import Object
-
-
 pytestmark = pytest.mark.alone
-
-
-def under_way(run: Object) -> bool:
-    """Whether bytes have begun to move."""
-    return bool(run.get("status", {}).get("counters", {}).get("bytes", {}).get("transferred"))
 
 
 def test_a_killed_operator_finds_its_job_again(scene: Scene) -> None:

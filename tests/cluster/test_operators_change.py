@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.cluster import objects
 from tests.cluster.conftest import SYSTEM, install_chart
+from tests.cluster.kube import under_way
 from tests.cluster.process import WHOLE, operator
 from tests.cluster.scene import DESTINATION, SOURCE, Scene
 from tests.cluster.test_hot_standby import TAKEOVER_SECONDS
@@ -32,11 +33,6 @@ LATER = (
     " r.Reconciler.__init__.__defaults__ = (r.utc_now,); "
 )
 """Before an operator's own program: its clock is so many hours ahead, as if the others had been away for that long."""
-
-
-def under_way(run: Object) -> bool:
-    """Whether bytes have begun to move."""
-    return bool(run.get("status", {}).get("counters", {}).get("bytes", {}).get("transferred"))
 
 
 def leading_pod(scene: Scene) -> str:

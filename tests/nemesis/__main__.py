@@ -10,26 +10,24 @@ import json
 import os
 import secrets
 import sys
-import tempfile
 import threading
 import time
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.smblab.keytab import parse
 from lab.smblab.settings import current
-from tests.bench_operator.api import Api
 from tests.cluster.conftest import ROOT, install_chart, new_namespace, uninstall_chart
-from tests.cluster.scene import Scene
+from tests.cluster.scene import new_scene
 from tests.nemesis.cluster import Cluster
 from tests.nemesis.faults import Faults
 from tests.nemesis.place import Place, place
 from tests.nemesis.plan import Fault, plan
 from tests.nemesis.stream import SHAPES, Actor, Record
 from tests.nemesis.watcher import Watcher, doubled_runs, secrets_told
+from tests.support.api import Api
 from tests.support.domain import Domain
 from tests.support.environment import lab_environment
 from tests.support.trees import differences
@@ -129,21 +127,13 @@ def main(seconds: float, seed: int) -> int:
     domain = Domain.from_environment(environment)
     planned, record = plan(seed, seconds), Record()
     with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         install_chart(environment, *INSTALLED)
         stack.callback(uninstall_chart, environment)
         kube = new_namespace(environment)
         stack.callback(kube.kubectl, "delete", "namespace", kube.namespace, "--wait=false")
-        scene = Scene(
-            kube=kube,
-            domain=domain,
-            reader=stack.enter_context(domain.user("src-readers")),
-            writer=stack.enter_context(domain.user("dst-writers")),
-            source=stack.enter_context(domain.directory("src")),
-            destination=stack.enter_context(domain.directory("dst")),
-        )
-        ground = stack.enter_context(place(kube, scene))
-        cluster = Cluster(Api(current().kubeconfig, scratch), kube.namespace)
+        scene = stack.enter_context(new_scene(kube, domain))
+        ground = stack.enter_context(place(scene))
+        cluster = Cluster(Api(current().kubeconfig), kube.namespace)
         faults = Faults(cluster, ground, environment)
         actors = [Actor(shape, seed, cluster, ground, record) for shape in SHAPES]
         for actor in actors:

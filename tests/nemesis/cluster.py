@@ -5,16 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import urllib3
-from tests.bench_operator.api import OWN, Api, Object
+from tests.support.api import APPLY, MERGE, OWN, Api, ApiError, Object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 AWAY = 240.0
 """Seconds for which an answer is waited for."""
-APPLY = "application/apply-patch+yaml"
-MERGE = "application/merge-patch+json"
 
 
 class Cluster:
@@ -28,14 +25,14 @@ class Cluster:
         """One request.
 
         Raises:
-            RuntimeError: the API server refused, or was away for too long.
+            ApiError: the API server refused, or was away for too long.
         """
         until = time.monotonic() + AWAY
         while True:
             try:
                 return self._api.request(method, path, body, kind)
-            except (urllib3.exceptions.HTTPError, RuntimeError) as error:
-                if not is_away(error) or time.monotonic() > until:
+            except ApiError as error:
+                if not error.away or time.monotonic() > until:
                     raise
                 time.sleep(1)
 
@@ -63,10 +60,3 @@ class Cluster:
         """Where the objects of a kind are."""
         base = {"pods": "/api/v1", "events": "/api/v1", "jobs": "/apis/batch/v1"}.get(plural, OWN)
         return f"{base}/namespaces/{self.namespace}/{plural}"
-
-
-def is_away(error: Exception) -> bool:
-    """Whether the API server is only not there yet."""
-    if isinstance(error, RuntimeError):
-        return any(f"HTTP {code}" in str(error) for code in (429, 500, 503, 504))
-    return True

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import docker  # type: ignore[import-untyped]  # it publishes no types
 from tests.cluster.conftest import SYSTEM
 from tests.nemesis.plan import Fault, Kind
+from tests.support.api import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tests.bench_operator.api import Object
     from tests.nemesis.cluster import Cluster
     from tests.nemesis.place import Place
+    from tests.support.api import Object
 
 LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/smbferry-operator"
 KILL = 'for found in $(grep -ls "$1" /proc/[0-9]*/cgroup); do kill -9 "$(basename "$(dirname "$found")")"; done; true'
@@ -91,8 +93,8 @@ class Faults:
     def _if_there(self, method: str, path: str, name: str, body: Object | None = None) -> str:
         try:
             self._cluster.request(method, path, body)
-        except RuntimeError as error:
-            if "HTTP 404" not in str(error):
+        except ApiError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
                 raise
             return f"{name} (was gone)"
         return name

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.cluster import objects
-from tests.cluster.scene import DESTINATION, READER, SOURCE, WRITER, Scene
 from tests.support.domain import Directory
 from tests.support.file_server import FileServer
 from tests.support.trees import Wanted
@@ -18,7 +16,7 @@ from tests.support.trees import Wanted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cluster.kube import Kube
+    from tests.cluster.scene import Scene
     from tests.support.domain import Domain
     from tests.support.trees import Tree
 
@@ -68,7 +66,7 @@ class Place:
 
 
 @contextmanager
-def place(kube: Kube, scene: Scene) -> Iterator[Place]:
+def place(scene: Scene) -> Iterator[Place]:
     """All of it, ready to be used; gone afterwards."""
     domain = scene.domain
     with FileServer(domain).running() as server:
@@ -78,15 +76,7 @@ def place(kube: Kube, scene: Scene) -> Iterator[Place]:
             folder = Directory(domain, "dst", f"{scene.destination.name}/sentinels")
             domain.run("mkdir", "-p", "-m", "777", folder.inside)
             folder.seed(SENTINELS)
-            kube.apply(
-                objects.krb5("krb5", domain.realm, domain.address),
-                scene.keytab(READER, scene.reader),
-                scene.keytab(WRITER, scene.writer),
-                scene.identity(READER, scene.reader),
-                scene.identity(WRITER, scene.writer),
-                scene.location(SOURCE, "src", READER, path=scene.source.path, port=port),
-                scene.location(DESTINATION, "dst", WRITER, path=scene.destination.path, port=port),
-            )
+            scene.apply(port=port)
             scene.ready()
             yield Place(scene, server, port, file, folder.tree())
         finally:

@@ -18,9 +18,9 @@ from smbferry_api.names import ANNOTATION_TRIGGER
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.bench_operator.api import Object
     from tests.nemesis.cluster import Cluster
     from tests.nemesis.place import Place
+    from tests.support.api import Object
     from tests.support.trees import Tree
 
 MIB = 1 << 20

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import TracebackType
 
-    from tests.bench_operator.api import Object
     from tests.cluster.kube import Kube
     from tests.nemesis.cluster import Cluster
     from tests.nemesis.stream import Record
+    from tests.support.api import Object
 
 LOOK_SECONDS = 1.0
 DESTINATION = "smbferry.io/destination"

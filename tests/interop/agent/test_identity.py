@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from lab.smblab import keytab as keytabs
 from tests.interop.agent.support import Identity, default_config
+from tests.support.verdicts import IDENTITY_IS_WELL
 
 from smbferry_agent.kerberos import relay
 
@@ -20,20 +21,11 @@ if TYPE_CHECKING:
     from tests.support.counting_kdc import CountingKdc
     from tests.support.domain import Domain, User
 
-HEALTHY = {
-    "DnsReady": "True",
-    "KdcReachable": "True",
-    "TimeInSync": "True",
-    "KeytabValid": "True",
-    "KvnoMismatch": "False",
-    "TicketAcquired": "True",
-}
-
 
 def test_a_healthy_identity_passes_every_check(identity: Identity, domain: Domain, user: User) -> None:
     checked = identity.check()
     assert checked.failure is None
-    assert checked.statuses() == HEALTHY
+    assert checked.statuses() == IDENTITY_IS_WELL
     kdc = checked.status["kdc"]
     assert kdc["kvno"] == domain.kvno(user.name)
     assert kdc["source"] == "krb5.conf"
@@ -47,7 +39,7 @@ def test_kdcs_are_found_by_srv_records(identity: Identity, domain: Domain) -> No
     identity.config(f"[libdefaults]\n default_realm = {domain.realm}\n")
     identity.nameservers = (domain.address,)
     checked = identity.check()
-    assert checked.statuses() == HEALTHY
+    assert checked.statuses() == IDENTITY_IS_WELL
     assert checked.status["kdc"]["source"] == "SRV"
     assert f"_kerberos._tcp.{domain.realm}" in checked.message("DnsReady")
 
@@ -68,7 +60,7 @@ def test_a_password_change_makes_the_keytab_stale_and_a_new_keytab_mends_it(
 
     identity.keytab(user.keytab())
     mended = identity.check()
-    assert mended.statuses() == HEALTHY
+    assert mended.statuses() == IDENTITY_IS_WELL
     assert mended.status["kdc"]["kvno"] == before + 1
     assert f"key version {before + 1} " in mended.message("KvnoMismatch")
 
@@ -136,7 +128,7 @@ def test_an_account_that_is_disabled_is_named_and_seen_as_soon_as_it_is_enabled(
     assert checked.reason("TicketAcquired") == "AccountDisabled"
     assert checked.statuses()["KvnoMismatch"] == "Unknown"
     domain.samba_tool("user", "enable", user.name)
-    assert identity.check().statuses() == HEALTHY
+    assert identity.check().statuses() == IDENTITY_IS_WELL
 
 
 def test_a_password_that_must_be_changed_is_named(identity: Identity, domain: Domain, user: User) -> None:
@@ -188,12 +180,12 @@ def test_a_key_with_the_salt_of_a_new_name_is_named_until_the_password_is_set_an
             identity.principal, user.password, kvno=domain.kvno(name), salt=domain.realm + user.name
         )
         identity.requested = True  # made within the same second, it has the same entries
-        assert identity.keytab(right).check().statuses() == HEALTHY
+        assert identity.keytab(right).check().statuses() == IDENTITY_IS_WELL
 
         password = domain.set_password(name)
         assert identity.check().reason("KvnoMismatch") == "KeytabStale"
         made = domain.make_keytab(identity.principal, password, kvno=domain.kvno(name))
-        assert identity.keytab(made).check().statuses() == HEALTHY
+        assert identity.keytab(made).check().statuses() == IDENTITY_IS_WELL
     finally:
         domain.rename(name, user.name)
 
@@ -203,7 +195,7 @@ def test_a_keytab_that_grows_old_is_warned_of_and_the_identity_stays_ready(ident
     assert identity.check().reason("KeytabValid") == "KeytabUsable"
     aging = identity.check(datetime.now(UTC) + timedelta(minutes=55))
     assert aging.reason("KeytabValid") == "KeytabAging"
-    assert aging.statuses() == HEALTHY
+    assert aging.statuses() == IDENTITY_IS_WELL
     assert aging.failure is None
 
 
@@ -255,7 +247,7 @@ def test_a_kdc_with_a_closed_port(identity: Identity, domain: Domain) -> None:
 def test_a_kdc_that_is_not_there_gives_way_to_the_next(identity: Identity, domain: Domain) -> None:
     text = default_config(domain).replace("kdc =", f"kdc = {domain.address}:1\n        kdc =")
     checked = identity.config(text).check()
-    assert checked.statuses() == HEALTHY
+    assert checked.statuses() == IDENTITY_IS_WELL
     assert "Before it:" in checked.message("KdcReachable")
 
 
@@ -279,7 +271,7 @@ def test_a_kdc_that_takes_the_question_and_never_answers_ends_within_thirty_seco
 
 def test_a_kdc_that_answers_nonsense_is_passed_over(identity: Identity, domain: Domain) -> None:
     text = default_config(domain).replace("kdc =", f"kdc = {domain.address}:445\n        kdc =")
-    assert identity.config(text).check().statuses() == HEALTHY
+    assert identity.config(text).check().statuses() == IDENTITY_IS_WELL
 
 
 def test_a_realm_without_srv_records_is_named(identity: Identity, domain: Domain) -> None:

@@ -6,24 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.file_server import FileServer
+from tests.support.verdicts import LOCATION_IS_WELL
 
 if TYPE_CHECKING:
     from tests.interop.agent.support import Identity
     from tests.support.domain import Domain, User
 
-HEALTHY = {
-    "DnsReady": "True",
-    "TicketAcquired": "True",
-    "ServerReachable": "True",
-    "Encrypted": "True",
-    "ShareAccessible": "True",
-}
-
 
 def test_a_healthy_location_passes_every_check(identity: Identity, domain: Domain) -> None:
     checked = identity.check_location()
     assert checked.failure is None
-    assert checked.statuses() == HEALTHY
+    assert checked.statuses() == LOCATION_IS_WELL
     server = checked.status["server"]
     assert server["addresses"] == [domain.address]
     assert server["dialect"] == "3.1.1"
@@ -38,7 +31,7 @@ def test_a_healthy_location_passes_every_check(identity: Identity, domain: Domai
 def test_an_unknown_share(identity: Identity) -> None:
     checked = identity.check_location(share="nonesuch")
     assert checked.reason("ShareAccessible") == "ShareNotFound"
-    assert checked.statuses() == HEALTHY | {"ShareAccessible": "False"}
+    assert checked.statuses() == LOCATION_IS_WELL | {"ShareAccessible": "False"}
     assert checked.failure is not None
     assert checked.failure.exit_code == 13
 
@@ -54,7 +47,7 @@ def test_a_share_that_the_account_may_not_open(identity: Identity) -> None:
 def test_a_server_that_cannot_encrypt(identity: Identity) -> None:
     checked = identity.check_location(port=1445)
     assert checked.reason("Encrypted") == "EncryptionNotSupported"
-    assert checked.statuses() == HEALTHY | {"Encrypted": "False", "ShareAccessible": "Unknown"}
+    assert checked.statuses() == LOCATION_IS_WELL | {"Encrypted": "False", "ShareAccessible": "Unknown"}
     assert checked.failure is not None
     assert checked.failure.exit_code == 12
 
@@ -74,7 +67,7 @@ def test_a_server_with_old_dialects_alone(identity: Identity) -> None:
 
 def test_a_share_that_does_not_demand_encryption_is_encrypted_all_the_same(identity: Identity) -> None:
     checked = identity.check_location(share="plain")
-    assert checked.statuses() == HEALTHY
+    assert checked.statuses() == LOCATION_IS_WELL
     assert checked.status["server"]["encryptionRequiredByShare"] is False
     assert "does not demand encryption" in checked.message("Encrypted")
 
@@ -150,7 +143,7 @@ def test_a_server_whose_key_is_not_that_of_the_ticket_is_named(identity: Identit
         domain.samba_tool("spn", "add", name, rogue.name)
         checked = identity.check_location(servicePrincipal=name)
     assert checked.reason("Encrypted") == "ServerKeyMismatch"
-    assert checked.statuses() == HEALTHY | {"Encrypted": "False", "ShareAccessible": "Unknown"}
+    assert checked.statuses() == LOCATION_IS_WELL | {"Encrypted": "False", "ShareAccessible": "Unknown"}
     assert checked.failure is not None
     assert checked.failure.exit_code == 11
 
@@ -169,7 +162,7 @@ def test_a_stale_keytab_is_named_and_the_server_is_reached_all_the_same(
     domain.set_password(user.name)
     checked = identity.check_location()
     assert checked.reason("TicketAcquired") == "KeytabStale"
-    assert checked.statuses() == HEALTHY | {
+    assert checked.statuses() == LOCATION_IS_WELL | {
         "TicketAcquired": "False",
         "Encrypted": "Unknown",
         "ShareAccessible": "Unknown",

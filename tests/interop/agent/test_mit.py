@@ -11,6 +11,7 @@ from tests.interop.agent.support import Identity, check_at, default_config
 from tests.support.counting_kdc import CountingKdc
 from tests.support.mit import AHEAD_PORT, REALM, config
 from tests.support.trees import Wanted
+from tests.support.verdicts import IDENTITY_IS_WELL, LOCATION_IS_WELL
 
 from smbferry_api.agent_contract import Side
 from smbferry_api.exit_codes import ExitCode
@@ -21,22 +22,6 @@ if TYPE_CHECKING:
 
     from tests.support.domain import User
     from tests.support.mit import MitRealms
-
-IDENTITY_IS_WELL = {
-    "DnsReady": "True",
-    "KdcReachable": "True",
-    "TimeInSync": "True",
-    "KeytabValid": "True",
-    "KvnoMismatch": "False",
-    "TicketAcquired": "True",
-}
-LOCATION_IS_WELL = {
-    "DnsReady": "True",
-    "TicketAcquired": "True",
-    "ServerReachable": "True",
-    "Encrypted": "True",
-    "ShareAccessible": "True",
-}
 
 
 # --- the identity ---------------------------------------------------------------------------------------------------

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from tests.bench_operator.__main__ import PAGE, Figure, metrics, page
-from tests.bench_operator.api import lines
 from tests.bench_operator.kwok import EXITS, node
-from tests.bench_operator.scene import IDENTITY_CHECKS, checked, task
+from tests.bench_operator.scene import checked, task
+from tests.support.api import lines
+from tests.support.verdicts import IDENTITY_IS_WELL
 
 from smbferry_api.identity import KerberosIdentityStatus
 from smbferry_api.task import TransferTaskSpec
@@ -41,8 +42,8 @@ def test_a_page_without_markers_is_left_alone() -> None:
 
 def test_the_scene_is_made_of_objects_that_smbferry_understands() -> None:
     TransferTaskSpec.model_validate(task("t", 7, folder="new", exit_code=13)["spec"])
-    status = KerberosIdentityStatus.model_validate(checked(IDENTITY_CHECKS))
-    assert {condition.type for condition in status.conditions} == set(IDENTITY_CHECKS)
+    status = KerberosIdentityStatus.model_validate(checked(IDENTITY_IS_WELL))
+    assert {condition.type for condition in status.conditions} == set(IDENTITY_IS_WELL)
 
 
 def test_agents_that_end_otherwise_find_a_node() -> None:

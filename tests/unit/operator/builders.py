@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tests.support import verdicts
+
 from smbferry_api.conditions import Condition
 from smbferry_api.fields import format_time
 from smbferry_api.names import ANNOTATION_REQUESTED_AT, LABEL_OWNER_KIND, LABEL_OWNER_UID
@@ -21,9 +23,8 @@ from smbferry_operator.parse import parse_identity, parse_location, parse_run, p
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 SETTINGS = AgentSettings(image="smbferry/agent:1")
-
-
 PROVEN = Proof(NOW)
+IDENTITY_GOOD, LOCATION_GOOD = verdicts.IDENTITY_IS_WELL, verdicts.LOCATION_IS_WELL
 
 
 def ago(**length: float) -> datetime:
@@ -43,23 +44,6 @@ def condition(type_: str, status: str, reason: str = "X", *, generation: int = 1
 
 def ready(reason: str = "ChecksPassed", **more: Any) -> dict[str, Any]:
     return condition("Ready", "True", reason, **more)
-
-
-IDENTITY_GOOD = {
-    "DnsReady": "True",
-    "KdcReachable": "True",
-    "TimeInSync": "True",
-    "KeytabValid": "True",
-    "KvnoMismatch": "False",
-    "TicketAcquired": "True",
-}
-LOCATION_GOOD = {
-    "DnsReady": "True",
-    "TicketAcquired": "True",
-    "ServerReachable": "True",
-    "Encrypted": "True",
-    "ShareAccessible": "True",
-}
 
 
 def checks(
