@@ -13,11 +13,14 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from lab.smblab import product
+from lab.smblab.errors import LabError
 from lab.smblab.progress import Progress, seconds
 from lab.smblab.settings import current
-from tests.cluster.kube import condition, is_
+from tests.cluster.kube import Kube, condition, ended, is_
+from tests.support.api import ApiError
 from tests.support.domain import Directory, Domain
 from tests.support.environment import lab_environment
 from tests.support.trees import Tree, Wanted, differences, odd, small
@@ -25,9 +28,11 @@ from tests.support.trees import Tree, Wanted, differences, odd, small
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.cluster.kube import Object
+
 ROOT = Path(__file__).resolve().parents[1]
 LAB = str(ROOT / "lab" / "lab")
-SYSTEM, NAMESPACE = "smbferry-system", "smbferry-demo"
+NAMESPACE = "smbferry-demo"
 BIG_FILE_BYTES = 512 << 20
 USERS = ("svc-src", "svc-dst")
 
@@ -74,23 +79,20 @@ class Demo:
         """kubectl in the demo's namespace."""
         return self.run("kubectl", "-n", NAMESPACE, *arguments, stdin=stdin, quiet=quiet)
 
-    def get(self, kind: str, name: str) -> dict[str, Any]:
+    def get(self, kind: str, name: str) -> Object:
         """One object."""
         return dict(json.loads(self.kubectl("get", kind, name, "-o", "json")))
 
-    def wait(self, kind: str, name: str, holds: Callable[[dict[str, Any]], bool], *, timeout: float) -> dict[str, Any]:
-        """The object once `holds` is true of it.
+    def wait(self, kind: str, name: str, holds: Callable[[Object], object], *, timeout: float) -> None:
+        """Waits until `holds` is true of the object.
 
         Raises:
-            DemoError: not in time; the message has its conditions.
+            DemoError: not in time; the message has its status and what is around it.
         """
-        until = time.monotonic() + timeout
-        while not holds(obj := self.get(kind, name)):
-            if time.monotonic() > until:
-                found = json.dumps(obj.get("status", {}).get("conditions", []), indent=1)
-                raise DemoError(f"{kind}/{name} is not where it should be after {timeout:.0f} s: {found}")
-            time.sleep(0.5)
-        return obj
+        try:
+            Kube(self.environment, NAMESPACE).wait(kind, name, "where it should be", holds, timeout=timeout)
+        except AssertionError as error:
+            raise DemoError(str(error)) from error
 
 
 def lab_is_up() -> bool:
@@ -104,19 +106,6 @@ def start_lab(demo: Demo) -> Domain:
         raise DemoError("the lab did not come up; see above")
     demo.environment = lab_environment()
     return Domain.from_environment(demo.environment)
-
-
-def install(demo: Demo) -> None:
-    """Images into the cluster, and the chart. A changed image restarts the operator."""
-    digests = {}
-    for name in ("operator", "agent"):
-        digests[name] = demo.run("docker", "image", "inspect", "--format", "{{.Id}}", f"smbferry-{name}:dev").strip()
-    values = [f"image.{n}.repository=smbferry-{n},image.{n}.tag=dev" for n in digests]
-    values.append(f"podAnnotations.image={digests['operator'][7:19]}")
-    demo.run(
-        "helm", "upgrade", "--install", "smbferry", "charts/smbferry", "--namespace", SYSTEM, "--create-namespace",
-        "--set", ",".join(values), "--wait", "--timeout", "3m", quiet=False,
-    )  # fmt: skip
 
 
 def teach_dns(demo: Demo, domain: Domain) -> None:
@@ -203,14 +192,15 @@ def watch_run(demo: Demo, *, other_than: str | None = None) -> str:
     shown = ""
     until = time.monotonic() + 300
     while True:
-        status = demo.get("transferrun", str(name)).get("status", {})
+        run = demo.get("transferrun", str(name))
+        status = run.get("status", {})
         at = status.get("progress", {})
         line = f"   {status.get('state', '…'):13} {at.get('percent', ''):>5}  files {at.get('files', ''):13}"
         line += f" bytes {at.get('bytes', ''):25} {at.get('rate', '')}"
         if line != shown:
             print(line, flush=True)
             shown = line
-        if status.get("state") in {"Succeeded", "PartiallySucceeded", "Failed", "Cancelled"}:
+        if ended(run):
             break
         if time.monotonic() > until:
             raise DemoError(f"{name} is still {status.get('state')} after 5 minutes")
@@ -285,7 +275,7 @@ def show(demo: Demo, domain: Domain) -> None:
         source, destination = seed(domain)
         teach_dns(demo, domain)
     with demo.step("install", "The chart, by Helm"):
-        install(demo)
+        demo.run(*product.helm_upgrade(demo.environment), quiet=False)
     with demo.step("apply", "Identities, locations and a task, by kubectl apply -f examples/basic"):
         apply_examples(demo, domain)
     with demo.step("transfer", "The transfer"):
@@ -307,7 +297,7 @@ def main() -> int:
         with demo.step("lab", "A domain and a cluster"):
             domain = start_lab(demo)
         show(demo, domain)
-    except (DemoError, subprocess.CalledProcessError, KeyboardInterrupt) as error:
+    except (DemoError, LabError, ApiError, subprocess.CalledProcessError, KeyboardInterrupt) as error:
         print(f"\ndemo: {str(error) or 'interrupted'}", file=sys.stderr)
         if keep:
             print("demo: the lab was there before and stays; `make demo-down` takes it away", file=sys.stderr)

@@ -1,20 +1,23 @@
-"""Builds the product's own images with the base that is to be had here."""
+"""The product in the lab: its own images, with the base that is to be had here, and its chart with them."""
 
 from __future__ import annotations
 
 import shutil
 from typing import TYPE_CHECKING
 
-from . import images
+from . import images, shell
 from .errors import LabError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from .docker import Docker
     from .progress import Progress
     from .settings import Settings
 
+RELEASE, NAMESPACE = "smbferry", "smbferry-system"
+CHART = "charts/smbferry"
 DOCKERFILES = {"agent": "agent_image/Dockerfile", "operator": "operator/Dockerfile"}
 # What a build may see: never the whole checkout with its virtual environment and caches.
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "requirements", "crds", "operator", "agent_image", "cli")
@@ -40,6 +43,24 @@ def build(settings: Settings, docker: Docker, progress: Progress, name: str) -> 
             settings, docker, progress, name=name, tag=tag(name), directory=directory, arguments={"BASE": base}
         )
     return tag(name)
+
+
+def helm_upgrade(environment: Mapping[str, str], *settings: str, chart: str | Path = CHART) -> list[str]:
+    """The command that installs the chart, or upgrades it, with the images that were built here.
+
+    A rebuilt image has the same tag: an annotation with its digest makes the Deployment roll.
+    """
+    values = []
+    for name in DOCKERFILES:
+        image = tag(name)
+        repository, _, version = image.partition(":")
+        digest = shell.text(["docker", "image", "inspect", "--format", "{{.Id}}", image], env=environment)
+        values += [f"image.{name}.repository={repository}", f"image.{name}.tag={version}"]
+        values.append(f"podAnnotations.{name}={digest.removeprefix('sha256:')[:12]}")
+    return [
+        *("helm", "upgrade", "--install", RELEASE, str(chart), "--namespace", NAMESPACE, "--create-namespace"),
+        *("--set", ",".join([*values, *settings]), "--wait", "--timeout", "3m"),
+    ]
 
 
 def _fill(repo: Path, directory: Path) -> None:

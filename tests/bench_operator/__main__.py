@@ -27,7 +27,7 @@ from tests.bench_operator import kwok
 from tests.bench_operator.agents import Agents
 from tests.bench_operator.scene import Scene
 from tests.cluster.conftest import install_chart, uninstall_chart
-from tests.cluster.kube import Kube
+from tests.cluster.kube import Kube, ended
 from tests.cluster.process import Operator, operator
 from tests.support.api import OWN, Api, Object, at_once
 from tests.support.environment import lab_environment
@@ -186,8 +186,7 @@ class Bench:
 
     def _ended(self, count: int) -> bool:
         time.sleep(1)
-        ended = {"Succeeded", "PartiallySucceeded", "Failed", "Cancelled"}
-        return sum(run.get("status", {}).get("state") in ended for run in self._runs()) >= count
+        return sum(map(ended, self._runs())) >= count
 
 
 def main(options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from lab.smblab import product
 from tests.cluster.kube import Kube
 from tests.cluster.scene import Scene, new_scene
 from tests.support.domain import Domain
@@ -18,42 +19,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-SYSTEM = "smbferry-system"
+SYSTEM = product.NAMESPACE
 
 
-def install_chart(environment: dict[str, str], *settings: str) -> None:
-    """Installs or upgrades the chart with the images that the lab built."""
-    values = []
-    for name in ("operator", "agent"):
-        values += [f"image.{name}.repository=smbferry-{name}", f"image.{name}.tag=dev"]
-        digest = subprocess.run(
-            ["docker", "image", "inspect", "--format", "{{.Id}}", f"smbferry-{name}:dev"],
-            env=environment,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.strip()
-        # A rebuilt image has the same tag: the annotation makes the Deployment roll.
-        values.append(f"podAnnotations.{name}={digest[7:19]}")
-    subprocess.run(
-        [
-            *("helm", "upgrade", "--install", "smbferry", str(ROOT / "charts" / "smbferry"), "--namespace", SYSTEM),
-            *("--create-namespace", "--wait", "--timeout", "3m", "--set", ",".join([*values, *settings])),
-        ],
-        env=environment,
-        check=True,
-        capture_output=True,
-    )
+def install_chart(environment: dict[str, str], *settings: str, chart: str | Path = product.CHART) -> None:
+    """Installs or upgrades the chart, or the one at another place, with the images that the lab built."""
+    _helm(environment, *product.helm_upgrade(environment, *settings, chart=chart))
 
 
 def uninstall_chart(environment: dict[str, str]) -> None:
     """Uninstalls the chart."""
-    subprocess.run(
-        ["helm", "uninstall", "smbferry", "--namespace", SYSTEM, "--wait", "--ignore-not-found"],
-        env=environment,
-        check=True,
-        capture_output=True,
-    )
+    _helm(environment, "helm", "uninstall", product.RELEASE, "--namespace", SYSTEM, "--wait", "--ignore-not-found")
+
+
+def _helm(environment: dict[str, str], *command: str) -> None:
+    subprocess.run(command, env=environment, cwd=ROOT, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests.cluster import objects
+from tests.cluster.kube import ended
 from tests.cluster.scene import DESTINATION, SOURCE
 from tests.support.domain import Directory
 from tests.support.trees import Wanted, differences
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from tests.support.trees import Tree
 
 MIB = 1 << 20
-ENDED = frozenset({"Succeeded", "PartiallySucceeded", "Failed", "Cancelled"})
 START_SECONDS, END_SECONDS = 120.0, 720.0
 """How long a run may take to be made, and to end: seven attempts with Kubernetes' pauses between them."""
 TEMPORARY = ".smbferry"
@@ -222,7 +222,7 @@ class Actor:
         run: Object = {}
         while time.monotonic() < until:
             run = self._cluster.request("GET", f"{self._cluster.path('transferruns')}/{name}")
-            if run.get("status", {}).get("state") in ENDED:
+            if ended(run):
                 return run
             time.sleep(1)
         self._record.violated("I4", f"{name} has not ended within {END_SECONDS:.0f} s: {run.get('status')}")
