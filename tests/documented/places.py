@@ -1,0 +1,174 @@
+"""Where each documented command is run. By its program; what that does not fit stands in a table of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tests.documented import windows
+from tests.documented.commands import Command, Prompt, every
+
+
+class Place(StrEnum):
+    """Which test runs a command."""
+
+    UNIT = "tests/unit/docs/test_documented_commands.py"
+    TOOLS = "tests/interop/docs/test_documented_commands.py: a client of the domain"
+    DOMAIN = "tests/interop/docs/test_documented_commands.py: the domain controller"
+    WINDOWS = "tests/interop/docs/test_documented_commands.py: what does the same on Samba"
+    CLUSTER = "tests/cluster/test_documented_commands.py"
+    ELSEWHERE = "not run as it stands"
+
+
+PROGRAMS: dict[str, Place] = {
+    **dict.fromkeys(["make", "smbferry --version", "smbferry init", "smbferry import", "smbferry report"], Place.UNIT),
+    **dict.fromkeys(["smbferry check", "smbferry run", "smbclient", "smbcacls", "shred"], Place.TOOLS),
+    **dict.fromkeys(["dig", "kinit", "klist", "kvno", "nc", "ss", "zcat"], Place.TOOLS),
+    **dict.fromkeys(["samba-tool", "ldbsearch", "testparm", "smbstatus", "wbinfo", "find", "grep"], Place.DOMAIN),
+    **dict.fromkeys(["getprinc", "ktadd", "addent", "wkt"], Place.DOMAIN),
+    **dict.fromkeys(["kubectl", "helm"], Place.CLUSTER),
+    **dict.fromkeys(windows.PROGRAMS, Place.WINDOWS),
+}
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Why a command is not run as it stands, and the file in which the same thing is done for real."""
+
+    why: str
+    done_by: str
+
+
+_NODE = Elsewhere("needs a machine with its own clock, journal or disks", "tests/interop/agent/test_clock.py")
+_MEMBER = Elsewhere(
+    "needs a Samba member server; the lab has a domain controller", "tests/interop/agent/test_server_key.py"
+)
+_AWS = Elsewhere("needs an account with AWS; what it prints is read", "tests/unit/cli/test_import_datasync.py")
+_INSTALL = Elsewhere("changes the machine; the agent's image is built by the same steps", "agent_image/Dockerfile")
+_ONE_CONTROLLER = Elsewhere(
+    "the lab has one domain controller, which is told all it must know", "lab/domain/provision.py"
+)
+_LAB = Elsewhere("every test of the whole starts and ends the lab", "lab/test_all.py")
+
+ELSEWHERE: dict[str, Elsewhere] = {
+    "chronyc tracking": _NODE,
+    "journalctl -u samba-ad-dc -u krb5-kdc --since -10min": _NODE,
+    "journalctl -u smbd --since -30min": _NODE,
+    "chronyc makestep": _NODE,
+    "smartctl -a": _NODE,
+    "zpool status": _NODE,
+    "net ads testjoin; net ads keytab list": _MEMBER,
+    "net ads changetrustpw": _MEMBER,
+    "net ads keytab create": _MEMBER,
+    "net rpc rights grant 'CORP\\svc-dst' SeRestorePrivilege": Elsewhere(
+        "the lab's writer has the right as a Backup Operator", "tests/interop/engine/test_options_metadata.py"
+    ),
+    "samba-tool drs replicate dc2 dc1 DC=corp,DC=example,DC=com": _ONE_CONTROLLER,
+    "samba_dnsupdate --verbose": _ONE_CONTROLLER,
+    "samba-tool dns delete dc1 0.0.10.in-addr.arpa 20 PTR old.corp.example.com": _ONE_CONTROLLER,
+    'aws datasync describe-task --task-arn "$TASK" > task.json': _AWS,
+    'aws datasync describe-location-smb --location-arn "$SOURCE" > source.json': _AWS,
+    'aws datasync describe-location-smb --location-arn "$DESTINATION" > destination.json': _AWS,
+    "sudo apt-get install gcc libkrb5-dev python3-dev python3-venv": _INSTALL,
+    "python3 -m venv ~/.venvs/smbferry": _INSTALL,
+    "~/.venvs/smbferry/bin/pip install '.[agent,cli,kerberos]'": _INSTALL,
+    "export PATH=~/.venvs/smbferry/bin:$PATH": _INSTALL,
+    "echo $?": Elsewhere("shows how the command before it ended", "tests/interop/docs/test_documented_commands.py"),
+    "lab/lab up": _LAB,
+    'eval "$(lab/lab env)"': Elsewhere("the tests themselves do it", "tests/support/environment.py"),
+    "lab/lab tools -- dig +short dc1.corp.example.com": _LAB,
+    "lab/lab status; lab/lab logs domain; lab/lab down": _LAB,
+    "tcpdump -ni any -w smb.pcap port 445": Elsewhere(
+        "needs root on a node; what goes over the wire is looked at", "tests/interop/engine/witness.py"
+    ),
+    "kubectl debug node/NODE -it --image=busybox -- date -u": Elsewhere(
+        "needs an image of a registry and a privileged pod", "tests/interop/agent/test_clock.py"
+    ),
+}
+
+# Run in another form, for the reason beside it.
+RUN_AS: dict[str, str] = {
+    # The release is there already and other tests use it: what would be installed is given to the API server to check.
+    "helm install smbferry charts/smbferry --namespace smbferry-system --create-namespace --wait":
+        "helm upgrade --install smbferry charts/smbferry --namespace smbferry-system --create-namespace --wait"
+        " --dry-run=server",
+    "kubectl apply --server-side -k charts/kustomize":
+        "kubectl apply --server-side -k charts/kustomize --dry-run=server --force-conflicts",
+    # They end when the reader ends them.
+    "kubectl get transferrun --watch": "timeout 1 kubectl get transferrun --watch || [ $? = 124 ]",
+    "kubectl get xrun -w": "timeout 1 kubectl get xrun -w || [ $? = 124 ]",
+    # Images of a registry, and a terminal.
+    "kubectl run look --rm -it --image=nicolaka/netshoot --labels=app.kubernetes.io/name=smbferry-agent -- bash":
+        "kubectl run look --image=nicolaka/netshoot --labels=app.kubernetes.io/name=smbferry-agent"
+        " --dry-run=client -o name -- bash",
+    # kubeseal is not here: what it is given is.
+    "kubectl create secret generic svc-src-keytab --from-file=keytab=svc-src.keytab --dry-run=client -o yaml |\n"
+    "    kubeseal --format yaml > svc-src-keytab.yaml":
+        "kubectl create secret generic svc-src-keytab --from-file=keytab=svc-src.keytab --dry-run=client -o yaml |\n"
+        "    grep 'kind: Secret'",
+    # A pod of this namespace has these variables.
+    'nc -vz "$KUBERNETES_SERVICE_HOST" "$KUBERNETES_SERVICE_PORT"':
+        "KUBERNETES_SERVICE_HOST=dc1.corp.example.com KUBERNETES_SERVICE_PORT=445;"
+        ' nc -vz "$KUBERNETES_SERVICE_HOST" "$KUBERNETES_SERVICE_PORT"',
+    # iostat is of a machine's own disks.
+    "smbstatus -p; iostat -x 2 3": "smbstatus -p",
+    # The password of nobody at a terminal.
+    "samba-tool user setpassword svc-src": "samba-tool user setpassword svc-src --random-password",
+}  # fmt: skip
+
+# Names of commands in running text, not commands to be typed as they stand.
+MENTIONED = frozenset(
+    {
+        "klist -kt",
+        "kubectl apply",
+        "kubectl diff",
+        "kubectl explain",
+        "lab/lab clean",
+        "lab/lab down",
+        "lab/lab tools -- …",
+        "python3 -m tests.bench --help",
+        "samba-tool domain exportkeytab",
+        "samba-tool spn add",
+        "samba-tool spn delete",
+        "samba-tool user enable|unlock|setexpiry svc-src",
+        "smbferry check",
+        "smbferry import datasync",
+        "smbferry run",
+    }
+)
+
+# Commands that end with another exit code than 0, because they find nothing, or find what they are asked for.
+ENDS_WITH: dict[str, int] = {
+    "smbferry check examples/basic --keytab svc-src-keytab=old.keytab --keytab svc-dst-keytab=svc-dst.keytab": 11,
+    "smbstatus -L | grep report.xlsx": 1,
+}
+
+
+def shown() -> tuple[Command, ...]:
+    """Every command of the docs, mentions too: in running text it is told by a program that is in one of the tables."""
+    return every(frozenset(text.split()[0] for table in (PROGRAMS, ELSEWHERE, MENTIONED) for text in table))
+
+
+def documented() -> tuple[Command, ...]:
+    """Every command of the docs that somebody types, mentions aside; one that stands on several pages comes once."""
+    first = dict[tuple[str, Prompt], Command]()
+    for command in shown():
+        if command.text not in MENTIONED:
+            first.setdefault((command.text, command.prompt), command)
+    return tuple(first.values())
+
+
+def place_of(command: Command) -> Place | None:
+    """Where it is run; None where nobody has said so."""
+    if command.text in ELSEWHERE:
+        return Place.ELSEWHERE
+    if command.prompt in {Prompt.POWERSHELL, Prompt.CMD}:
+        return Place.WINDOWS
+    words = command.text.split()
+    start = words.index(command.program)
+    return PROGRAMS.get(" ".join(words[start : start + 2])) or PROGRAMS.get(command.program)
+
+
+def of(*places: Place) -> list[Command]:
+    """The commands that are run there."""
+    return [command for command in documented() if place_of(command) in places]

@@ -1,0 +1,75 @@
+"""Runs a documented command as a reader would: in a shell, in a folder with the files that the docs speak of."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.documented.commands import ROOT
+from tests.documented.places import ENDS_WITH, RUN_AS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from tests.documented.commands import Command
+
+
+def form_of(command: Command) -> str:
+    """The form in which it is run."""
+    return RUN_AS.get(command.text, command.text)
+
+
+def with_names(text: str, names: Mapping[str, str]) -> str:
+    """The docs' names and placeholders as those that are there: whole words, all at once, longer ones first."""
+    either = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    return re.sub(rf"(?<![\w-])(?:{either})(?![\w-])", lambda found: names[found[0]], text)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Somebody at a shell: a folder, an environment, the names that are there, and what is typed when asked."""
+
+    folder: Path
+    environment: Mapping[str, str]
+    names: Mapping[str, str] = field(default_factory=dict)
+    typed: str = ""
+
+    def types(self, command: Command, *, timeout: float = 60) -> str:
+        """Runs it and returns what it said, both streams.
+
+        Raises:
+            AssertionError: it did not end as it should.
+        """
+        text = with_names(form_of(command), self.names)
+        said = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", text],
+            cwd=self.folder,
+            env={**self.environment},
+            input=self.typed,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
+        )
+        expected = ENDS_WITH.get(command.text, 0)
+        assert said.returncode == expected, f"{command.page}: {text}\nended with {said.returncode}:\n{said.stdout}"
+        return said.stdout
+
+
+def with_smbferry(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which `smbferry` and `kubectl smbferry` are programs of this source."""
+    programs = folder / "bin"
+    programs.mkdir()
+    for name in ("smbferry", "kubectl-smbferry"):
+        program = programs / name
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m smbferry_cli.main "$@"\n', encoding="utf-8")
+        program.chmod(0o755)
+    source = os.pathsep.join(str(ROOT / part / "src") for part in ("crds", "operator", "agent_image", "cli"))
+    return {**environment, "PATH": f"{programs}:{environment['PATH']}", "PYTHONPATH": source}
