@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from smbferry_engine.paths import display, from_display
@@ -63,7 +63,6 @@ def unevenness(tree: Tree, count: int, **options: int) -> float:
 # --- The whole, and nothing twice ------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(TREES, TREES, st.integers(1, 9), st.integers(1, 8))
 def test_every_byte_of_every_file_is_in_exactly_one_shard_whatever_became_of_the_tree_since(
     surveyed: Tree, found: Tree, count: int, limit: int
@@ -77,7 +76,6 @@ def test_every_byte_of_every_file_is_in_exactly_one_shard_whatever_became_of_the
         assert sum(shard.holds(path) for shard in shards) == 1
 
 
-@settings(deadline=None)
 @given(TREES, st.integers(1, 9))
 def test_every_folder_belongs_to_one_shard_and_is_walked_by_all_that_have_something_in_it(
     tree: Tree, count: int
@@ -91,7 +89,6 @@ def test_every_folder_belongs_to_one_shard_and_is_walked_by_all_that_have_someth
                 assert shard.meets(folder)
 
 
-@settings(deadline=None)
 @given(TREES, st.integers(2, 9), st.randoms(use_true_random=False))
 def test_the_cuts_do_not_depend_on_the_order_of_the_listing(tree: Tree, count: int, chance: random.Random) -> None:
     unlike = {key_of(path): path for path in tree}
@@ -101,7 +98,6 @@ def test_the_cuts_do_not_depend_on_the_order_of_the_listing(tree: Tree, count: i
     assert sketch(dict(files)).cuts(count) == first
 
 
-@settings(deadline=None)
 @given(PATHS)
 def test_a_path_survives_being_written_down(path: str) -> None:
     cut = Cut(path, 7)

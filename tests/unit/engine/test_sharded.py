@@ -81,7 +81,7 @@ def test_shards_and_their_finish_copy_the_tree_and_each_byte_once(cuts: list[Cut
     assert world.watcher.failures == []
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.lists(
         st.builds(

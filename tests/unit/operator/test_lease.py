@@ -180,7 +180,7 @@ class World:
             heapq.heappush(heap, (self.now + next(candidate), order, candidate))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.sampled_from([0.0, 0.01, 0.3, 2.9, 8.0, 11.99, 12.0, 30.0]), min_size=5, max_size=40),
     st.lists(st.booleans(), min_size=1, max_size=7),
