@@ -37,7 +37,7 @@ _START_PAUSE: Final = 2.0
 def cluster_identity_check(client: ApiClient, namespace: str, name: str) -> AgentError | None:
     """Checks a KerberosIdentity; returns the first failure, which its status tells, too."""
     key = ObjectKey("KerberosIdentity", namespace, name)
-    subject = replace(identity_subject(_get(client, key), Side.SELF), turn=ClusterTurn(client, key, heeds=False))
+    subject = replace(identity_subject(_get(client, key), Side.SELF), turn=ClusterTurn(client, key))
     return check_identity(subject, ClusterSink(client, key))
 
 
@@ -105,7 +105,8 @@ def _status_of(client: ApiClient, namespace: str, identity: str) -> KerberosIden
 def _identity_of(client: ApiClient, namespace: str, name: str) -> IdentitySubject | AgentError:
     try:
         key = ObjectKey("KerberosIdentity", namespace, name)
-        return replace(identity_subject(_get(client, key), Side.SELF), turn=ClusterTurn(client, key))
+        subject = identity_subject(_get(client, key), Side.SELF)
+        return replace(subject, requested=False, turn=ClusterTurn(client, key))  # only its own check was asked for
     except ObjectNotFoundError:
         return AgentError(IDENTITY_NOT_FOUND, f"There is no KerberosIdentity {name!r} in namespace {namespace!r}.")
     except AgentError as error:

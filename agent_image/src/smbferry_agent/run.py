@@ -23,7 +23,7 @@ from smbferry_agent.mounts import IdentityMount
 from smbferry_agent.preflight.claim import check_claim
 from smbferry_agent.preflight.findings import Finding, first_failure
 from smbferry_agent.preflight.identity_probe import IdentitySubject, checked_identity
-from smbferry_agent.preflight.key_turn import KeyTurn, NoTurn
+from smbferry_agent.preflight.key_turn import KeyTurn, NoTurn, Tried
 from smbferry_agent.preflight.location_facts import LocationFacts
 from smbferry_agent.preflight.location_judge import judge_location
 from smbferry_agent.preflight.location_probe import endpoint
@@ -234,7 +234,7 @@ def _prepare(side: Side, end: ResolvedEnd, around: Surroundings, report: RunRepo
         keytab_fingerprint=keytab.fingerprint if isinstance(keytab, Keytab) else None,
     )
     objection = _objection(end, keytab, account.tries[-1].account_kvno, around)
-    turn = partial(_in_turn, subject.turn, end, keytab)
+    turn = partial(_in_turn, subject.turn, end, keytab, account.tries[-1].kvno)
     stack.enter_context(Renewal(checked.session, account.ticket, target, objection, turn))
     _log.info("side is ready", extra=fields(side=side.value, server=found.server, addresses=found.addresses))
     return found
@@ -256,24 +256,27 @@ def _objection(
 
 
 @contextmanager
-def _in_turn(turn: KeyTurn, end: ResolvedEnd, keytab: Keytab | AgentError) -> Iterator[None]:
+def _in_turn(turn: KeyTurn, end: ResolvedEnd, keytab: Keytab | AgentError, kvno: int) -> Iterator[None]:
     """Encloses a use of the key during the run; word is left of one that was refused."""
-    refused = None
+    tried = None
     turn.begin()
     try:
         yield
+        tried = Tried()
     except KerberosError as error:
         if error.code == ErrorCode.PREAUTH_FAILED and isinstance(keytab, Keytab):
             refused = KeyRefusal(
+                key_version=kvno,
                 fingerprint=keytab.fingerprint,
                 generation=end.identity.generation,
                 time=datetime.now(UTC),
                 reason=KEYTAB_STALE.name,
                 message=f"The KDC refused the key of {end.identity.spec.principal} when tickets were to be renewed.",
             )
+            tried = Tried(refused, wrong=1)
         raise
     finally:
-        turn.end(refused)
+        turn.end(tried)
 
 
 def _raise_first(side: Side, findings: Iterable[Finding]) -> None:

@@ -11,6 +11,8 @@ from smbferry_api.fields import DataKey, DurationRange, Nameservers, ObjectName,
 # name[/instance]@REALM; RFC 4120 section 6.2 allows more, but no account that a keytab is made for needs it.
 PRINCIPAL_PATTERN: Final = r"^[^@/\s\x00-\x1f]+(/[^@/\s\x00-\x1f]+)?@[^@/\s\x00-\x1f]+$"
 
+MAX_WRONG_KEYS: Final = 8  # moments that are remembered; two already keep the next key from being tried
+
 
 class Enctype(StrEnum):
     """Encryption types that may be permitted (RFC 3962, RFC 8009); RC4 and DES can't be."""
@@ -140,6 +142,7 @@ class KeyRefusal(Status):
     time: Annotated[Time, Field(description="When it was refused.")]
     reason: Annotated[str, Field(description="What was found of it.")]
     message: Annotated[str, Field(description="The same in words.")]
+    key_version: Annotated[int | None, Field(description="The newest key version that was refused.")] = None
 
 
 class KeyUse(Status):
@@ -147,6 +150,25 @@ class KeyUse(Status):
 
     holder: Annotated[str | None, Field(description="The agent that tries it just now.")] = None
     refused: KeyRefusal | None = None
+    wrong: Annotated[
+        tuple[Time, ...],
+        Field(max_length=MAX_WRONG_KEYS, description="When the KDC refused a key, since one of them last worked."),
+    ] = ()
+
+
+class AccountUse(Status):
+    """What other identities of the same account, of any namespace, mean for the key of this one."""
+
+    wrong: Annotated[
+        tuple[Time, ...], Field(max_length=MAX_WRONG_KEYS, description="When the KDC refused keys of theirs.")
+    ] = ()
+    stale_key_version: Annotated[
+        int | None,
+        Field(description="The newest key version that served one of them, and that the KDC refuses by now."),
+    ] = None
+    worked_time: Annotated[
+        Time | None, Field(description="When the key of one of them last worked, if one of them works.")
+    ] = None
 
 
 class KerberosIdentityStatus(Status):
@@ -167,6 +189,7 @@ class KerberosIdentityStatus(Status):
         Field(description="When a key was last tried. One that was refused is tried again after checkInterval only."),
     ] = None
     key_use: KeyUse | None = None
+    account: AccountUse | None = None
     next_check_time: Annotated[Time | None, Field(description="When the next one is due.")] = None
     last_handled_request: Annotated[
         str | None, Field(description="The value of the annotation smbferry.io/requested-at that was last acted on.")

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from smbferry_api.names import LABEL_OWNER_KIND, LABEL_OWNER_UID
-from smbferry_api.run_status import RunState
+from smbferry_api.run_status import PhaseState, RunState
+from smbferry_operator.decide.account import account_of
 from smbferry_operator.decide.naming import ANNOTATION_DESTINATION, ANNOTATION_OWNER_NAME
 from smbferry_operator.model import Key, Kind, Manifest
 
@@ -19,8 +20,12 @@ TAG_WRITER: Final = "writer"
 """Jobs and pods that may write to a destination now."""
 TAG_QUEUED: Final = "queued"
 """Runs that have not begun."""
+TAG_STARTING: Final = "starting"
+"""Runs whose agents have not said yet that their keys were taken."""
 TAG_CHECK: Final = "check"
 """Jobs of checks that have not finished."""
+
+BEFORE_TRANSFER: Final = frozenset({RunState.LAUNCHING.value, RunState.PREPARING.value})
 
 
 @dataclass(slots=True)
@@ -213,6 +218,11 @@ def _owner(body: Manifest, namespace: str) -> Key | None:
     return Key(Kind(kind), namespace, name)
 
 
+def _has_tickets(status: Manifest) -> bool:
+    preflight = (status.get("phases") or {}).get("preflight") or {}
+    return bool(preflight.get("state") == PhaseState.SUCCEEDED)
+
+
 def tags(kind: Kind, body: Manifest) -> Iterator[str]:
     """What an object is to be found by."""
     status = body.get("status") or {}
@@ -221,6 +231,8 @@ def tags(kind: Kind, body: Manifest) -> Iterator[str]:
         case Kind.RUN:
             if status.get("state") in {None, RunState.QUEUED.value}:
                 yield TAG_QUEUED
+            elif status.get("state") in BEFORE_TRANSFER and not _has_tickets(status):
+                yield TAG_STARTING
         case Kind.JOB:
             finished = any(
                 c.get("type") in {"Complete", "Failed"} and c.get("status") == "True"
@@ -233,5 +245,12 @@ def tags(kind: Kind, body: Manifest) -> Iterator[str]:
             living = status.get("phase") not in {"Succeeded", "Failed"}
             if living and ANNOTATION_DESTINATION in (metadata.get("annotations") or {}):
                 yield TAG_WRITER
+        case Kind.IDENTITY:
+            yield account_tag(str((body.get("spec") or {}).get("principal", "")))
         case _:
             return
+
+
+def account_tag(principal: str) -> str:
+    """What all identities of the principal's account are tagged with."""
+    return f"account {account_of(principal)}"

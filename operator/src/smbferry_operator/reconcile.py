@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from smbferry_api.conditions import ConditionType
 from smbferry_api.reasons import RUN_QUEUED
@@ -126,7 +126,7 @@ class Reconciler:
     def _decide_identity(self, key: Key, refusal: Refusal | None, now: datetime) -> tuple[Meta, Decision] | None:
         awaited, outdated = key in self._awaited, key in self._outdated
         seen = self._observer.identity(key, refusal, awaited=awaited, outdated=outdated)
-        if seen is None or seen.checks_under_way < self._settings.max_concurrent_checks:
+        if seen is None or not (seen.account_busy or seen.checks_under_way >= self._settings.max_concurrent_checks):
             self._awaited.discard(key)
         if seen is None:
             self._outdated.discard(key)
@@ -171,6 +171,8 @@ class News:
         concerned = {key, *self._cache.referrer_keys(key)}
         if kind is Kind.IDENTITY:
             concerned |= self._users(key)
+            if before.key_use != after.key_use:
+                concerned |= self._of_one_account(key)
         elif kind in {Kind.JOB, Kind.POD}:
             concerned |= before.references | after.references
             for owner in after.references:  # who waits for an identity's check
@@ -199,6 +201,10 @@ class News:
         runs = {run for place in (*locations, *tasks) for run in refer(place, Kind.RUN)}
         return locations | {run for run in runs if TAG_QUEUED in self._cache.tags_of(run)}
 
+    def _of_one_account(self, identity: Key) -> set[Key]:
+        """The identities that a wrong key of this one concerns."""
+        return {other for tag in self._cache.tags_of(identity) for other in self._cache.tagged(tag)}
+
     def listed(self, kind: Kind, bodies: Iterable[Manifest], version: int, *, within: Callable[[Key], bool]) -> None:
         """Takes in a full list."""
         names: set[Key] = set()
@@ -223,6 +229,8 @@ class _Standing:
     state: str | None
     in_the_way: bool
     """It writes to a destination, or waits for one before others."""
+    key_use: tuple[Any, ...]
+    """Of an identity: what the KDC said of its keys, which concerns all of its account."""
 
     @property
     def ended(self) -> bool:
@@ -242,6 +250,9 @@ class _Standing:
     @classmethod
     def of(cls, cache: Cache, key: Key) -> "_Standing":
         body = cache.get(key)
-        state = ((body or {}).get("status") or {}).get("state")
+        status = (body or {}).get("status") or {}
         in_the_way = bool(cache.tags_of(key) & {TAG_WRITER, TAG_QUEUED})
-        return cls(cache.references_of(key), state if body else GONE, in_the_way)
+        use = status.get("keyUse") or {}
+        ticket = [c["status"] for c in status.get("conditions") or () if c["type"] == ConditionType.TICKET_ACQUIRED]
+        key_use = (use.get("wrong"), use.get("refused"), ticket) if key.kind is Kind.IDENTITY else ()
+        return cls(cache.references_of(key), status.get("state") if body else GONE, in_the_way, key_use)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.unit.agent.api_server import ApiServer
 
+from smbferry_agent.preflight.key_turn import Tried
 from smbferry_agent.report import key_turns
 from smbferry_agent.report.api_client import ObjectKey
 from smbferry_agent.report.key_turns import ClusterTurn
@@ -33,8 +34,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServe
         yield running
 
 
-def turn(server: ApiServer, **options: Any) -> ClusterTurn:
-    return ClusterTurn(server.client(), KEY, **options)
+def turn(server: ApiServer) -> ClusterTurn:
+    return ClusterTurn(server.client(), KEY)
 
 
 def key_use(server: ApiServer) -> dict[str, Any]:
@@ -67,22 +68,31 @@ def test_no_two_agents_try_the_key_at_once(server: ApiServer) -> None:
 def test_who_comes_next_learns_of_a_key_that_was_refused(server: ApiServer) -> None:
     first, second = turn(server), turn(server)
     first.begin()
-    first.end(REFUSED)
+    first.end(Tried(REFUSED, wrong=1))
     seen = second.begin()
     assert seen is not None
     assert seen.key_use is not None
     assert seen.key_use.refused == REFUSED
 
 
-def test_the_identitys_own_check_looks_for_itself_and_has_the_last_word(server: ApiServer) -> None:
-    first, check = turn(server), turn(server, heeds=False)
+def test_a_key_that_works_takes_back_what_was_told_of_an_earlier_one(server: ApiServer) -> None:
+    first, second = turn(server), turn(server)
     first.begin()
-    first.end(REFUSED)
-    seen = check.begin()
-    assert seen is not None
-    assert seen.key_use is None
-    check.end(None)
+    first.end(Tried(REFUSED, wrong=2))
+    assert key_use(server)["wrong"] == ["2026-11-21T12:00:00Z"] * 2
+    second.begin()
+    second.end(Tried())
     assert key_use(server) == {}
+
+
+def test_a_turn_in_which_the_kdc_judged_no_key_leaves_what_was_told(server: ApiServer) -> None:
+    first, second = turn(server), turn(server)
+    first.begin()
+    first.end(Tried(REFUSED, wrong=1))
+    told = key_use(server)
+    second.begin()
+    second.end(None)
+    assert key_use(server) == told
 
 
 def test_an_agent_that_was_killed_in_its_turn_is_waited_for_in_bounds(
@@ -101,7 +111,7 @@ def test_an_api_server_that_does_not_let_it_keeps_no_agent_from_its_work(
     server.status = status
     mine = turn(server)
     assert mine.begin() is None
-    mine.end(REFUSED)
+    mine.end(Tried(REFUSED, wrong=1))
     assert all(method == "GET" for method, _, _ in server.requests), "what was not begun is not ended"
 
 

@@ -10,8 +10,9 @@ from tests.unit.agent.facts import NOW, SPEC, account, identity, keytab, refused
 
 from smbferry_agent.preflight.findings import conditions
 from smbferry_agent.preflight.identity_judge import judge_identity
-from smbferry_agent.preflight.lockout import kept_refusal, outdated_key, refusal_of, to_try
-from smbferry_api.identity import KdcStatus, KerberosIdentityStatus, KeytabStatus, KeyUse, TicketStatus
+from smbferry_agent.preflight.key_turn import Tried
+from smbferry_agent.preflight.lockout import kept_refusal, keys_left, outdated_key, to_try, tried_of
+from smbferry_api.identity import AccountUse, KdcStatus, KerberosIdentityStatus, KeytabStatus, KeyUse, TicketStatus
 
 if TYPE_CHECKING:
     from smbferry_agent.kerberos.keytab import Keytab
@@ -83,14 +84,12 @@ def after(facts: IdentityFacts, keys: Keytab, kvno: int | None, *, ticket: bool 
 
 def told(keys: Keytab, *, generation: int = 1) -> KerberosIdentityStatus:
     """An identity that is well, but for what another agent was just refused."""
-    refusal = refusal_of(judge_identity(SPEC, REFUSED, NOW), keys.fingerprint, generation, NOW)
-    assert refusal is not None
+    facts = identity(account(refused(3)), keytab=keys)
+    tried = tried_of(facts, judge_identity(SPEC, facts, NOW), generation, NOW)
+    assert tried is not None
     return after(identity(account(worked(3, 3)), keytab=keys), keys, 3).model_copy(
-        update={"key_use": KeyUse(refused=refusal)}
+        update={"key_use": tried.after(None)}
     )
-
-
-REFUSED = identity(account(refused(3)), keytab=keytab(3))
 
 
 @pytest.mark.parametrize(
@@ -110,10 +109,78 @@ def test_a_key_that_another_agent_was_refused_is_not_tried_before_any_check_has_
     assert found is None or (found.reason == "KeytabStale" and "The KDC refused key version 3" in found.message)
 
 
-def test_a_key_that_works_or_was_not_tried_leaves_no_word() -> None:
-    well = judge_identity(SPEC, identity(account(worked(3, 3)), keytab=keytab(3)), NOW)
-    assert refusal_of(well, keytab(3).fingerprint, 1, NOW) is None
-    assert refusal_of(judge_identity(SPEC, REFUSED, NOW), None, 1, NOW) is None
+def tried(facts: IdentityFacts) -> Tried | None:
+    return tried_of(facts, judge_identity(SPEC, facts, NOW), 1, NOW)
+
+
+def test_a_key_that_works_ends_the_count_of_wrong_ones() -> None:
+    worked_now = tried(identity(account(refused(4), worked(3, 3)), keytab=keytab(4, 3)))
+    assert worked_now == Tried()
+    assert worked_now.after(KeyUse(wrong=(NOW,))) == KeyUse()
+
+
+def test_wrong_keys_are_counted_with_those_before() -> None:
+    refused_now = tried(identity(account(refused(4), refused(3)), keytab=keytab(4, 3)))
+    assert refused_now is not None
+    assert (refused_now.wrong, refused_now.refused and refused_now.refused.key_version) == (2, 4)
+    before = NOW - timedelta(minutes=5)
+    assert refused_now.after(KeyUse(wrong=(before,))).wrong == (before, NOW, NOW)
+    assert len(refused_now.after(KeyUse(wrong=(before,) * 8)).wrong) == 8
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        pytest.param(identity(account(), keytab=keytab(3)), id="no key was tried"),
+        pytest.param(identity(account(refused(code=18)), keytab=keytab(3)), id="the account was disabled meanwhile"),
+        pytest.param(identity(account(refused(code=None, detail="no answer"))), id="the KDC went away"),
+    ],
+)
+def test_where_the_kdc_judged_no_key_earlier_word_stands(facts: IdentityFacts) -> None:
+    assert tried(facts) is None
+
+
+MOMENTS_AGO, EARLIER, LONG_AGO = (NOW - timedelta(minutes=ago) for ago in (1, 5, 120))
+
+
+def knows(own: tuple[datetime, ...] = (), **others: Any) -> KerberosIdentityStatus:
+    """An identity whose Secret has just been filled: none of its keys was tried."""
+    return KerberosIdentityStatus(key_use=KeyUse(wrong=own), account=AccountUse(**others) if others else None)
+
+
+@pytest.mark.parametrize(
+    ("previous", "left", "rests"),
+    [
+        pytest.param(None, 2, False, id="nothing is known"),
+        pytest.param(knows(), 2, False, id="nothing was wrong"),
+        pytest.param(knows((EARLIER,)), 1, False, id="its last keytab cost one"),
+        pytest.param(knows((EARLIER, EARLIER)), 0, True, id="its last keytabs cost two"),
+        pytest.param(knows((LONG_AGO, EARLIER)), 1, False, id="one of them in an earlier interval"),
+        pytest.param(knows(wrong=(EARLIER,)), 1, False, id="another identity's cost one"),
+        pytest.param(knows((EARLIER,), wrong=(EARLIER,)), 0, True, id="one each"),
+        pytest.param(knows(worked_time=EARLIER), 1, False, id="one is kept for another identity, whose key works"),
+        pytest.param(knows(wrong=(MOMENTS_AGO,), worked_time=EARLIER), 0, True, id="and that one alone is left"),
+        pytest.param(knows((EARLIER,), worked_time=MOMENTS_AGO), 1, False, id="the KDC counts since a key worked"),
+        pytest.param(knows(wrong=(EARLIER, EARLIER)), 0, True, id="other identities have spent both"),
+        pytest.param(knows(stale_key_version=4), 2, True, id="this version served another one and is refused now"),
+        pytest.param(knows(stale_key_version=5), 2, True, id="a newer one served another"),
+        pytest.param(knows(stale_key_version=3), 2, False, id="an older one did"),
+    ],
+)
+def test_an_account_bears_two_wrong_keys_whosever_they_are(
+    previous: KerberosIdentityStatus | None, left: int, *, rests: bool
+) -> None:
+    keys = keytab(4, 3)
+    assert keys_left(SPEC, keys, previous, NOW) == left
+    kept = kept_refusal(SPEC, 1, keys, previous, NOW)
+    assert (kept is not None) is rests
+    assert kept is None or kept.reason in {"PreauthFailed", "KeytabStale"}
+
+
+def test_identities_that_share_an_account_do_not_stop_one_whose_key_works() -> None:
+    busy = WORKED.model_copy(update={"account": AccountUse(wrong=(EARLIER, EARLIER))})
+    assert kept_refusal(SPEC, 1, BOTH, busy, NOW) is None
+    assert keys_left(SPEC, BOTH, busy, NOW) > 0
 
 
 BOTH = keytab(4, 3)

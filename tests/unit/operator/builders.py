@@ -92,9 +92,17 @@ def identity(name: str = "svc", status: dict[str, Any] | None = None, **meta: An
     return parse_identity(identity_body(name, status, **meta))
 
 
+def key_use(refused_at: datetime, reason: str = "KeytabStale", key_version: int = 3) -> dict[str, Any]:
+    """What an agent leaves in an identity's status that was refused one key."""
+    word = {"fingerprint": "46079eea9225", "generation": 1, "reason": reason, "message": "It was changed."}
+    moment = format_time(refused_at)
+    return {"refused": {**word, "time": moment, "keyVersion": key_version}, "wrong": [moment]}
+
+
 def checked_identity(name: str = "svc", **meta: Any) -> Identity:
     generation = meta.get("generation", 1)
     status = {
+        **meta.pop("status", {}),
         "conditions": [*checks(IDENTITY_GOOD, generation=generation), ready(generation=generation)],
         "lastCheckTime": format_time(ago(minutes=10)),
         "nextCheckTime": format_time(NOW + timedelta(minutes=50)),
@@ -130,10 +138,11 @@ def checked_location(name: str = "src", **meta: Any) -> Location:
     return location(name, status, **meta)
 
 
-def ends(**locations: Location | None) -> Ends:
+def ends(identity: Identity | None = None, **locations: Location | None) -> Ends:
     source = locations.get("source", checked_location("src"))
     destination = locations.get("destination", checked_location("dst"))
-    return Ends(source, destination, checked_identity(), checked_identity())
+    svc = identity or checked_identity()
+    return Ends(source, destination, svc, svc)
 
 
 def task_body(name: str = "nightly", status: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
@@ -147,7 +156,8 @@ def task(name: str = "nightly", status: dict[str, Any] | None = None, **spec: An
 
 
 def snapshot(name: str = "nightly", **changes: Any) -> dict[str, Any]:
-    """spec.task of a run: from src to dst."""
+    """spec.task of a run: from src to dst, by the identity svc."""
+    svc = changes.get("identity", "svc")
 
     def end(share: str) -> dict[str, Any]:
         return {
@@ -155,11 +165,12 @@ def snapshot(name: str = "nightly", **changes: Any) -> dict[str, Any]:
             "generation": 1,
             "path": changes.get(f"{share}_path", "/"),
             "spec": location_body(share, server=changes.get("server", "files.corp.example.com"))["spec"],
-            "identity": {"name": "svc", "generation": 1, "spec": identity_body()["spec"]},
+            "identity": {"name": svc, "generation": 1, "spec": identity_body(svc)["spec"]},
         }
 
+    source, destination = end(changes.get("source", "src")), end(changes.get("destination", "dst"))
     agent = changes.get("agent", {})
-    return {"name": name, "uid": f"uid-{name}", "source": end("src"), "destination": end("dst"), "agent": agent}
+    return {"name": name, "uid": f"uid-{name}", "source": source, "destination": destination, "agent": agent}
 
 
 def run_body(name: str = "run", status: dict[str, Any] | None = None, **meta: Any) -> dict[str, Any]:

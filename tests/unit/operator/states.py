@@ -16,7 +16,9 @@ from tests.unit.operator.builders import (
     PROVEN,
     SETTINGS,
     ago,
+    checked_identity,
     ends,
+    key_use,
     location,
     pod,
     run,
@@ -33,7 +35,7 @@ from smbferry_operator.decide.jobs import MAX_ATTEMPTS
 from smbferry_operator.decide.observation import Claim, RunObservation
 from smbferry_operator.decide.run import decide_run
 from smbferry_operator.decide.stages import ANNOTATION_STAGE
-from smbferry_operator.model import Refusal
+from smbferry_operator.model import Identity, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +45,13 @@ if TYPE_CHECKING:
 PAGE: Final = Path(__file__).parents[3] / "docs" / "states.md"
 BEGIN, END = "<!-- begin: written by the tests -->\n", "<!-- end -->\n"
 PHASES: Final = (None, "prepare", "transfer", "verify")
-ENDS: Final = {"done": ExitCode.DONE, "partial": ExitCode.DONE_WITH_FAILURES, "failed": ExitCode.ACCESS}
+ENDS: Final = {
+    "done": ExitCode.DONE,
+    "partial": ExitCode.DONE_WITH_FAILURES,
+    "failed": ExitCode.ACCESS,
+    "key refused": ExitCode.IDENTITY,
+}
+KEY_REFUSED: Final = {"class": "Identity", "reason": "KeytabStale", "message": "The KDC refused the key."}
 MAX_JOBS: Final = 2
 FLAWS: Final = (None, "missing", "onto itself", "refused for good", "refused for now")
 GOOD: Final = snapshot()
@@ -64,7 +72,7 @@ class World:
     ready: bool = False
     free: bool = False
     proven: bool = False
-    """The key of its identities was tried by a check since the run was made."""
+    """No agent was refused the key of its identities since a check tried it."""
     job: str = "none"
     phase: str | None = None
     cancel: bool = False
@@ -103,7 +111,7 @@ class World:
                 if self.phase != PHASES[-1]:
                     yield replace(self, phase=PHASES[PHASES.index(self.phase) + 1])
                 yield replace(self, job="retrying")
-                yield from (replace(self, job=end) for end in ENDS)
+                yield from (replace(self, job=end, proven=self.proven and end != "key refused") for end in ENDS)
                 yield replace(self, job="none", phase=None)  # deleted by hand
             case "retrying":
                 yield replace(self, job="running", phase="prepare")
@@ -117,13 +125,16 @@ class World:
         return RunObservation(
             run(status=self._status(), cancel=self.cancel, created=ago(minutes=5), task=self._task()),
             None if self.flaw == "missing" else task(),
-            ends() if self.ready else ends(source=location("src")),
+            ends(self._identity()) if self.ready else ends(self._identity(), source=location("src")),
             jobs=self._jobs(),
             pods=self._pods(),
             claims=() if self.free else (Claim("team/other", "uid-other", _destination(), writing=True, since=NOW),),
             proofs={"svc": PROVEN if self.proven else None},
             refusal=Refusal("Job", "it said why", self.flaw == "refused for good") if self._is_refused() else None,
         )
+
+    def _identity(self) -> Identity:
+        return checked_identity(status={} if self.proven else {"keyUse": key_use(NOW)})
 
     def _task(self) -> dict[str, Any] | None:
         return SNAPSHOTS.get(self.flaw, SEVERAL if self.several else GOOD)
@@ -136,7 +147,8 @@ class World:
         phases = {p: {"state": "Running"} for p in [self.phase] if p}
         split = {"split": CUTS} if self.several else {}
         attempts = self.jobs * MAX_ATTEMPTS // MAX_JOBS
-        return {"state": self.state, "phases": phases, "attempts": attempts, **split} if self.state else {}
+        failure = {"failure": KEY_REFUSED} if self.job == "key refused" else {}
+        return {"state": self.state, "phases": phases, "attempts": attempts, **split, **failure} if self.state else {}
 
     def _jobs(self) -> tuple[Any, ...]:
         if self.job in {"none", "ending"}:
@@ -175,7 +187,7 @@ class World:
             (job,) = decision.create
             stage = Stage(job["metadata"]["annotations"].get(ANNOTATION_STAGE, Stage.WHOLE))
             phase = self.phase if stage in {Stage.SHARDS, Stage.FINISH} else None
-            begun = self.jobs + (self.job == "none")  # the next stage is no further try
+            begun = self.jobs + (self.job in {"none", "key refused"})  # the next stage is no further try
             after = replace(after, job="pending", phase=phase, jobs=begun, stage=stage)
         if decision.delete:
             after = replace(after, job="ending" if self.job in {"running", "pending"} else "none", phase=None)

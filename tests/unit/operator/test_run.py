@@ -190,7 +190,7 @@ def test_the_agents_word_is_believed_before_its_pod_is_said_to_run() -> None:
 
 ENDED = {"finished_at": ago(seconds=30)}
 POLICY = {"failure_reason": "PodFailurePolicy", **ENDED}
-FAILURE = {"class": "Identity", "reason": "KeytabStale", "message": "The KDC refused it", "remedy": "Export a new one."}
+FAILURE = {"class": "Identity", "reason": "AccountDisabled", "message": "It is disabled", "remedy": "Enable it."}
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ FAILURE = {"class": "Identity", "reason": "KeytabStale", "message": "The KDC ref
             id="the Job remembers what the pod can't say any more",
         ),
         pytest.param(
-            POLICY, {"exit_code": 11}, {"failure": FAILURE}, ("Failed", "KeytabStale"), True, id="as the agent said"
+            POLICY, {"exit_code": 11}, {"failure": FAILURE}, ("Failed", "AccountDisabled"), True, id="as the agent said"
         ),
         pytest.param(
             POLICY,

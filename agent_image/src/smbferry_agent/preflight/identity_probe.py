@@ -19,7 +19,7 @@ from smbferry_agent.preflight.findings import Finding
 from smbferry_agent.preflight.identity_facts import IdentityFacts
 from smbferry_agent.preflight.identity_judge import judge_identity
 from smbferry_agent.preflight.key_turn import KeyTurn, NoTurn
-from smbferry_agent.preflight.lockout import kept_refusal, refusal_of, to_try, worked_before
+from smbferry_agent.preflight.lockout import kept_refusal, keys_left, to_try, tried_of, worked_before
 from smbferry_agent.resolve import Resolver
 from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
 from smbferry_api.reasons import KEYTAB_UNREADABLE
@@ -73,14 +73,13 @@ def checked_identity(subject: IdentitySubject, now: datetime) -> Iterator[Checke
 def _judged_in_turn(
     subject: IdentitySubject, config: Krb5Config, session: KerberosSession, now: datetime
 ) -> tuple[IdentityFacts, tuple[Finding, ...]]:
-    findings: tuple[Finding, ...] = ()
-    fingerprint = None
+    tried = None
     try:
         facts = _probe(subject, config, session, now)
         findings = judge_identity(subject.spec, facts, now)
-        fingerprint = None if facts.kept or isinstance(facts.keytab, AgentError) else facts.keytab.fingerprint
+        tried = tried_of(facts, findings, subject.generation, now)
     finally:
-        subject.turn.end(refusal_of(findings, fingerprint, subject.generation, now))
+        subject.turn.end(tried)
     return facts, findings
 
 
@@ -98,7 +97,8 @@ def _probe(subject: IdentitySubject, config: Krb5Config, session: KerberosSessio
     if kept := kept_refusal(subject.spec, subject.generation, keytab, previous, now):
         return IdentityFacts(config, keytab, discovery, account, kept)
     versions = keytab.versions(subject.spec.principal, numbers_of(subject.spec.permitted_enctypes))
-    tried = session.try_keys(keytab, to_try(versions, keytab, subject.previous), account)
+    allowed = keys_left(subject.spec, keytab, previous, now)
+    tried = session.try_keys(keytab, to_try(versions, keytab, subject.previous)[:allowed], account)
     return IdentityFacts(config, keytab, discovery, tried, worked_before=worked_before(keytab, subject.previous))
 
 

@@ -4,23 +4,32 @@ A failing identity is looked at every minute, but each wrong key counts towards 
 refused key is tried again only when the keytab or the spec changed, or when checkInterval has passed. Asking without
 a key is harmless, and goes on: an account that was unknown or disabled is seen as soon as it is mended.
 
-Checks of locations and runs follow the same rules by the status of their identity. A keytab that worked before costs
-one wrong key, since older keys in it can't have become right: so a run that is refused and the check of its identity
-that follows spend two together, and then the key rests for all. Agents try a key in turn (see key_turn), so that no
-other one is at it before the first that was refused has told so.
+Checks of identities and locations and runs all follow these rules by the identity's status. Agents try a key in turn
+(see key_turn), so that no other one is at it before the first that was refused has told so: what was refused to one is
+refused to all, and the check of the identity tells it without asking again.
+
+Two wrong keys are what an account bears within checkInterval, as a KDC counts them: since a key last worked. A keytab
+that worked before costs one, since older keys in it can't have become right; one that is new may try what is left.
+Several identities may be of one account. The operator tells each what the others were refused: a key version that
+served one of them and does no longer is not tried by the next, and one whose key works has one try kept for it.
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
+from smbferry_agent.errors import AgentError
+from smbferry_agent.kerberos.enctypes import numbers_of
 from smbferry_agent.kerberos.keytab import Keytab
+from smbferry_agent.kerberos.messages import KEY_IS_WRONG
+from smbferry_agent.kerberos.relay import MAX_REFUSED_KEYS
 from smbferry_agent.preflight.findings import Finding
-from smbferry_agent.preflight.identity_facts import Refusal
+from smbferry_agent.preflight.identity_facts import IdentityFacts, Refusal
+from smbferry_agent.preflight.key_turn import Tried
 from smbferry_api.conditions import ConditionType, find
 from smbferry_api.fields import format_time, parse_duration
-from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus, KeyRefusal, KeytabEntry
-from smbferry_api.reasons import KEY_REFUSED, KEYTAB_AHEAD, KEYTAB_STALE, by_name
+from smbferry_api.identity import AccountUse, KerberosIdentitySpec, KerberosIdentityStatus, KeyRefusal, KeytabEntry
+from smbferry_api.reasons import KEY_REFUSED, KEYTAB_AHEAD, KEYTAB_STALE, PREAUTH_FAILED, by_name
 
 _NOTE: Final = " The keytab is still the same, so"
 
@@ -33,8 +42,10 @@ def kept_refusal(
     now: datetime,
 ) -> Refusal | None:
     """The earlier verdict, where the key must not be tried again yet."""
-    if told := _told_by_another(spec, generation, keytab, previous, now):
+    if told := _told(spec, generation, keytab, previous, now):
         return told
+    if rests := _account_rests(spec, keytab, previous, now):
+        return rests
     verdict = find(previous.conditions, ConditionType.KVNO_MISMATCH) if previous else None
     if previous is None or verdict is None or verdict.reason not in KEY_REFUSED or not previous.last_key_use_time:
         return None
@@ -43,40 +54,86 @@ def kept_refusal(
     changed = verdict.observed_generation != generation or not same_entries(entries, keytab.entries())
     if changed or now >= again:
         return None
-    return Refusal(
-        verdict.reason,
-        f"{_base(verdict.message, verdict.reason)}{_NOTE} it is not tried again before {format_time(again)}.",
-    )
+    return Refusal(verdict.reason, _kept_message(verdict.message, verdict.reason, again))
 
 
-def _told_by_another(
+def _told(
     spec: KerberosIdentitySpec,
     generation: int,
     keytab: Keytab,
     previous: KerberosIdentityStatus | None,
     now: datetime,
 ) -> Refusal | None:
-    """What another agent was refused by the same keytab, before any check has said so."""
+    """What an agent was refused by the same keytab, whether a check has said so by now or not."""
     told = previous.key_use.refused if previous and previous.key_use else None
     if told is None or (told.fingerprint, told.generation) != (keytab.fingerprint, generation):
         return None
     again = told.time + parse_duration(spec.check_interval)
-    return None if now >= again else Refusal(told.reason, told.message)
-
-
-def refusal_of(
-    findings: Iterable[Finding], fingerprint: str | None, generation: int, now: datetime
-) -> KeyRefusal | None:
-    """What other agents are to know of a key that was just tried; None where it was not refused, or not tried.
-
-    Args:
-        fingerprint: of the keytab that was tried.
-    """
-    refused = [f for f in findings if f.type is ConditionType.KVNO_MISMATCH and f.reason.name in KEY_REFUSED]
-    if fingerprint is None or not refused:
+    if now >= again:
         return None
-    reason, message = refused[0].reason.name, refused[0].message
-    return KeyRefusal(fingerprint=fingerprint, generation=generation, time=now, reason=reason, message=message)
+    return Refusal(told.reason, _kept_message(told.message, told.reason, again))
+
+
+def _account_rests(
+    spec: KerberosIdentitySpec, keytab: Keytab, previous: KerberosIdentityStatus | None, now: datetime
+) -> Refusal | None:
+    """Why a key must rest that nobody has tried yet: by what other keys of its account have cost."""
+    account = previous.account if previous else None
+    versions = keytab.versions(spec.principal, numbers_of(spec.permitted_enctypes))
+    stale = account.stale_key_version if account else None
+    if stale is not None and versions and versions[0] <= stale:
+        return Refusal(
+            KEYTAB_STALE.name,
+            f"The KDC refused key version {stale} of {spec.principal} to another identity, which it had served; "
+            f"the newest in this keytab is {versions[0]}, so it was not tried.",
+        )
+    if previous is None or keys_left(spec, keytab, previous, now):
+        return None
+    again = _wrong(spec, previous, now)[0] + parse_duration(spec.check_interval)
+    return Refusal(
+        PREAUTH_FAILED.name,
+        f"The KDC has refused {MAX_REFUSED_KEYS} keys of {spec.principal}, which may lock the account if it goes on: "
+        f"this keytab is not tried before {format_time(again)}, or before a person asks for a check of the identity.",
+    )
+
+
+def keys_left(
+    spec: KerberosIdentitySpec, keytab: Keytab, previous: KerberosIdentityStatus | None, now: datetime
+) -> int:
+    """How many key versions of the keytab may be tried, should they all be wrong."""
+    if previous is None or worked_before(keytab, previous):  # then to_try() names those that may be right
+        return MAX_REFUSED_KEYS
+    kept_for_another = 1 if previous.account and previous.account.worked_time else 0
+    return max(0, MAX_REFUSED_KEYS - len(_wrong(spec, previous, now)) - kept_for_another)
+
+
+def _wrong(spec: KerberosIdentitySpec, previous: KerberosIdentityStatus, now: datetime) -> list[datetime]:
+    """When keys of the account were wrong, as the KDC counts them: within the interval, since one of them worked."""
+    account = previous.account or AccountUse()
+    own = previous.key_use.wrong if previous.key_use else ()
+    begins = max(filter(None, (now - parse_duration(spec.check_interval), account.worked_time)))
+    return sorted(moment for moment in (*own, *account.wrong) if moment > begins)
+
+
+def tried_of(facts: IdentityFacts, findings: Iterable[Finding], generation: int, now: datetime) -> Tried | None:
+    """What other agents are to know of the keys that were just tried; None where the KDC has judged none of them."""
+    tries = facts.account.tries if facts.account else ()
+    if isinstance(facts.keytab, AgentError) or not tries:
+        return None
+    if tries[-1].ticket is not None:
+        return Tried()
+    refused = [f for f in findings if f.type is ConditionType.KVNO_MISMATCH and f.reason.name in KEY_REFUSED]
+    if not refused:
+        return None
+    word = KeyRefusal(
+        fingerprint=facts.keytab.fingerprint,
+        generation=generation,
+        time=now,
+        reason=refused[0].reason.name,
+        message=refused[0].message,
+        key_version=max(each.kvno for each in tries),
+    )
+    return Tried(word, wrong=sum(each.code in KEY_IS_WRONG for each in tries))
 
 
 def worked_before(keytab: Keytab, previous: KerberosIdentityStatus | None) -> bool:
@@ -132,6 +189,10 @@ def same_entries(before: tuple[KeytabEntry, ...], after: tuple[KeytabEntry, ...]
         return {(e.principal, e.kvno, e.enctypes, format_time(e.timestamp) if e.timestamp else None) for e in entries}
 
     return seen(before) == seen(after)
+
+
+def _kept_message(message: str, reason: str, again: datetime) -> str:
+    return f"{_base(message, reason)}{_NOTE} it is not tried again before {format_time(again)}."
 
 
 def _base(message: str, reason: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from smbferry_agent.errors import AgentError
 from smbferry_agent.logs import fields
 from smbferry_agent.manifests import previous_status
+from smbferry_agent.preflight.key_turn import Tried
 from smbferry_agent.report.api_client import (
     ApiClient,
     ConflictError,
@@ -16,7 +17,7 @@ from smbferry_agent.report.api_client import (
     PermissionWithdrawnError,
 )
 from smbferry_agent.report.sinks import status_fields
-from smbferry_api.identity import KerberosIdentityStatus, KeyRefusal
+from smbferry_api.identity import KerberosIdentityStatus, KeyUse
 
 _log = logging.getLogger(__name__)
 _PAUSE: Final = 0.25
@@ -28,18 +29,14 @@ _PATIENCE: Final = 20.0
 
 
 class ClusterTurn:
-    """A `KeyTurn` by the identity's status.
+    """A `KeyTurn` by the identity's status."""
 
-    Args:
-        heeds: whether what another agent was refused counts; the identity's own check looks for itself.
-    """
-
-    def __init__(self, client: ApiClient, key: ObjectKey, *, heeds: bool = True) -> None:
+    def __init__(self, client: ApiClient, key: ObjectKey) -> None:
         self._client = client
         self._key = key
-        self._heeds = heeds
         self._holder = str(uuid.uuid4())
         self._holds = False
+        self._before: KeyUse | None = None
 
     def begin(self) -> KerberosIdentityStatus | None:
         """Waits its turn, within bounds; without it where the API server does not let it."""
@@ -67,16 +64,17 @@ class ClusterTurn:
         self._client.merge_status(self._key, {"keyUse": {"holder": self._holder}}, version)
         self._holds = True
         status = previous_status(KerberosIdentityStatus, manifest)
-        return status if status is None or self._heeds else status.model_copy(update={"key_use": None})
+        self._before = status.key_use if status else None
+        return status
 
-    def end(self, refused: KeyRefusal | None) -> None:
-        """Gives the turn up, and leaves word of a refusal; the identity's own check takes earlier word back."""
+    def end(self, tried: Tried | None) -> None:
+        """Gives the turn up, and leaves word of what the KDC said."""
         if not self._holds:
             return
         self._holds = False
         use: dict[str, Any] = {"holder": None}
-        if refused is not None or not self._heeds:  # the identity's own check stands above what others were told
-            use["refused"] = None if refused is None else status_fields(refused)
+        if tried is not None:
+            use |= {"refused": None, "wrong": None} | status_fields(tried.after(self._before))
         try:
             self._client.merge_status(self._key, {"keyUse": use})
         except (AgentError, ObjectNotFoundError) as error:  # it is taken for gone in a while

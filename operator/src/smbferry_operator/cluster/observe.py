@@ -11,7 +11,7 @@ from smbferry_api.names import LABEL_OWNER_UID
 from smbferry_api.reasons import IDENTITY_CHECK_AWAITED, KEY_REFUSED, RUN_QUEUED
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import RunState
-from smbferry_operator.cache import TAG_CHECK, TAG_QUEUED, TAG_WRITER, Cache
+from smbferry_operator.cache import TAG_CHECK, TAG_QUEUED, TAG_STARTING, TAG_WRITER, Cache, account_tag
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.naming import ANNOTATION_DESTINATION, ANNOTATION_OWNER_NAME
 from smbferry_operator.decide.observation import (
@@ -81,7 +81,27 @@ class Observer:
         doubts = (self._doubted_at(locations), self._refused_at(locations))
         doubted_at = max((moment for moment in doubts if moment), default=None)
         checks = self._cache.count(TAG_CHECK)
-        return IdentityObservation(identity, jobs, pods, checks, doubted_at, refusal, awaited, outdated)
+        others = self._same_account(identity, key)
+        busy = any(
+            TAG_CHECK in self._cache.tags_of(job) for o in others for job in self._cache.referrer_keys(o, Kind.JOB)
+        )
+        readable = (self._readable(other, parse_identity) for other in others)
+        return IdentityObservation(
+            identity,
+            jobs,
+            pods,
+            checks,
+            doubted_at,
+            refusal,
+            awaited,
+            outdated,
+            same_account=tuple(other for other in readable if other is not None),
+            account_busy=busy,
+        )
+
+    def _same_account(self, identity: Identity, key: Key) -> list[Key]:
+        """The other identities of its account, of all namespaces."""
+        return [other for other in self._cache.tagged(account_tag(identity.spec.principal)) if other != key]
 
     def location(self, key: Key, refusal: Refusal | None = None) -> LocationObservation | None:
         """A location with its identity and its checks; None if it is gone.
@@ -133,7 +153,24 @@ class Observer:
         claims = () if run.spec.dry_run else self._claims(run, reserved or {})
         at_work = any(not job.finished for job in jobs)
         proofs = {} if at_work else self._proofs(key.namespace, snapshot, ends)
-        return RunObservation(run, task, ends, jobs, pods, claims, refusal, proofs)
+        used_at = None if at_work else self._account_used_at(key, ends, reserved or {})
+        return RunObservation(run, task, ends, jobs, pods, claims, refusal, proofs, used_at)
+
+    def _account_used_at(self, run: Key, ends: Ends, launching: Iterable[Key]) -> datetime | None:
+        """When a run by another identity of the account began that has not said yet whether its key was taken."""
+        own = {Key(Kind.IDENTITY, i.meta.namespace, i.meta.name): i for i in ends.identities}
+        others = {other for key, identity in own.items() for other in self._same_account(identity, key)} - own.keys()
+        if not others:
+            return None
+        starting = {*self._cache.tagged(TAG_STARTING), *launching} - {run}
+        users = (self._readable(key, parse_run) for key in starting)
+        began = (
+            user.status.start_time or user.meta.created
+            for user in users
+            if user is not None and (task := _snapshot(user)) is not None
+            if any(Key(Kind.IDENTITY, user.meta.namespace, name) in others for name in task.identity_names)
+        )
+        return max(began, default=None)
 
     def _proofs(self, namespace: str, snapshot: ResolvedTask | None, ends: Ends) -> dict[str, Proof | None]:
         """Of the identities that a run is to use."""

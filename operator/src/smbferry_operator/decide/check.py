@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from smbferry_api.conditions import Condition, ConditionType, find
 from smbferry_api.fields import format_time
+from smbferry_api.identity import AccountUse
 from smbferry_api.names import ANNOTATION_REQUESTED_AT
 from smbferry_api.reasons import (
     AGENT_LOST,
@@ -52,6 +53,8 @@ class Subject:
     """What the agent's conditions in the status are about; None before the first check."""
     handled_request: str | None = None
     """The request of a person that was last acted on."""
+    account: AccountUse | None = None
+    """Of an identity: what others of the same account mean for its key."""
 
     @property
     def distrusted(self) -> bool:
@@ -73,6 +76,8 @@ class Checks:
     """Others wait for a check before they use the key."""
     outdated: bool = False
     """What it is about has changed since: the Secret, the ConfigMap."""
+    account_busy: bool = False
+    """Another identity of the account is being checked: what it finds of their keys is waited for."""
 
     @property
     def active(self) -> Job | None:
@@ -108,7 +113,7 @@ def decide_check(subject: Subject, checks: Checks, now: datetime, settings: Agen
     delay = _lost_due_in(subject, lost, now) if lost else _due_in(subject, checks, conditions, now)
     if delay > timedelta(0):
         return _decision(subject, conditions, now, requeue_after=delay)
-    if checks.under_way_everywhere >= settings.max_concurrent_checks:
+    if checks.account_busy or checks.under_way_everywhere >= settings.max_concurrent_checks:
         return _decision(subject, conditions, now, requeue_after=BUSY)
     check = replace(subject.check, follows=lost.meta.name) if lost else subject.check
     launched = _decision(subject, conditions, now, requeue_after=CHECK_DEADLINE)
@@ -299,7 +304,13 @@ def _decision(
     subject: Subject, conditions: tuple[Condition, ...], now: datetime, *, requeue_after: timedelta
 ) -> Decision:
     delay = max(requeue_after, timedelta(seconds=1))
-    return summarised(subject.resource, conditions, requeue_after=delay, handled_request=subject.handled_request)
+    return summarised(
+        subject.resource,
+        conditions,
+        requeue_after=delay,
+        handled_request=subject.handled_request,
+        account=subject.account,
+    )
 
 
 def summarised(
@@ -308,12 +319,15 @@ def summarised(
     *,
     requeue_after: timedelta | None,
     handled_request: str | None = None,
+    account: AccountUse | None = None,
 ) -> Decision:
     """A Decision that writes these conditions if they are new, with an Event where Ready changed."""
     ready = find(conditions, ConditionType.READY)
     fields: dict[str, Any] = {"lastHandledRequest": handled_request or resource.status.last_handled_request}
     if ready and ready.status != "Unknown":
         fields["observedGeneration"] = ready.observed_generation
+    if account is not None:
+        fields["account"] = account.model_dump(mode="json", by_alias=True, exclude_none=True)
     status = OwnedStatus(conditions, fields)
     before = resource.status.conditions
     return Decision(

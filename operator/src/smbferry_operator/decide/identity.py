@@ -6,6 +6,7 @@ from smbferry_api.agent_contract import AgentCommand
 from smbferry_api.conditions import IDENTITY_CHECKS, Condition
 from smbferry_api.names import ANNOTATION_REQUESTED_AT
 from smbferry_operator.decide.access import build_access
+from smbferry_operator.decide.account import account_use
 from smbferry_operator.decide.check import Checks, Subject, check_inputs, decide_check, last_check_text
 from smbferry_operator.decide.decision import Decision
 from smbferry_operator.decide.jobs import Check
@@ -50,8 +51,16 @@ def decide_identity(seen: IdentityObservation, now: datetime, settings: AgentSet
             *build_network_policy(Kind.IDENTITY, identity.meta, settings, nameservers=identity.spec.nameservers),
         ),
         judged_inputs=None if judged is None else str(judged),
+        account=account_use(identity, seen.same_account, now),
     )
     checks = Checks(
-        seen.jobs, seen.pods, seen.checks_under_way, seen.doubted_at, seen.refusal, seen.awaited, seen.outdated
+        seen.jobs,
+        seen.pods,
+        seen.checks_under_way,
+        seen.doubted_at,
+        seen.refusal,
+        seen.awaited,
+        seen.outdated,
+        seen.account_busy,
     )
     return decide_check(subject, checks, now, settings)

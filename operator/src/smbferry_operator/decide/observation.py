@@ -25,6 +25,10 @@ class IdentityObservation:
     """Agents wait until another check has tried its key."""
     outdated: bool = False
     """Its Secret or its ConfigMap has changed since it was checked."""
+    same_account: tuple[Identity, ...] = ()
+    """The other identities of its account, of all namespaces."""
+    account_busy: bool = False
+    """A check of one of them is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +100,5 @@ class RunObservation:
     refusal: Refusal | None = None
     proofs: Mapping[str, Proof | None] = field(default_factory=dict)
     """The newest of each identity's key, by name, for the identities that exist."""
+    account_used_at: datetime | None = None
+    """When a run that has not said yet whether its key was taken began with another identity of the same account."""

@@ -1,8 +1,9 @@
 """Whether an identity's key is known to be good before many agents use it at once. Pure.
 
-Each wrong key counts towards the domain's lockout policy. So one check of the identity goes ahead, whoever waits, and
-agents that use its key start only when that check has ended well. Times are the API server's alone: a Job's creation
-against another object's; no two machines' clocks are compared. A proof is forgotten with its Job, minutes later.
+Agents try a key in turn, and keep to what the first of them was refused; so a run starts at once while nothing speaks
+against its keys. Where something does, one check of the identity goes ahead, whoever waits, and agents that use its key
+start only when that check has ended well. Times are the API server's alone: a Job's creation against another object's;
+no two machines' clocks are compared. A proof is forgotten with its Job, minutes later.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,6 +32,22 @@ def newest_proof(identity: Identity, jobs: Iterable[Job]) -> Proof | None:
     told = (job.meta.created for job in jobs if is_reported(identity, job) and is_about(job, inputs))
     newest = max(told, default=None)
     return Proof(newest) if newest else None
+
+
+def doubted(identities: Iterable[Identity]) -> tuple[str, ...]:
+    """Those of the identities against whose key something speaks that Ready does not say yet.
+
+    It was refused to an agent since their last check, or that check, just reported, is not summed up.
+    """
+    return tuple(dict.fromkeys(identity.meta.name for identity in identities if _is_doubted(identity)))
+
+
+def _is_doubted(identity: Identity) -> bool:
+    told = identity.status.key_use.refused if identity.status.key_use else None
+    checked = identity.status.last_check_time
+    if told is not None and (checked is None or checked < told.time):
+        return True
+    return first_unhealthy(identity.status.conditions, IDENTITY_CHECKS) is not None
 
 
 def unproven(proofs: Mapping[str, Proof | None], names: Iterable[str], since: datetime) -> tuple[str, ...]:

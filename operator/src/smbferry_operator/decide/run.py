@@ -17,6 +17,7 @@ from smbferry_api.reasons import (
     AGENT_NOT_SCHEDULED,
     AGENT_STARTING,
     IDENTITY_CHECK_AWAITED,
+    KEY_REFUSED,
     LOCATION_NOT_FOUND,
     LOCATION_NOT_READY,
     RETRYING,
@@ -44,7 +45,7 @@ from smbferry_operator.decide.jobs import (
 from smbferry_operator.decide.naming import ANNOTATION_ATTEMPTS_BEFORE
 from smbferry_operator.decide.network import build_network_policy
 from smbferry_operator.decide.observation import Claim, RunObservation
-from smbferry_operator.decide.proof import unproven
+from smbferry_operator.decide.proof import doubted, unproven
 from smbferry_operator.decide.resolve import Obstacle, overlap_obstacle, readiness_obstacle, resolve
 from smbferry_operator.decide.run_end import End, end_of, failed
 from smbferry_operator.decide.settings import AgentSettings
@@ -62,6 +63,7 @@ TASK_GRACE: Final = timedelta(minutes=1)
 POLL_QUEUE: Final = timedelta(seconds=30)
 POLL_START: Final = timedelta(seconds=15)
 POLL_END: Final = timedelta(seconds=2)
+ACCOUNT_PATIENCE: Final = timedelta(seconds=20)  # no longer: that other run may be unable to start
 POD_PATIENCE: Final = timedelta(seconds=30)
 
 
@@ -119,15 +121,27 @@ def _without_job(seen: RunObservation, now: datetime, settings: AgentSettings) -
     used = attempts_so_far(seen, None)
     if end := _hopeless(task, used):
         return _ended(seen, end, now)
-    if waiting := _obstacle(seen, task):
-        return _wait(seen, waiting.reason, waiting.advice, now)
-    if first := unproven(seen.proofs, task.identity_names, seen.run.meta.created):
-        return _await_check(seen, RunState.QUEUED, first, now)
+    if waits := _waits(seen, task, doubted(seen.ends.identities), now):
+        return waits
     return _launch(seen, task, used, now, settings, work=first_work(task, dry_run=seen.run.spec.dry_run))
 
 
+def _waits(seen: RunObservation, task: ResolvedTask, to_check: tuple[str, ...], now: datetime) -> Decision | None:
+    """What keeps the run's first agent from being launched now; None where nothing does.
+
+    Args:
+        to_check: identities whose keys a check is to try first.
+    """
+    if waiting := _obstacle(seen, task):
+        return _wait(seen, waiting.reason, waiting.advice, now)
+    if seen.account_used_at is not None and now - seen.account_used_at < ACCOUNT_PATIENCE:
+        message = "Waits until another run has tried the key of the same account: a domain counts wrong ones together."
+        return replace(_wait(seen, RUN_QUEUED, message, now), requeue_after=POLL_END)
+    return _await_check(seen, RunState.QUEUED, to_check, now) if to_check else None
+
+
 def _await_check(seen: RunObservation, state: RunState, identities: tuple[str, ...], now: datetime) -> Decision:
-    """A check of these tries their keys before many agents do."""
+    """A check of these tries their keys before any agent of the run does."""
     message = f"Waits for a check of KerberosIdentity {' and '.join(identities)}, which tries the key before any agent."
     delay = POLL_QUEUE if state is RunState.QUEUED else POLL_END
     decision = _standing(seen, state, IDENTITY_CHECK_AWAITED, message, now, requeue_after=delay)
@@ -292,7 +306,18 @@ def _finished(seen: RunObservation, job: Job, now: datetime, settings: AgentSett
     unreported = not job.complete and seen.run.status.failure is None
     if unreported and job.finished_at and now - job.finished_at < REPORT_GRACE:
         return Decision(requeue_after=timedelta(seconds=1))
-    return _ended(seen, end_of(seen, job), now, finished_at=job.finished_at, **_job_facts(seen, job))
+    end, task, used = end_of(seen, job), snapshot(seen), attempts_so_far(seen, job)
+    if _was_turned_away(end, job) and task is not None and used < MAX_ATTEMPTS:
+        since = job.finished_at or job.meta.created
+        if waits := _waits(seen, task, unproven(seen.proofs, task.identity_names, since), now):
+            return waits
+        return _launch(seen, task, used, now, settings, work=first_work(task, dry_run=seen.run.spec.dry_run))
+    return _ended(seen, end, now, finished_at=job.finished_at, **_job_facts(seen, job))
+
+
+def _was_turned_away(end: End, job: Job) -> bool:
+    """Whether the KDC refused the key to the run's first agent: it has not begun, and waits for a key that works."""
+    return end.state is RunState.FAILED and end.reason.name in KEY_REFUSED and stage_of(job) not in LATER_STAGES
 
 
 def _go_on(seen: RunObservation, job: Job, work: Work, now: datetime, settings: AgentSettings) -> Decision:
