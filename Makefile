@@ -13,7 +13,7 @@ PYTEST := $(PY) -m pytest
 LOCK := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-annotate --no-header pyproject.toml
 
-.PHONY: help demo demo-down unit coverage interop cluster fuzz bench bench-operator nemesis verify test clean generate lock format images lab-up
+.PHONY: help demo demo-down unit coverage interop cluster fuzz bench bench-operator nemesis charts verify test clean generate lock format images lab-up checks
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,7 +39,7 @@ coverage: $(VENV)/.done ## lines and branches of the engine's codecs and core th
 interop: lab-up ## engine and agent against the real domain
 	@$(LAB) tools -- python3 -m pytest -q -n 4 --dist loadfile tests/interop
 
-cluster: lab-up images ## operator and agents in the real cluster
+cluster: lab-up images checks ## operator and agents in the real cluster
 	@$(PYTEST) -q -n 4 --dist loadfile -m 'not alone' --keep-chart tests/cluster
 	@$(PYTEST) -q -m alone tests/cluster
 
@@ -55,6 +55,9 @@ bench-operator: lab-up ## one operator against 5,000 tasks on played nodes; noth
 
 nemesis: lab-up images ## everything is killed at random while work streams in, NEMESIS_SECONDS=900; NEMESIS_SEED= repeats a plan
 	@NEMESIS_SECONDS=$(or $(NEMESIS_SECONDS),900) NEMESIS_SEED=$(NEMESIS_SEED) PYTHONPATH=crds/src $(PY) -m tests.nemesis
+
+charts: $(VENV)/.done checks ## the chart with all kinds of values: helm lint, schemas, kube-score, checkov
+	@$(PYTEST) -q tests/charts
 
 verify: $(VENV)/.done ## generated files, lint, types, layers
 	@PYTHONPATH=crds/src $(PY) -m smbferry_api.crd --check $(CRD_DIRS)
@@ -79,6 +82,7 @@ lock: $(VENV)/.done ## resolve the dependencies again into requirements/*.lock
 	@$(LOCK) --extra operator -o requirements/operator.lock
 	@$(LOCK) --extra agent --extra kerberos --extra cli -o requirements/agent.lock
 	@$(LOCK) --extra operator --extra agent --extra cli --extra dev -o requirements/dev.lock
+	@$(filter-out pyproject.toml,$(LOCK)) requirements/checkov.in -o requirements/checkov.lock
 
 images: $(VENV)/.done ## build the operator's and the agent's image and load them into the lab's cluster
 	@$(LAB) build operator agent
@@ -86,6 +90,9 @@ images: $(VENV)/.done ## build the operator's and the agent's image and load the
 
 lab-up: $(VENV)/.done
 	@$(LAB) up
+
+checks:
+	@$(LAB) checks
 
 clean: ## drop the lab, its cache and everything built
 	@$(LAB) down

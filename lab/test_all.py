@@ -65,13 +65,14 @@ def pytest(name: str, prefix: list[str], *options: str, folder: str = "") -> Sui
 
 
 @contextmanager
-def meanwhile(what: str) -> Iterator[None]:
-    """Makes a target while the block runs, and waits for it; what it says comes at its end.
+def meanwhile(*targets: str, nice: int = 0) -> Iterator[None]:
+    """Makes targets while the block runs, and waits for them; what they say comes at their end.
 
     Raises:
-        subprocess.CalledProcessError: it failed.
+        subprocess.CalledProcessError: one failed.
     """
-    command = ["make", "--no-print-directory", what]
+    what = " and ".join(targets)
+    command = ["nice", "-n", str(nice), "make", "--no-print-directory", *targets]
     print(f"\n=== {what}: meanwhile", flush=True)
     with tempfile.TemporaryFile() as said, subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said) as process:
         try:
@@ -87,14 +88,14 @@ def meanwhile(what: str) -> Iterator[None]:
 
 
 def everything(lab: subprocess.Popen[bytes]) -> list[Suite]:
-    """All suites; the lab starts while the pure ones run, images are built while the engine is tested."""
+    """All suites; the lab starts while the pure ones run, images and chart are seen to while the engine is tested."""
     run("verify", ["make", "--no-print-directory", "verify"])
     with meanwhile("coverage"):
         suites = [pytest("unit", [sys.executable])]
     print("\n=== lab: waiting until domain and cluster are up", flush=True)
     if lab.wait():
         raise SystemExit("lab: did not come up; see above")
-    with meanwhile("images"):
+    with meanwhile("images", "charts", nice=10):
         suites.append(pytest("interop", [LAB, "tools", "--", "python3"], "-n", "4", "--dist", "loadfile"))
     cluster = [sys.executable]
     suites.append(pytest("cluster", cluster, "-n", "4", "--dist", "loadfile", "-m", "not alone", "--keep-chart"))

@@ -21,6 +21,11 @@ _HEAD: Final = "# Rendered from the chart by charts/kustomize/render.py; do not 
 
 def helm_template(*values: str) -> list[dict[str, Any]]:
     """The chart's objects, as `helm install smbferry` in its usual namespace makes them."""
+    return [document for document in yaml.safe_load_all(helm_text(*values)) if document]
+
+
+def helm_text(*values: str) -> str:
+    """The same as Helm prints it."""
     command = [
         "helm",
         "template",
@@ -33,7 +38,7 @@ def helm_template(*values: str) -> list[dict[str, Any]]:
         *values,
     ]
     said = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 (our chart, the user's helm)
-    return [document for document in yaml.safe_load_all(said.stdout) if document]
+    return said.stdout
 
 
 def without_helm(document: dict[str, Any]) -> dict[str, Any]:

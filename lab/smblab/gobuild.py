@@ -53,6 +53,8 @@ TOOLS = {
             (f"github.com/rclone/rclone/fs.Version={versions.RCLONE}",),
         ),
         Tool("kwok", "sigs.k8s.io/kwok/cmd/kwok", versions.KWOK),
+        Tool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", versions.KUBECONFORM),
+        Tool("kube-score", "github.com/zegl/kube-score/cmd/kube-score", versions.KUBE_SCORE),
     )
 }
 KUBERNETES_COMMANDS = (
@@ -61,12 +63,12 @@ KUBERNETES_COMMANDS = (
 
 
 class Go:
-    """A Go toolchain: `image` is None for the machine's own, else where it runs."""
+    """A Go toolchain: the machine's own, or one in an image, run with `env` to find the Docker daemon."""
 
-    def __init__(self, settings: Settings, docker: Docker, image: str | None) -> None:
+    def __init__(self, settings: Settings, image: str | None = None, env: Mapping[str, str] | None = None) -> None:
         self._settings = settings
-        self._docker = docker
         self._image = image
+        self._docker_env = dict(env or {})
 
     def command(self, arguments: Sequence[str], directory: Path, env: Mapping[str, str]) -> list[str | Path]:
         """The command line that runs `go` with these arguments; paths are the same inside and outside."""
@@ -96,22 +98,33 @@ class Go:
         return {key: value for key, value in found.items() if isinstance(value, str)}
 
     def _env(self, env: Mapping[str, str]) -> dict[str, str]:
-        return dict(env) if self._image is None else self._docker.env
+        return dict(env) if self._image is None else self._docker_env
 
 
-def toolchain(settings: Settings, docker: Docker, progress: Progress) -> Go:
-    """The machine's own go if it is new enough, else one in a container."""
-    if shutil.which("go") and go_version(shell.text(["go", "version"])) >= versions.MINIMUM_GO:
-        return Go(settings, docker, None)
+def machine_has_go() -> bool:
+    """Whether the machine's own go is there and new enough."""
+    return shutil.which("go") is not None and go_version(shell.text(["go", "version"])) >= versions.MINIMUM_GO
+
+
+def toolchain(settings: Settings, docker: Docker | None, progress: Progress) -> Go:
+    """The machine's own go if it is new enough, else one in a container: then `docker` is needed.
+
+    Raises:
+        LabError: it is not there.
+    """
+    if machine_has_go():
+        return Go(settings)
+    if docker is None:
+        raise LabError(f"no go of at least {'.'.join(map(str, versions.MINIMUM_GO))} is here, and no Docker to run one")
     for directory in ("go", "go-build"):
         (settings.cache / directory).mkdir(parents=True, exist_ok=True)
     if images.from_upstream(settings, progress):
         images.pull(docker, progress, settings, versions.UPSTREAM_GOLANG)
-        return Go(settings, docker, versions.UPSTREAM_GOLANG)
+        return Go(settings, versions.UPSTREAM_GOLANG, docker.env)
     base = images.debian(settings, docker, progress)
     source = settings.repo / "lab" / "go"
     images.build(settings, docker, progress, name="go", tag=GO_IMAGE, directory=source, arguments={"BASE": base})
-    return Go(settings, docker, GO_IMAGE)
+    return Go(settings, GO_IMAGE, docker.env)
 
 
 def go_version(said: str) -> tuple[int, int]:
@@ -120,7 +133,7 @@ def go_version(said: str) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-def tool(settings: Settings, docker: Docker, progress: Progress, name: str) -> Path:
+def tool(settings: Settings, docker: Docker | None, progress: Progress, name: str) -> Path:
     """The finished program, built first where it isn't in the cache; also linked into the lab's bin directory."""
     wanted = TOOLS[name]
     target = settings.cache / "tools" / f"{name}-{wanted.version}" / name

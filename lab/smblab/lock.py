@@ -1,4 +1,4 @@
-"""One changing lab command at a time."""
+"""One changing lab command at a time, and one that builds what no other needs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def held(settings: Settings, progress: Progress) -> Iterator[None]:
-    """Hold the lab's lock; waits, and says so, while another command has it. The kernel lets go of it when we end."""
+def held(settings: Settings, progress: Progress, name: str = "lock") -> Iterator[None]:
+    """Hold the lab's lock; waits, and says so, while another command has it. The kernel lets go of it when we end.
+
+    What takes long and is nobody else's has a lock with another `name`.
+    """
     settings.cache.mkdir(parents=True, exist_ok=True)
-    with (settings.cache / "lock").open("w") as handle:
+    with (settings.cache / name).open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

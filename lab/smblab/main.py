@@ -10,7 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from . import cluster, daemon, domain, exports, images, lock, network, product, settings, status, tools
+from . import checks, cluster, daemon, domain, exports, images, lock, network, product, settings, status, tools
 from .errors import LabError
 from .progress import Progress, seconds
 
@@ -183,6 +183,14 @@ def _build(lab: Settings, progress: Progress, chosen: argparse.Namespace) -> int
     return 0
 
 
+def _checks(lab: Settings, progress: Progress, _chosen: argparse.Namespace) -> int:
+    with lock.held(lab, progress):
+        docker = checks.needed(lab, progress)
+    with lock.held(lab, progress, "lock-checks"):
+        checks.up(lab, docker, progress)
+    return 0
+
+
 def _tools(lab: Settings, progress: Progress, chosen: argparse.Namespace) -> int:
     docker = _running(lab)
     with lock.held(lab, progress):
@@ -231,5 +239,6 @@ def _parser() -> argparse.ArgumentParser:
     command("build", _build, "build images of the product").add_argument(
         "name", nargs="+", choices=[*product.DOCKERFILES, "tools"]
     )
+    command("checks", _checks, "build the programs that check the chart")
     command("tools", _tools, "run a command in the tools container").add_argument("command", nargs="+")
     return parser

@@ -7,6 +7,8 @@ COREDNS = "v1.12.1"
 HELM = "v3.22.0"
 RCLONE = "v1.75.1"
 KWOK = "v0.7.0"
+KUBECONFORM = "v0.8.0"
+KUBE_SCORE = "v1.20.0"
 PAUSE = "3.10"
 
 DEBIAN_SUITE = "bookworm"
