@@ -24,7 +24,7 @@ PROGRAMS: dict[str, Place] = {
     **dict.fromkeys(["make", "smbferry --version", "smbferry init", "smbferry import", "smbferry report"], Place.UNIT),
     **dict.fromkeys(["smbferry check", "smbferry run", "smbclient", "smbcacls", "shred"], Place.TOOLS),
     **dict.fromkeys(["dig", "kinit", "klist", "kvno", "nc", "ss", "zcat"], Place.TOOLS),
-    **dict.fromkeys(["samba-tool", "ldbsearch", "testparm", "smbstatus", "wbinfo", "find", "grep"], Place.DOMAIN),
+    **dict.fromkeys(["samba-tool", "ldbsearch", "testparm", "smbstatus", "wbinfo", "find"], Place.DOMAIN),
     **dict.fromkeys(["getprinc", "ktadd", "addent", "wkt"], Place.DOMAIN),
     **dict.fromkeys(["kubectl", "helm"], Place.CLUSTER),
     **dict.fromkeys(windows.PROGRAMS, Place.WINDOWS),
@@ -64,6 +64,10 @@ ELSEWHERE: dict[str, Elsewhere] = {
         "the lab's writer has the right as a Backup Operator", "tests/interop/engine/test_options_metadata.py"
     ),
     "samba-tool drs replicate dc2 dc1 DC=corp,DC=example,DC=com": _ONE_CONTROLLER,
+    "samba-tool drs showrepl": _ONE_CONTROLLER,
+    "grep -i svc-src /var/log/samba/log.smbd": Elsewhere(
+        "the lab's Samba writes its log to standard output", "lab/domain/entry"
+    ),
     "samba_dnsupdate --verbose": _ONE_CONTROLLER,
     "samba-tool dns delete dc1 0.0.10.in-addr.arpa 20 PTR old.corp.example.com": _ONE_CONTROLLER,
     'aws datasync describe-task --task-arn "$TASK" > task.json': _AWS,
@@ -94,9 +98,19 @@ RUN_AS: dict[str, str] = {
         " --dry-run=server",
     "kubectl apply --server-side -k charts/kustomize":
         "kubectl apply --server-side -k charts/kustomize --dry-run=server --force-conflicts",
-    # They end when the reader ends them.
-    "kubectl get transferrun --watch": "timeout 1 kubectl get transferrun --watch || [ $? = 124 ]",
-    "kubectl get xrun -w": "timeout 1 kubectl get xrun -w || [ $? = 124 ]",
+    # The cluster has no Prometheus Operator, whose kinds these are.
+    "helm upgrade smbferry charts/smbferry --namespace smbferry-system --reuse-values \\\n"
+    "    --set metrics.serviceMonitor.enabled=true --set metrics.prometheusRule.enabled=true \\\n"
+    "    --set metrics.dashboard.enabled=true":
+        "helm upgrade smbferry charts/smbferry --namespace smbferry-system --reuse-values"
+        " --set metrics.serviceMonitor.enabled=true --set metrics.prometheusRule.enabled=true"
+        " --set metrics.dashboard.enabled=true --dry-run=client",
+    # One transfer into a folder is enough: these are given to the API server to check.
+    "kubectl apply -f migration/": "kubectl apply -f migration/ --dry-run=server",
+    "kubectl apply -f transfer.yaml": "kubectl apply -f transfer.yaml --dry-run=server",
+    # It is there already.
+    "kubectl create configmap corp-krb5 --from-file=krb5.conf=krb5.conf":
+        "kubectl create configmap corp-krb5-2 --from-file=krb5.conf=krb5.conf",
     # Images of a registry, and a terminal.
     "kubectl run look --rm -it --image=nicolaka/netshoot --labels=app.kubernetes.io/name=smbferry-agent -- bash":
         "kubectl run look --image=nicolaka/netshoot --labels=app.kubernetes.io/name=smbferry-agent"
@@ -137,10 +151,16 @@ MENTIONED = frozenset(
     }
 )
 
+# They go on until the reader ends them, who has seen a run by then.
+FOLLOWED = frozenset({"kubectl get transferrun --watch", "kubectl get xrun -w"})
+
 # Commands that end with another exit code than 0, because they find nothing, or find what they are asked for.
 ENDS_WITH: dict[str, int] = {
     "smbferry check examples/basic --keytab svc-src-keytab=old.keytab --keytab svc-dst-keytab=svc-dst.keytab": 11,
     "smbstatus -L | grep report.xlsx": 1,
+    "kubectl logs job/JOB | grep traceback": 1,
+    "kubectl get configmap corp-krb5 -o jsonpath='{.data.krb5\\.conf}' |"
+    " grep -nE 'include|module|plugins|weak|rc4|arcfour|des'": 1,
 }
 
 

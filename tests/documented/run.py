@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.documented.commands import ROOT
-from tests.documented.places import ENDS_WITH, RUN_AS
+from tests.documented.places import ENDS_WITH, FOLLOWED, RUN_AS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +47,8 @@ class Reader:
             AssertionError: it did not end as it should.
         """
         text = with_names(form_of(command), self.names)
+        if command.text in FOLLOWED:
+            return self._follows(text)
         said = subprocess.run(
             ["bash", "-o", "pipefail", "-c", text],
             cwd=self.folder,
@@ -62,11 +65,23 @@ class Reader:
         assert said.returncode == expected, f"{command.page}: {text}\nended with {said.returncode}:\n{said.stdout}"
         return said.stdout
 
+    def _follows(self, text: str) -> str:
+        """A title and one line of what goes on without end."""
+        process = subprocess.Popen(
+            shlex.split(text), cwd=self.folder, env={**self.environment}, stdout=subprocess.PIPE, text=True
+        )
+        with process:
+            assert process.stdout is not None
+            lines = [process.stdout.readline(), process.stdout.readline()]
+            process.terminate()
+        assert all(lines), f"{text}: says nothing"
+        return "".join(lines)
+
 
 def with_smbferry(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """An environment in which `smbferry` and `kubectl smbferry` are programs of this source."""
     programs = folder / "bin"
-    programs.mkdir()
+    programs.mkdir(exist_ok=True)
     for name in ("smbferry", "kubectl-smbferry"):
         program = programs / name
         program.write_text(f'#!/bin/sh\nexec {sys.executable} -m smbferry_cli.main "$@"\n', encoding="utf-8")

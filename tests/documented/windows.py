@@ -31,13 +31,14 @@ def _p(takes: str, instead: str) -> Program:
 
 
 _SHARE = "testparm -s --section-name=src"
-_SERVER = "testparm -s -v --parameter-name='smb3 encryption algorithms'"
+_SERVER = "testparm -s -v --parameter-name='server smb3 encryption algorithms'"
 _FILE = "stat --format='%n %F %y' /srv/src"
 _ACL = "samba-tool ntacl get /srv/src --as-sddl"
-_LOG = "tail -n 1 /var/log/samba/log.smbd"
+_LOG = "smbcontrol smbd debuglevel"
 _DISK = "df --output=target,avail /srv/src"
-_TRUST = "samba-tool domain trust list"
-_CLOCK = "samba-tool time 127.0.0.1"
+_TRUST = "samba-tool domain trust list && samba-tool domain info 127.0.0.1"
+_ROOT = "ldbsearch -H /var/lib/samba/private/sam.ldb -s base -b ''"
+_CLOCK = f"{_ROOT} currentTime"
 _DNS = "dig +short dc1.corp.example.com @127.0.0.1"
 _SPN = "samba-tool spn list 'DC1$'"
 _SERVICE = "pgrep --count smbd"
@@ -60,7 +61,7 @@ PROGRAMS: dict[str, Program] = {
     ),
     "Set-ADAccountPassword": _p("Reset", _PASSWORD),
     "Enable-ADAccount": _p("", "samba-tool user enable svc-src"),
-    "Unlock-ADAccount": _p("", "samba-tool user unlock svc-src"),
+    "Unlock-ADAccount": _p("", f"samba-tool user unlock svc-src && {_USER} --attributes=lockoutTime"),
     "Clear-ADAccountExpiration": _p("", _NO_EXPIRY),
     "Get-ADDomain": _p("", "samba-tool domain info 127.0.0.1"),
     "Get-ADTrust": _p("", _TRUST),
@@ -74,7 +75,7 @@ PROGRAMS: dict[str, Program] = {
     "nltest": _p("domain_trusts all_trusts dsregdns", _TRUST),
     "netdom": _p("add", _SPN),
     "gpresult": _p("h", _POLICY),
-    "repadmin": _p("showrepl syncall AdeP", "samba-tool drs showrepl"),
+    "repadmin": _p("showrepl syncall AdeP", f"{_ROOT} highestCommittedUSN"),
     "dcdiag": _p("s", "samba-tool dbcheck"),
     "w32tm": _p(
         "query status stripchart computer samples dataonly config manualpeerlist syncfromflags update resync", _CLOCK

@@ -8,7 +8,7 @@ import os
 import re
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -17,6 +17,7 @@ from tests.documented.commands import ROOT, Command, DocsError, Prompt, blocks, 
 from tests.documented.places import (
     ELSEWHERE,
     ENDS_WITH,
+    FOLLOWED,
     MENTIONED,
     PROGRAMS,
     RUN_AS,
@@ -30,6 +31,9 @@ from tests.documented.run import Reader, with_names
 
 from smbferry_cli.arguments import parser
 from smbferry_cli.main import main
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 TEXTS = {command.text for command in shown()}
 CRDS = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "crds").glob("smbferry.io_*.yaml"))]
@@ -50,8 +54,10 @@ def test_every_command_has_a_place_where_it_is_run() -> None:
     assert [name_of(command) for command in documented() if place_of(command) is None] == []
 
 
-@pytest.mark.parametrize("table", [ELSEWHERE, RUN_AS, MENTIONED, ENDS_WITH], ids=["else", "as", "mentioned", "ends"])
-def test_what_is_listed_is_still_in_the_docs(table: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "table", [ELSEWHERE, RUN_AS, MENTIONED, FOLLOWED, ENDS_WITH], ids=["else", "as", "mentioned", "followed", "ends"]
+)
+def test_what_is_listed_is_still_in_the_docs(table: Collection[str]) -> None:
     assert [text for text in table if text not in TEXTS] == []
 
 
