@@ -56,7 +56,7 @@ bench-operator: lab-up ## one operator against 5,000 tasks on played nodes; noth
 nemesis: lab-up images ## everything is killed at random while work streams in, NEMESIS_SECONDS=900; NEMESIS_SEED= repeats a plan
 	@NEMESIS_SECONDS=$(or $(NEMESIS_SECONDS),900) NEMESIS_SEED=$(NEMESIS_SEED) PYTHONPATH=crds/src $(PY) -m tests.nemesis
 
-charts: $(VENV)/.done checks ## the chart with all kinds of values: helm lint, schemas, kube-score, checkov
+charts: $(VENV)/.done checks ## the chart with all kinds of values: helm lint, schemas, kube-score, checkov; kstatus
 	@$(PYTEST) -q tests/charts
 
 verify: $(VENV)/.done ## generated files, lint, types, layers

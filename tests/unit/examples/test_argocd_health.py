@@ -6,9 +6,11 @@ from typing import Any
 import lupa
 import pytest
 import yaml
+from tests.support.states import STATES, expected
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "gitops" / "argocd" / "argocd-cm.yaml"
-KINDS = ("KerberosIdentity", "SmbLocation", "TransferTask", "TransferRun")
+SUSPENDED = "no new runs start while spec.suspend is true"
+UNSEEN = "smbferry has not seen the newest spec yet"
 
 
 def health(obj: dict[str, Any]) -> dict[str, str]:
@@ -20,59 +22,23 @@ def health(obj: dict[str, Any]) -> dict[str, str]:
     return dict(runtime.execute(script))
 
 
-def thing(kind: str, *conditions: tuple[str, str], observed: int = 3, **spec: Any) -> dict[str, Any]:
-    """An object of generation 3; each condition is a type and a status, its message names both."""
-    return {
-        "kind": kind,
-        "metadata": {"generation": 3},
-        "spec": spec,
-        "status": {
-            "observedGeneration": observed,
-            "conditions": [{"type": t, "status": s, "message": f"{t} is {s}"} for t, s in conditions],
-        },
-    }
+@pytest.mark.parametrize(("kind", "state", "verdict"), expected("argocd"))
+def test_argo_cd_says_of_each_state_what_the_table_says(kind: str, state: str, verdict: str) -> None:
+    assert health(STATES[kind][state])["status"] == verdict
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_object_that_nobody_has_looked_at_is_progressing(kind: str) -> None:
+@pytest.mark.parametrize(("kind", "state", "verdict"), expected("argocd"))
+def test_the_message_is_a_conditions_own_or_tells_what_is_waited_for(kind: str, state: str, verdict: str) -> None:
+    obj = STATES[kind][state]
+    said = health(obj)["message"]
+    if verdict == "Suspended":
+        assert said == SUSPENDED
+    elif obj["status"]["observedGeneration"] != obj["metadata"]["generation"]:
+        assert said == UNSEEN
+    else:
+        assert said in {condition["message"] for condition in obj["status"]["conditions"]}
+
+
+@pytest.mark.parametrize("kind", STATES)
+def test_an_object_without_any_status_is_progressing(kind: str) -> None:
     assert health({"kind": kind, "metadata": {"generation": 1}, "spec": {}})["status"] == "Progressing"
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_older_verdict_says_nothing_of_the_newest_spec(kind: str) -> None:
-    verdict = "Succeeded" if kind == "TransferRun" else "Ready"
-    assert health(thing(kind, (verdict, "True"), observed=2))["status"] == "Progressing"
-
-
-@pytest.mark.parametrize(
-    ("obj", "status", "message"),
-    [
-        (thing("KerberosIdentity", ("Ready", "True")), "Healthy", "Ready is True"),
-        (
-            thing("KerberosIdentity", ("Ready", "Unknown"), ("Reconciling", "True")),
-            "Progressing",
-            "Reconciling is True",
-        ),
-        (thing("KerberosIdentity", ("Ready", "False")), "Degraded", "Ready is False"),
-        (thing("KerberosIdentity", ("Ready", "False"), ("Stalled", "True")), "Degraded", "Stalled is True"),
-        (thing("KerberosIdentity", ("Ready", "True"), ("KvnoMismatch", "True")), "Healthy", "Ready is True"),
-        (thing("SmbLocation", ("Ready", "True"), ("Encrypted", "True")), "Healthy", "Ready is True"),
-        (thing("SmbLocation", ("Ready", "False"), ("Encrypted", "False")), "Degraded", "Ready is False"),
-        (thing("TransferTask", ("Ready", "True"), ("InSync", "False")), "Healthy", "Ready is True"),
-        (thing("TransferTask", ("Ready", "True"), ("Stalled", "True")), "Degraded", "Stalled is True"),
-        (thing("TransferTask", ("Ready", "Unknown"), ("Reconciling", "True")), "Progressing", "Reconciling is True"),
-        (
-            thing("TransferTask", ("Ready", "True"), suspend=True),
-            "Suspended",
-            "no new runs start while spec.suspend is true",
-        ),
-        (thing("TransferTask", ("Ready", "False"), suspend=True), "Degraded", "Ready is False"),
-        (thing("TransferRun", ("Succeeded", "Unknown"), ("Reconciling", "True")), "Progressing", "Reconciling is True"),
-        (thing("TransferRun", ("Succeeded", "True")), "Healthy", "Succeeded is True"),
-        (thing("TransferRun", ("Succeeded", "False")), "Degraded", "Succeeded is False"),
-        (thing("TransferRun", ("Succeeded", "False"), ("Stalled", "True")), "Degraded", "Stalled is True"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_health_says_what_the_conditions_say(obj: dict[str, Any], status: str, message: str) -> None:
-    assert health(obj) == {"status": status, "message": message}
