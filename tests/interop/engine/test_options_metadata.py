@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,8 +31,10 @@ from smbferry_engine import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.interop.engine.support import Bench
-    from tests.support.domain import Domain, User
+    from tests.support.domain import Domain
 
     from smbferry_engine import Endpoint
 
@@ -146,25 +149,35 @@ def test_attributes_that_are_not_copied_are_the_destinations_own(bench: Bench) -
     assert bench.copy(attributes=Preservation.NONE).counters.files.transferred == 0
 
 
-def audited_ends(bench: Bench, reader: User, writer: User) -> tuple[Endpoint, Endpoint]:
-    source = bench.tickets.endpoint("src", bench.source.path, user=reader)
-    return source, bench.tickets.endpoint("dst", bench.destination.path, user=writer)
+def audited_tree(bench: Bench) -> list[str]:
+    """The metadata tree with audit lists."""
+    paths = metadata_tree(bench)
+    for path in reversed(paths):
+        set_ntacl(bench.source, path, AUDITED)
+    return paths
+
+
+@contextmanager
+def ends_with_privilege(bench: Bench, domain: Domain, *sides: str) -> Iterator[tuple[Endpoint, Endpoint]]:
+    """Source and destination; only on the sides that are named may the user read and write audit lists."""
+    with (
+        domain.user("src-readers", prefix="audit") as reader,
+        domain.user("dst-writers", "Backup Operators", prefix="audit") as writer,
+        ExitStack() as stack,
+    ):
+        for side in sides:
+            user = {"source": reader, "destination": writer}[side]
+            stack.enter_context(privileged(domain, user, "SeSecurityPrivilege"))
+        source = bench.tickets.endpoint("src", bench.source.path, user=reader)
+        yield source, bench.tickets.endpoint("dst", bench.destination.path, user=writer)
 
 
 @pytest.mark.parametrize("wanted", [SecurityDescriptors.OWNER_DACL, SecurityDescriptors.OWNER_DACL_SACL])
 def test_owner_access_list_and_audit_list_as_the_servers_own_store_has_them(
     bench: Bench, domain: Domain, wanted: SecurityDescriptors
 ) -> None:
-    paths = metadata_tree(bench)
-    for path in reversed(paths):
-        set_ntacl(bench.source, path, AUDITED)
-    with (
-        domain.user("src-readers", prefix="audit") as reader,
-        domain.user("dst-writers", "Backup Operators", prefix="audit") as writer,
-        privileged(domain, reader, "SeSecurityPrivilege"),
-        privileged(domain, writer, "SeSecurityPrivilege"),
-    ):
-        ends = audited_ends(bench, reader, writer)
+    paths = audited_tree(bench)
+    with ends_with_privilege(bench, domain, "source", "destination") as ends:
         result = bench.copy(ends=ends, security_descriptors=wanted, verify_mode=VerifyMode.POINT_IN_TIME_CONSISTENT)
     assert bench.watcher.failures == []
     assert result.outcome is Outcome.SUCCEEDED
@@ -181,15 +194,8 @@ def test_owner_access_list_and_audit_list_as_the_servers_own_store_has_them(
 def test_without_the_privilege_the_audit_list_stays_behind_and_each_file_says_so(
     bench: Bench, domain: Domain, side: str
 ) -> None:
-    paths = metadata_tree(bench)
-    for path in reversed(paths):
-        set_ntacl(bench.source, path, AUDITED)
-    with (
-        domain.user("src-readers", prefix="audit") as reader,
-        domain.user("dst-writers", "Backup Operators", prefix="audit") as writer,
-        privileged(domain, writer if side == "source" else reader, "SeSecurityPrivilege"),
-    ):
-        ends = audited_ends(bench, reader, writer)
+    paths = audited_tree(bench)
+    with ends_with_privilege(bench, domain, {"source": "destination", "destination": "source"}[side]) as ends:
         result = bench.copy(ends=ends, security_descriptors=SecurityDescriptors.OWNER_DACL_SACL)
     assert result.outcome is Outcome.PARTIALLY_SUCCEEDED
     assert bench.watcher.reasons == {f"/{path}": "SecurityNotPermitted" for path in paths}
