@@ -35,14 +35,20 @@ class ApiError(Exception):
         return self.status is None or self.status in _AWAY
 
 
+def connection(kubeconfig: Path | str) -> client.Configuration:
+    """What a kubeconfig's context says: `host`, and the paths `ssl_ca_cert`, `cert_file` and `key_file`."""
+    known = client.Configuration()
+    config.load_kube_config(  # type: ignore[no-untyped-call]  # it has none
+        config_file=str(kubeconfig), client_configuration=known
+    )
+    return known
+
+
 class Api:
     """The API server that a kubeconfig's context names, asked as its user. Safe to share between threads."""
 
     def __init__(self, kubeconfig: Path | str) -> None:
-        known = client.Configuration()
-        config.load_kube_config(  # type: ignore[no-untyped-call]  # it has none
-            config_file=str(kubeconfig), client_configuration=known
-        )
+        known = connection(kubeconfig)
         self._server = str(known.host)
         self._pool = urllib3.PoolManager(
             maxsize=CONNECTIONS + 8,

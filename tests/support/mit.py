@@ -6,10 +6,8 @@ MIT.EXAMPLE.COM may use services of PARTNER.EXAMPLE.NET, and by way of that one 
 
 from __future__ import annotations
 
-import io
 import os
 import secrets
-import tarfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +18,7 @@ from lab.smblab import keytab
 from lab.smblab.domain import IMAGE
 from lab.smblab.settings import NETWORK
 from lab.smblab.tools import LABEL
+from tests.support.archive import packed
 from tests.support.domain import DOMAIN_AES, Domain, DomainError, new_password
 
 if TYPE_CHECKING:
@@ -163,14 +162,7 @@ def mit_realms(environ: Mapping[str, str] = os.environ) -> Iterator[MitRealms]:
 
 
 def _files() -> bytes:
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        for file in sorted(FILES.iterdir()):
-            content = file.read_bytes()
-            member = tarfile.TarInfo(f"{INSIDE.lstrip('/')}/{file.name}")
-            member.size, member.mode = len(content), 0o755 if file.suffix == ".sh" else 0o644
-            tar.addfile(member, io.BytesIO(content))
-    return archive.getvalue()
+    return packed({f"{INSIDE}/{file.name}": file.read_bytes() for file in sorted(FILES.iterdir())})
 
 
 def _wait(container: Any) -> None:

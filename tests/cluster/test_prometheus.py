@@ -1,0 +1,196 @@
+"""A real Prometheus scrapes the operator: every panel of the dashboard and every alert finds what it asks for."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from lab.smblab import keytab, product
+from tests.cluster import objects
+from tests.cluster.conftest import ROOT, SYSTEM
+from tests.cluster.kube import is_, under_way
+from tests.cluster.scene import DESTINATION, SOURCE, Scene
+from tests.cluster.test_kustomize import renderer
+from tests.support.prometheus import RULE_TESTS, RULES, Prometheus, prometheus
+from tests.support.trees import Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.cluster.kube import Object
+
+FILES = ROOT / product.CHART / "files"
+HERE = Path(__file__).parent
+STALE = "stale"
+YEAR = 365 * 24 * 3600
+RATE_INTERVAL = "5s"
+MAY_BE_ZERO = {
+    "Clock offset to the KDC": "two clocks may agree",
+    "Operator: queue and reconciles": "nothing has to wait, and nothing to go wrong",
+}
+"""Panels whose figures need not have moved, and why; all others must have shown something."""
+TRUE_NOW = {
+    "SmbferryRunFailed": "firing",
+    "SmbferryNotInSync": "pending",
+    "SmbferryNotReady": "pending",
+    "SmbferryKvnoMismatch": "pending",
+    "SmbferryKeytabAging": "pending",
+}
+"""Alerts whose condition holds in the scene, and how far they come in its seconds."""
+THRESHOLD = re.compile(r"\s*(==|<|>)\s*-?\d+(?= or |$)")
+
+
+def panels() -> list[Any]:
+    dashboard = json.loads((FILES / "dashboard.json").read_text(encoding="utf-8"))
+    return [
+        pytest.param(panel["title"], target["expr"], id=f"{panel['title']} {target['refId']}")
+        for panel in dashboard["panels"]
+        for target in panel["targets"]
+    ]
+
+
+def alerts() -> dict[str, str]:
+    groups = yaml.safe_load((FILES / "alerts.yaml").read_text(encoding="utf-8"))["groups"]
+    return {rule["alert"]: rule["expr"] for group in groups for rule in group["rules"]}
+
+
+@pytest.fixture(scope="module")
+def rendered(environment: dict[str, str]) -> dict[str, Object]:
+    """What the chart has for Prometheus and Grafana, by its kind."""
+    settings = ",".join(f"metrics.{part}.enabled=true" for part in ("serviceMonitor", "prometheusRule", "dashboard"))
+    kinds = {"Service", "ServiceMonitor", "PrometheusRule", "ConfigMap"}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PATH", environment["PATH"])
+        return {made["kind"]: made for made in renderer().helm_template("--set", settings) if made["kind"] in kinds}
+
+
+@pytest.fixture(scope="module")
+def watching(scene: Scene, rendered: dict[str, Object], environment: dict[str, str]) -> Iterator[Prometheus]:
+    """Prometheus, which finds the operator by the chart's Service and ServiceMonitor."""
+    service = rendered["Service"]
+    scene.kube.kubectl("apply", "--namespace", SYSTEM, "-f", "-", stdin=yaml.safe_dump(service))
+    try:
+        with prometheus(
+            environment, rendered["ServiceMonitor"], rendered["PrometheusRule"]["spec"], HERE / RULE_TESTS
+        ) as made:
+            yield made
+    finally:
+        scene.kube.kubectl("delete", "service", service["metadata"]["name"], "--namespace", SYSTEM)
+
+
+@pytest.fixture(scope="module")
+def watched(watching: Prometheus, scene: Scene) -> Prometheus:
+    """It has seen runs that succeeded, failed, copied in part and waited; and a key that is old and stale."""
+    with scene.domain.user("src-readers") as user:
+        stale_key(scene, user)
+        scene.source.seed([Wanted("all/slow.bin", size=16 << 20), Wanted("part/open.txt", size=10)])
+        scene.source.write("part/closed.txt", b"not for you")
+        scene.domain.run("chmod", "0600", f"{scene.source.inside}/part/closed.txt")
+        for folder in ("all", "part"):
+            scene.destination.write(f"{folder}/before.txt", b"-")
+        scene.ready()
+        scene.kube.apply(task("slow", "/all", bytesPerSecond="4Mi", deletedFiles="Remove", maxDeletes="100%"))
+        slow = scene.run_of("slow")
+        scene.kube.apply(task("failed", "/none/such"), task("part", "/part"))
+        scene.kube.wait("transferrun", slow, "under way", under_way)
+        scene.kube.apply(task("queued", "/all"))
+        ends = [scene.end_of(scene.run_of(name))["status"] for name in ("slow", "failed", "part", "queued")]
+        assert [end["state"] for end in ends] == ["Succeeded", "Failed", "PartiallySucceeded", "Succeeded"], ends
+        scene.kube.wait("kid", STALE, "stale", is_("KvnoMismatch", "True", "KeytabStale"))
+        counted = f'sum(smbferry_runs_ended_total{{namespace="{scene.kube.namespace}"}}) >= {len(ends)}'
+        until(lambda: watching.now(counted))
+        until(lambda: {a["alertname"]: a["alertstate"] for a in alerts_on(watching, scene)} == TRUE_NOW)
+    return watching
+
+
+def stale_key(scene: Scene, user: Any) -> None:
+    """An identity whose keytab is two years old, and of a password that was changed since."""
+    entries = [replace(entry, timestamp=int(time.time()) - 2 * YEAR) for entry in keytab.parse(user.keytab())]
+    scene.domain.set_password(user.name)
+    scene.kube.apply(
+        objects.secret(f"{STALE}-keytab", {"keytab": keytab.write(entries)}),
+        scene.identity(STALE, user, rotation={"maxAge": "8760h"}),
+    )
+
+
+def task(name: str, folder: str, **options: Any) -> Object:
+    """A task from a folder of the source to one of the same name at the destination."""
+    made = objects.task(name, SOURCE, DESTINATION, options=options)
+    for side in ("source", "destination"):
+        made["spec"][side]["path"] = folder
+    return made
+
+
+def alerts_on(watching: Prometheus, scene: Scene) -> list[dict[str, str]]:
+    """The labels of the alerts about this scene that are pending or firing."""
+    return [alert["metric"] for alert in watching.now(f'ALERTS{{namespace="{scene.kube.namespace}"}}')]
+
+
+def until(holds: Callable[[], object]) -> None:
+    """Waits for what the next scrapes and evaluations bring."""
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end, "what Prometheus has seen is not what happened"
+        time.sleep(0.3)
+
+
+@pytest.mark.parametrize(("title", "expression"), panels())
+def test_a_panel_shows_what_happened(watched: Prometheus, scene: Scene, title: str, expression: str) -> None:
+    asked = expression.replace("$namespace", scene.kube.namespace).replace("$__rate_interval", RATE_INTERVAL)
+    values = [value for value in watched.seen(asked) if math.isfinite(value)]
+    assert values, asked
+    assert title in MAY_BE_ZERO or max(values) > 0, asked
+
+
+def test_states_and_reasons_are_told_apart_from_the_first_run_on(watched: Prometheus, scene: Scene) -> None:
+    """Each series begins with its first run: what `increase` alone does not see."""
+    dashboard = {parameter.values[0]: parameter.values[1] for parameter in panels()}
+    here = scene.kube.namespace
+    for title, wanted in (
+        ("Runs that ended, by state", {"Succeeded", "Failed", "PartiallySucceeded"}),
+        ("Failures, by reason", {"PathNotFound"}),
+    ):
+        asked = dashboard[title].replace("$namespace", here).replace("$__rate_interval", "10m")
+        found = {next(iter(series["metric"].values())): float(series["value"][1]) for series in watched.now(asked)}
+        assert found.keys() == wanted
+        assert all(value >= 1 for value in found.values()), found
+
+
+@pytest.mark.parametrize("name", alerts())
+def test_an_alert_is_evaluated_and_finds_what_it_asks_for(watched: Prometheus, name: str) -> None:
+    (group,) = watched.ask("rules")["groups"]
+    (rule,) = [rule for rule in group["rules"] if rule["name"] == name]
+    assert (rule["health"], rule.get("lastError", "")) == ("ok", "")
+    asked, thresholds = THRESHOLD.subn("", alerts()[name])
+    assert thresholds
+    assert watched.now(asked), asked
+
+
+def test_the_alerts_say_what_is_wrong(watched: Prometheus, scene: Scene) -> None:
+    here = alerts_on(watched, scene)
+    about = {labels["alertname"]: labels for labels in here}
+    assert about["SmbferryRunFailed"]["reason"] == "PathNotFound"
+    assert about["SmbferryKvnoMismatch"]["identity"] == about["SmbferryKeytabAging"]["identity"] == STALE
+    assert {labels["task"] for labels in here if labels["alertname"] == "SmbferryNotInSync"} == {"failed", "part"}
+
+
+def test_the_config_map_has_the_dashboard(rendered: dict[str, Object]) -> None:
+    (text,) = rendered["ConfigMap"]["data"].values()
+    assert json.loads(text) == json.loads((FILES / "dashboard.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("words", [("check", "rules", RULES), ("test", "rules", RULE_TESTS)], ids=" ".join)
+def test_promtool_finds_nothing_wrong(watching: Prometheus, words: tuple[str, ...]) -> None:
+    assert "SUCCESS" in watching.promtool(*words)
+
+
+def test_every_alert_has_a_unit_test() -> None:
+    tests = (HERE / RULE_TESTS).read_text(encoding="utf-8")
+    assert {name for name in alerts() if f'"{name}"' not in tests and f"alertname: {name}\n" not in tests} == set()
