@@ -22,6 +22,8 @@ class Place(StrEnum):
 
 PROGRAMS: dict[str, Place] = {
     **dict.fromkeys(["make", "smbferry --version", "smbferry init", "smbferry import", "smbferry report"], Place.UNIT),
+    "smbferry completion": Place.UNIT,
+    "smbferry watch": Place.CLUSTER,
     **dict.fromkeys(["smbferry check", "smbferry run", "smbclient", "smbcacls", "shred"], Place.TOOLS),
     **dict.fromkeys(["dig", "kinit", "klist", "kvno", "nc", "ss", "zcat"], Place.TOOLS),
     **dict.fromkeys(["samba-tool", "ldbsearch", "testparm", "smbstatus", "wbinfo", "find"], Place.DOMAIN),
@@ -76,6 +78,7 @@ ELSEWHERE: dict[str, Elsewhere] = {
     "sudo apt-get install gcc libkrb5-dev python3-dev python3-venv": _INSTALL,
     "python3 -m venv ~/.venvs/smbferry": _INSTALL,
     "~/.venvs/smbferry/bin/pip install '.[agent,cli,kerberos]'": _INSTALL,
+    "~/.venvs/smbferry/bin/pip install '.[watch]'": _INSTALL,
     "export PATH=~/.venvs/smbferry/bin:$PATH": _INSTALL,
     "echo $?": Elsewhere("shows how the command before it ended", "tests/interop/docs/test_documented_commands.py"),
     "lab/lab up": _LAB,
@@ -137,6 +140,7 @@ MENTIONED = frozenset(
         "kubectl apply",
         "kubectl diff",
         "kubectl explain",
+        "kubectl smbferry watch",
         "lab/lab clean",
         "lab/lab down",
         "lab/lab tools -- …",
@@ -148,6 +152,7 @@ MENTIONED = frozenset(
         "smbferry check",
         "smbferry import datasync",
         "smbferry run",
+        "smbferry watch",
     }
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -78,13 +79,26 @@ class Reader:
         return "".join(lines)
 
 
+def put_datasync(folder: Path, *, source: str, destination: str, principal: str) -> None:
+    """What `aws datasync describe-...` prints of a task between two SERVER/SHARE/PATHs, in the docs' files."""
+    for name, place in (("source", source), ("destination", destination)):
+        location = {"LocationArn": name, "LocationUri": f"smb://{place}/", "AuthenticationType": "KERBEROS"}
+        (folder / f"{name}.json").write_text(json.dumps({**location, "KerberosPrincipal": principal}), encoding="utf-8")
+    task = {"TaskArn": "task", "SourceLocationArn": "source", "DestinationLocationArn": "destination"}
+    (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")
+
+
 def with_smbferry(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """An environment in which `smbferry` and `kubectl smbferry` are programs of this source."""
     programs = folder / "bin"
     programs.mkdir(exist_ok=True)
-    for name in ("smbferry", "kubectl-smbferry"):
+    calls = dict.fromkeys(("smbferry", "kubectl-smbferry"), "main") | {
+        "kubectl_complete-smbferry": "complete_for_kubectl"
+    }
+    for name, function in calls.items():
         program = programs / name
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m smbferry_cli.main "$@"\n', encoding="utf-8")
+        script = f"#!{sys.executable}\nimport sys\nfrom smbferry_cli.main import {function}\nsys.exit({function}())\n"
+        program.write_text(script, encoding="utf-8")
         program.chmod(0o755)
     source = os.pathsep.join(str(ROOT / part / "src") for part in ("crds", "operator", "agent_image", "cli"))
     return {**environment, "PATH": f"{programs}:{environment['PATH']}", "PYTHONPATH": source}

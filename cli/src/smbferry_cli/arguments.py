@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from smbferry_cli.completion import SCRIPTS
 from smbferry_cli.compose import Unc
 from smbferry_cli.sources import NamedPath
 
+PROGRAM: Final = "smbferry"
 MAX_NAMESERVERS: Final = 3
 _EXIT_CODES: Final = """\
 exit codes:
@@ -28,6 +30,28 @@ Nothing is written to any share. An identity that fails is asked once, not again
 _RUN: Final = """\
 Checks both sides, then transfers, as a TransferRun in a cluster would. Ctrl-C ends the run in order: what was being
 copied is taken away again. A second Ctrl-C ends it at once.
+"""
+_WATCH: Final = """\
+Shows a task's run in the cluster of your kubeconfig until it has ended: phase, bytes, rate, files, time left, what
+failed; where it does not go on, the condition that says why. Ends with the run's summary, and with the exit code that
+`smbferry run` would have had. Where no run is under way it waits for one that is to come; where none is, it shows the
+last. Ctrl-C ends the watching, not the run.
+"""
+_COMPLETION: Final = """\
+Prints a script by which a shell completes smbferry's commands and options. For kubectl nothing is needed but
+kubectl's own completion.
+"""
+_EXAMPLES_OF_WATCH: Final = """\
+examples:
+  smbferry watch nightly
+  kubectl smbferry watch nightly -n ferry
+  smbferry watch nightly -o json | jq -r .status.progress.percent
+"""
+_EXAMPLES_OF_COMPLETION: Final = """\
+examples:
+  source <(smbferry completion bash)                                        (in ~/.bashrc)
+  smbferry completion zsh > "${fpath[1]}/_smbferry"
+  smbferry completion fish > ~/.config/fish/completions/smbferry.fish
 """
 _IMPORT: Final = """\
 Turns what `aws datasync describe-task` and `describe-location-smb` print into manifests, on stdout. Whatever has no
@@ -70,12 +94,17 @@ examples:
 """
 
 
-def parser(version: str) -> argparse.ArgumentParser:
-    """The whole command line; `command` in the result is check, run, init, import, report or help."""
+def parser(version: str, prog: str = PROGRAM) -> argparse.ArgumentParser:
+    """The whole command line; `command` in the result is check, run, watch, init, import, report, completion or help.
+
+    Args:
+        version: what --version says.
+        prog: how the user has called it.
+    """
     top = argparse.ArgumentParser(
-        prog="smbferry",
-        description="Transfers between SMB shares: Kerberos only, encrypted only. Without a cluster, from manifests.",
-        epilog=_EXIT_CODES + "\nsmbferry help COMMAND tells more.",
+        prog=prog,
+        description="Transfers between SMB shares: Kerberos only, encrypted only. In a cluster, and without one.",
+        epilog=f"{_EXIT_CODES}\n{prog} help COMMAND tells more.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"smbferry {version}")
@@ -88,6 +117,9 @@ def parser(version: str) -> argparse.ArgumentParser:
     _manifests(run, "text")
     run.add_argument("--task", metavar="NAME", help="the TransferTask to run; needed where the files hold several")
     run.add_argument("--dry-run", action="store_true", help="count what would be done, and write nothing")
+    watch = _command(commands, "watch", "watch a task's run in a cluster", _WATCH)
+    watch.epilog = _EXAMPLES_OF_WATCH
+    _watch(watch)
     init = _command(commands, "init", "write the manifests of a transfer", _INIT)
     init.epilog = _EXAMPLES_OF_INIT
     _init(init)
@@ -101,16 +133,21 @@ def parser(version: str) -> argparse.ArgumentParser:
     report.add_argument("--records", metavar="FILE", type=Path, help="the records beside the summary: *.files.jsonl.gz")
     report.add_argument("-o", "--output", metavar="FILE", type=Path, help="the page (default: RUN.html)")
     report.add_argument("--open", action="store_true", help="show it in a browser")
+    completion = _command(commands, "completion", "print a shell's completion script", _COMPLETION)
+    completion.epilog = _EXAMPLES_OF_COMPLETION
+    completion.add_argument("shell", choices=tuple(SCRIPTS), help="whose script")
     help_ = _command(commands, "help", "show the help of a command", "")
-    helps = {None: top, "check": check, "run": run, "init": init, "import": import_, "report": report}
-    help_.add_argument("topic", nargs="?", choices=[name for name in helps if name], metavar="COMMAND")
+    helps: dict[str | None, argparse.ArgumentParser] = {name: commands.choices[name] for name in commands.choices}
+    del helps["help"]
+    help_.add_argument("topic", nargs="?", choices=tuple(helps), metavar="COMMAND")
+    helps[None] = top
     top.set_defaults(helps=helps, verbose=False)
     return top
 
 
-def parse(version: str, argv: Sequence[str] | None) -> argparse.Namespace:
+def parse(version: str, argv: Sequence[str] | None, prog: str = PROGRAM) -> argparse.Namespace:
     """The arguments; wrong ones, --help and --version end the process as argparse does."""
-    top = parser(version)
+    top = parser(version, prog)
     arguments = top.parse_args(argv)
     if len(getattr(arguments, "nameserver", ())) > MAX_NAMESERVERS:
         top.error(f"--nameserver: at most {MAX_NAMESERVERS} are used")
@@ -126,6 +163,17 @@ def _command(
     return commands.add_parser(
         name, help=summary, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+
+
+def _watch(command: argparse.ArgumentParser) -> None:
+    command.add_argument("task", metavar="TASK", help="the TransferTask's name")
+    command.add_argument("-n", "--namespace", metavar="NAME", help="where it is (default: that of the context)")
+    command.add_argument("--context", metavar="NAME", help="which of the kubeconfig's contexts (default: the current)")
+    command.add_argument("--kubeconfig", metavar="FILE", help="in place of $KUBECONFIG or ~/.kube/config")
+    command.add_argument(
+        "-o", "--output", choices=("text", "json"), default="text",
+        help="text (default), or json: each state of the task and its run, one object a line, on stdout",
+    )  # fmt: skip
 
 
 def _init(command: argparse.ArgumentParser) -> None:

@@ -2,8 +2,18 @@
 
 from collections.abc import Iterable
 
-from smbferry_api.exit_codes import ExitCode
-from smbferry_api.run_status import RunState
+from smbferry_api.conditions import ConditionType
+from smbferry_api.exit_codes import EXIT_CODE_OF, ExitCode, FailureClass
+from smbferry_api.reasons import by_name
+from smbferry_api.run_status import RunState, TransferRunStatus
+
+
+class ClusterError(Exception):
+    """A cluster that can't be read: what was expected, what was found, what to do."""
+
+    def __init__(self, message: str, exit_code: ExitCode) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 def most_severe(codes: Iterable[ExitCode]) -> ExitCode:
@@ -20,3 +30,24 @@ def state_of(code: ExitCode) -> RunState:
         ExitCode.CANCELLED: RunState.CANCELLED,
     }
     return ends.get(code, RunState.FAILED)
+
+
+def code_of_reason(name: str) -> ExitCode:
+    """That of a reason's failure class; of a word that only a newer smbferry knows, one that calls for a person."""
+    reason = by_name(name)
+    return EXIT_CODE_OF[reason.failure] if reason and reason.failure else ExitCode.CONFIGURATION
+
+
+def code_of(status: TransferRunStatus) -> ExitCode:
+    """The exit code of a run that has ended in a cluster: what `smbferry run` would have ended with."""
+    ends = {
+        RunState.SUCCEEDED: ExitCode.DONE,
+        RunState.PARTIALLY_SUCCEEDED: ExitCode.DONE_WITH_FAILURES,
+        RunState.CANCELLED: ExitCode.CANCELLED,
+    }
+    if status.state in ends:
+        return ends[status.state]
+    if status.failure and status.failure.class_ in list(FailureClass):
+        return EXIT_CODE_OF[FailureClass(status.failure.class_)]
+    told = (c.reason for c in status.conditions if c.type == ConditionType.SUCCEEDED)
+    return code_of_reason(next(told, ""))

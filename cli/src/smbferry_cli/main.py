@@ -5,11 +5,14 @@ import logging
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from smbferry_api.exit_codes import ExitCode
-from smbferry_cli.arguments import parse
+from smbferry_cli.arguments import PROGRAM, parse, parser
 from smbferry_cli.bindings import BINDINGS
+from smbferry_cli.completion import COMPLETE, KUBECTL_OFFERS_FILES, SCRIPTS, candidates
+from smbferry_cli.exits import ClusterError
 from smbferry_cli.manifests import ManifestError
 from smbferry_cli.reporting import report_command
 from smbferry_cli.text import safe
@@ -20,14 +23,16 @@ _OURS: Final = "smbferry_"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the process's exit code."""
-    arguments = parse(_version(), argv)
-    if arguments.command == "help":
-        arguments.helps[arguments.topic].print_help()
+    words = sys.argv[1:] if argv is None else argv
+    prog = "kubectl smbferry" if Path(sys.argv[0]).name.startswith("kubectl-") else PROGRAM
+    if words and words[0] == COMPLETE:
+        print(*candidates(parser(_version(), prog), words[1:]), sep="\n")
         return ExitCode.DONE
+    arguments = parse(_version(), words, prog)
     try:
         return int(_run(arguments))
-    except ManifestError as error:
-        return _end(ExitCode.CONFIGURATION, str(error))
+    except (ManifestError, ClusterError) as error:
+        return _end(error.exit_code, str(error))
     except KeyboardInterrupt:
         return _end(ExitCode.CANCELLED, "cancelled")
     except Exception as error:
@@ -37,13 +42,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _end(ExitCode.BUG, said)
 
 
+def complete_for_kubectl() -> int:
+    """`kubectl_complete-smbferry`: kubectl asks it what may come next, as it asks cobra's programs."""
+    print(*candidates(parser(_version()), sys.argv[1:]), KUBECTL_OFFERS_FILES, sep="\n")
+    return ExitCode.DONE
+
+
+def _help(arguments: Namespace) -> ExitCode:
+    arguments.helps[arguments.topic].print_help()
+    return ExitCode.DONE
+
+
+def _completion(arguments: Namespace) -> ExitCode:
+    print(SCRIPTS[arguments.shell], end="")
+    return ExitCode.DONE
+
+
 def _run(arguments: Namespace) -> ExitCode:
-    if arguments.command == "import":
-        return import_command(arguments)
-    if arguments.command == "init":
-        return init_command(arguments)
-    if arguments.command == "report":
-        return report_command(arguments)
+    light = {
+        "help": _help,
+        "completion": _completion,
+        "import": import_command,
+        "init": init_command,
+        "report": report_command,
+        "watch": _watch,
+    }
+    if arguments.command in light:
+        return light[arguments.command](arguments)
     _set_up_logs(verbose=arguments.verbose)
     try:
         # Late, so that help and version work without the agent's packages.
@@ -56,6 +81,21 @@ def _run(arguments: Namespace) -> ExitCode:
         if (error.name or "").startswith(_OURS):
             raise
         return ExitCode(_end(ExitCode.CONFIGURATION, missing(error)))
+
+
+def _watch(arguments: Namespace) -> ExitCode:
+    try:
+        # Late: neither the agent's packages nor libkrb5 are needed for it, but others are.
+        from smbferry_cli.watch import watch_command  # noqa: PLC0415 (see above)
+    except ImportError as error:
+        if (error.name or "").startswith(_OURS):
+            raise
+        said = f"a Python package is missing ({error}). Install smbferry with: pip install '.[watch]' in its source"
+        return ExitCode(_end(ExitCode.CONFIGURATION, said))
+    try:
+        return watch_command(arguments)
+    except KeyboardInterrupt:
+        return ExitCode(_end(ExitCode.CANCELLED, "no longer watched; what goes on in the cluster goes on"))
 
 
 def missing(error: ImportError) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 import yaml
 from pydantic import ValidationError
 
+from smbferry_api.exit_codes import ExitCode
 from smbferry_api.fields import Spec
 from smbferry_api.identity import KerberosIdentitySpec
 from smbferry_api.location import SmbLocationSpec
@@ -30,6 +31,8 @@ MAX_FILE_BYTES: Final = 8 << 20
 
 class ManifestError(Exception):
     """A manifest can't be used; the message says which, what is wrong and what was expected."""
+
+    exit_code = ExitCode.CONFIGURATION
 
 
 @dataclass

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
 
-from smbferry_api.run_status import PhaseName, PhaseState, TransferRunStatus
+from smbferry_api.run_status import PhaseName, PhaseState, RunState, TransferRunStatus
 from smbferry_cli.tables import failure_line
 
 WIDE: Final = 100
@@ -21,6 +21,13 @@ _DOING: Final = {
     PhaseName.TRANSFER: "Copying",
     PhaseName.VERIFY: "Verifying",
     PhaseName.DELETE: "Deleting",
+}
+
+# What a run says of itself in a cluster while none of its agents works.
+_WAITING: Final = {
+    RunState.QUEUED: "Waiting",
+    RunState.LAUNCHING: "Starting",
+    RunState.CANCELLING: "Cancelling",
 }
 
 
@@ -126,6 +133,8 @@ class Lines:
 
 def doing(status: TransferRunStatus) -> str:
     """What goes on now, in a word. Listing and copying overlap: then copying is what is said."""
+    if status.state in _WAITING:
+        return _WAITING[status.state]
     phases = status.phases
     running = [
         name for name in PhaseName if phases and (phase := getattr(phases, name)) and phase.state is PhaseState.RUNNING

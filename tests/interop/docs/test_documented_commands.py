@@ -18,7 +18,7 @@ import pytest
 from tests.documented import windows
 from tests.documented.commands import ROOT, Command, Prompt
 from tests.documented.places import ENDS_WITH, Place, of
-from tests.documented.run import Reader, form_of, with_names, with_smbferry
+from tests.documented.run import Reader, form_of, put_datasync, with_names, with_smbferry
 from tests.interop.agent.support import default_config
 from tests.support.domain import Domain
 from tests.support.trees import Wanted
@@ -109,15 +109,11 @@ def folder(
         text = page.read_text().replace("share: src\n  path: /demo", f"share: src\n  path: {names['src-demo']}")
         text = text.replace("share: dst\n  path: /demo", f"share: dst\n  path: {names['dst-demo']}")
         (manifests / page.name).write_text(with_names(text, names))
-    for name, where in (("source", f"src{names['src-demo']}"), ("destination", f"dst{names['dst-demo']}")):
-        (made / f"{name}.json").write_text(
-            json.dumps({"LocationArn": name, "LocationUri": f"smb://{domain.server}/{where}/",
-                        "AuthenticationType": "KERBEROS", "KerberosPrincipal": users[0].principal})
-        )  # fmt: skip
-    task = {"TaskArn": "t", "SourceLocationArn": "source", "DestinationLocationArn": "destination"}
+    ends = {"source": f"src{names['src-demo']}", "destination": f"dst{names['dst-demo']}"}
+    places = {name: f"{domain.server}/{where}" for name, where in ends.items()}
+    put_datasync(made, principal=users[0].principal, **places)
     failure = {"kind": "Failure", "reason": "AccessDenied", "path": "/a"}
     (made / "nightly-x7.files.jsonl.gz").write_bytes(gzip.compress(json.dumps(failure).encode()))
-    (made / "task.json").write_text(json.dumps(task))
     return made
 
 
