@@ -1,0 +1,62 @@
+"""The API server takes what the chart makes of every combination of values: nothing is dropped, nothing warned of."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from lab.smblab import checks, settings
+from tests.charts.combinations import distinct, rendered
+from tests.cluster.kube import Kube
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# Namespaces that combinations name, and the kinds of the Prometheus Operator that they use.
+NAMESPACES = ("finance", "archive")
+MONITORING = ("prometheusrules", "servicemonitors")
+
+
+@pytest.fixture
+def surroundings(environment: dict[str, str], chart: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kube]:
+    """What must be there before: the release's namespace, others that are watched, kinds that others define."""
+    del chart
+    monkeypatch.setenv("PATH", environment["PATH"])
+    kube = Kube(environment, "default")
+    files = [crd_file(name) for name in MONITORING]
+    # Of a run just before this one they may still be going.
+    kube.kubectl("wait", "--for=delete", "--timeout=60s", *(f"namespace/{name}" for name in NAMESPACES))
+    try:
+        kube.apply(*({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in NAMESPACES))
+        kube.kubectl("apply", "--server-side", *(f"--filename={file}" for file in files))
+        kube.kubectl("wait", "--for=condition=Established", *(f"--filename={file}" for file in files))
+        yield kube
+    finally:
+        kube.kubectl("delete", "--ignore-not-found", *(f"--filename={file}" for file in files))
+        kube.kubectl("delete", "--ignore-not-found", "--wait=false", "namespace", *NAMESPACES)
+
+
+def crd_file(plural: str) -> Path:
+    return checks.monitoring(settings.current()) / f"monitoring.coreos.com_{plural}.yaml"
+
+
+def key(obj: dict[str, Any]) -> tuple[str, str, str]:
+    return obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
+
+
+def test_the_api_server_takes_every_combination(surroundings: Kube) -> None:
+    objects = distinct(rendered())
+    apply = ("kubectl", "apply", "--server-side", "--dry-run=server", "--force-conflicts", "--validate=strict")
+    said = subprocess.run(
+        [*apply, "--output=json", "--filename=-"],
+        input=yaml.dump_all(objects, Dumper=yaml.CSafeDumper), capture_output=True, text=True, check=False,
+        env=surroundings.environment,
+    )  # fmt: skip
+    assert said.stderr == ""
+    assert said.returncode == 0
+    taken = json.loads(said.stdout)["items"]
+    assert [key(obj) for obj in taken] == [key(obj) for obj in objects]
