@@ -32,8 +32,16 @@ def uninstall_chart(environment: dict[str, str]) -> None:
     _helm(environment, "helm", "uninstall", product.RELEASE, "--namespace", SYSTEM, "--wait", "--ignore-not-found")
 
 
+def leading_pod(kube: Kube) -> str:
+    """The installed operator that leads; empty while none does."""
+    return kube.kubectl(
+        *("get", "lease", "smbferry-operator", "--namespace", SYSTEM, "-o", "jsonpath={.spec.holderIdentity}")
+    )
+
+
 def _helm(environment: dict[str, str], *command: str) -> None:
-    subprocess.run(command, env=environment, cwd=ROOT, check=True, capture_output=True)
+    done = subprocess.run(command, env=environment, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr.strip()}"
 
 
 @pytest.fixture(scope="session")

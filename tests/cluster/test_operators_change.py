@@ -1,4 +1,4 @@
-"""Operators come and go while runs are under way: by an upgrade, by a kill under a stream of runs, by being away."""
+"""Operators come and go: by a kill under a stream of runs, by being away."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.cluster import objects
-from tests.cluster.conftest import SYSTEM, install_chart
-from tests.cluster.kube import under_way
+from tests.cluster.conftest import SYSTEM
 from tests.cluster.process import WHOLE, operator
 from tests.cluster.scene import DESTINATION, SOURCE, Scene
 from tests.cluster.test_hot_standby import TAKEOVER_SECONDS
-from tests.support.trees import Wanted, differences
+from tests.support.trees import Wanted
 
 from smbferry_api.names import ANNOTATION_SCHEDULED_AT
 
@@ -35,34 +34,10 @@ LATER = (
 """Before an operator's own program: its clock is so many hours ahead, as if the others had been away for that long."""
 
 
-def leading_pod(scene: Scene) -> str:
-    """The operator that leads."""
-    return scene.kube.kubectl(
-        *("get", "lease", "smbferry-operator", "--namespace", SYSTEM, "-o", "jsonpath={.spec.holderIdentity}")
-    )
-
-
-def test_an_upgrade_during_a_run_lets_its_agent_go_on(scene: Scene, environment: dict[str, str]) -> None:
-    scene.source.seed([Wanted("slow.bin", size=48 << 20)])
-    scene.ready()
-    scene.kube.apply(objects.task("upgraded", SOURCE, DESTINATION, options={"bytesPerSecond": "4Mi"}))
-    name = scene.run_of("upgraded")
-    before = scene.kube.wait("transferrun", name, "under way", under_way, timeout=60)
-    old = leading_pod(scene)
-
-    install_chart(environment, "logLevel=debug")
-
-    ended = scene.end_of(name, timeout=60)
-    assert ended["status"]["state"] == "Succeeded", ended["status"]
-    assert (ended["status"]["jobRef"], ended["status"]["attempts"]) == (before["status"]["jobRef"], 1)
-    assert leading_pod(scene) not in {old, ""}
-    assert len(scene.kube.list("transferruns")) == 1
-    assert differences(scene.source.tree(), scene.destination.tree(), times=True) == []
-
-
 @pytest.fixture(scope="module")
 def vacancy(scene: Scene) -> Iterator[None]:
     """The installed operator is away; processes of this machine take its place."""
+    scene.ready()
     deployment = ("deployment", "smbferry-operator", "--namespace", SYSTEM)
     scene.kube.kubectl("scale", *deployment, "--replicas=0")
     scene.kube.kubectl(
@@ -76,7 +51,6 @@ def vacancy(scene: Scene) -> Iterator[None]:
 
 @pytest.mark.usefixtures("vacancy")
 def test_a_takeover_in_a_stream_of_runs_loses_none_and_doubles_none(scene: Scene, tmp_path: Path) -> None:
-    scene.source.remove("slow.bin")
     scene.source.seed([Wanted("small.txt", size=100)])
     with operator(scene.kube, "leads", 0, tmp_path) as leader:
         leader.wait(leading=True, seconds=30)
@@ -95,7 +69,7 @@ def test_a_takeover_in_a_stream_of_runs_loses_none_and_doubles_none(scene: Scene
             ends = [scene.end_of(scene.run_of(name), timeout=60)["status"] for name in tasks]
     assert [(end["state"], end["attempts"]) for end in ends] == [("Succeeded", 1)] * STREAM
     runs = [run["spec"]["taskRef"]["name"] for run in scene.kube.list("transferruns")]
-    assert sorted(runs) == sorted([*tasks, "upgraded"])
+    assert sorted(runs) == tasks
     jobs = scene.kube.list("jobs", "app.kubernetes.io/component=transfer")
     assert len(jobs) == len(runs)
 
