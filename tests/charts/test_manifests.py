@@ -63,6 +63,12 @@ def test_examples_crds_and_the_kustomize_base_fit_their_schemas(schemas: Path, t
     assert said(tmp_path, schemas, *found) == []
 
 
+def test_the_examples_in_the_charts_annotations_fit_their_schemas(schemas: Path, tmp_path: Path) -> None:
+    chart = yaml.safe_load((ROOT / "charts" / "smbferry" / "Chart.yaml").read_text(encoding="utf-8"))
+    examples = yaml.safe_load(chart["annotations"]["artifacthub.io/crdsExamples"])
+    assert said(tmp_path, schemas, *examples) == []
+
+
 @pytest.mark.parametrize("good", [IDENTITY, MONITOR, CLAIMED], ids=lambda o: o["kind"])
 def test_a_good_object_is_let_through(schemas: Path, tmp_path: Path, good: dict[str, Any]) -> None:
     assert said(tmp_path, schemas, good) == []
