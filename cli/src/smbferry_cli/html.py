@@ -18,23 +18,24 @@ MAX_ROWS: Final = 1_000
 _STYLE: Final = """
 :root{color-scheme:light dark;--ink:#1b2733;--soft:#5b6b7b;--line:#d8dfe6;--paper:#fff;--card:#f5f7f9;--good:#1b7f4d;
 --warn:#a15c00;--bad:#b3261e;--mark:#2563a8}
-@media(prefers-color-scheme:dark){:root{--ink:#e6ebf0;--soft:#9fb0c0;--line:#34424f;--paper:#12181e;--card:#1b242d;
---good:#5bd397;--warn:#f0b35a;--bad:#ff8a80;--mark:#7fb4ee}}
+@media screen and (prefers-color-scheme:dark){:root{--ink:#e6ebf0;--soft:#9fb0c0;--line:#34424f;--paper:#12181e;
+--card:#1b242d;--good:#5bd397;--warn:#f0b35a;--bad:#ff8a80;--mark:#7fb4ee}}
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:64rem;padding:1.5rem;font:16px/1.5 system-ui,sans-serif;color:var(--ink);
-background:var(--paper)}
+background:var(--paper);overflow-wrap:anywhere}
 h1{font-size:1.6rem;margin:0 0 .25rem}h2{font-size:1.15rem;margin:2rem 0 .5rem}
 p{margin:.25rem 0}.soft{color:var(--soft)}
 .state{font-weight:600}.good{color:var(--good)}.warn{color:var(--warn)}.bad{color:var(--bad)}
 dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.75rem;margin:1rem 0}
 dl div{background:var(--card);border-radius:.5rem;padding:.6rem .8rem}dt{color:var(--soft);font-size:.85rem}
-dd{margin:0;font-size:1.15rem;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
+dd{margin:0;font-size:1.15rem;font-variant-numeric:tabular-nums}
 .wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.92rem}
-caption{text-align:left;color:var(--soft);padding:.25rem 0}
-th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid var(--line);vertical-align:top;
-overflow-wrap:anywhere}
+th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
+td:first-child{overflow-wrap:normal}ul{list-style:none;margin:0;padding:0}
+li{padding:.35rem .6rem;border-bottom:1px solid var(--line);font-size:.92rem;break-inside:avoid}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 svg{width:100%;height:auto;display:block}svg text{fill:var(--soft);font:12px system-ui,sans-serif}
+@media(max-width:40rem){svg text{font-size:20px}}
 svg .mark{stroke:var(--mark);fill:none;stroke-width:2}svg .bar{fill:var(--mark)}svg .axis{stroke:var(--line)}
 @media print{body{max-width:none;padding:0}
 dl div{border:1px solid var(--line)}h2{break-after:avoid}tr{break-inside:avoid}}
@@ -197,9 +198,16 @@ def _failures(facts: Facts) -> str:
     found = facts.failures or list(facts.summary.get("failures") or ())
     if not found:
         return ""
-    rows = [tuple(str(f.get(key) or "") for key in ("path", "phase", "reason", "message")) for f in found[:MAX_ROWS]]
-    left = f"the first {MAX_ROWS:,} of {len(found):,}" if len(found) > MAX_ROWS else ""
-    return f"<h2>Files that failed</h2>{_table(('path', 'phase', 'reason', 'message'), rows, caption=left)}"
+    lines = "".join(f"<li>{_failed_file(failure)}</li>" for failure in found[:MAX_ROWS])
+    left = f'<p class="soft">the first {MAX_ROWS:,} of {len(found):,}</p>' if len(found) > MAX_ROWS else ""
+    return f"<h2>Files that failed</h2>{left}<ul>{lines}</ul>"
+
+
+def _failed_file(failure: dict[str, Any]) -> str:
+    """Not a row of a table: paths are long, and telephones narrow."""
+    path, phase, reason, message = (_text(failure.get(key) or "") for key in ("path", "phase", "reason", "message"))
+    during = f' <span class="soft">({phase})</span>' if phase else ""
+    return f'<p>{path}</p><p><strong class="bad">{reason}</strong>{during} {message}</p>'
 
 
 def _vouched(summary: dict[str, Any]) -> str:
@@ -214,14 +222,16 @@ def _table(
     rows: Iterable[Sequence[str]],
     *,
     numbers: frozenset[int] | set[int] = frozenset(),
-    caption: str = "",
 ) -> str:
-    def cells(row: Sequence[str], tag: str) -> str:
+    def cell(index: int, content: str, *, heads: bool) -> str:
+        tag = "th" if heads and content else "td"  # an empty head says nothing to somebody who listens
         scope = ' scope="col"' if tag == "th" else ""
-        marks = [' class="n"' if index in numbers else "" for index in range(len(row))]
-        return "".join(f"<{tag}{scope}{mark}>{_text(cell)}</{tag}>" for mark, cell in zip(marks, row, strict=True))
+        mark = ' class="n"' if index in numbers else ""
+        return f"<{tag}{scope}{mark}>{_text(content)}</{tag}>"
 
-    title = f"<caption>{_text(caption)}</caption>" if caption else ""
-    lines = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
-    table = f"{title}<thead><tr>{cells(head, 'th')}</tr></thead><tbody>{lines}</tbody>"
+    def cells(row: Sequence[str], *, heads: bool = False) -> str:
+        return "".join(cell(index, content, heads=heads) for index, content in enumerate(row))
+
+    lines = "".join(f"<tr>{cells(row)}</tr>" for row in rows)
+    table = f"<thead><tr>{cells(head, heads=True)}</tr></thead><tbody>{lines}</tbody>"
     return f'<div class="wide"><table>{table}</table></div>'

@@ -4,7 +4,7 @@ import html
 from collections.abc import Callable, Sequence
 
 _WIDTH, _HEIGHT = 720, 200
-_LEFT, _BOTTOM, _TOP = 76, 24, 12
+_LEFT, _BOTTOM, _TOP = 120, 24, 12  # room on the left for labels in a telephone's larger letters
 
 
 def line(
