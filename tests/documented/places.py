@@ -105,9 +105,9 @@ RUN_AS: dict[str, str] = {
     "helm upgrade smbferry charts/smbferry --namespace smbferry-system --reuse-values \\\n"
     "    --set metrics.serviceMonitor.enabled=true --set metrics.prometheusRule.enabled=true \\\n"
     "    --set metrics.dashboard.enabled=true":
-        "helm upgrade smbferry charts/smbferry --namespace smbferry-system --reuse-values"
+        "helm template smbferry charts/smbferry --namespace smbferry-system --kube-version 1.34"
         " --set metrics.serviceMonitor.enabled=true --set metrics.prometheusRule.enabled=true"
-        " --set metrics.dashboard.enabled=true --dry-run=client",
+        " --set metrics.dashboard.enabled=true",
     # One transfer into a folder is enough: these are given to the API server to check.
     "kubectl apply -f migration/": "kubectl apply -f migration/ --dry-run=server",
     "kubectl apply -f transfer.yaml": "kubectl apply -f transfer.yaml --dry-run=server",
