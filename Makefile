@@ -71,7 +71,7 @@ verify: $(VENV)/.done ## generated files, lint, types, layers
 	@$(VENV)/bin/ruff format --check -q $(CODE) || { echo 'run: make format'; exit 1; }
 	@$(VENV)/bin/ruff check -q $(CODE)
 	@$(VENV)/bin/mypy
-	@$(VENV)/bin/mypy lab/smblab $(wildcard lab/*.py) charts/kustomize/render.py tests
+	@$(VENV)/bin/mypy lab/smblab $(wildcard lab/*.py) charts/kustomize/render.py charts/smbferry/files/test.py tests
 	@PYTHONPATH=crds/src:operator/src:agent_image/src:cli/src $(VENV)/bin/lint-imports --no-cache
 	@if command -v shellcheck >/dev/null; then git ls-files '*.sh' .ci/run lab/domain/entry lab/domain/ready lab/docker/runc-without-sys-resource | xargs shellcheck; else echo 'shellcheck is not installed: shell files not checked'; fi
 

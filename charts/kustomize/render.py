@@ -21,11 +21,11 @@ _HEAD: Final = "# Rendered from the chart by charts/kustomize/render.py; do not 
 
 def helm_template(*values: str) -> list[dict[str, Any]]:
     """The chart's objects, as `helm install smbferry` in its usual namespace makes them."""
-    return [document for document in yaml.safe_load_all(helm_text(*values)) if document]
+    return [document for document in yaml.safe_load_all(helm_text("--skip-tests", *values)) if document]
 
 
 def helm_text(*values: str) -> str:
-    """The same as Helm prints it."""
+    """The same as Helm prints it, with what `helm test` makes."""
     command = [
         "helm",
         "template",

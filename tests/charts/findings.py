@@ -34,7 +34,7 @@ class Acceptance:
 
     tool: str
     check: str
-    object: str
+    objects: Sequence[str]
     reason: str
     combinations: Sequence[str] = ()
     but: Sequence[str] = ()
@@ -42,7 +42,8 @@ class Acceptance:
     def covers(self, finding: Finding) -> bool:
         """Whether the finding is what is accepted here."""
         return (
-            (self.tool, self.check, self.object) == (finding.tool, finding.check, finding.object)
+            (self.tool, self.check) == (finding.tool, finding.check)
+            and finding.object in self.objects
             and (not self.combinations or finding.combination in self.combinations)
             and finding.combination not in self.but
         )

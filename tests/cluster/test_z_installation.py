@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+from lab.smblab import product
 from tests.cluster import objects
 from tests.cluster.conftest import SYSTEM, install_chart, new_namespace, uninstall_chart
 from tests.cluster.kube import Kube, is_
@@ -62,6 +64,34 @@ def test_the_operator_passes_restricted_too(kube: Kube) -> None:
         "label", "--dry-run=server", "--overwrite", "namespace", SYSTEM, "pod-security.kubernetes.io/enforce=restricted"
     )
     assert "Warning" not in said
+
+
+def helm_test(kube: Kube) -> subprocess.CompletedProcess[str]:
+    """What `helm test` says of the release."""
+    command = ("helm", "test", product.RELEASE, "--namespace", SYSTEM, "--timeout", "60s")
+    return subprocess.run(command, env=kube.environment, capture_output=True, text=True, check=False)
+
+
+def test_helm_test_finds_the_installation_good_and_leaves_nothing(kube: Kube) -> None:
+    said = helm_test(kube)
+    assert said.returncode == 0, said
+    assert said.stderr.count("ok: ") == 4
+    kinds = "pod,serviceaccount,role,rolebinding"
+    left = kube.kubectl("get", kinds, "--namespace", SYSTEM, "-l", "app.kubernetes.io/component=test", "-o", "name")
+    assert left == ""
+
+
+def test_helm_test_says_what_is_wrong(kube: Kube) -> None:
+    deployment = ("deployment/smbferry-operator", "--namespace", SYSTEM)
+    kube.kubectl("scale", *deployment, "--replicas=0")
+    try:
+        kube.kubectl("rollout", "status", *deployment, "--timeout=60s")
+        said = helm_test(kube)
+    finally:
+        kube.kubectl("scale", *deployment, "--replicas=1")
+        kube.kubectl("rollout", "status", *deployment, "--timeout=60s")
+    assert said.returncode == 1
+    assert f"failed: no pod of the operator is in {SYSTEM}: kubectl -n {SYSTEM} get deployments" in said.stderr
 
 
 def left_in_cluster(kube: Kube) -> list[str]:

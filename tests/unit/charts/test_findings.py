@@ -9,7 +9,7 @@ from tests.charts.findings import TABLE, Acceptance, Finding, accepted, remainin
 
 FINDING = Finding("checkov", "CKV_K8S_22", "Deployment/smbferry-operator", "defaults", "use a read-only root")
 ACCEPTANCE = Acceptance(
-    "checkov", "CKV_K8S_22", "Deployment/smbferry-operator", "it writes there", ("defaults", "sized")
+    "checkov", "CKV_K8S_22", ["Deployment/smbferry-operator"], "it writes there", ("defaults", "sized")
 )
 
 
@@ -47,9 +47,9 @@ def test_an_acceptance_of_nothing_is_unneeded() -> None:
 @pytest.mark.parametrize(
     ("entry", "why"),
     [
-        ("{tool: t, check: c, object: o, reason: ' '}", "every entry says why"),
-        ("{tool: t, check: c, object: o}", "missing .* 'reason'"),
-        ("{tool: t, check: c, object: o, reason: r, file: f}", "unexpected keyword argument 'file'"),
+        ("{tool: t, check: c, objects: [o], reason: ' '}", "every entry says why"),
+        ("{tool: t, check: c, objects: [o]}", "missing .* 'reason'"),
+        ("{tool: t, check: c, objects: [o], reason: r, file: f}", "unexpected keyword argument 'file'"),
     ],
 )
 def test_an_entry_that_gives_no_reason_is_refused(tmp_path: Path, entry: str, why: str) -> None:
