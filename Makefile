@@ -13,7 +13,7 @@ PYTEST := $(PY) -m pytest
 LOCK := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-annotate --no-header pyproject.toml
 
-.PHONY: help demo demo-down unit coverage interop cluster fuzz bench bench-operator nemesis charts report-check pictures verify test clean generate lock format images lab-up checks
+.PHONY: help demo demo-down unit coverage interop cluster fuzz bench bench-operator nemesis charts report-check pictures verify test sbom clean generate lock format images lab-up checks
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,10 @@ lab-up: $(VENV)/.done
 
 checks:
 	@$(LAB) checks
+
+sbom: $(VENV)/.done ## what is in both images: CycloneDX in build/sbom, licences in docs/licences.md
+	@$(LAB) build operator agent
+	@$(PY) -m lab.sbom
 
 clean: ## drop the lab, its cache and everything built
 	@$(LAB) down
