@@ -138,7 +138,7 @@ def checked_location(name: str = "src", **meta: Any) -> Location:
     return location(name, status, **meta)
 
 
-def ends(identity: Identity | None = None, **locations: Location | None) -> Ends:
+def ends(identity: Identity | None = None, /, **locations: Location | None) -> Ends:
     source = locations.get("source", checked_location("src"))
     destination = locations.get("destination", checked_location("dst"))
     svc = identity or checked_identity()
