@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import daemon, gobuild, images, shell, versions
+from .errors import LabError
 
 if TYPE_CHECKING:
     from .docker import Docker
@@ -38,17 +39,36 @@ def up(settings: Settings, docker: Docker | None, progress: Progress) -> None:
 
 
 def openapi(settings: Settings) -> Path:
-    """The OpenAPI description (version 2) of Kubernetes' own kinds."""
-    return settings.cache / "tools" / f"openapi-{versions.KUBERNETES}.json"
+    """The OpenAPI description (version 2) of Kubernetes' own kinds.
+
+    Raises:
+        LabError: it is not there yet; so of the next two.
+    """
+    return _there(_described(settings))
 
 
 def monitoring(settings: Settings) -> Path:
     """Directory of the Prometheus Operator's CustomResourceDefinitions."""
-    return _built(settings) / "monitoring"
+    return _there(_built(settings) / "monitoring")
+
+
+def checkov_python(settings: Settings) -> Path:
+    """The Python that checkov runs in, with the libraries that it brings along: CycloneDX's for one."""
+    return _there((settings.bin / "checkov").resolve().with_name("python"))
+
+
+def _there(path: Path) -> Path:
+    if not path.exists():
+        raise LabError(f"{path} has not been built: run `lab/lab checks`")
+    return path
+
+
+def _described(settings: Settings) -> Path:
+    return settings.cache / "tools" / f"openapi-{versions.KUBERNETES}.json"
 
 
 def _openapi(settings: Settings, docker: Docker | None, progress: Progress) -> None:
-    target = openapi(settings)
+    target = _described(settings)
     if not target.exists():
         go = gobuild.toolchain(settings, docker, progress)
         found = go.module("k8s.io/kubernetes", f"v{versions.KUBERNETES}", settings.cache)

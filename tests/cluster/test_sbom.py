@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 from lab import sbom
-from lab.smblab import product, settings
+from lab.smblab import checks, product, settings
 
 ROOT = Path(__file__).parents[2]
-# The library comes with checkov, which has an environment of its own.
-PYTHON = (settings.current().bin / "checkov").resolve().with_name("python")
 VALIDATE = """\
 import sys
 from cyclonedx.schema import SchemaVersion
@@ -23,7 +21,8 @@ sys.exit(JsonStrictValidator(SchemaVersion.V1_6).validate_str(sys.stdin.read()) 
 
 
 def judged(bom: object) -> int:
-    return subprocess.run([PYTHON, "-c", VALIDATE], input=json.dumps(bom), text=True, check=False).returncode
+    python = checks.checkov_python(settings.current())
+    return subprocess.run([python, "-c", VALIDATE], input=json.dumps(bom), text=True, check=False).returncode
 
 
 @pytest.mark.parametrize("image", product.DOCKERFILES)

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from lab.smblab import cluster, domain, gobuild, images, node, status, versions
+from lab.smblab import checks, cluster, domain, gobuild, images, node, status, versions
 from lab.smblab.errors import LabError
+from lab.smblab.settings import from_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.smblab.settings import Settings
 
 UPSTREAM_GO_MOD = """\
 module k8s.io/kubernetes
@@ -149,3 +156,10 @@ def test_a_secret_is_private_from_its_first_byte_and_replaces_the_old(tmp_path: 
 def test_the_status_says_of_each_part_whether_it_is_up() -> None:
     parts = [status.Part("docker", up=True, detail="here"), status.Part("domain", up=False, detail="no container")]
     assert status.render(parts).splitlines() == ["docker   up    here", "domain   down  no container"]
+
+
+@pytest.mark.parametrize("wanted", [checks.openapi, checks.monitoring, checks.checkov_python])
+def test_what_checks_the_chart_says_how_it_is_built(tmp_path: Path, wanted: Callable[[Settings], Path]) -> None:
+    lab = from_environment({"SMBFERRY_CACHE": str(tmp_path)}, Path(__file__).parents[3])
+    with pytest.raises(LabError, match="has not been built: run `lab/lab checks`"):
+        wanted(lab)
