@@ -1,5 +1,6 @@
 """What Artifact Hub shows of the chart is what the chart is."""
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -25,3 +26,8 @@ def test_the_images_are_those_that_are_installed() -> None:
     named = {image["name"]: image["image"] for image in annotation("images")}
     installed = {name: f"{VALUES['image'][name]['repository']}:{CHART['appVersion']}" for name in ("operator", "agent")}
     assert named == installed
+
+
+def test_chart_images_and_code_have_one_version() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))
+    assert CHART["version"] == CHART["appVersion"] == project["project"]["version"]
