@@ -1,4 +1,4 @@
-"""The chart rendered with each of the values files in combinations/."""
+"""The chart rendered with each of the files in values/."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 from charts.kustomize.render import helm_text
 
 Object = dict[str, Any]
-FILES: Final = tuple(sorted((Path(__file__).parent / "combinations").glob("*.yaml")))
+FILES: Final = tuple(sorted((Path(__file__).parent / "values").glob("*.yaml")))
 CRD: Final = "CustomResourceDefinition"
 # Two cores: more of them at once take no less time.
 AT_ONCE: Final = 2

@@ -1,4 +1,4 @@
-"""What linters and schemas say of the chart, with each of the values files in combinations/."""
+"""What linters and schemas say of the chart, with each of the files in values/."""
 
 from __future__ import annotations
 
