@@ -83,6 +83,12 @@ class Cache:
         """How many objects carry a tag."""
         return len(self._tagged.get(tag, ()))
 
+    def is_to_begin(self, key: Key) -> bool:
+        """Whether something is to be begun: a run without a Job, a task that was changed. People wait for these."""
+        if key.kind is Kind.TASK and (body := self.get(key)) is not None:
+            return bool((body.get("status") or {}).get("observedGeneration") != body["metadata"].get("generation"))
+        return TAG_QUEUED in self.tags_of(key)
+
     def identities_with(self, kind: str, namespace: str, name: str) -> list[Key]:
         """The identities whose Secret, or ConfigMap, this is."""
         field = {"Secret": "keytabSecretRef", "ConfigMap": "krb5ConfigMapRef"}[kind]

@@ -52,7 +52,9 @@ class Service:
         self._news = News(self._cache, self._enqueue, self._metrics.run_ended)
         applier = Applier(cluster, self._written, utc_now, settings.instance)
         self._reconciler = Reconciler(self._cache, applier, settings.agent, self._enqueue)
-        self._workers = Workers(self._metrics.timed(self._reconciler.reconcile), settings.workers)
+        self._workers = Workers(
+            self._metrics.timed(self._reconciler.reconcile), settings.workers, goes_first=self._cache.is_to_begin
+        )
         self._elector = (
             Elector(store, identity, fence, began=self._began, ceased=self._ceased, utc_now=utc_now) if store else None
         )

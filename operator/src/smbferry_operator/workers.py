@@ -19,11 +19,17 @@ STALLED_AFTER: Final = 300.0
 class Workers:
     """Takes keys from the queue and reconciles them, a few at a time."""
 
-    def __init__(self, reconcile: Reconcile, count: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        reconcile: Reconcile,
+        count: int,
+        clock: Callable[[], float] = time.monotonic,
+        goes_first: Callable[[Key], bool] = lambda _key: False,
+    ) -> None:
         self._reconcile = reconcile
         self._count = count
         self._clock = clock
-        self._queue: WorkQueue[Key] = WorkQueue()
+        self._queue: WorkQueue[Key] = WorkQueue(goes_first=goes_first)
         self._wake = asyncio.Event()
         self._stopping = False
         self._paused = False

@@ -1,7 +1,8 @@
 """A level-triggered work queue: what is to be looked at, not what has happened.
 
 A key is in it once, however often it is added; one that is added while it is worked on is worked on again
-afterwards; failures are repeated with growing delays. The core knows no clock and no tasks: time is an argument.
+afterwards; failures are repeated with growing delays. Some keys go before others, but the others have their turns, too.
+The core knows no clock and no tasks: time is an argument.
 """
 
 import heapq
@@ -16,19 +17,29 @@ FIRST_DELAY: Final = 0.5
 LONGEST_DELAY: Final = 120.0
 JITTER: Final = 0.25
 MAX_DOUBLINGS: Final = 16
+IN_A_ROW: Final = 4
+"""How many keys that go first are taken before one of the others."""
+
+
+def _nobody(_key: Hashable) -> bool:
+    return False
 
 
 class WorkQueue(Generic[K]):
     """The core. Times are seconds of any one clock that never goes back."""
 
-    def __init__(self, spread: Callable[[], float] = random.random) -> None:
+    def __init__(self, spread: Callable[[], float] = random.random, goes_first: Callable[[K], bool] = _nobody) -> None:
         """Makes an empty queue.
 
         Args:
             spread: gives numbers from 0 to 1 for the jitter.
+            goes_first: whether a key that becomes ready is taken before others.
         """
         self._spread = spread
+        self._goes_first = goes_first
+        self._first: OrderedDict[K, None] = OrderedDict()
         self._ready: OrderedDict[K, None] = OrderedDict()
+        self._in_a_row = 0
         self._under_way: set[K] = set()
         self._again: set[K] = set()
         self._due: dict[K, float] = {}
@@ -38,7 +49,7 @@ class WorkQueue(Generic[K]):
 
     def __len__(self) -> int:
         """How many keys wait to be worked on now."""
-        return len(self._ready) + len(self._again)
+        return len(self._first) + len(self._ready) + len(self._again)
 
     @property
     def delayed(self) -> int:
@@ -56,11 +67,21 @@ class WorkQueue(Generic[K]):
         if key in self._under_way:
             self._again.add(key)
         else:
+            self._make_ready(key)
+
+    def _make_ready(self, key: K) -> None:
+        if key in self._first:
+            return
+        if self._goes_first(key):
+            self._ready.pop(key, None)
+            self._first[key] = None
+        else:
             self._ready[key] = None
 
     def add_at(self, key: K, when: float) -> None:
         """To be looked at then, unless it already is to be sooner."""
-        if key in self._ready or key in self._again or self._due.get(key, float("inf")) <= when:
+        waits = key in self._first or key in self._ready or key in self._again
+        if waits or self._due.get(key, float("inf")) <= when:
             return
         self._due[key] = when
         self._sequence += 1
@@ -69,9 +90,12 @@ class WorkQueue(Generic[K]):
     def take(self, now: float) -> K | None:
         """The next key to work on; None if there is none now. `done` or `failed` must follow."""
         self._promote(now)
-        if not self._ready:
+        others_turn = self._ready and (not self._first or self._in_a_row >= IN_A_ROW)
+        lane = self._ready if others_turn else self._first
+        if not lane:
             return None
-        key, _ = self._ready.popitem(last=False)
+        self._in_a_row = 0 if others_turn else self._in_a_row + 1
+        key, _ = lane.popitem(last=False)
         self._under_way.add(key)
         return key
 
@@ -110,4 +134,4 @@ class WorkQueue(Generic[K]):
             if key in self._under_way:
                 self._again.add(key)
             else:
-                self._ready[key] = None
+                self._make_ready(key)

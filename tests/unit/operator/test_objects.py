@@ -72,7 +72,7 @@ def objects() -> list[Any]:
     return [
         pytest.param(body, id=f"{name}-{body['kind']}")
         for name, decision in CASES.items()
-        for body in (*decision.apply, *decision.create)
+        for body in (*decision.apply, *decision.provide, *decision.create)
     ]
 
 
@@ -88,7 +88,7 @@ def pod_specs() -> list[Any]:
 @pytest.mark.parametrize("name", CASES)
 def test_desired_objects_are_as_written_down(name: str) -> None:
     decision = CASES[name]
-    text = yaml.safe_dump_all([*decision.apply, *decision.create], sort_keys=False, width=120)
+    text = yaml.safe_dump_all([*decision.apply, *decision.provide, *decision.create], sort_keys=False, width=120)
     path = GOLDEN / f"{name}.yaml"
     if os.environ.get("SMBFERRY_UPDATE_GOLDEN") == "1":
         path.write_text(text, encoding="utf-8")
@@ -152,7 +152,7 @@ def test_secrets_are_mounted_whole_and_optional_and_read_by_the_group(spec: dict
     "decision", [CASES["identity"], CASES["location"], CASES["run"]], ids=["identity", "location", "run"]
 )
 def test_an_agent_may_touch_only_its_own_objects(decision: Decision) -> None:
-    role = next(body for body in decision.apply if body["kind"] == "Role")
+    role = next(body for body in (*decision.apply, *decision.provide) if body["kind"] == "Role")
 
     for rule in role["rules"]:
         assert rule["apiGroups"] == ["smbferry.io"]
@@ -165,7 +165,7 @@ def test_an_agent_may_touch_only_its_own_objects(decision: Decision) -> None:
 )
 def test_a_confined_agent_is_reached_by_nobody_and_reaches_four_services(name: str, smb: tuple[int, ...]) -> None:
     decision = CASES[name]
-    (policy,) = (body for body in decision.apply if body["kind"] == "NetworkPolicy")
+    (policy,) = (body for body in (*decision.apply, *decision.provide) if body["kind"] == "NetworkPolicy")
     (job,) = (body for body in decision.create if body["kind"] == "Job")
     spec, labels = policy["spec"], job["spec"]["template"]["metadata"]["labels"]
 

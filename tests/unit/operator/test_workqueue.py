@@ -37,6 +37,29 @@ def test_what_is_added_during_the_work_is_worked_on_again_and_never_twice_at_onc
     assert work.take(0) is None
 
 
+def test_what_goes_first_does_not_wait_behind_others_and_leaves_them_turns() -> None:
+    work = WorkQueue(goes_first=str.isupper)
+    for key in "abcdefABCDEFGHI":
+        work.add(key)
+    work.add_at("Z", 5)
+
+    assert "".join(work.take(0) or "-" for _ in range(16)) == "ABCDaEFGHbIcdef-"
+    assert work.take(5) == "Z"
+
+
+def test_a_key_that_has_come_to_go_first_is_in_the_queue_once() -> None:
+    urgent: set[str] = set()
+    work = WorkQueue(goes_first=urgent.__contains__)
+    for key in "abc":
+        work.add(key)
+    urgent.add("c")
+    work.add("c")
+    urgent.clear()
+    work.add("c")
+
+    assert [work.take(0) for _ in range(4)] == ["c", "a", "b", None]
+
+
 def test_a_delayed_key_waits_for_its_time() -> None:
     work = queue()
     work.add_at("a", 10)

@@ -38,6 +38,8 @@ class Applier:
         """
         for together in _in_order(decision.apply):
             await asyncio.gather(*(self._cluster.apply(body) for body in together))
+        for together in _in_order(decision.provide):
+            await asyncio.gather(*(self._create(body) for body in together))
         for body in decision.create:
             await self._create(body)
         for other in decision.delete:

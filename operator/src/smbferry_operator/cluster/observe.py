@@ -37,6 +37,7 @@ from smbferry_operator.parse import (
 )
 
 P = TypeVar("P", Identity, Location, Task, Run)
+R = TypeVar("R")
 REMEMBERED: Final = 2000
 """How many objects are kept as they were read; each is looked at many times before it changes."""
 DOUBTFUL: Final = frozenset(
@@ -215,19 +216,23 @@ class Observer:
         Raises:
             InvalidObjectError: its spec can't be used.
         """
+        return self._remembered(key, parse)
+
+    def _remembered(self, key: Key, read: Callable[[Manifest], R]) -> R | None:
+        """What was read of the object as it is now; None where there is none. Each kind is read in one way only."""
         body = self._cache.get(key)
         if body is None:
             self._read.pop(key, None)
             return None
         known = self._read.get(key)
         if known is None or known[0] is not body:
-            known = (body, parse(body))
+            known = (body, read(body))
             self._read[key] = known
         self._read.move_to_end(key)
         if len(self._read) > REMEMBERED:
             self._read.popitem(last=False)
-        parsed: P = known[1]
-        return parsed
+        found: R = known[1]
+        return found
 
     def _readable(self, key: Key, parse: Callable[[Manifest], P]) -> P | None:
         try:
@@ -266,9 +271,9 @@ class Observer:
         """Everyone else who writes or waits to write, in the whole cluster."""
         claims = [claim for claim in reserved.values() if claim.run_uid != run.meta.uid]
         for key in self._cache.tagged(TAG_WRITER):
-            body = self._cache.get(key)
-            if body is not None and _owner_uid(body) != run.meta.uid:
-                claims.append(_writing(body))
+            claim = self._remembered(key, _writing)
+            if claim is not None and claim.run_uid != run.meta.uid:
+                claims.append(claim)
         for key in self._cache.tagged(TAG_QUEUED):
             body = self._cache.get(key)
             if body is not None and body["metadata"]["uid"] != run.meta.uid and (claim := self._waiting(key, body)):

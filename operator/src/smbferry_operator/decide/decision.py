@@ -40,6 +40,8 @@ class Decision:
 
     apply: tuple[Manifest, ...] = ()
     """By server-side apply: what an agent needs beside its Job."""
+    provide: tuple[Manifest, ...] = ()
+    """Objects that are created where they are not there yet, and never changed: a third of what applying them costs."""
     create: tuple[Manifest, ...] = ()
     """Created once; one that exists under this name already is the one that was meant."""
     delete: tuple[Key, ...] = ()

@@ -222,7 +222,7 @@ def _launch(
     )
     return replace(
         decision,
-        apply=_surroundings(run, task, settings),
+        provide=_surroundings(run, task, settings),
         create=(job,),
         events=(Event("Normal", RUN_STARTED, message),),
         claim=Destination.of(task.destination) if writes else None,
@@ -230,7 +230,7 @@ def _launch(
 
 
 def _surroundings(run: Meta, task: ResolvedTask, settings: AgentSettings) -> tuple[Manifest, ...]:
-    """What the agent needs beside its Job."""
+    """What the agent needs beside its Job: the same for all Jobs of the run, so it is made once and never changed."""
     # It looks at their status, so as not to try a key that the KDC has refused since.
     identities = tuple((Kind.IDENTITY, name) for name in task.identity_names)
     ports, nameservers = [end.spec.port for end in task.ends], transfer_nameservers(task)
