@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from smbferry_api.exit_codes import ExitCode
@@ -109,7 +108,7 @@ class Watcher:
     def _look_at_task(self) -> Watched | None:
         task = self._objects.task(self._task)
         self._changed(task)
-        stands = standing(task, datetime.now(UTC))
+        stands = standing(task)
         if stands.run:
             self._run = stands.run
             return self._look()
@@ -124,11 +123,9 @@ class Watcher:
         return Watched(code_of(status_of(last)), last)
 
     def _say(self, text: str) -> None:
-        # A countdown changes with every look and is still the same thing.
-        gist = text.partition(", in ")[0]
-        if text and gist != self._said:
+        if text and text != self._said:
             self._view.say(safe(text))
-        self._said = gist or self._said
+        self._said = text
 
     def _changed(self, obj: dict[str, Any]) -> None:
         key = f"{obj.get('kind')}/{obj['metadata']['name']}"

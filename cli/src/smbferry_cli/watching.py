@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any, Final
 
-from smbferry_agent.report import words
 from smbferry_api.conditions import Condition, ConditionType
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.run_status import RunState, TransferRunStatus
@@ -34,14 +32,14 @@ class Standing:
     code: ExitCode = ExitCode.CONFIGURATION
 
 
-def standing(task: dict[str, Any], now: datetime) -> Standing:
+def standing(task: dict[str, Any]) -> Standing:
     """Where a TransferTask stands."""
     status = TransferTaskStatus.model_validate(task.get("status") or {})
-    found = Standing(run=status.active_run) if status.active_run else next(_standings(task, status, now))
+    found = Standing(run=status.active_run) if status.active_run else next(_standings(task, status))
     return replace(found, last=status.last_run.name if status.last_run else None)
 
 
-def _standings(task: dict[str, Any], status: TransferTaskStatus, now: datetime) -> Iterator[Standing]:
+def _standings(task: dict[str, Any], status: TransferTaskStatus) -> Iterator[Standing]:
     """Why there is no run, what weighs most first."""
     spec = task.get("spec") or {}
     trigger = spec.get("trigger", "")
@@ -56,9 +54,7 @@ def _standings(task: dict[str, Any], status: TransferTaskStatus, now: datetime) 
     if status.observed_trigger != trigger and (trigger or not spec.get("schedule")):
         yield Standing(why="A run is about to start.", waits=True)
     if status.next_schedule_time:
-        left = words.duration(max((status.next_schedule_time - now).total_seconds(), 0))
-        at = f"{status.next_schedule_time:%Y-%m-%d %H:%M:%SZ}"
-        yield Standing(why=f"The next run is scheduled for {at}, in {left}.", waits=True)
+        yield Standing(why=f"The next run is scheduled for {status.next_schedule_time:%Y-%m-%d %H:%M:%SZ}.", waits=True)
     yield Standing(why="No run is under way, and none is due: change spec.trigger to start one.")
 
 
