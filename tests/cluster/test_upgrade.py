@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.alone
 
-SIZE, SLOW = 36 << 20, {"bytesPerSecond": "4Mi"}
+SIZE, SLOW = 28 << 20, {"bytesPerSecond": "4Mi"}
 NEXT, MEMORY = "99.0.0", "136Mi"
 CRDS = [f"{kind.plural}.smbferry.io" for kind in KINDS]
 
