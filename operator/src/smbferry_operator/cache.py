@@ -109,6 +109,7 @@ class Cache:
         self._forget(key)
         self._gone.pop(key, None)
         slim = _slim(kind, body)
+        key = key_of(kind, slim)  # what is kept holds on to nothing of what came
         entry = _Entry(slim, version, frozenset(references(kind, slim)), frozenset(tags(kind, slim)))
         self._entries[key] = entry
         for other in entry.references:
@@ -171,18 +172,26 @@ def _slim(kind: Kind, body: Manifest) -> Manifest:
     if UNUSED_ANNOTATION in (annotations := metadata.get("annotations") or {}):
         metadata["annotations"] = {k: v for k, v in annotations.items() if k != UNUSED_ANNOTATION}
     slim = {**body, "metadata": metadata, "spec": {} if kind in {Kind.JOB, Kind.POD} else body.get("spec")}
-    return {sys.intern(key): _shared(value) for key, value in slim.items()}
+    return {_interned(key): _shared(value) for key, value in slim.items()}
 
 
 def _shared(value: Any) -> Any:
-    """The same, with strings that many objects have kept once: the names of fields, words, times, messages."""
+    """The same, with strings that many objects have kept once: the names of fields, words, times, messages.
+
+    They are copies. A string of the parsed list, however short, would keep the memory around it from being given back,
+    and thousands of them all that a list of thousands of objects needs while it is read.
+    """
     if type(value) is str:
-        return sys.intern(value)
+        return _interned(value)
     if type(value) is dict:
-        return {sys.intern(key): _shared(inner) for key, inner in value.items()}
+        return {_interned(key): _shared(inner) for key, inner in value.items()}
     if type(value) is list:
         return [_shared(inner) for inner in value]
     return value
+
+
+def _interned(text: str) -> str:
+    return sys.intern(text.encode("utf-8", "surrogatepass").decode("utf-8", "surrogatepass"))
 
 
 def references(kind: Kind, body: Manifest) -> Iterator[Key]:

@@ -29,7 +29,6 @@ from smbferry_operator.settings import Settings, SettingsError
 WATCH_SERVER_TIMEOUT: Final = 600
 WATCH_CLIENT_TIMEOUT: Final = 660
 REQUEST_TIMEOUT: Final = 60
-WORKER_LIMIT: Final = 50
 IDLE_TIMEOUT: Final = 0.01
 USAGE_ERROR: Final = 2
 SPARE_CONNECTIONS: Final = 4
@@ -43,7 +42,7 @@ def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     for resource in ("jobs.v1.batch", "pods.v1"):
         result.watching.label_selectors[resource] = AGENT_SELECTOR
     result.networking.request_timeout = REQUEST_TIMEOUT
-    result.queueing.worker_limit = WORKER_LIMIT
+    result.queueing.worker_limit = None  # each event is taken in at once: those of a list would pile up, whole
     result.queueing.idle_timeout = IDLE_TIMEOUT
     result.scanning.disabled = True  # needs no permission on namespaces and CRDs
     result.posting.enabled = False

@@ -205,12 +205,16 @@ class News:
         """The identities that a wrong key of this one concerns."""
         return {other for tag in self._cache.tags_of(identity) for other in self._cache.tagged(tag)}
 
-    def listed(self, kind: Kind, bodies: Iterable[Manifest], version: int, *, within: Callable[[Key], bool]) -> None:
-        """Takes in a full list."""
+    def listed(self, kind: Kind, bodies: Iterable[Manifest]) -> set[Key]:
+        """Takes in a part of a list; returns what it names."""
         names: set[Key] = set()
         for body in bodies:
             names.add(key_of(kind, body))
             self.seen(kind, body)
+        return names
+
+    def complete(self, kind: Kind, names: set[Key], version: int, *, within: Callable[[Key], bool]) -> None:
+        """Forgets what a full list as of that version did not name."""
         for body in self._cache.missing(kind, names, version, within):
             self.seen(kind, body, deleted=True)
 

@@ -1,6 +1,7 @@
 """Puts the parts together: the cache, the work queue, the reconciler, and what keeps them supplied."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import Coroutine, Iterable
 from datetime import timedelta
@@ -9,7 +10,7 @@ from typing import Any, Final
 from smbferry_api.names import LABEL_MANAGED_BY, MANAGED_BY_OPERATOR
 from smbferry_operator.cache import Cache, key_of, version_of
 from smbferry_operator.cluster.apply import Applier
-from smbferry_operator.cluster.client import Cluster, Listing
+from smbferry_operator.cluster.client import Cluster
 from smbferry_operator.cluster.errors import ClusterError, NotFoundError
 from smbferry_operator.cluster.metadata import MetadataWatch
 from smbferry_operator.echo import Echo, Stream
@@ -73,6 +74,8 @@ class Service:
         """Lists everything, then stands for election: nothing is decided on half a picture."""
         await self._server.start(self._settings.health_port, self._settings.metrics_port)
         await self._until_answered(Kind)
+        gc.collect()
+        gc.freeze()  # thousands of objects that stay: going through them again and again would halt everything else
         self._warm = True
         self._workers.pause()
         self._workers.start()
@@ -201,15 +204,21 @@ class Service:
             for kind in kinds:
                 await self._list_one(kind, namespace)
 
-    async def _list_one(self, kind: Kind, namespace: str | None) -> Listing:
-        listing = await self._cluster.list(kind, namespace, AGENT_SELECTOR if kind in SELECTED else "")
+    async def _list_one(self, kind: Kind, namespace: str | None) -> int:
+        """Takes in all of a kind, and no more than a page at a time; returns the newest resourceVersion among them."""
+        names: set[Key] = set()
+        newest = version = -1
+        async for page in self._cluster.pages(kind, namespace, AGENT_SELECTOR if kind in SELECTED else ""):
+            names |= self._news.listed(kind, page.items)
+            newest = max((newest, *map(version_of, page.items)))
+            version = page.version
 
         def within(key: Key) -> bool:
             return namespace is None or key.namespace == namespace
 
-        self._echo.expect(Stream(kind, namespace or ""), _newest(listing), uptime())
-        self._news.listed(kind, listing.items, listing.version, within=within)
-        return listing
+        self._echo.expect(Stream(kind, namespace or ""), newest, uptime())
+        self._news.complete(kind, names, version, within=within)
+        return newest
 
     async def _resync_forever(self, interval: timedelta) -> None:
         while True:
@@ -225,15 +234,11 @@ class Service:
             await asyncio.sleep(ECHO_CHECK)
             for stream in self._echo.overdue(uptime()):
                 try:
-                    listing = await self._list_one(stream.kind, stream.namespace or None)
+                    newest = await self._list_one(stream.kind, stream.namespace or None)
                 except ClusterError as error:
                     logger.warning("%s is silent, and a list failed, too: %s", stream, error)
                     break
-                self._echo.confirm(stream, _newest(listing))
-
-
-def _newest(listing: Listing) -> int:
-    return max((version_of(body) for body in listing.items), default=-1)
+                self._echo.confirm(stream, newest)
 
 
 def _failed(task: asyncio.Task[None]) -> bool:

@@ -90,11 +90,16 @@ class Workers:
 
     async def _dispatch(self) -> None:
         while not self._stopping:
-            while self._may_take() and (key := self._queue.take(self._clock())) is not None:
+            while self._may_take() and (key := self._take()) is not None:
                 task = asyncio.create_task(self._work(key), name=f"reconcile {key}")
                 self._running[task] = self._clock()
                 task.add_done_callback(self._ended)
             await self._sleep()
+
+    def _take(self) -> Key | None:
+        """A quarter of the workers is kept for what goes first: the others would all be at something long."""
+        free = self._count - len(self._running)
+        return self._queue.take(self._clock(), only_first=free <= self._count // 4)
 
     def _may_take(self) -> bool:
         return not self._paused and len(self._running) < self._count

@@ -87,10 +87,14 @@ class WorkQueue(Generic[K]):
         self._sequence += 1
         heapq.heappush(self._heap, (when, self._sequence, key))
 
-    def take(self, now: float) -> K | None:
-        """The next key to work on; None if there is none now. `done` or `failed` must follow."""
+    def take(self, now: float, *, only_first: bool = False) -> K | None:
+        """The next key to work on; None if there is none now. `done` or `failed` must follow.
+
+        Args:
+            only_first: of those that go before others.
+        """
         self._promote(now)
-        others_turn = self._ready and (not self._first or self._in_a_row >= IN_A_ROW)
+        others_turn = self._ready and not only_first and (not self._first or self._in_a_row >= IN_A_ROW)
         lane = self._ready if others_turn else self._first
         if not lane:
             return None

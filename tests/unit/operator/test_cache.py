@@ -149,12 +149,9 @@ def test_a_full_list_finds_what_the_watches_missed() -> None:
     for name, version in (("stays", 1), ("gone", 2), ("newer", 30)):
         cache.put(Kind.TASK, task_body(name, version=version))
     cache.put(Kind.TASK, task_body("elsewhere", version=1, namespace="other"))
-    heard.listed(
-        Kind.TASK,
-        [task_body("stays", version=1), task_body("new", version=3)],
-        20,
-        within=lambda key: key.namespace == "team",
-    )
+    names = heard.listed(Kind.TASK, [task_body("stays", version=1)])
+    names |= heard.listed(Kind.TASK, [task_body("new", version=3)])
+    heard.complete(Kind.TASK, names, 20, within=lambda key: key.namespace == "team")
 
     assert sorted(key.name for key in queued) == ["gone", "new"]
     assert [cache.get(Key(Kind.TASK, "team", n)) is not None for n in ("stays", "gone", "new", "newer")] == [

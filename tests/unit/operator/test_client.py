@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 import urllib3
 
-from smbferry_operator.cluster.client import Cluster
+from smbferry_operator.cluster.client import Cluster, Listing
 from smbferry_operator.cluster.errors import (
     ClusterError,
     ConflictError,
@@ -102,12 +102,16 @@ def test_a_deletion_lets_pods_end_in_peace_and_what_is_gone_is_fine() -> None:
 
 
 def test_a_list_is_read_page_by_page() -> None:
-    first = {"items": [{"a": 1}], "metadata": {"resourceVersion": "7", "continue": "more"}}
-    last = {"items": [{"a": 2}], "metadata": {"resourceVersion": "7"}}
+    pod = {"metadata": {"name": "a", "managedFields": [{}]}}
+    first = {"items": [pod], "metadata": {"resourceVersion": "7", "continue": "more"}}
+    last = {"items": [{"metadata": {"name": "b"}}], "metadata": {"resourceVersion": "7"}}
     transport = Transport((200, first), (200, last))
 
-    listing = call(transport, lambda cluster: cluster.list(Kind.POD, None, "a=b"))
+    async def read(cluster: Cluster) -> list[Listing]:
+        return [page async for page in cluster.pages(Kind.POD, None, "a=b")]
 
-    assert (listing.items, listing.version) == ([{"a": 1}, {"a": 2}], 7)
+    pages = call(transport, read)
+
+    assert pages == [Listing([{"metadata": {"name": name}}], 7) for name in "ab"]
     assert [path for _, path, _, _ in transport.requests] == ["/api/v1/pods", "/api/v1/pods"]
     assert transport.requests[1][2] == {"limit": "500", "labelSelector": "a=b", "continue": "more"}

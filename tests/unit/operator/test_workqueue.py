@@ -47,6 +47,14 @@ def test_what_goes_first_does_not_wait_behind_others_and_leaves_them_turns() -> 
     assert work.take(5) == "Z"
 
 
+def test_where_only_what_goes_first_is_asked_for_the_others_wait() -> None:
+    work = WorkQueue(goes_first=str.isupper)
+    for key in "abA":
+        work.add(key)
+
+    assert [work.take(0, only_first=True), work.take(0, only_first=True), work.take(0)] == ["A", None, "a"]
+
+
 def test_a_key_that_has_come_to_go_first_is_in_the_queue_once() -> None:
     urgent: set[str] = set()
     work = WorkQueue(goes_first=urgent.__contains__)

@@ -6,10 +6,11 @@ Blocking calls run in threads; nothing else in the operator blocks.
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from typing import Any, Final, TypeVar
 
@@ -65,7 +66,7 @@ _COLLECTIONS: Final[dict[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All objects of a kind, and as of when."""
+    """Objects of a kind, and as of when."""
 
     items: list[Manifest]
     version: int
@@ -75,6 +76,11 @@ def collection_path(kind: str, namespace: str | None) -> str:
     """Where the objects of a kind are, in one namespace or in all."""
     base, plural = _COLLECTIONS[kind]
     return f"{base}/namespaces/{namespace}/{plural}" if namespace else f"{base}/{plural}"
+
+
+def _page_query(selector: str, following: str) -> dict[str, str]:
+    given = {"limit": str(PAGE), "labelSelector": selector, "continue": following}
+    return {name: value for name, value in given.items() if value}
 
 
 Permit = Callable[[], float]
@@ -192,25 +198,28 @@ class Cluster:
         except NotFoundError:
             return
 
-    async def list(self, kind: Kind, namespace: str | None, selector: str = "") -> Listing:
-        """All objects of a kind, in pages.
+    async def pages(self, kind: Kind, namespace: str | None, selector: str = "") -> AsyncIterator[Listing]:
+        """All objects of a kind, a few hundred at a time, all as of one moment and without their managedFields.
 
         Raises:
             NotFoundError: the API server does not know the kind.
-            UnavailableError: to be repeated.
+            UnavailableError: to be repeated from the beginning.
         """
-        return await self._call(lambda: self._list(kind, namespace, selector), f"list of {kind}")
-
-    def _list(self, kind: str, namespace: str | None, selector: str, accept: str = JSON) -> Listing:
-        items: list[Manifest] = []
-        query = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {})
+        path, following = collection_path(kind, namespace), ""
         while True:
-            page = self._request("GET", collection_path(kind, namespace), query, None, accept=accept)
-            items += page["items"]
-            following = page["metadata"].get("continue")
+            query = _page_query(selector, following)
+            page, following = await self._call(partial(self._page, path, query), f"list of {kind}")
+            yield page
             if not following:
-                return Listing(items, int(page["metadata"]["resourceVersion"]))
-            query["continue"] = following
+                return
+
+    def _page(self, path: str, query: dict[str, str], accept: str = JSON) -> tuple[Listing, str]:
+        """A page, and what the next one is asked for with; empty where this was the last."""
+        page = self._request("GET", path, query, None, accept=accept)
+        for item in page["items"]:
+            item["metadata"].pop("managedFields", None)  # the larger half of an object, and nobody's here
+        metadata = page["metadata"]
+        return Listing(page["items"], int(metadata["resourceVersion"])), metadata.get("continue") or ""
 
     def list_metadata(self, kind: str, namespace: str | None) -> Listing:
         """The metadata, and nothing else, of all objects of a kind; blocks.
@@ -219,7 +228,14 @@ class Cluster:
             ClusterError: to be repeated.
         """
         with _converting(f"list of {kind} metadata"):
-            return self._list(kind, namespace, "", accept=METADATA.format("List"))
+            items: list[Manifest] = []
+            following = ""
+            while True:
+                query = _page_query("", following)
+                page, following = self._page(collection_path(kind, namespace), query, METADATA.format("List"))
+                items += page.items
+                if not following:
+                    return Listing(items, page.version)
 
     def stream_metadata(self, kind: str, namespace: str | None, version: int) -> Iterator[Manifest]:
         """Watch events with nothing of the objects but their metadata, until the server ends the stream; blocks.
