@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 LAB = str(ROOT / "lab" / "lab")
 REPORTS = ROOT / "build" / "reports"
-TOOK_EARLIER = {"verify": 20, "unit": 60, "interop": 240, "cluster": 330, "alone": 200}
+TOOK_EARLIER = {"verify": 20, "unit": 60, "interop": 250, "cluster": 330, "alone": 250}
 
 
 @dataclass
@@ -98,7 +98,7 @@ def everything(lab: subprocess.Popen[bytes]) -> list[Suite]:
     with meanwhile("images", "charts", nice=10):
         suites.append(pytest("interop", [LAB, "tools", "--", "python3"], "-n", "4", "--dist", "loadfile"))
     cluster = [sys.executable]
-    suites.append(pytest("cluster", cluster, "-n", "4", "--dist", "loadfile", "-m", "not alone", "--keep-chart"))
+    suites.append(pytest("cluster", cluster, "-n", "5", "--dist", "loadfile", "-m", "not alone", "--keep-chart"))
     suites.append(pytest("alone", cluster, "-m", "alone", folder="cluster"))
     return suites
 
