@@ -13,7 +13,7 @@ PYTEST := $(PY) -m pytest
 LOCK := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-annotate --no-header pyproject.toml
 
-.PHONY: help demo demo-down unit coverage interop cluster fuzz bench bench-operator nemesis charts report-check pictures verify test sbom clean generate lock format images lab-up checks
+.PHONY: help demo demo-down unit coverage interop cluster fuzz bench bench-operator nemesis charts report-check playground-check pictures verify test sbom clean generate lock format images lab-up checks
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ charts: $(VENV)/.done checks ## the chart with all kinds of values: helm lint, s
 
 report-check: $(VENV)/.done ## the page of `smbferry report` in a real Chromium: telephone and desk, dark and light, accessible
 	@$(PYTEST) -q tests/browser
+
+playground-check: lab-up images ## examples/playground in the lab's cluster, as its page says
+	@$(PYTEST) -q tests/playground
 
 pictures: $(VENV)/.done ## take README's pictures again
 	@PYTHONPATH=crds/src:agent_image/src:cli/src $(PY) -m tests.browser.pictures docs/images

@@ -17,7 +17,12 @@ class Place(StrEnum):
     DOMAIN = "tests/interop/docs/test_documented_commands.py: the domain controller"
     WINDOWS = "tests/interop/docs/test_documented_commands.py: what does the same on Samba"
     CLUSTER = "tests/cluster/test_documented_commands.py"
+    PLAYGROUND = "tests/playground/test_playground.py"
     ELSEWHERE = "not run as it stands"
+
+
+PLAYGROUND = "examples/playground/README.md"
+"""Its commands follow each other in a namespace of their own."""
 
 
 PROGRAMS: dict[str, Place] = {
@@ -50,6 +55,7 @@ _INSTALL = Elsewhere("changes the machine; the agent's image is built by the sam
 _ONE_CONTROLLER = Elsewhere(
     "the lab has one domain controller, which is told all it must know", "lab/domain/provision.py"
 )
+_LAB_IMAGE = Elsewhere("the lab builds the image and loads it", "tests/playground/test_playground.py")
 _LAB = Elsewhere("every test of the whole starts and ends the lab", "lab/test_all.py")
 
 ELSEWHERE: dict[str, Elsewhere] = {
@@ -85,6 +91,8 @@ ELSEWHERE: dict[str, Elsewhere] = {
     'eval "$(lab/lab env)"': Elsewhere("the tests themselves do it", "tests/support/environment.py"),
     "lab/lab tools -- dig +short dc1.corp.example.com": _LAB,
     "lab/lab status; lab/lab logs domain; lab/lab down": _LAB,
+    "docker build -t smbferry-lab-dc lab/domain": _LAB_IMAGE,
+    "kind load docker-image smbferry-lab-dc": _LAB_IMAGE,
     "tcpdump -ni any -w smb.pcap port 445": Elsewhere(
         "needs root on a node; what goes over the wire is looked at", "tests/interop/engine/witness.py"
     ),
@@ -111,6 +119,8 @@ RUN_AS: dict[str, str] = {
     # One transfer into a folder is enough: these are given to the API server to check.
     "kubectl apply -f migration/": "kubectl apply -f migration/ --dry-run=server",
     "kubectl apply -f transfer.yaml": "kubectl apply -f transfer.yaml --dry-run=server",
+    # Nobody has to see the last pod go.
+    "kubectl delete -k examples/playground": "kubectl delete -k examples/playground --wait=false",
     # It is there already.
     "kubectl create configmap corp-krb5 --from-file=krb5.conf=krb5.conf":
         "kubectl create configmap corp-krb5-2 --from-file=krb5.conf=krb5.conf",
@@ -187,6 +197,8 @@ def place_of(command: Command) -> Place | None:
     """Where it is run; None where nobody has said so."""
     if command.text in ELSEWHERE:
         return Place.ELSEWHERE
+    if command.page == PLAYGROUND:
+        return Place.PLAYGROUND
     if command.prompt in {Prompt.POWERSHELL, Prompt.CMD}:
         return Place.WINDOWS
     words = command.text.split()

@@ -28,6 +28,8 @@ def form_of(command: Command) -> str:
 
 def with_names(text: str, names: Mapping[str, str]) -> str:
     """The docs' names and placeholders as those that are there: whole words, all at once, longer ones first."""
+    if not names:
+        return text
     either = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     return re.sub(rf"(?<![\w-])(?:{either})(?![\w-])", lambda found: names[found[0]], text)
 
