@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from tests.support.api import APPLY, MERGE, OWN, Api, ApiError, Object
@@ -32,7 +33,8 @@ class Cluster:
             try:
                 return self._api.request(method, path, body, kind)
             except ApiError as error:
-                if not error.away or time.monotonic() > until:
+                starting = error.status == HTTPStatus.FORBIDDEN  # one that has just started knows no roles yet
+                if not (error.away or starting) or time.monotonic() > until:
                     raise
                 time.sleep(1)
 
