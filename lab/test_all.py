@@ -98,7 +98,7 @@ def everything(lab: subprocess.Popen[bytes]) -> list[Suite]:
     with meanwhile("images", "charts", nice=10):
         suites.append(pytest("interop", [LAB, "tools", "--", "python3"], "-n", "4", "--dist", "loadfile"))
     cluster = [sys.executable]
-    suites.append(pytest("cluster", cluster, "-n", "5", "--dist", "loadfile", "-m", "not alone", "--keep-chart"))
+    suites.append(pytest("cluster", cluster, "-n", "4", "--dist", "loadfile", "-m", "not alone", "--keep-chart"))
     suites.append(pytest("alone", cluster, "-m", "alone", folder="cluster"))
     return suites
 

@@ -49,7 +49,8 @@ def key(obj: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def test_the_api_server_takes_every_combination(surroundings: Kube) -> None:
-    objects = distinct(rendered())
+    # The test's pod is refused before its account is there, which a dry run does not make.
+    objects = [o for o in distinct(rendered()) if "helm.sh/hook" not in o["metadata"].get("annotations", {})]
     apply = ("kubectl", "apply", "--server-side", "--dry-run=server", "--force-conflicts", "--validate=strict")
     said = subprocess.run(
         [*apply, "--output=json", "--filename=-"],

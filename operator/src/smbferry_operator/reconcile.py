@@ -63,6 +63,8 @@ class Reconciler:
         """Identities that are to be checked before others use their keys; whoever waits asks again."""
         self._outdated: set[Key] = set()
         """Identities whose Secret or ConfigMap has changed; their next check, or a restart, forgets it."""
+        self._checking: set[Key] = set()
+        """Identities whose check is being launched: others of the account wait as if its Job were there."""
 
     def forget_reservations(self) -> None:
         """When this operator begins to act: what it once had under way has ended, and the cache is fresh."""
@@ -97,7 +99,10 @@ class Reconciler:
             identity = Key(Kind.IDENTITY, key.namespace, name)
             self._awaited.add(identity)
             self._wake(identity)
-        await self._applier.carry_out(key, about, decision)
+        try:
+            await self._applier.carry_out(key, about, decision)
+        finally:
+            self._checking.discard(key)
         self._reserved.pop(key, None)  # the Job is in the cache now and speaks for itself
         return decision.requeue_after
 
@@ -125,7 +130,8 @@ class Reconciler:
 
     def _decide_identity(self, key: Key, refusal: Refusal | None, now: datetime) -> tuple[Meta, Decision] | None:
         awaited, outdated = key in self._awaited, key in self._outdated
-        seen = self._observer.identity(key, refusal, awaited=awaited, outdated=outdated)
+        checking = self._checking - {key}
+        seen = self._observer.identity(key, refusal, awaited=awaited, outdated=outdated, checking=checking)
         if seen is None or not (seen.account_busy or seen.checks_under_way >= self._settings.max_concurrent_checks):
             self._awaited.discard(key)
         if seen is None:
@@ -134,6 +140,7 @@ class Reconciler:
         decision = decide_identity(seen, now, self._settings)
         if decision.create:
             self._outdated.discard(key)
+            self._checking.add(key)
         return seen.identity.meta, decision
 
     def _decide_run(self, key: Key, refusal: Refusal | None, now: datetime) -> tuple[Meta, Decision] | None:

@@ -349,7 +349,7 @@ def test_checks_of_two_identities_of_one_account_are_made_one_after_the_other() 
     keys = [Key(Kind.IDENTITY, "team", name) for name in ("svc", "other")]
     for key in keys:
         world.reconciler.outdate(key)
-    world.settle(*keys)
+    world.at_once(*keys)
     assert agents(world) == ["check-identity"]
 
 

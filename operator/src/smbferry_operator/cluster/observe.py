@@ -1,7 +1,7 @@
 """Gathers, from the cache, what a decision looks at. No request is made: what is cached is at most moments old."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -63,13 +63,20 @@ class Observer:
         self._read: OrderedDict[Key, tuple[Manifest, Any]] = OrderedDict()
 
     def identity(
-        self, key: Key, refusal: Refusal | None = None, *, awaited: bool = False, outdated: bool = False
+        self,
+        key: Key,
+        refusal: Refusal | None = None,
+        *,
+        awaited: bool = False,
+        outdated: bool = False,
+        checking: Set[Key] = frozenset(),
     ) -> IdentityObservation | None:
         """An identity with its checks; None if it is gone.
 
         Args:
             awaited: whether others wait until another check has tried its key.
             outdated: whether its Secret or its ConfigMap has changed since it was checked.
+            checking: other identities whose check is being launched.
 
         Raises:
             InvalidObjectError: its spec can't be used.
@@ -83,7 +90,7 @@ class Observer:
         doubted_at = max((moment for moment in doubts if moment), default=None)
         checks = self._cache.count(TAG_CHECK)
         others = self._same_account(identity, key)
-        busy = any(
+        busy = not checking.isdisjoint(others) or any(
             TAG_CHECK in self._cache.tags_of(job) for o in others for job in self._cache.referrer_keys(o, Kind.JOB)
         )
         readable = (self._readable(other, parse_identity) for other in others)
