@@ -72,16 +72,20 @@ def helm_test(kube: Kube) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=kube.environment, capture_output=True, text=True, check=False)
 
 
+def left_of_helm_test(kube: Kube) -> str:
+    """Names of the objects that `helm test` made and did not remove; empty if there are none."""
+    kinds = "pod,serviceaccount,role,rolebinding"
+    return kube.kubectl("get", kinds, "--namespace", SYSTEM, "-l", "app.kubernetes.io/component=test", "-o", "name")
+
+
 def test_helm_test_finds_the_installation_good_and_leaves_nothing(kube: Kube) -> None:
     said = helm_test(kube)
     assert said.returncode == 0, said
     assert said.stderr.count("ok: ") == 4
-    kinds = "pod,serviceaccount,role,rolebinding"
-    left = kube.kubectl("get", kinds, "--namespace", SYSTEM, "-l", "app.kubernetes.io/component=test", "-o", "name")
-    assert left == ""
+    assert left_of_helm_test(kube) == ""
 
 
-def test_helm_test_says_what_is_wrong(kube: Kube) -> None:
+def test_helm_test_says_what_is_wrong_and_leaves_nothing(kube: Kube) -> None:
     deployment = ("deployment/smbferry-operator", "--namespace", SYSTEM)
     kube.kubectl("scale", *deployment, "--replicas=0")
     try:
@@ -92,6 +96,7 @@ def test_helm_test_says_what_is_wrong(kube: Kube) -> None:
         kube.kubectl("rollout", "status", *deployment, "--timeout=60s")
     assert said.returncode == 1
     assert f"failed: no pod of the operator is in {SYSTEM}: kubectl -n {SYSTEM} get deployments" in said.stderr
+    assert left_of_helm_test(kube) == ""
 
 
 def left_in_cluster(kube: Kube) -> list[str]:
