@@ -121,13 +121,19 @@ def _without_job(seen: RunObservation, now: datetime, settings: AgentSettings) -
     used = attempts_so_far(seen, None)
     if end := _hopeless(task, used):
         return _ended(seen, end, now)
-    if waits := _waits(seen, task, doubted(seen.ends.identities), now):
-        return waits
-    return _launch(seen, task, used, now, settings, work=first_work(task, dry_run=seen.run.spec.dry_run))
+    return _begin(seen, task, used, now, settings, to_check=doubted(seen.ends.identities))
 
 
-def _waits(seen: RunObservation, task: ResolvedTask, to_check: tuple[str, ...], now: datetime) -> Decision | None:
-    """What keeps the run's first agent from being launched now; None where nothing does.
+def _begin(
+    seen: RunObservation,
+    task: ResolvedTask,
+    used: int,
+    now: datetime,
+    settings: AgentSettings,
+    *,
+    to_check: tuple[str, ...],
+) -> Decision:
+    """Launches the run's first agent as soon as nothing keeps it from that.
 
     Args:
         to_check: identities whose keys a check is to try first.
@@ -137,7 +143,9 @@ def _waits(seen: RunObservation, task: ResolvedTask, to_check: tuple[str, ...], 
     if seen.account_used_at is not None and now - seen.account_used_at < ACCOUNT_PATIENCE:
         message = "Waits until another run has tried the key of the same account: a domain counts wrong ones together."
         return replace(_wait(seen, RUN_QUEUED, message, now), requeue_after=POLL_END)
-    return _await_check(seen, RunState.QUEUED, to_check, now) if to_check else None
+    if to_check:
+        return _await_check(seen, RunState.QUEUED, to_check, now)
+    return _launch(seen, task, used, now, settings, work=first_work(task, dry_run=seen.run.spec.dry_run))
 
 
 def _await_check(seen: RunObservation, state: RunState, identities: tuple[str, ...], now: datetime) -> Decision:
@@ -297,9 +305,8 @@ def state_by_phases(run: Run) -> RunState:
 
 
 def _finished(seen: RunObservation, job: Job, now: datetime, settings: AgentSettings) -> Decision:
-    if any(
-        pod.living for pod in seen.pods
-    ):  # of a later Job, too, that was deleted by hand: its agents end in their time
+    # Of a later Job, too, that was deleted by hand: its agents end in their time.
+    if any(pod.living for pod in seen.pods):
         return Decision(requeue_after=POLL_END)
     if job.complete and (work := next_work(job, seen.run.status)):
         return _go_on(seen, job, work, now, settings)
@@ -309,9 +316,7 @@ def _finished(seen: RunObservation, job: Job, now: datetime, settings: AgentSett
     end, task, used = end_of(seen, job), snapshot(seen), attempts_so_far(seen, job)
     if _was_turned_away(end, job) and task is not None and used < MAX_ATTEMPTS:
         since = job.finished_at or job.meta.created
-        if waits := _waits(seen, task, unproven(seen.proofs, task.identity_names, since), now):
-            return waits
-        return _launch(seen, task, used, now, settings, work=first_work(task, dry_run=seen.run.spec.dry_run))
+        return _begin(seen, task, used, now, settings, to_check=unproven(seen.proofs, task.identity_names, since))
     return _ended(seen, end, now, finished_at=job.finished_at, **_job_facts(seen, job))
 
 
