@@ -49,12 +49,10 @@ def kept_refusal(
     verdict = find(previous.conditions, ConditionType.KVNO_MISMATCH) if previous else None
     if previous is None or verdict is None or verdict.reason not in KEY_REFUSED or not previous.last_key_use_time:
         return None
-    again = previous.last_key_use_time + parse_duration(spec.check_interval)
     entries = previous.keytab.entries if previous.keytab else ()
-    changed = verdict.observed_generation != generation or not same_entries(entries, keytab.entries())
-    if changed or now >= again:
+    if verdict.observed_generation != generation or not same_entries(entries, keytab.entries()):
         return None
-    return Refusal(verdict.reason, _kept_message(verdict.message, verdict.reason, again))
+    return _until_due(verdict.reason, verdict.message, previous.last_key_use_time, spec, now)
 
 
 def _told(
@@ -68,10 +66,7 @@ def _told(
     told = previous.key_use.refused if previous and previous.key_use else None
     if told is None or (told.fingerprint, told.generation) != (keytab.fingerprint, generation):
         return None
-    again = told.time + parse_duration(spec.check_interval)
-    if now >= again:
-        return None
-    return Refusal(told.reason, _kept_message(told.message, told.reason, again))
+    return _until_due(told.reason, told.message, told.time, spec, now)
 
 
 def _account_rests(
@@ -191,11 +186,11 @@ def same_entries(before: tuple[KeytabEntry, ...], after: tuple[KeytabEntry, ...]
     return seen(before) == seen(after)
 
 
-def _kept_message(message: str, reason: str, again: datetime) -> str:
-    return f"{_base(message, reason)}{_NOTE} it is not tried again before {format_time(again)}."
-
-
-def _base(message: str, reason: str) -> str:
-    """The verdict's own words, without the remedy and the note of an earlier check."""
+def _until_due(reason: str, message: str, since: datetime, spec: KerberosIdentitySpec, now: datetime) -> Refusal | None:
+    """The refusal of then, once more, until checkInterval has passed."""
+    again = since + parse_duration(spec.check_interval)
+    if now >= again:
+        return None
     known = by_name(reason)
-    return message.removesuffix(known.remedy if known else "").partition(_NOTE)[0].rstrip()
+    own_words = message.removesuffix(known.remedy if known else "").partition(_NOTE)[0].rstrip()
+    return Refusal(reason, f"{own_words}{_NOTE} it is not tried again before {format_time(again)}.")
