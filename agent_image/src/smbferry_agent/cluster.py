@@ -1,11 +1,9 @@
 """The commands in a pod: objects come from the API server, results go to their status."""
 
 import logging
-import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
 
 from smbferry_agent.checks import check_identity, check_location
 from smbferry_agent.errors import AgentError
@@ -13,7 +11,7 @@ from smbferry_agent.logs import fields
 from smbferry_agent.manifests import identity_subject, location_subject, previous_status, run_task
 from smbferry_agent.mounts import IdentityMount
 from smbferry_agent.preflight.identity_probe import IdentitySubject
-from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError
+from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError, repeated
 from smbferry_agent.report.key_turns import ClusterTurn
 from smbferry_agent.report.run_report import RunReport
 from smbferry_agent.report.shards import FinishReport
@@ -30,21 +28,19 @@ from smbferry_api.reasons import API_SERVER_UNREACHABLE, IDENTITY_NOT_FOUND
 from smbferry_api.run import ResolvedTask
 
 _log = logging.getLogger(__name__)
-_START_ATTEMPTS: Final = 5
-_START_PAUSE: Final = 2.0
 
 
 def cluster_identity_check(client: ApiClient, namespace: str, name: str) -> AgentError | None:
     """Checks a KerberosIdentity; returns the first failure, which its status tells, too."""
     key = ObjectKey("KerberosIdentity", namespace, name)
-    subject = replace(identity_subject(_get(client, key), Side.SELF), turn=ClusterTurn(client, key))
+    subject = replace(identity_subject(repeated(lambda: client.get(key)), Side.SELF), turn=ClusterTurn(client, key))
     return check_identity(subject, ClusterSink(client, key))
 
 
 def cluster_location_check(client: ApiClient, namespace: str, name: str) -> AgentError | None:
     """Checks an SmbLocation with the identity that it names; returns the first failure."""
     key = ObjectKey("SmbLocation", namespace, name)
-    manifest = _get(client, key)
+    manifest = repeated(lambda: client.get(key))
     identity = _identity_of(client, namespace, str(manifest["spec"]["identityRef"]["name"]))
     return check_location(location_subject(manifest, identity), ClusterSink(client, key))
 
@@ -59,7 +55,7 @@ def transfer(
         ObjectNotFoundError: there is no such run.
     """
     key = ObjectKey("TransferRun", namespace, name)
-    manifest = _get(client, key)
+    manifest = repeated(lambda: client.get(key))
     spec, task = run_task(manifest)
     with RunWatch(client, key, manifest) as watch:
         around = Surroundings(
@@ -105,7 +101,7 @@ def _status_of(client: ApiClient, namespace: str, identity: str) -> KerberosIden
 def _identity_of(client: ApiClient, namespace: str, name: str) -> IdentitySubject | AgentError:
     try:
         key = ObjectKey("KerberosIdentity", namespace, name)
-        subject = identity_subject(_get(client, key), Side.SELF)
+        subject = identity_subject(repeated(lambda: client.get(key)), Side.SELF)
         return replace(subject, requested=False, turn=ClusterTurn(client, key))  # only its own check was asked for
     except ObjectNotFoundError:
         return AgentError(IDENTITY_NOT_FOUND, f"There is no KerberosIdentity {name!r} in namespace {namespace!r}.")
@@ -113,16 +109,3 @@ def _identity_of(client: ApiClient, namespace: str, name: str) -> IdentitySubjec
         if error.reason is API_SERVER_UNREACHABLE:
             raise
         return error
-
-
-def _get(client: ApiClient, key: ObjectKey) -> dict[str, Any]:
-    """The object; an API server that is away for a moment is waited for."""
-    for attempt in range(1, _START_ATTEMPTS + 1):
-        try:
-            return client.get(key)
-        except AgentError as error:
-            if error.reason is not API_SERVER_UNREACHABLE or attempt == _START_ATTEMPTS:
-                raise
-            _log.warning("the API server does not answer; trying again", extra=fields(detail=error.message))
-            time.sleep(_START_PAUSE * attempt)
-    raise AssertionError("unreachable: the last attempt returns or raises")

@@ -10,7 +10,14 @@ from pydantic import ValidationError
 
 from smbferry_agent.errors import AgentError, Terminated
 from smbferry_agent.logs import fields
-from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError, PermissionWithdrawnError
+from smbferry_agent.report.api_client import (
+    ApiClient,
+    ObjectKey,
+    ObjectNotFoundError,
+    PermissionWithdrawnError,
+    is_refused,
+    repeated,
+)
 from smbferry_api.fields import parse_quantity
 from smbferry_api.reasons import RUN_CANCELLED
 from smbferry_api.run_status import Limit
@@ -76,7 +83,7 @@ class RunWatch:
     def abandoned(self) -> bool:
         """Whether the run was cancelled or deleted, and not only this agent told to go: looked up now."""
         try:
-            manifest = self._client.get(self.key)
+            manifest = repeated(lambda: self._client.get(self.key), tries=2, worth=is_refused)
         except (ObjectNotFoundError, PermissionWithdrawnError):  # with the run its agents' account is deleted
             return True
         except AgentError as error:

@@ -1,13 +1,12 @@
 """The three stages of a run by several agents: a survey that splits the tree, the shards, and the finish."""
 
 import logging
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.logs import fields
-from smbferry_agent.report.api_client import ApiClient, ObjectKey
+from smbferry_agent.report.api_client import ApiClient, ObjectKey, repeated
 from smbferry_agent.report.run_report import RunReport
 from smbferry_agent.report.shards import (
     FinishReport,
@@ -24,14 +23,12 @@ from smbferry_agent.run import Surroundings, between, engine_options, exit_code
 from smbferry_agent.run_watch import RunWatch
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.names import FIELD_MANAGER_AGENT
-from smbferry_api.reasons import API_SERVER_UNREACHABLE, SPEC_INVALID
+from smbferry_api.reasons import SPEC_INVALID
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import CutStatus, PhaseName, PhaseState, SplitStatus, TransferRunStatus
 from smbferry_engine import Cut, Piece, Shard, finish, shards_of, survey, transfer_shard
 
 _log = logging.getLogger(__name__)
-_TRIES: Final = 5
-_PAUSE: Final = 2.0
 _SECONDS_PER_AGENT: Final = 0.6  # all agents of a run together write no more often than this
 
 
@@ -60,20 +57,9 @@ def run_survey(
     report.phase(PhaseName.TRANSFER, PhaseState.RUNNING)
     split = SplitStatus(cuts=tuple(CutStatus(path=cut.shown, offset=cut.offset) for cut in cuts))
     _log.info("the tree is split", extra=fields(agents=len(cuts) + 1, wanted=count))
-    _persist(client, key, status_fields(TransferRunStatus(split=split)))
+    told = status_fields(TransferRunStatus(split=split))
+    repeated(lambda: client.apply_status(key, told, f"{FIELD_MANAGER_AGENT}-survey"))
     return ExitCode.DONE
-
-
-def _persist(client: ApiClient, key: ObjectKey, status: dict[str, Any]) -> None:
-    for attempt in range(1, _TRIES + 1):
-        try:
-            client.apply_status(key, status, f"{FIELD_MANAGER_AGENT}-survey")
-        except AgentError as error:
-            if error.reason is not API_SERVER_UNREACHABLE or attempt == _TRIES:
-                raise
-            time.sleep(_PAUSE * attempt)
-        else:
-            return
 
 
 def shards_of_run(manifest: dict[str, Any]) -> list[Shard]:

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.agent.api_server import ApiServer
 
 from smbferry_agent.errors import AgentError, Terminated
+from smbferry_agent.report import api_client
 from smbferry_agent.report.api_client import ObjectKey
 from smbferry_agent.run_watch import RunWatch, current_limit
 from smbferry_api.reasons import RUN_CANCELLED
@@ -81,8 +82,19 @@ def test_an_agent_that_is_told_to_end_says_whether_the_run_goes_on(
 
 @pytest.mark.parametrize(("status", "abandoned"), [(403, True), (503, False)])
 def test_whose_account_is_gone_is_abandoned_and_whose_api_server_is_away_is_not(
-    status: int, *, abandoned: bool, tmp_path: Path
+    status: int, *, abandoned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(api_client, "_PAUSE", 0)
     with ApiServer(tmp_path) as server:
         server.status = status
         assert RunWatch(server.client(), KEY, {}).abandoned() is abandoned
+
+
+def test_an_api_server_that_knows_no_role_yet_does_not_make_the_run_abandoned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ApiServer(tmp_path) as server:
+        server.objects[KEY.path] = {"spec": {}, "metadata": {}}
+        server.status = 403
+        monkeypatch.setattr(time, "sleep", lambda _seconds: setattr(server, "status", 200))
+        assert not RunWatch(server.client(), KEY, {}).abandoned()

@@ -4,23 +4,31 @@ The pod's token is read again for each request, because the kubelet rotates it.
 """
 
 import json
+import logging
 import os
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import urllib3
 
 from smbferry_agent.errors import AgentError
+from smbferry_agent.logs import fields
 from smbferry_api.names import API_VERSION, FIELD_MANAGER_AGENT
 from smbferry_api.reasons import API_SERVER_REFUSED, API_SERVER_UNREACHABLE
 
+_log = logging.getLogger(__name__)
+R = TypeVar("R")
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _TIMEOUT: Final = urllib3.Timeout(connect=5.0, read=15.0)
 _OK: Final = 200
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_ERROR = 401, 403, 404, 409, 429, 500
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
+_TRIES: Final = 5
+_PAUSE: Final = 2.0  # seconds before the second try; before the third twice as many, and so on
 _PLURAL: Final = {
     "KerberosIdentity": "kerberosidentities",
     "SmbLocation": "smblocations",
@@ -33,11 +41,42 @@ class ObjectNotFoundError(Exception):
 
 
 class PermissionWithdrawnError(AgentError):
-    """This agent's account may not do it, or is no more (HTTP 401, 403): so it is while its object is being deleted."""
+    """This agent's account may not do it, or is no more (HTTP 401, 403): so it is while its object is being deleted.
+
+    And for a moment after an API server's start, before it knows any role.
+    """
 
 
 class ConflictError(AgentError):
     """The object has changed since it was read (HTTP 409)."""
+
+
+def is_refused(error: AgentError) -> bool:
+    """Whether the account may not do it."""
+    return isinstance(error, PermissionWithdrawnError)
+
+
+def may_pass(error: AgentError) -> bool:
+    """Whether it may be otherwise in a moment: an API server that is away, or has just started."""
+    return error.reason is API_SERVER_UNREACHABLE or is_refused(error)
+
+
+def repeated(request: Callable[[], R], *, tries: int = _TRIES, worth: Callable[[AgentError], bool] = may_pass) -> R:
+    """A request that is made again, a few seconds later each time, after an error that is worth it.
+
+    Raises:
+        ObjectNotFoundError: its object is not there.
+        AgentError: of the last try, or one that is not worth another.
+    """
+    for attempt in range(1, tries):
+        try:
+            return request()
+        except AgentError as error:
+            if not worth(error):
+                raise
+            _log.warning("the API server does not serve; trying again", extra=fields(detail=error.message))
+            time.sleep(_PAUSE * attempt)
+    return request()
 
 
 @dataclass(frozen=True, slots=True)
