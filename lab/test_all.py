@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 LAB = str(ROOT / "lab" / "lab")
+WORKERS = ["-n", "4", "--dist", "loadfile", "--no-loadscope-reorder"]  # tests/conftest.py says in which order
 REPORTS = ROOT / "build" / "reports"
 TOOK_EARLIER = {"verify": 20, "unit": 60, "interop": 250, "cluster": 330, "alone": 250}
 
@@ -96,9 +97,9 @@ def everything(lab: subprocess.Popen[bytes]) -> list[Suite]:
     if lab.wait():
         raise SystemExit("lab: did not come up; see above")
     with meanwhile("images", "charts", nice=10):
-        suites.append(pytest("interop", [LAB, "tools", "--", "python3"], "-n", "4", "--dist", "loadfile"))
+        suites.append(pytest("interop", [LAB, "tools", "--", "python3"], *WORKERS))
     cluster = [sys.executable]
-    suites.append(pytest("cluster", cluster, "-n", "4", "--dist", "loadfile", "-m", "not alone", "--keep-chart"))
+    suites.append(pytest("cluster", cluster, *WORKERS, "-m", "not alone", "--keep-chart"))
     suites.append(pytest("alone", cluster, "-m", "alone", folder="cluster"))
     return suites
 

@@ -34,6 +34,7 @@ class Operator:
         self.log = log
         sources = ("crds/src", "operator/src")
         environment = kube.environment | {
+            "MALLOC_ARENA_MAX": "2",  # as in its image
             "PYTHONPATH": os.pathsep.join(str(ROOT / s) for s in sources),
             "SMBFERRY_AGENT_IMAGE": "smbferry-agent:dev",
             "SMBFERRY_WATCH_NAMESPACES": kube.namespace,

@@ -7,6 +7,8 @@ from tests.cluster import objects
 from tests.cluster.kube import KubectlError, Object, condition, is_
 from tests.cluster.scene import READER, Scene
 
+pytestmark = pytest.mark.takes(210)
+
 
 @pytest.fixture(scope="module")
 def bad(scene: Scene) -> Scene:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tests.cluster.kube import Object
     from tests.cluster.scene import Scene
 
+pytestmark = pytest.mark.takes(80)
+
 KID, LOC = "KerberosIdentity", "SmbLocation"
 REPORTS = ROOT / "build" / "reports" / "describe"
 SOURCES = ":".join(str(ROOT / part / "src") for part in ("crds", "agent_image", "cli"))

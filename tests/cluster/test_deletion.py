@@ -10,6 +10,8 @@ from tests.cluster.kube import under_way
 from tests.cluster.scene import DESTINATION, READER, SOURCE, Scene
 from tests.support.trees import Wanted, differences
 
+pytestmark = pytest.mark.takes(70)
+
 SIZE = 48 << 20
 SLOW = {"bytesPerSecond": "4Mi"}
 

@@ -20,6 +20,8 @@ from tests.support.trees import Wanted, differences
 if TYPE_CHECKING:
     from tests.cluster.kube import Kube, Object
 
+pytestmark = pytest.mark.takes(90)
+
 SIZE, LIMIT = 72 << 20, "6Mi"
 ALIASES = {
     "nested": {"share": "dst", "path": "{folder}/below/it"},

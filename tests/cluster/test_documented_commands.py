@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tests.cluster.kube import Object
     from tests.support.domain import Directory, Domain, User
 
+pytestmark = pytest.mark.takes(75)
+
 README = "README.md"
 CLUSTER = of(Place.CLUSTER)
 # How a reader gets from nothing to a run, in the page's order; the release is there already.

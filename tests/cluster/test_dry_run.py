@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.takes(10)
+
 # Namespaces that combinations name, and the kinds of the Prometheus Operator that they use.
 NAMESPACES = ("finance", "archive")
 MONITORING = ("prometheusrules", "servicemonitors")

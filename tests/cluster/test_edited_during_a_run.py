@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from tests.cluster import objects
 from tests.cluster.kube import is_, under_way
 from tests.cluster.scene import DESTINATION, SOURCE, Scene
 from tests.support.trees import Wanted, differences
 
 from smbferry_api.fields import parse_quantity
+
+pytestmark = pytest.mark.takes(40)
 
 SIZE = 96 << 20
 SLOW, FAST = "2Mi", "64Mi"

@@ -13,6 +13,8 @@ from tests.cluster.scene import READER, Scene
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.takes(45)
+
 KID, LOC = "KerberosIdentity", "SmbLocation"
 VERDICT_SECONDS = 30
 QUOTES = "it's $(id) `id` ${HOME} %s; {}"

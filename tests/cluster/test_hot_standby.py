@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.takes(50)
+
 TAKEOVER_SECONDS = 20
 HANDOVER_SECONDS = 5
 

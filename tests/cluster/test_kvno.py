@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from tests.cluster import objects
 from tests.cluster.kube import condition, is_
 from tests.cluster.scene import DESTINATION, READER, SOURCE, Scene
+
+pytestmark = pytest.mark.takes(30)
 
 
 def check_now(scene: Scene) -> None:

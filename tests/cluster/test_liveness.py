@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.cluster import objects
 from tests.cluster.conftest import new_namespace
 from tests.cluster.process import operator
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.takes(60)
 
 NOTICED_WITHIN = 100
 DEAF = """

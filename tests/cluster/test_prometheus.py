@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from tests.cluster.kube import Object
 
+pytestmark = pytest.mark.takes(75)
+
 FILES = ROOT / product.CHART / "files"
 HERE = Path(__file__).parent
 STALE = "stale"

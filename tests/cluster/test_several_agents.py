@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.cluster import objects
 from tests.cluster.scene import DESTINATION, SOURCE, Scene
 from tests.support.trees import Wanted, differences, odd, small
 
 if TYPE_CHECKING:
     from tests.cluster.kube import Kube, Object
+
+pytestmark = pytest.mark.takes(135)
 
 INDEX = "batch.kubernetes.io/job-completion-index"
 BIG = 160 << 20

@@ -13,6 +13,8 @@ from tests.cluster.scene import DESTINATION, SOURCE, Scene
 from tests.documented.run import with_smbferry
 from tests.support.trees import Wanted
 
+pytestmark = pytest.mark.takes(25)
+
 
 @pytest.fixture(scope="module")
 def environment_with_plugin(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from tests.interop.agent.support import Identity
     from tests.support.domain import Domain
 
+pytestmark = pytest.mark.takes(15)
+
 
 @pytest.mark.parametrize("setting", ["", "kdc_timesync = 1", "kdc_timesync = 0"])
 @pytest.mark.parametrize("minutes", [6, -6, 60])

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from tests.interop.agent.scene import Scene
 
+pytestmark = pytest.mark.takes(15)
+
 KEY = ObjectKey("TransferRun", "ns", "run")
 
 

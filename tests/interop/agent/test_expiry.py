@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from smbferry_engine.core.calls import Call
     from smbferry_engine.model import Endpoint
 
+pytestmark = pytest.mark.takes(30)
+
 LIFE = 4
 SIZE, LIMIT = 200_000_000, 25_000_000
 COPYING = SIZE / LIMIT

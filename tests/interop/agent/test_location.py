@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from tests.interop.agent.support import Identity
     from tests.support.domain import Domain, User
 
+pytestmark = pytest.mark.takes(15)
+
 
 def test_a_healthy_location_passes_every_check(identity: Identity, domain: Domain) -> None:
     checked = identity.check_location()

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tests.support.domain import User
     from tests.support.mit import MitRealms
 
+pytestmark = pytest.mark.takes(35)
+
 
 # --- the identity ---------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tests.interop.agent.support import Identity
     from tests.support.domain import Domain
 
+pytestmark = pytest.mark.takes(15)
+
 
 def test_a_run_copies_the_tree_and_reports_phases_counters_and_evidence(scene: Scene) -> None:
     assert scene.run() is ExitCode.DONE

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tests.interop.agent.support import Checked, Identity
     from tests.support.domain import Domain
 
+pytestmark = pytest.mark.takes(10)
+
 REALM = "CORP.EXAMPLE.COM"
 
 

@@ -10,6 +10,8 @@ from tests.support.counting_kdc import CountingKdc
 if TYPE_CHECKING:
     from tests.interop.cli.support import Scene
 
+pytestmark = pytest.mark.takes(15)
+
 IDENTITY_IS_WELL = {
     "DnsReady": "Resolved",
     "KdcReachable": "Reachable",

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tests.interop.cli.support import Scene
     from tests.support.trees import Tree
 
+pytestmark = pytest.mark.takes(25)
+
 
 def contents(tree: Tree) -> dict[str, tuple[str, int, str | None]]:
     return {path: (e.kind, e.size, e.sha256) for path, e in tree.items()}

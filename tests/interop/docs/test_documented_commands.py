@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     OnController = Callable[..., str]
 
+pytestmark = pytest.mark.takes(55)
+
 CLIENT = of(Place.TOOLS)
 CONTROLLER = of(Place.DOMAIN)
 ON_WINDOWS = sorted({windows.PROGRAMS[p].instead for c in of(Place.WINDOWS) for p in windows.programs(c.text)})

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from tests.support.domain import Domain
 
+pytestmark = pytest.mark.takes(60)
+
 
 # --- 29: another program holds the file -------------------------------------------------------------------------------
 

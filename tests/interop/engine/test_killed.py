@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # --- 1: the agent is killed -------------------------------------------------------------------------------------------
 
+pytestmark = pytest.mark.takes(60)
+
 KILLED = """
 import sys
 from smbferry_engine import Endpoint, Options, SecurityDescriptors, transfer

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tests.support.domain import Domain
     from tests.support.file_server import FileServer
 
+pytestmark = pytest.mark.takes(20)
+
 ALWAYS, NEVER = OverwriteMode.ALWAYS, OverwriteMode.NEVER
 # What is said before the first file lands, and what lands one of 4 KiB, with all that is around it.
 BEFORE, FRAME = 30_000, 4800

@@ -8,10 +8,14 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.interop.engine.support import Bench
+
+pytestmark = pytest.mark.takes(10)
 
 MIB = 1 << 20
 PER_FOLDER = 200

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from smbferry_engine import Endpoint
 
+pytestmark = pytest.mark.takes(140)
+
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:

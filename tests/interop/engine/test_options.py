@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from smbferry_engine import Counters
 
+pytestmark = pytest.mark.takes(65)
+
 NOBODY_BUT_ADMINISTRATORS = "O:BAG:BAD:(A;;FA;;;BA)"
 REMOVE_ALL: dict[str, Any] = {"deleted_files": DeletedFiles.REMOVE, "max_deletes": "100%"}
 

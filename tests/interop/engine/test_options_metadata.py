@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     from smbferry_engine import Endpoint
 
+pytestmark = pytest.mark.takes(65)
+
 READONLY, HIDDEN, SYSTEM, ARCHIVE = 0x01, 0x02, 0x04, 0x20
 GUESTS_MAY_READ = "O:BUG:BUD:P(A;;0x001f01ff;;;WD)(A;OICI;0x001200a9;;;BG)"
 AUDITED = GUESTS_MAY_READ + "S:(AU;SAFA;0x001f01ff;;;WD)"

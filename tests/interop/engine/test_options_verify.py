@@ -20,6 +20,8 @@ from smbferry_engine.wire.create import Access, Disposition
 if TYPE_CHECKING:
     from tests.interop.engine.support import Bench
 
+pytestmark = pytest.mark.takes(10)
+
 FILE_ATTRIBUTE_SPARSE_FILE = 0x200
 FLIP = """
 import os, sys

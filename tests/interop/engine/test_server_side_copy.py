@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from smbferry_engine import Endpoint
 
+pytestmark = pytest.mark.takes(40)
+
 MIB = 1 << 20
 # More than one request's worth, and no whole number of chunks.
 LARGE = 37 * MIB + 5

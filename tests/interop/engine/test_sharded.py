@@ -6,6 +6,7 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.interop.engine.support import MIB, Watcher
 from tests.support.trees import Wanted, odd, small
 
@@ -25,6 +26,8 @@ from smbferry_engine import (
 
 if TYPE_CHECKING:
     from tests.interop.engine.support import Bench
+
+pytestmark = pytest.mark.takes(10)
 
 AGENTS = 3
 OPTIONS = Options(security_descriptors=SecurityDescriptors.NONE, deleted_files=DeletedFiles.REMOVE, max_deletes="100%")
