@@ -1,4 +1,4 @@
-"""`make test`: everything, in the order that finds a fault soonest, with the lab coming up while pure tests run.
+"""`make test`: everything, what finds a fault soonest first, with the lab coming up while pure tests run.
 
 The lab is stopped again at the end, however that comes, unless it was up before or SMBFERRY_KEEP_LAB is set.
 """
@@ -6,6 +6,8 @@ The lab is stopped again at the end, however that comes, unless it was up before
 from __future__ import annotations
 
 import os
+import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,14 +23,44 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 LAB = str(ROOT / "lab" / "lab")
-WORKERS = ["-n", "4", "--dist", "loadfile", "--no-loadscope-reorder"]  # tests/conftest.py says in which order
-REPORTS = ROOT / "build" / "reports"
-TOOK_EARLIER = {"verify": 20, "unit": 60, "interop": 250, "cluster": 330, "alone": 250}
+REPORTS = Path("build/reports")
+TOOK_EARLIER = {"verify": 20, "unit": 60, "interop": 300, "cluster": 320}
+WORKERS = ("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder")  # tests/conftest.py says in which order
+TOOLS = (LAB, "tools", "--", "python3")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Suite:
-    """The counts of one pytest run."""
+    """One pytest run: a folder of tests, of the suite's name if none is given, by a Python of its own."""
+
+    name: str
+    options: tuple[str, ...] = ()
+    folder: str = ""
+    python: tuple[str, ...] = (sys.executable,)
+
+    @property
+    def report(self) -> Path:
+        """Where it leaves its results, below the repository's root."""
+        return REPORTS / f"{self.name}.xml"
+
+    @property
+    def command(self) -> list[str]:
+        """What runs it, from the repository's root."""
+        tests = f"tests/{self.folder or self.name}"
+        return [*self.python, "-m", "pytest", "-q", *self.options, tests, f"--junitxml={self.report}"]
+
+    def results(self) -> Results:
+        """What came of it."""
+        suite = next(ET.parse(ROOT / self.report).iter("testsuite"))
+        if skipped := int(suite.get("skipped", 0)):
+            raise SystemExit(f"{self.name}: {skipped} tests were skipped; a skip hides a missing part")
+        failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        return Results(self.name, int(suite.get("tests", 0)) - failed, failed, float(suite.get("time", 0)))
+
+
+@dataclass(frozen=True)
+class Results:
+    """The counts of one suite, and its seconds."""
 
     name: str
     passed: int
@@ -36,8 +68,15 @@ class Suite:
     seconds: float
 
 
-def run(what: str, command: list[str]) -> float:
-    """Runs a step in the foreground; returns how long it took.
+UNIT = Suite("unit")
+INTEROP = Suite("interop", WORKERS, python=TOOLS)
+ALONE = Suite("alone", ("-m", "alone", "--keep-chart"), folder="cluster")
+CLUSTER = Suite("cluster", (*WORKERS, "-m", "not alone"))
+SUITES = (UNIT, INTEROP, ALONE, CLUSTER)
+
+
+def run(what: str, command: list[str]) -> None:
+    """Runs a step in the foreground.
 
     Raises:
         subprocess.CalledProcessError: the step failed.
@@ -45,63 +84,57 @@ def run(what: str, command: list[str]) -> float:
     print(f"\n=== {what} (usually about {TOOK_EARLIER[what]} s)", flush=True)
     began = time.monotonic()
     subprocess.run(command, cwd=ROOT, check=True)
-    took = time.monotonic() - began
-    print(f"=== {what}: {took:.0f} s", flush=True)
-    return took
+    print(f"=== {what}: {time.monotonic() - began:.0f} s", flush=True)
 
 
-def pytest(name: str, prefix: list[str], *options: str, folder: str = "") -> Suite:
-    """Runs one folder of tests, of the same name if none is given, and counts from its report."""
-    report = REPORTS / f"{name}.xml"
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.unlink(missing_ok=True)
-    words = ["-m", "pytest", "-q", *options, f"tests/{folder or name}", f"--junitxml={report.relative_to(ROOT)}"]
-    took = run(name, [*prefix, *words])
-    suite = next(ET.parse(report).iter("testsuite"))
-    broken = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
-    skipped = int(suite.get("skipped", 0))
-    if skipped:
-        raise SystemExit(f"{name}: {skipped} tests were skipped; a skip hides a missing part")
-    return Suite(name, int(suite.get("tests", 0)) - broken, broken, took)
+def make(target: str) -> list[str]:
+    """The command that makes a target."""
+    return ["make", "--no-print-directory", target]
 
 
 @contextmanager
-def meanwhile(*targets: str, nice: int = 0) -> Iterator[None]:
-    """Makes targets while the block runs, and waits for them; what they say comes at their end.
+def meanwhile(what: str, *commands: list[str]) -> Iterator[None]:
+    """Runs commands one after another while the block runs, and waits for them; what they say comes at their end.
 
     Raises:
         subprocess.CalledProcessError: one failed.
     """
-    what = " and ".join(targets)
-    command = ["nice", "-n", str(nice), "make", "--no-print-directory", *targets]
+    command = ["sh", "-c", " && ".join(map(shlex.join, commands))]
     print(f"\n=== {what}: meanwhile", flush=True)
-    with tempfile.TemporaryFile() as said, subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said) as process:
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said, start_new_session=True) as process,
+    ):
         try:
             yield
         except BaseException:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)
             raise
+        if process.poll() is None:
+            print(f"\n=== {what}: waiting for it", flush=True)
         code = process.wait()
         said.seek(0)
         print(f"\n=== {what}\n{said.read().decode(errors='replace')}", flush=True)
     if code:
-        raise subprocess.CalledProcessError(code, command)
+        raise subprocess.CalledProcessError(code, [what])
 
 
-def everything(lab: subprocess.Popen[bytes]) -> list[Suite]:
-    """All suites; the lab starts while the pure ones run, images and chart are seen to while the engine is tested."""
-    run("verify", ["make", "--no-print-directory", "verify"])
-    with meanwhile("coverage"):
-        suites = [pytest("unit", [sys.executable])]
+def everything(lab: subprocess.Popen[bytes]) -> None:
+    """All suites; the lab starts while the pure ones run.
+
+    Tests that must have the cluster for themselves mostly wait: they run beside those that need the domain only.
+    """
+    for suite in SUITES:
+        (ROOT / suite.report).unlink(missing_ok=True)
+    run("verify", make("verify"))
+    with meanwhile("coverage", make("coverage")):
+        run("unit", UNIT.command)
     print("\n=== lab: waiting until domain and cluster are up", flush=True)
     if lab.wait():
         raise SystemExit("lab: did not come up; see above")
-    with meanwhile("images", "charts", nice=10):
-        suites.append(pytest("interop", [LAB, "tools", "--", "python3"], *WORKERS))
-    cluster = [sys.executable]
-    suites.append(pytest("cluster", cluster, *WORKERS, "-m", "not alone", "--keep-chart"))
-    suites.append(pytest("alone", cluster, "-m", "alone", folder="cluster"))
-    return suites
+    with meanwhile("images, alone and charts", make("images"), ALONE.command, make("charts")):
+        run("interop", INTEROP.command)
+    run("cluster", CLUSTER.command)
 
 
 def main() -> int:
@@ -110,7 +143,7 @@ def main() -> int:
     was_up = subprocess.run([LAB, "status"], cwd=ROOT, check=False, stdout=subprocess.DEVNULL).returncode == 0
     lab = subprocess.Popen([LAB, "up"], cwd=ROOT)
     try:
-        suites = everything(lab)
+        everything(lab)
     except subprocess.CalledProcessError as error:
         print(f"\nFAILED: {' '.join(error.cmd)} ended with {error.returncode}", file=sys.stderr)
         return 1
@@ -121,9 +154,10 @@ def main() -> int:
         if not was_up and not os.environ.get("SMBFERRY_KEEP_LAB"):
             subprocess.run([LAB, "down"], cwd=ROOT, check=False)
     print(f"\nEverything in {(time.monotonic() - began) / 60:.1f} minutes:")
-    for suite in suites:
-        print(f"  {suite.name:8} {suite.passed:5} passed  {suite.seconds:5.0f} s")
-    print(f"{sum(s.passed for s in suites)} passed, {sum(s.failed for s in suites)} failed")
+    results = [suite.results() for suite in SUITES]
+    for found in results:
+        print(f"  {found.name:8} {found.passed:5} passed  {found.seconds:5.0f} s")
+    print(f"{sum(r.passed for r in results)} passed, {sum(r.failed for r in results)} failed")
     return 0
 
 
