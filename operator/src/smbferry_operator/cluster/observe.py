@@ -38,7 +38,7 @@ from smbferry_operator.parse import (
 
 P = TypeVar("P", Identity, Location, Task, Run)
 R = TypeVar("R")
-REMEMBERED: Final = 2000
+REMEMBERED: Final = 500
 """How many objects are kept as they were read; each is looked at many times before it changes."""
 DOUBTFUL: Final = frozenset(
     {
