@@ -193,7 +193,7 @@ def _checks(lab: Settings, progress: Progress, _chosen: argparse.Namespace) -> i
 
 def _tools(lab: Settings, progress: Progress, chosen: argparse.Namespace) -> int:
     docker = _running(lab)
-    with lock.held(lab, progress):
+    with lock.held(lab, progress, "lock-tools"):  # tests need not wait for images of the product that are being built
         tools.build_image(lab, docker, progress)
     tools.run(lab, docker, chosen.command)
 
