@@ -178,6 +178,18 @@ def test_the_state_follows_the_agents_phases(phases: dict[str, str], state: str)
     assert not decision.delete
 
 
+@pytest.mark.parametrize("last", ["Succeeded", "Failed"])
+def test_no_state_is_told_of_an_agent_that_has_only_to_exit(last: str) -> None:
+    status = {"state": "Launching", "phases": {"transfer": {"state": "Succeeded"}, "verify": {"state": last}}}
+
+    decision = decide_run(
+        seen(run(status=status), jobs=(transfer_job(active=1),), pods=(pod(phase="Running"),)), NOW, SETTINGS
+    )
+
+    assert (decision.status, decision.create, decision.delete) == (None, (), ())
+    assert decision.requeue_after is not None
+
+
 def test_the_agents_word_is_believed_before_its_pod_is_said_to_run() -> None:
     status = {"phases": {"transfer": {"state": "Running"}}}
 

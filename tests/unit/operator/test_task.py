@@ -283,6 +283,16 @@ def test_nothing_is_written_when_nothing_changed() -> None:
     assert again.events == ()
 
 
+def test_a_run_that_was_just_made_is_no_news_when_it_is_seen() -> None:
+    first = decide_task(seen(), NOW)
+    assert first.status is not None
+    (made,) = first.create
+
+    again = decide_task(seen(ours(made["metadata"]["name"]), status=first.status.as_json()), NOW)
+
+    assert again.status is None
+
+
 def test_a_field_that_is_given_up_is_written() -> None:
     first = decide_task(seen(ours("a", "Transferring"), status={"observedTrigger": ""}), NOW)
     assert first.status is not None

@@ -277,10 +277,20 @@ def _under_way(seen: RunObservation, job: Job, now: datetime, settings: AgentSet
         why = f"{left.reason}: {left.message}" if left else f"exit code {last.exit_code}"
         message = f"Attempt {attempts_so_far(seen, job)} of {MAX_ATTEMPTS} failed ({why}); the next starts by itself."
         return _standing(seen, RunState.LAUNCHING, RETRYING, message, now, requeue_after=POLL_START, **facts)
-    if state is RunState.LAUNCHING:  # the agent's own word counts before the pod's phase, which comes later
-        message = f"Agent Job {job.meta.name} was launched."
-        return _standing(seen, RunState.LAUNCHING, AGENT_STARTING, message, now, requeue_after=POLL_START, **facts)
-    return _standing(seen, state, RUN_IN_PROGRESS, f"{state.value}.", now, requeue_after=None, **facts)
+    if _is_through(seen.run):
+        return Decision(requeue_after=POLL_START)
+    # The agent's own word counts before the pod's phase, which comes later.
+    said: tuple[Reason, str, timedelta | None] = (RUN_IN_PROGRESS, f"{state.value}.", None)
+    if state is RunState.LAUNCHING:
+        said = AGENT_STARTING, f"Agent Job {job.meta.name} was launched.", POLL_START
+    reason, message, delay = said
+    return _standing(seen, state, reason, message, now, requeue_after=delay, **facts)
+
+
+def _is_through(run: Run) -> bool:
+    """Whether the agent has ended all its phases and only its exit is missing: the state it leaves is told then."""
+    reported = run.status.phases.model_dump(exclude_none=True).values() if run.status.phases else ()
+    return bool(reported) and all(phase["state"] in ENDED_PHASE for phase in reported)
 
 
 def state_by_phases(run: Run) -> RunState:

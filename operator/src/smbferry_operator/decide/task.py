@@ -205,7 +205,7 @@ def _decision(
 ) -> Decision:
     task = seen.task
     existing = task.status.conditions
-    conditions = _conditions(seen, obstacle, now)
+    conditions = _conditions(seen, obstacle, now, begins=act.run is not None)
     fields = {"observedGeneration": task.meta.generation, **_facts(seen, timetable, now)}
     if act.settled:
         fields |= _settled(act.settled)
@@ -222,7 +222,14 @@ def _decision(
     )
 
 
-def _conditions(seen: TaskObservation, obstacle: Obstacle | None, now: datetime) -> tuple[Condition, ...]:
+def _conditions(
+    seen: TaskObservation, obstacle: Obstacle | None, now: datetime, *, begins: bool
+) -> tuple[Condition, ...]:
+    """All of them.
+
+    Args:
+        begins: whether a run is made now, which nobody has seen yet.
+    """
     task = seen.task
     summary = Summary(task.meta, task.status.conditions, now)
     if obstacle is None:
@@ -240,17 +247,17 @@ def _conditions(seen: TaskObservation, obstacle: Obstacle | None, now: datetime)
         summary.add_as_said(ConditionType.READY, "False", word, message)
         if obstacle.stalled:
             summary.add_as_said(ConditionType.STALLED, "True", word, message)
-    _add_in_sync(seen, summary)
+    _add_in_sync(seen, summary, begins=begins)
     if obstacle is None:
         _add_stalled_by_failure(seen, summary)
     return summary.done()
 
 
-def _add_in_sync(seen: TaskObservation, summary: Summary) -> None:
+def _add_in_sync(seen: TaskObservation, summary: Summary, *, begins: bool) -> None:
     """By the last run that ended, if it was of what the spec says now."""
     ended = ended_runs(seen.runs)
     if not ended or not _same_work(seen, ended[-1]):
-        under_way = any(not _ended(r) for r in seen.runs)
+        under_way = begins or any(not _ended(r) for r in seen.runs)
         summary.add(ConditionType.IN_SYNC, "Unknown", RUN_IN_PROGRESS if under_way else NEVER_RAN)
         return
     last = ended[-1]
