@@ -114,6 +114,14 @@ class MitRealms(Domain):
             domain.run("python3", "-c", TRUSTED_DOMAIN, "remove", self.realm)
             self.kadmin("delprinc", "-force", ticket_service)
 
+    def give_server_keys(self, data: bytes) -> None:
+        """Give the file servers the keys of another keytab in place of those that its services had."""
+        given = keytab.parse(data)
+        services = {entry.principal for entry in given}
+        before = keytab.parse(self.run("cat", SERVER_KEYTAB).output)
+        kept = [entry for entry in before if entry.principal not in services]
+        self.put(keytab.write([*kept, *given]), SERVER_KEYTAB)
+
     @contextmanager
     def server_keytab(self, data: bytes) -> Iterator[None]:
         """Give the file servers another keytab for a while; they read it at every session."""

@@ -43,11 +43,13 @@ from smbferry_engine.model import (
 from smbferry_engine.probe import probe_share
 from smbferry_engine.shard import Cut, Piece, Shard, shards_of
 from smbferry_engine.sharded import finish, survey, transfer_shard
+from smbferry_engine.times import TOLERATED_SKEW
 from smbferry_engine.transfer import transfer
 from smbferry_engine.upload import upload
 
 __all__ = [
     "SERVER_UNREACHABLE",
+    "TOLERATED_SKEW",
     "ByteCounters",
     "CompareBy",
     "Comparison",

@@ -2,7 +2,7 @@
 
 import struct
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from smbprotocol.exceptions import SMBException, SMBResponseException
@@ -33,7 +33,7 @@ from smbferry_engine.errors import (
 )
 from smbferry_engine.logon import LOGON_REFUSALS
 from smbferry_engine.model import Endpoint
-from smbferry_engine.times import to_datetime
+from smbferry_engine.times import TOLERATED_SKEW, to_datetime
 from smbferry_engine.wire.status import NtStatus, status_name
 
 _UNSIGNED = 2**32
@@ -61,8 +61,6 @@ _NO_PROOF: Final = frozenset({6 << 16, 9 << 16})
 _OVER: Final = frozenset({11 << 16, 12 << 16})
 # The codes of RFC 4120 section 7.5.9 as libkrb5 numbers them.
 _KDC_CODES = range(-1765328384, -1765328256)
-# Kerberos' own limit (RFC 4120 section 3.2.3), which servers keep to.
-_TOLERATED_SKEW: Final = timedelta(minutes=5)
 # A server whose clock is wrong refuses a good ticket in one of these ways.
 _MAY_BE_THE_CLOCK: Final = frozenset({CLOCK_SKEW, SERVER_KEY_MISMATCH, LOGON_REFUSED, TICKET_EXPIRED})
 
@@ -107,7 +105,7 @@ def convert(error: Exception, endpoint: Endpoint, reached: Reached) -> EngineErr
 def _blame_clock(found: EngineError, server_system_time: int) -> EngineError:
     """The server's clock as the cause of its refusal, where that clock is wrong."""
     offset = to_datetime(server_system_time) - datetime.now(UTC)
-    if not server_system_time or abs(offset) <= _TOLERATED_SKEW:
+    if not server_system_time or abs(offset) <= TOLERATED_SKEW:
         return found
     seconds = f"{offset.total_seconds():+.0f}s"
     return EngineError(SERVER_CLOCK_SKEW, f"{found.message}; the server's clock is {seconds} from this node's")

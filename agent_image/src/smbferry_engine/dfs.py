@@ -113,7 +113,7 @@ def target_of(endpoint: Endpoint, referral: str, rest: str) -> Endpoint:
         if problem:
             raise _unusable(f"the referral to {referral!r}: {problem}")
     path = "/" + "/".join(parts)
-    if host.lower() == endpoint.server.rstrip(".").lower():
+    if host.lower() == endpoint.server_key[0]:
         return replace(endpoint, share=share, path=path)
     return replace(
         endpoint, server=host, port=SMB_PORT, share=share, path=path, addresses=(), service_principal=f"cifs/{host}"
@@ -223,8 +223,8 @@ class _Servers:
             raise EngineError(DEADLINE_EXCEEDED, "an answer to a DFS referral in time expected, none came")
 
 
-def _place(endpoint: Endpoint) -> tuple[str, str, str]:
-    return endpoint.server.rstrip(".").lower(), endpoint.share.lower(), case_key(root_of(endpoint))
+def _place(endpoint: Endpoint) -> tuple[str, int, str, str]:
+    return *endpoint.share_key, case_key(root_of(endpoint))
 
 
 async def _not_covered(share: Share) -> bool:

@@ -98,6 +98,16 @@ class Endpoint:
     dialects: tuple[str, ...] = ("3.1.1",)
     fresh_ticket: Callable[[str], bool] | None = field(default=None, compare=False, repr=False)
 
+    @property
+    def server_key(self) -> tuple[str, int]:
+        """Equal for endpoints of one server, as DNS compares names: case and a final dot count for nothing."""
+        return self.server.rstrip(".").lower(), self.port
+
+    @property
+    def share_key(self) -> tuple[str, int, str]:
+        """Equal for endpoints of one share."""
+        return (*self.server_key, self.share.lower())
+
 
 @dataclass(frozen=True, slots=True)
 class Options:

@@ -67,18 +67,13 @@ def judge(source: Endpoint, destination: Endpoint, options: Options) -> ServerSi
     """
     if options.server_side_copy is ServerSideCopy.NEVER:
         return ServerSideFact(ServerSideState.OFF, "the option says Never")
-    here, there = (_host(endpoint) for endpoint in (source, destination))
-    if here != there:
+    if source.server_key != destination.server_key:
         return ServerSideFact(ServerSideState.NOT_POSSIBLE, "source and destination are two servers")
     if source.principal != destination.principal:
         return ServerSideFact(ServerSideState.NOT_POSSIBLE, "source and destination are opened by two identities")
     if (source.ciphers, source.dialects) != (destination.ciphers, destination.dialects):
         return ServerSideFact(ServerSideState.NOT_POSSIBLE, "the two locations permit other ciphers or dialects")
     return ServerSideFact(ServerSideState.READY, "one server and one identity: it copies large files by itself")
-
-
-def _host(endpoint: Endpoint) -> tuple[str, int]:
-    return endpoint.server.rstrip(".").lower(), endpoint.port
 
 
 class _RefusedError(Exception):

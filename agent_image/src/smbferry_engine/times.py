@@ -1,7 +1,10 @@
 """FILETIME (MS-DTYP 2.3.3): 100 ns since 1601-01-01 UTC. The engine copies these exactly and converts only to tell."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
+TOLERATED_SKEW: Final = timedelta(minutes=5)
+"""Between clocks: Kerberos' own limit (RFC 4120 section 3.2.3), which file servers keep to."""
 UNITS_PER_SECOND = 10_000_000
 _EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 _LARGEST = 2**63 - 1

@@ -125,11 +125,7 @@ def conduct(
 
 def check_options(source: Endpoint, destination: Endpoint, options: Options) -> Filters:
     """Everything about a run that can be judged before anything is reached."""
-    if (source.server.lower(), source.port, source.share.lower()) == (
-        destination.server.lower(),
-        destination.port,
-        destination.share.lower(),
-    ) and overlaps(root_of(source), root_of(destination)):
+    if source.share_key == destination.share_key and overlaps(root_of(source), root_of(destination)):
         raise EngineError(
             SAME_DESTINATION, f"two folders apart expected, found {source.path!r} and {destination.path!r} of one share"
         )

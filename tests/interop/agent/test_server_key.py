@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.interop.agent.support import default_config
 from tests.support.counting_kdc import CountingKdc
-from tests.support.mit import REALM, SERVER_KEYTAB
+from tests.support.mit import REALM
 
 from smbferry_agent.kerberos.facts import Ticket
 from smbferry_agent.preflight.identity_probe import checked_identity
@@ -82,7 +82,7 @@ def test_a_server_that_was_given_a_new_key_during_a_run_is_reached_again(
         asked = counter.ticket_requests
         old = mit.export_keytab(f"{service}@{REALM}")
         mit.kadmin("change_password", "-randkey", service)
-        mit.put(mit.export_keytab(f"{service}@{REALM}"), SERVER_KEYTAB)
+        mit.give_server_keys(mit.export_keytab(f"{service}@{REALM}"))
         probe_share(side, deadline_seconds=10)
         assert counter.ticket_requests == asked + 1
         with mit.server_keytab(old), pytest.raises(EngineError) as raised:  # no ticket is for that one any more

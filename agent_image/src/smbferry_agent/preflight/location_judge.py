@@ -1,7 +1,7 @@
 """Judges the facts of a location: one finding per condition. Pure."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from smbferry_agent.errors import AgentError
@@ -51,7 +51,7 @@ from smbferry_api.reasons import (
     TRUST_MISSING,
     Reason,
 )
-from smbferry_engine import ShareFacts
+from smbferry_engine import TOLERATED_SKEW, ShareFacts
 
 # Which check an error of the engine belongs to; any other is the server's reachability.
 _CHECK_OF: Final[dict[str, ConditionType]] = {
@@ -100,7 +100,6 @@ _REASON_OF_CODE: Final[dict[int, Reason]] = {
 }
 # What a domain controller may say of a name that is held twice (MS-ERREF section 2.3.1).
 _NAME_COLLISION: Final = frozenset({0xC0000035, 0xC00000BD})  # STATUS_OBJECT_NAME_COLLISION, STATUS_DUPLICATE_NAME
-_TOLERATED_SKEW: Final = timedelta(minutes=5)  # Kerberos' own limit, which a file server keeps to
 
 
 def judge_location(spec: SmbLocationSpec, facts: LocationFacts) -> tuple[Finding, ...]:
@@ -207,7 +206,7 @@ def _clock(share: ShareFacts, asked: datetime, kdc: ClockSample | None) -> str |
     """What is wrong with a server's clock though it gave a session, which a little more would end; None if nothing."""
     offset = share.server_system_time - asked
     from_kdc = offset - kdc.offset if kdc else offset
-    if abs(from_kdc) <= _TOLERATED_SKEW:
+    if abs(from_kdc) <= TOLERATED_SKEW:
         return None
     other = f" and {from_kdc.total_seconds():+.0f}s from the KDC's" if kdc else ""
     return f"Its clock is {offset.total_seconds():+.0f}s from this node's{other}; Kerberos tolerates 5m."
