@@ -12,6 +12,7 @@ from smbferry_operator.cache import Cache, key_of, version_of
 from smbferry_operator.cluster.apply import Applier
 from smbferry_operator.cluster.client import Cluster
 from smbferry_operator.cluster.errors import ClusterError, NotFoundError
+from smbferry_operator.cluster.events import EventRecorder
 from smbferry_operator.cluster.metadata import MetadataWatch
 from smbferry_operator.echo import Echo, Stream
 from smbferry_operator.leader import Elector, Fence, Store, uptime
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 STARTUP_RETRY: Final = 2.0
 STOP_GRACE: Final = 20.0
+LAST_EVENTS_GRACE: Final = 3.0
 ECHO_CHECK: Final = 15.0
 AGENT_SELECTOR: Final = f"{LABEL_MANAGED_BY}={MANAGED_BY_OPERATOR}"
 SELECTED: Final = (Kind.JOB, Kind.POD)
@@ -51,7 +53,8 @@ class Service:
         self._echo = Echo()
         self._metrics = Metrics(self._cache, self._leading)
         self._news = News(self._cache, self._enqueue, self._metrics.run_ended)
-        applier = Applier(cluster, self._written, utc_now, settings.instance)
+        self._recorder = EventRecorder(cluster, utc_now, settings.instance)
+        applier = Applier(cluster, self._written, self._recorder.record)
         self._reconciler = Reconciler(self._cache, applier, settings.agent, self._enqueue)
         self._workers = Workers(
             self._metrics.timed(self._reconciler.reconcile), settings.workers, goes_first=self._cache.is_to_begin
@@ -82,6 +85,7 @@ class Service:
         logger.info("%d objects listed; ready", len(self._cache))
         self._run(self._resync_forever(self._settings.resync), "resync")
         self._run(self._listen_forever(), "echo")
+        self._run(self._recorder.post_forever(), "events")
         self._loop = asyncio.get_running_loop()
         for watch in self._metadata:
             watch.start()
@@ -97,6 +101,7 @@ class Service:
         for watch in self._metadata:
             watch.stop()
         ended = await self._workers.stop(STOP_GRACE)
+        await self._recorder.flush(LAST_EVENTS_GRACE)
         for task in self._all_tasks():
             task.cancel()
         await asyncio.gather(*self._all_tasks(), return_exceptions=True)

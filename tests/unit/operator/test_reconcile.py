@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from tests.unit.operator.builders import (
     IDENTITY_GOOD,
@@ -30,6 +30,9 @@ from smbferry_operator.cluster.errors import ConflictError, RefusedError, Termin
 from smbferry_operator.decide.naming import ANNOTATION_CHECK_INPUTS
 from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
 from smbferry_operator.reconcile import News, Reconciler
+
+if TYPE_CHECKING:
+    from smbferry_operator.decide.decision import Event
 
 OURS = {"Ready", "Reconciling", "Stalled", "Succeeded", "InSync"}
 TASK = Key(Kind.TASK, "team", "nightly")
@@ -94,7 +97,8 @@ class World:
         self.cache = Cache()
         self.queued: list[Key] = []
         self.news = News(self.cache, self.enqueue)
-        applier = Applier(cast(Cluster, self.memory), self.news.seen, lambda: NOW, "test")
+        self.events: list[Event] = []
+        applier = Applier(cast(Cluster, self.memory), self.news.seen, lambda _key, _about, e: self.events.append(e))
         self.reconciler = Reconciler(self.cache, applier, SETTINGS, self.enqueue, lambda: NOW)
         for kind, body in bodies:
             self.memory.objects[kind.value, body["metadata"]["name"]] = body
@@ -184,7 +188,7 @@ def test_a_task_leads_to_a_run_and_the_run_to_a_job_and_both_stand_in_the_status
     assert run["status"]["state"] == "Launching"
     assert run["status"]["jobRef"] == job["metadata"]["name"]
     assert world.memory.objects["TransferTask", "nightly"]["status"]["activeRun"] == run["metadata"]["name"]
-    assert [e["reason"] for e in world.memory.of("Event")].count("RunStarted") == 1
+    assert [event.reason.name for event in world.events].count("RunStarted") == 1
 
 
 def test_an_identity_leads_to_a_check_with_an_account_of_its_own() -> None:
@@ -392,9 +396,7 @@ def test_thousands_of_objects_that_are_as_they_should_be_cost_no_request() -> No
     world.look_at_all()
 
     assert world.memory.version == written
-    assert {kind for kind, _ in world.memory.objects} == {"KerberosIdentity", "Job", "SmbLocation", "TransferTask"} | (
-        {"Event"} & {kind for kind, _ in world.memory.objects}
-    )
+    assert {kind for kind, _ in world.memory.objects} == {"KerberosIdentity", "Job", "SmbLocation", "TransferTask"}
 
 
 def test_what_is_gone_is_let_be() -> None:

@@ -3,12 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from typing import Final
 
 from smbferry_operator.cluster.client import Cluster
-from smbferry_operator.cluster.errors import ClusterError, ConflictError, NotFoundError, TerminatingError
-from smbferry_operator.cluster.events import build_event
+from smbferry_operator.cluster.errors import ConflictError, NotFoundError
 from smbferry_operator.decide.decision import Decision, Event
 from smbferry_operator.model import Key, Kind, Manifest, Meta
 
@@ -22,12 +20,14 @@ class Applier:
     """Writes to the cluster; what comes back is news at once, so that the next decision sees it."""
 
     def __init__(
-        self, cluster: Cluster, seen: Callable[[Kind, Manifest], None], clock: Callable[[], datetime], instance: str
+        self,
+        cluster: Cluster,
+        seen: Callable[[Kind, Manifest], None],
+        record: Callable[[Key, Meta, Event], None],
     ) -> None:
         self._cluster = cluster
         self._seen = seen
-        self._clock = clock
-        self._instance = instance
+        self._record = record
 
     async def carry_out(self, key: Key, about: Meta, decision: Decision) -> None:
         """Does what was decided about an object.
@@ -47,7 +47,7 @@ class Applier:
         if decision.status is not None and not await self._write_status(key, about, decision.status.as_json()):
             return
         for event in decision.events:
-            await self._post(key, about, event)
+            self._record(key, about, event)
 
     async def _create(self, body: Manifest) -> None:
         try:
@@ -66,16 +66,6 @@ class Applier:
             return False
         self._seen(key.kind, written)
         return True
-
-    async def _post(self, key: Key, about: Meta, event: Event) -> None:
-        """Events are a courtesy: one that can't be posted is logged and must not repeat the whole reconcile."""
-        logger.info("%s: %s: %s", key, event.reason, event.message)
-        try:
-            await self._cluster.create(build_event(key, about, event, self._clock(), self._instance))
-        except TerminatingError:
-            return
-        except ClusterError as error:
-            logger.warning("%s: its Event could not be posted: %s", key, error)
 
 
 def _in_order(bodies: Iterable[Manifest]) -> tuple[list[Manifest], list[Manifest]]:

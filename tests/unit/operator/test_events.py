@@ -1,0 +1,114 @@
+"""Events are posted beside the work that they tell of."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import pytest
+from tests.unit.operator.builders import NOW
+
+from smbferry_api.reasons import RUN_STARTED, TASK_READY
+from smbferry_operator.cluster.client import Cluster
+from smbferry_operator.cluster.errors import TerminatingError, UnavailableError
+from smbferry_operator.cluster.events import EventRecorder
+from smbferry_operator.decide.decision import Event
+from smbferry_operator.model import Key, Kind, Manifest, Meta
+
+RUN = Key(Kind.RUN, "team", "nightly-1")
+ABOUT = Meta("nightly-1", "team", "uid-1", NOW)
+STARTED = Event("Normal", RUN_STARTED, "Agent Job xrun-1 was launched.")
+READY = Event("Normal", TASK_READY, "It is ready.")
+
+
+class Posted:
+    """As much of an API server as takes Events: it fails as often as it is told to."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.failures = list(failures)
+        self.bodies: list[Manifest] = []
+
+    async def create(self, body: Manifest) -> Manifest:
+        await asyncio.sleep(0)
+        if self.failures:
+            raise self.failures.pop(0)
+        self.bodies.append(body)
+        return body
+
+
+def with_recorder(posted: Any, work: Callable[[EventRecorder], Awaitable[None]], most: int = 10) -> None:
+    async def run() -> None:
+        recorder = EventRecorder(cast(Cluster, posted), lambda: NOW, "operator-1", most)
+        posting = asyncio.create_task(recorder.post_forever())
+        await work(recorder)
+        posting.cancel()
+
+    asyncio.run(run())
+
+
+def test_they_are_posted_in_order_and_say_what_they_are_about() -> None:
+    posted = Posted()
+
+    async def work(recorder: EventRecorder) -> None:
+        recorder.record(RUN, ABOUT, STARTED)
+        recorder.record(RUN, ABOUT, READY)
+        assert posted.bodies == [], "nobody has waited for them"
+        await recorder.flush(5)
+
+    with_recorder(posted, work)
+
+    assert [body["reason"] for body in posted.bodies] == ["RunStarted", "TaskReady"]
+    first = posted.bodies[0]
+    assert first["regarding"]["uid"] == "uid-1"
+    assert (first["type"], first["note"], first["reportingInstance"]) == ("Normal", STARTED.message, "operator-1")
+    assert len({body["metadata"]["name"] for body in posted.bodies}) == 2
+
+
+@pytest.mark.parametrize("failure", [UnavailableError("it is away"), TerminatingError("the namespace goes")])
+def test_one_that_can_not_be_posted_does_not_keep_the_next_from_it(
+    failure: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    posted = Posted(failure)
+
+    async def work(recorder: EventRecorder) -> None:
+        recorder.record(RUN, ABOUT, STARTED)
+        recorder.record(RUN, ABOUT, READY)
+        await recorder.flush(5)
+
+    with_recorder(posted, work)
+
+    assert [body["reason"] for body in posted.bodies] == ["TaskReady"]
+    told = "TransferRun team/nightly-1: its Event could not be posted: it is away"
+    assert (told in caplog.messages) is isinstance(failure, UnavailableError)
+
+
+def test_what_is_too_much_is_only_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    posted = Posted()
+
+    async def work(recorder: EventRecorder) -> None:
+        for event in (STARTED, READY, STARTED):
+            recorder.record(RUN, ABOUT, event)
+        await recorder.flush(5)
+
+    with_recorder(posted, work, most=2)
+
+    assert len(posted.bodies) == 2
+    assert [m for m in caplog.messages if "no Event of it is posted" in m]
+
+
+def test_an_api_server_that_hangs_does_not_keep_the_operator_from_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    class Hanging(Posted):
+        async def create(self, body: Manifest) -> Manifest:
+            await asyncio.Event().wait()
+            return body
+
+    async def work(recorder: EventRecorder) -> None:
+        recorder.record(RUN, ABOUT, STARTED)
+        recorder.record(RUN, ABOUT, READY)
+        await asyncio.sleep(0)
+        await recorder.flush(0)
+
+    with_recorder(Hanging(), work)
+
+    assert [m for m in caplog.messages if "Events were not posted" in m]
