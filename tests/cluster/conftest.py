@@ -18,6 +18,8 @@ from tests.support.environment import lab_environment
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.cluster.kube import Object
+
 ROOT = Path(__file__).parents[2]
 SYSTEM = product.NAMESPACE
 
@@ -32,11 +34,14 @@ def uninstall_chart(environment: dict[str, str]) -> None:
     _helm(environment, "helm", "uninstall", product.RELEASE, "--namespace", SYSTEM, "--wait", "--ignore-not-found")
 
 
-def leading_pod(kube: Kube) -> str:
-    """The installed operator that leads; empty while none does."""
-    return kube.kubectl(
-        *("get", "lease", "smbferry-operator", "--namespace", SYSTEM, "-o", "jsonpath={.spec.holderIdentity}")
-    )
+def leading_pod(environment: dict[str, str], *, other_than: str = "") -> str:
+    """The installed operator that leads, as soon as one does that is not `other_than`."""
+
+    def holds(lease: Object) -> bool:
+        return lease["spec"].get("holderIdentity", "") not in {"", other_than}
+
+    lease = Kube(environment, SYSTEM).wait("lease", "smbferry-operator", "held by a leader", holds)
+    return str(lease["spec"]["holderIdentity"])
 
 
 def _helm(environment: dict[str, str], *command: str) -> None:

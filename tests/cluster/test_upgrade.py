@@ -76,13 +76,13 @@ def test_an_upgrade_during_a_run_lets_its_agent_go_on(
     scene.source.seed([Wanted("slow.bin", size=SIZE), Wanted("small.txt", size=10)])
     scene.ready()
     name = start(scene, "upgraded")
-    old, jobs = leading_pod(scene.kube), jobs_of(scene.kube, name)
+    old, jobs = leading_pod(environment), jobs_of(scene.kube, name)
 
     install_chart(environment, f"agent.resources.requests.memory={MEMORY}", chart=next_chart(tmp_path))
 
     assert columns(scene.kube)[-1] == "Note"
     status = scene.end_of(name, timeout=60)["status"]
-    assert leading_pod(scene.kube) not in {old, ""}
+    assert leading_pod(environment, other_than=old)
     assert (status["state"], status["attempts"]) == ("Succeeded", 1), status
     assert jobs_of(scene.kube, name) == jobs
     assert differences(scene.source.tree(), scene.destination.tree(), times=True) == []
