@@ -1,11 +1,18 @@
 """How a command ends, in the agent's own exit codes. Pure."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from smbferry_api.conditions import ConditionType
 from smbferry_api.exit_codes import EXIT_CODE_OF, ExitCode, FailureClass
 from smbferry_api.reasons import by_name
 from smbferry_api.run_status import RunState, TransferRunStatus
+
+_STATE_OF: Final = {
+    ExitCode.DONE: RunState.SUCCEEDED,
+    ExitCode.DONE_WITH_FAILURES: RunState.PARTIALLY_SUCCEEDED,
+    ExitCode.CANCELLED: RunState.CANCELLED,
+}
 
 
 class ClusterError(Exception):
@@ -24,12 +31,7 @@ def most_severe(codes: Iterable[ExitCode]) -> ExitCode:
 
 def state_of(code: ExitCode) -> RunState:
     """The state of a run that ended so."""
-    ends = {
-        ExitCode.DONE: RunState.SUCCEEDED,
-        ExitCode.DONE_WITH_FAILURES: RunState.PARTIALLY_SUCCEEDED,
-        ExitCode.CANCELLED: RunState.CANCELLED,
-    }
-    return ends.get(code, RunState.FAILED)
+    return _STATE_OF.get(code, RunState.FAILED)
 
 
 def code_of_reason(name: str) -> ExitCode:
@@ -40,13 +42,9 @@ def code_of_reason(name: str) -> ExitCode:
 
 def code_of(status: TransferRunStatus) -> ExitCode:
     """The exit code of a run that has ended in a cluster: what `smbferry run` would have ended with."""
-    ends = {
-        RunState.SUCCEEDED: ExitCode.DONE,
-        RunState.PARTIALLY_SUCCEEDED: ExitCode.DONE_WITH_FAILURES,
-        RunState.CANCELLED: ExitCode.CANCELLED,
-    }
-    if status.state in ends:
-        return ends[status.state]
+    for code, state in _STATE_OF.items():
+        if status.state is state:
+            return code
     if status.failure and status.failure.class_ in list(FailureClass):
         return EXIT_CODE_OF[FailureClass(status.failure.class_)]
     told = (c.reason for c in status.conditions if c.type == ConditionType.SUCCEEDED)
