@@ -12,8 +12,9 @@ from typing import Any, Final
 from uuid import uuid4
 
 import kopf
-from kopf._cogs.structs.bodies import BodyEssence
+from kopf._cogs.structs.bodies import BodyEssence, RawBody
 from kopf._core.engines.peering import Identity
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from smbferry_api import GROUP
 from smbferry_api.names import FINALIZER
@@ -69,6 +70,18 @@ class NoDiffs(kopf.DiffBaseStorage):
         """Writes nothing."""
 
 
+class NoMemories(ResourceMemories):
+    """Nothing here is done by what kopf remembers of an object.
+
+    It would keep a record of each, and of the parsed list a string as the key to it, which keeps most of the memory
+    that a list of thousands of objects takes from being given back.
+    """
+
+    async def recall(self, raw_body: RawBody, **options: Any) -> ResourceMemory:
+        """A new record, which nobody keeps."""
+        return await super().recall(raw_body, **{**options, "ephemeral": True})
+
+
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(prog="smbferry-operator", description="The operator of smbferry.")
@@ -114,6 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     watch.register(service)
     kopf.run(
         settings=kopf_settings(settings),
+        memories=NoMemories(),
         identity=Identity(settings.instance),  # kopf would look up a user name, which the image's user has not
         standalone=True,
         clusterwide=not settings.namespaces,

@@ -1,9 +1,10 @@
+import asyncio
 from datetime import timedelta
 
 import pytest
 
 from smbferry_operator.decide.settings import NetworkRules
-from smbferry_operator.main import kopf_settings, main
+from smbferry_operator.main import NoMemories, kopf_settings, main
 from smbferry_operator.settings import Settings, SettingsError
 
 IMAGE = {"SMBFERRY_AGENT_IMAGE": "smbferry/agent:1", "SMBFERRY_LEASE_NAMESPACE": "system"}
@@ -89,3 +90,14 @@ def test_kopf_watches_only_our_own_jobs_and_pods_and_writes_nothing() -> None:
     assert len(settings.watching.label_selectors) == 2
     assert settings.posting.enabled is False
     assert settings.scanning.disabled is True
+
+
+def test_kopf_remembers_nothing_of_single_objects() -> None:
+    memories = NoMemories()
+
+    async def look_twice() -> bool:
+        first = await memories.recall({"metadata": {"uid": "a"}}, noticed_by_listing=True)
+        return first.noticed_by_listing and await memories.recall({"metadata": {"uid": "a"}}) is not first
+
+    assert asyncio.run(look_twice())
+    assert list(memories.iter_all_memories()) == []
