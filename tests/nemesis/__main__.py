@@ -100,7 +100,7 @@ def judge(record: Record, faults: Faults, ground: Place, cluster: Cluster) -> No
         record.violated("I3", f"{len(told)} keys stand in logs or objects")
     for run in begun_anew(record, faults):
         record.violated("I7", f"{run['run']} began anew after its agent was killed: {run['bytes']}")
-    late = [took for took in faults.takeovers if took > TAKEOVER_SECONDS]
+    late = [t.seconds for t in faults.takeovers if t.stood_by and t.seconds > TAKEOVER_SECONDS]
     if late:
         record.violated("takeover", f"another operator led after {late} s, {TAKEOVER_SECONDS:.0f} s wanted")
 
@@ -167,13 +167,14 @@ def write(seed: int, seconds: float, record: Record, faults: Faults, watcher: Wa
         "resumed": len(resumed(record)),
         "agentsAtOnce": watcher.most,
         "looks": watcher.looks,
-        "takeovers": faults.takeovers,
+        "takeovers": [asdict(takeover) for takeover in faults.takeovers],
         "faults": faults.told,
         "details": asdict(record)["runs"],
     }
     REPORT.write_text(json.dumps(found, indent=2) + "\n")
     say(f"{len(faults.told)} faults, runs {states}, {len(resumed(record))} went on after an agent was lost")
-    say(f"takeovers: {faults.takeovers} s; {watcher.looks} looks at {watcher.most} agents at most")
+    takeovers = ", ".join(f"{t.seconds} s{'' if t.stood_by else ' (nobody stood by)'}" for t in faults.takeovers)
+    say(f"takeovers: {takeovers}; {watcher.looks} looks at {watcher.most} agents at most")
     for violation in record.violations:
         say(f"VIOLATED {violation}")
     say(f"{'no invariant was violated' if not record.violations else 'FAILED'}: {REPORT}")
