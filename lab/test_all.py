@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAB = str(ROOT / "lab" / "lab")
 REPORTS = Path("build/reports")
 TOOK_EARLIER = {"verify": 20, "unit": 60, "interop": 300, "cluster": 320}
-WORKERS = ("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder")  # tests/conftest.py says in which order
+WORKERS = ("--dist", "loadfile", "--no-loadscope-reorder")  # tests/conftest.py says in which order
 TOOLS = (LAB, "tools", "--", "python3")
 
 
@@ -69,9 +69,9 @@ class Results:
 
 
 UNIT = Suite("unit")
-INTEROP = Suite("interop", WORKERS, python=TOOLS)
+INTEROP = Suite("interop", (*WORKERS, "-n", "3"), python=TOOLS)
 ALONE = Suite("alone", ("-m", "alone", "--keep-chart"), folder="cluster")
-CLUSTER = Suite("cluster", (*WORKERS, "-m", "not alone"))
+CLUSTER = Suite("cluster", (*WORKERS, "-n", "4", "-m", "not alone"))
 SUITES = (UNIT, INTEROP, ALONE, CLUSTER)
 
 
