@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tests.cluster.kube import Kube
     from tests.support.domain import Directory
 
+pytestmark = pytest.mark.takes(45)
+
 KINDS = (
     "kerberosidentities,smblocations,transfertasks,transferruns,jobs,pods,configmaps,serviceaccounts,roles,"
     "rolebindings,networkpolicies,leases,events,events.v1.events.k8s.io"
@@ -40,8 +42,6 @@ except PermissionError:
 """
 MODES = """
 import json, os, pathlib
-
-pytestmark = pytest.mark.takes(45)
 keytab = pathlib.Path("/var/run/smbferry/identity/source/keytab/keytab")
 print(json.dumps({"keytab": oct(keytab.stat().st_mode & 0o777), "writable": os.access(keytab, os.W_OK)}))
 """

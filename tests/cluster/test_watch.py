@@ -28,10 +28,10 @@ def watch(scene: Scene, environment: dict[str, str], task: str, *more: str) -> s
 
 
 def test_a_run_is_watched_from_its_obstacle_to_its_end(scene: Scene, environment_with_plugin: dict[str, str]) -> None:
-    scene.source.seed([Wanted("large.bin", size=4 << 20), Wanted("small.txt", size=9)])
+    scene.source.seed([Wanted("large.bin", size=8 << 20), Wanted("small.txt", size=9)])
     scene.domain.run("chmod", "0600", f"{scene.source.inside}/small.txt")
     # Applied before its locations are ready, and slow enough to be seen at work.
-    scene.kube.apply(objects.task("watched", SOURCE, DESTINATION, options={"bytesPerSecond": "2Mi"}))
+    scene.kube.apply(objects.task("watched", SOURCE, DESTINATION, options={"bytesPerSecond": "1Mi"}))
     done = watch(scene, environment_with_plugin, "watched", "-o", "json")
     assert done.returncode == 3, done.stderr
     seen = [json.loads(line) for line in done.stdout.splitlines()]
