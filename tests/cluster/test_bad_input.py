@@ -83,7 +83,9 @@ def test_what_only_a_person_can_mend_is_stalled(bad: Scene) -> None:
 
 
 def test_no_bad_input_makes_a_pod_crash_with_a_traceback(bad: Scene) -> None:
-    for pod in bad.kube.list("pods"):
+    ended = [pod for pod in bad.kube.list("pods") if pod["status"]["phase"] in {"Succeeded", "Failed"}]
+    assert ended
+    for pod in ended:
         log = bad.kube.kubectl("logs", pod["metadata"]["name"], "--tail=200")
         assert "Traceback" not in log, log
 
