@@ -104,7 +104,7 @@ def test_a_black_hole_ends_the_run_within_a_minute_and_the_next_one_goes_on(benc
 @pytest.mark.usefixtures("quick")
 def test_a_black_hole_before_the_destination_does_too(bench: Bench, domain: Domain) -> None:
     bench.source.seed([Wanted("large", size=40 * MIB), *small(200)])
-    error = swallow(bench, domain, DESTINATION, count=20_000, within=60)
+    error = swallow(bench, domain, DESTINATION, count=20_000, within=20)
     assert (error.reason, error.failure_class) == ("ServerUnreachable", FailureClass.NETWORK)
     bench.finish()
 

@@ -289,8 +289,8 @@ def _under_way(seen: RunObservation, job: Job, now: datetime, settings: AgentSet
 
 def _is_through(run: Run) -> bool:
     """Whether the agent has ended all its phases and only its exit is missing: the state it leaves is told then."""
-    reported = run.status.phases.model_dump(exclude_none=True).values() if run.status.phases else ()
-    return bool(reported) and all(phase["state"] in ENDED_PHASE for phase in reported)
+    reported = [phase for _, phase in run.status.phases or () if phase is not None]
+    return bool(reported) and all(phase.state in ENDED_PHASE for phase in reported)
 
 
 def state_by_phases(run: Run) -> RunState:
