@@ -68,13 +68,12 @@ def main() -> int:
 
 
 def growth(memory: list[int]) -> int:
-    """Bytes by which the least that the last turns held exceeds the least of those in the middle.
+    """Bytes by which the least that the second half of the turns held exceeds the least of the first half.
 
-    Single values go up and down with the allocator's holes; what leaks lifts the floor. The first third does not count:
-    until then hypothesis fills its caches.
+    Single values go up and down with the allocator's holes; what leaks lifts the floor.
     """
-    third = len(memory) // 3
-    return min(memory[-third:]) - min(memory[third : 2 * third]) if third else 0
+    half = (len(memory) + 1) // 2
+    return min(memory[half:], default=memory[0]) - min(memory[:half])
 
 
 def one_round(seed: int) -> None:
