@@ -24,6 +24,7 @@ from smbferry_api.run_status import Limit
 
 _log = logging.getLogger(__name__)
 _POLL_SECONDS: Final = 5.0
+_LAST_LOOK_SECONDS: Final = 5.0  # an API server that is away holds up no run's end for longer
 
 
 def current_limit(manifest: dict[str, Any], snapshot: str | int | None) -> int | None:
@@ -67,6 +68,7 @@ class RunWatch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._left.set()
+        self._thread.join(_LAST_LOOK_SECONDS)
         stopped = isinstance(error, AgentError) and error.reason is RUN_CANCELLED
         if stopped and not self.abandoned():
             raise Terminated("The agent was told to end, by an eviction or a deleted pod; the run goes on.") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from tests.unit.agent.api_server import ApiServer
 
 from smbferry_agent.errors import AgentError, Terminated
 from smbferry_agent.report import api_client
-from smbferry_agent.report.api_client import ObjectKey
+from smbferry_agent.report.api_client import ApiClient, ObjectKey
 from smbferry_agent.run_watch import RunWatch, current_limit
 from smbferry_api.reasons import RUN_CANCELLED
 
@@ -53,6 +54,26 @@ def test_what_the_watch_has_seen_last_is_at_hand(tmp_path: Path, monkeypatch: py
             while current_limit(watch.manifest, "4Mi") != 1 << 20:
                 assert time.monotonic() < until
                 server.seen(len(server.requests) + 1)
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_watch_that_is_left_asks_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smbferry_agent.run_watch._POLL_SECONDS", 0.001)
+    asked, left, answered = threading.Event(), threading.Event(), threading.Event()
+    before = signal.getsignal(signal.SIGTERM)
+
+    def look(_key: ObjectKey) -> dict[str, Any]:
+        asked.set()
+        left.wait(5)
+        answered.set()
+        return {"spec": {}}
+
+    client = ApiClient("https://127.0.0.1", tmp_path / "token", tmp_path / "ca.crt")
+    monkeypatch.setattr(client, "get", look)
+    with RunWatch(client, KEY, {}):
+        assert asked.wait(5)
+        threading.Timer(0.05, left.set).start()
+    assert answered.is_set()
     signal.signal(signal.SIGTERM, before)
 
 
