@@ -33,7 +33,7 @@ unit: $(VENV)/.done ## pure tests, no network, under a minute
 coverage: $(VENV)/.done ## lines and branches of the engine's codecs and core that its unit tests reach: 95 % at least
 	@mkdir -p build
 	@$(VENV)/bin/coverage run --branch --data-file=build/coverage --source=smbferry_engine.core,smbferry_engine.wire \
-	  -m pytest -q tests/unit/engine --ignore tests/unit/engine/test_fuzz.py
+	  -m pytest -q tests/unit/engine --junitxml=build/reports/engine.xml
 	@$(VENV)/bin/coverage report --data-file=build/coverage --show-missing --skip-covered --precision=1 --fail-under=95
 
 interop: lab-up ## engine and agent against the real domain

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 LAB = str(ROOT / "lab" / "lab")
 REPORTS = Path("build/reports")
-TOOK_EARLIER = {"verify": 20, "unit": 60, "interop": 300, "cluster": 320}
+TOOK_EARLIER = {"verify": 30, "unit": 50, "interop": 300, "cluster": 320}
 WORKERS = ("--dist", "loadfile", "--no-loadscope-reorder")  # tests/conftest.py says in which order
 TOOLS = (LAB, "tools", "--", "python3")
 
@@ -68,11 +68,12 @@ class Results:
     seconds: float
 
 
-UNIT = Suite("unit")
+UNIT = Suite("unit", ("--ignore=tests/unit/engine",))
+ENGINE = Suite("engine", folder="unit/engine")  # by `make coverage`
 INTEROP = Suite("interop", (*WORKERS, "-n", "3"), python=TOOLS)
 ALONE = Suite("alone", ("-m", "alone", "--keep-chart"), folder="cluster")
 CLUSTER = Suite("cluster", (*WORKERS, "-n", "4", "-m", "not alone"))
-SUITES = (UNIT, INTEROP, ALONE, CLUSTER)
+SUITES = (UNIT, ENGINE, INTEROP, ALONE, CLUSTER)
 
 
 def run(what: str, command: list[str]) -> None:
@@ -126,14 +127,14 @@ def everything(lab: subprocess.Popen[bytes]) -> None:
     """
     for suite in SUITES:
         (ROOT / suite.report).unlink(missing_ok=True)
-    run("verify", make("verify"))
     with meanwhile("coverage", make("coverage")):
+        run("verify", make("verify"))
         run("unit", UNIT.command)
-    print("\n=== lab: waiting until domain and cluster are up", flush=True)
-    if lab.wait():
-        raise SystemExit("lab: did not come up; see above")
-    with meanwhile("images, alone and charts", make("images"), ALONE.command, make("charts")):
-        run("interop", INTEROP.command)
+        print("\n=== lab: waiting until domain and cluster are up", flush=True)
+        if lab.wait():
+            raise SystemExit("lab: did not come up; see above")
+        with meanwhile("images, alone and charts", make("images"), ALONE.command, make("charts")):
+            run("interop", INTEROP.command)
     run("cluster", CLUSTER.command)
 
 

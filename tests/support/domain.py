@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import json
 import os
 import secrets
 import shlex
 import weakref
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import docker  # type: ignore[import-untyped]  # it publishes no types
@@ -25,7 +23,6 @@ from tests.support.trees import Entry, Tree, Wanted
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-SCRIPT = Path(__file__).with_name("files.py")
 SHARES = "/srv"
 DATABASE = "/var/lib/samba/private/sam.ldb"
 ENCTYPE_NAMES = {
@@ -85,7 +82,7 @@ class Domain:
             raise DomainError(f"`{shlex.join(command)[:200]}` ended with {result.code}: {result.text.strip()}")
         return result
 
-    def _call(self, call: str, *arguments: object) -> Any:
+    def call(self, call: str, *arguments: object) -> Any:
         with self._shell() as shell:
             try:
                 return shell.call(call, *arguments)
@@ -124,12 +121,12 @@ class Domain:
     def add_user(self, name: str, *, groups: Collection[str] = (), password: str | None = None) -> str:
         """Add a user to the domain and its groups (src-readers, dst-writers); returns the password."""
         chosen = password or new_password()
-        self._call("add", name, chosen, list(groups))
+        self.call("add", name, chosen, list(groups))
         return chosen
 
     def delete_user(self, name: str) -> None:
         """Delete a user."""
-        self._call("delete", name)
+        self.call("delete", name)
 
     @contextmanager
     def user(self, *groups: str, prefix: str = "t") -> Iterator[User]:
@@ -144,12 +141,12 @@ class Domain:
     def set_password(self, name: str, password: str | None = None) -> str:
         """Change a user's password, which raises the kvno and makes older keytabs stale; returns the password."""
         chosen = password or new_password()
-        self._call("set_password", name, chosen)
+        self.call("set_password", name, chosen)
         return chosen
 
     def kvno(self, name: str) -> int:
         """The key version number that the domain has now for an account."""
-        return int(self._call("kvno", name))
+        return int(self.call("kvno", name))
 
     def modify(self, name: str, *changes: str) -> None:
         """Change an account's attributes by the lines of an LDIF."""
@@ -179,7 +176,7 @@ class Domain:
         Raises:
             DomainError: the domain has none of them.
         """
-        entries = keytab.parse(base64.b64decode(self._call("keys", principal)))
+        entries = keytab.parse(base64.b64decode(self.call("keys", principal)))
         chosen = [entry for entry in entries if entry.enctype in enctypes]
         if not chosen:
             have = sorted({entry.enctype for entry in entries})
@@ -219,8 +216,7 @@ class Domain:
 
     def trees(self, *directories: Directory) -> list[Tree]:
         """Everything below each of the directories, files with their SHA-256."""
-        roots = [directory.inside for directory in directories]
-        found = json.loads(self.run("python3", "-c", SCRIPT.read_text(), "list", *roots).output)
+        found = [self.call("listing", directory.inside) for directory in directories]
         return [
             {path: Entry(kind, size, digest, mtime) for path, (kind, size, digest, mtime) in tree.items()}
             for tree in found
@@ -245,7 +241,7 @@ class Domain:
 
     def put(self, content: bytes, path: str) -> None:
         """Write a file in the container; one that exists keeps its inode and its descriptor."""
-        self._call("write", path, base64.b64encode(content).decode())
+        self.call("write", path, base64.b64encode(content).decode())
 
     @contextmanager
     def _temporary(self, suffix: str) -> Iterator[str]:
@@ -295,12 +291,7 @@ class Directory:
     def seed(self, entries: Iterable[Wanted]) -> None:
         """Make files and folders; everyone may change them."""
         wanted = [[entry.path, entry.kind, entry.size, entry.text] for entry in entries]
-        path = f"/tmp/{secrets.token_hex(8)}.json"
-        self.domain.put(json.dumps(wanted).encode(), path)
-        try:
-            self._script("seed", self.inside, path)
-        finally:
-            self.domain.run("rm", "-f", path)
+        self.domain.call("seed", self.inside, wanted)
 
     def write(self, path: str, content: bytes) -> None:
         """Write one file; everyone may change it."""
@@ -320,9 +311,6 @@ class Directory:
         """Everything below, files with their SHA-256."""
         (tree,) = self.domain.trees(self)
         return tree
-
-    def _script(self, *arguments: str) -> Result:
-        return self.domain.run("python3", "-c", SCRIPT.read_text(), *arguments)
 
 
 def new_password() -> str:

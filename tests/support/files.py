@@ -1,15 +1,12 @@
-"""Runs inside the domain controller (python3 -c): makes and lists trees where the shares lie. Standard library only.
+"""Runs inside the domain controller, within `inside.py`: makes and lists trees where the shares lie.
 
-`seed` reads a JSON list of [path, kind, size, text] and makes each entry; `list` prints every entry below each
-directory. Names travel as JSON with lone surrogates for bytes that are not UTF-8.
+Standard library only. Names have lone surrogates for bytes that are not UTF-8.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +27,7 @@ def blocks(path: str, size: int) -> Iterator[bytes]:
 
 
 def seed(root: str, entries: Iterable[tuple[str, str, int, str | None]]) -> None:
-    """Make the entries below `root`; everyone may change them."""
+    """Make each entry, of a path, a kind, a size and a text, below `root`; everyone may change them."""
     for path, kind, size, text in entries:
         target = Path(root, path)
         if kind == "directory":
@@ -63,10 +60,3 @@ def listing(root: str) -> dict[str, tuple[str, int, str | None, int]]:
             size = state.st_size if kind == "file" else 0
             found[str(path.relative_to(root))] = (kind, size, digest, state.st_mtime_ns)
     return found
-
-
-if __name__ == "__main__":
-    if sys.argv[1] == "seed":
-        seed(sys.argv[2], json.loads(Path(sys.argv[3]).read_text()))
-    else:
-        json.dump([listing(root) for root in sys.argv[2:]], sys.stdout)

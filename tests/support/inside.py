@@ -1,8 +1,9 @@
 """Runs inside the domain controller's container: one JSON line asks, one JSON line answers.
 
 What tests do to accounts again and again is done by the functions that samba-tool itself calls, on a database that is
-open already; anything else of samba-tool in a fork of this process, which has imported it once. As programs of their
-own they would spend nearly all their time on starting. Ends when its standard input does.
+open already; anything else of samba-tool in a fork of this process, which has imported it once. Trees are made and
+listed by `files.py`, whose text is the only argument. As programs of their own they would spend most of their time on
+starting. Ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import types
 from typing import IO, Any
 
 import samba.dckeytab  # type: ignore[import-not-found]  # only the container has it; gives Net its export_keytab
@@ -126,11 +128,18 @@ def write(path: str, content: str) -> None:
         file.write(base64.b64decode(content))
 
 
-def answer(asked: dict[str, Any], accounts: Accounts) -> dict[str, object]:
+def module(name: str, source: str) -> Any:
+    """A module of this source."""
+    made = types.ModuleType(name)
+    exec(compile(source, name, "exec"), made.__dict__)
+    return made
+
+
+def answer(asked: dict[str, Any], calls: dict[str, Any], accounts: Accounts) -> dict[str, object]:
     """What one question gives: of a command how it ended, of a call what it returned or why it could not."""
     if "command" in asked:
         return run(asked["command"], asked["environment"])
-    call = write if asked["call"] == "write" else getattr(accounts, asked["call"])
+    call = calls.get(asked["call"]) or getattr(accounts, asked["call"])
     try:
         return {"returned": call(*asked["arguments"])}
     except Exception as error:  # noqa: BLE001 - Samba's bindings raise what they like; it is told, not hidden
@@ -140,9 +149,10 @@ def answer(asked: dict[str, Any], accounts: Accounts) -> dict[str, object]:
 def main() -> None:
     """Answers until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    accounts = Accounts()
+    accounts, files = Accounts(), module("files", sys.argv[1])
+    calls = {"write": write, "seed": files.seed, "listing": files.listing}
     for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line), accounts)), flush=True)  # noqa: T201 - the protocol
+        print(json.dumps(answer(json.loads(line), calls, accounts)), flush=True)  # noqa: T201 - the protocol
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from docker.utils.socket import frames_iter  # type: ignore[import-untyped]  # i
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SCRIPT = Path(__file__).with_name("inside.py")
+HERE = Path(__file__).parent
 STDOUT = 1
 
 
@@ -42,7 +42,8 @@ class Shell:
 
     def __init__(self, container: Any) -> None:
         api = container.client.api
-        made = api.exec_create(container.id, ["python3", "-u", "-c", SCRIPT.read_text(encoding="utf-8")], stdin=True)
+        inside, files = ((HERE / name).read_text(encoding="utf-8") for name in ("inside.py", "files.py"))
+        made = api.exec_create(container.id, ["python3", "-u", "-c", inside, files], stdin=True)
         # The SDK hands out a wrapper that only reads: what is written goes to the socket below it.
         self._stream = api.exec_start(made["Id"], socket=True)
         self._frames = frames_iter(self._stream, tty=False)
@@ -58,7 +59,7 @@ class Shell:
         return Result(answer["code"], base64.b64decode(answer["output"]), base64.b64decode(answer["errors"]))
 
     def call(self, name: str, *arguments: object) -> Any:
-        """What a method of `inside.Accounts` returns.
+        """What a method of `inside.Accounts` returns, or a function of `files`.
 
         Raises:
             ShellError: it raised; or the process is gone.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from smbferry_engine.connect import connect
 from smbferry_engine.errors import CANCELLED, EngineError
 from smbferry_engine.filters import Filters
+from smbferry_engine.logoff import log_off
 from smbferry_engine.model import Comparison, Endpoint
 from smbferry_engine.paths import display
 from smbferry_engine.roots import check_root, share_of
@@ -61,9 +62,9 @@ def compare(
             driver.run(_compare(comparer), tick)
             return _result(comparer, found)
         finally:
-            theirs.channel.close()
+            log_off(theirs.channel)
     finally:
-        ours.channel.close()
+        log_off(ours.channel)
 
 
 async def _compare(comparer: Comparer) -> None:

@@ -4,6 +4,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from smbferry_engine.connect import HANDSHAKE_DEADLINE, Connected, connect
 from smbferry_engine.errors import SESSION_ENDED, EngineError
+from smbferry_engine.logoff import log_off
 from smbferry_engine.model import Endpoint, Observer, SideName
 from smbferry_engine.roots import root_of
 from smbferry_engine.share import Share
@@ -55,9 +56,8 @@ class Sides:
                 share.lane = self.channels[index].lane
 
     def close(self) -> None:
-        """Cut both connections."""
-        for channel in self.channels:
-            channel.close()
+        """End both sessions, and their connections."""
+        log_off(*self.channels)
 
 
 def _cut_unless_all(ended: list[Future[Connected]]) -> None:

@@ -14,6 +14,7 @@ from smbferry_engine.core.calls import (
 )
 from smbferry_engine.errors import ACCESS_DENIED, CANCELLED, EngineError, FileError
 from smbferry_engine.landing import WRITE_ACCESS, check_written
+from smbferry_engine.logoff import log_off
 from smbferry_engine.model import Endpoint
 from smbferry_engine.paths import from_user, join, split, temporary_names
 from smbferry_engine.roots import share_of
@@ -45,7 +46,7 @@ def upload(endpoint: Endpoint, path: str, content: BinaryIO, *, cancelled: Calla
     except FileError as error:
         raise EngineError(ACCESS_DENIED, f"writing {path}: {error.message}") from error
     finally:
-        side.channel.close()
+        log_off(side.channel)
 
 
 async def _put(share: Share, target: str, content: BinaryIO) -> None:

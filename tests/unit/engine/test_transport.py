@@ -2,14 +2,17 @@
 
 import contextlib
 import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 from tests.unit.engine.fake_server import FakeServer, Link, file, folder, make_lane
 
+from smbferry_engine import logoff
 from smbferry_engine.core.calls import Call, open_request, read_request
 from smbferry_engine.errors import CANCELLED, EngineError
+from smbferry_engine.logoff import log_off
 from smbferry_engine.transport import ANSWER_DEADLINE, IDLE_ECHO, Channel, Driver
 from smbferry_engine.wire.header import FLAG_ASYNC, Command
 from smbferry_engine.wire.status import NtStatus
@@ -177,3 +180,39 @@ def test_whoever_ticks_may_stop_everything(wire: Wire) -> None:
     with pytest.raises(EngineError):
         Driver([wire.channel]).run(main(), tick)
     assert ended == [1]
+
+
+def test_a_session_is_ended_at_the_server_before_its_connection_is_cut(wire: Wire) -> None:
+    asked(wire)
+    unsent = wire.channel.lane.call(open_request("never sent", access=1))
+
+    def answer() -> None:
+        with contextlib.suppress(OSError):
+            while data := wire.peer.recv(1 << 20):
+                for sealed in wire.link.answers_to(data):
+                    wire.peer.sendall(sealed)
+
+    serving = threading.Thread(target=answer)
+    serving.start()
+    log_off(wire.channel)
+    assert wire.channel.socket.fileno() < 0
+    serving.join()
+    assert [request.command for request in wire.link.server.requests] == [Command.CREATE, Command.LOGOFF]
+    assert isinstance(unsent.error, EngineError)
+
+
+def test_a_server_that_does_not_let_go_of_a_session_is_left_in_bounded_time(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logoff, "_SECONDS", 0.0)
+    caplog.set_level("INFO")
+    log_off(wire.channel)
+    assert wire.channel.socket.fileno() < 0
+    assert "LOGOFF" in caplog.text
+
+
+def test_nothing_is_asked_of_a_session_that_has_ended(wire: Wire) -> None:
+    wire.channel.lane.session_gone = True
+    log_off(wire.channel)
+    wire.peer.settimeout(5)
+    assert wire.peer.recv(1) == b""
