@@ -4,7 +4,6 @@ import argparse
 import logging
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -106,7 +105,3 @@ def entry_point() -> int:
     """The container's command, in a process of its own."""
     forbid_core_dumps()
     return main()
-
-
-if __name__ == "__main__":
-    sys.exit(entry_point())
