@@ -129,7 +129,7 @@ def write(path: str, content: str) -> None:
 
 
 def module(name: str, source: str) -> Any:
-    """A module of this source."""
+    """A module of this source, which came with this script and is trusted like it."""
     made = types.ModuleType(name)
     exec(compile(source, name, "exec"), made.__dict__)
     return made

@@ -6,8 +6,8 @@ import gc
 def start() -> int:
     """Load everything and run the command.
 
-    All that is loaded stays, so nothing of it is looked through for garbage: not while it is loaded, which would be a
-    sixth of a check's start, and not later.
+    All that is loaded stays, so nothing of it is looked through for garbage: not while it is loaded, which would take a
+    sixth of that time, and not later.
     """
     gc.disable()
     from smbferry_agent.main import entry_point  # noqa: PLC0415 - what is not to be looked through
