@@ -13,7 +13,7 @@ PYTEST := $(PY) -m pytest
 LOCK := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-annotate --no-header pyproject.toml
 
-.PHONY: help demo demo-down unit coverage interop cluster fuzz bench bench-operator nemesis charts report-check playground-check pictures verify test sbom clean generate lock format images lab-up checks
+.PHONY: help demo demo-down unit coverage interop cluster fuzz bench bench-operator nemesis charts report-check playground-check pictures verify test sbom clean generate lock format images lab-up checks packages
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ demo: $(VENV)/.done ## the main job, live: a domain, a cluster, a transfer, a st
 demo-down: ## take the demo away: no container, process, mount or network stays
 	@$(LAB) down
 
-test: $(VENV)/.done ## everything; what CI runs
+test: $(PY) ## everything; what CI runs
 	@$(PY) -m lab.test_all
 
 unit: $(VENV)/.done ## pure tests, no network, under a minute
@@ -51,7 +51,7 @@ bench: $(VENV)/.done ## speed, side by side with peers (see docs/performance.md)
 	@$(LAB) tools -- python3 -m tests.bench
 
 bench-operator: lab-up ## one operator against 5,000 tasks on played nodes; nothing else may use the cluster meanwhile
-	@$(PY) -m tests.bench_operator
+	@PYTHONPATH=agent_image/src $(PY) -m tests.bench_operator
 
 nemesis: lab-up images ## everything is killed at random while work streams in, NEMESIS_SECONDS=900; NEMESIS_SEED= repeats a plan
 	@NEMESIS_SECONDS=$(or $(NEMESIS_SECONDS),900) NEMESIS_SEED=$(NEMESIS_SEED) PYTHONPATH=crds/src $(PY) -m tests.nemesis
@@ -103,6 +103,8 @@ lab-up: $(VENV)/.done
 checks:
 	@$(LAB) checks
 
+packages: $(VENV)/.done
+
 sbom: $(VENV)/.done ## what is in both images: CycloneDX in build/sbom, licences in docs/licences.md
 	@$(LAB) build operator agent
 	@$(PY) -m lab.sbom
@@ -112,11 +114,14 @@ clean: ## drop the lab, its cache and everything built
 	@$(LAB) clean
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-$(VENV)/.done: requirements/dev.lock
+# Apart from the packages: `make test` installs those while the lab starts, and both may need apt-get.
+$(PY):
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'smbferry needs Python 3.11 or newer'; exit 1; }
 	@python3 -m venv $(VENV) 2>/dev/null || { \
 	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo 'python3 has no venv module: install python3-venv'; exit 1; }; \
 	  rm -rf $(VENV); apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null; python3 -m venv $(VENV); }
+
+$(VENV)/.done: requirements/dev.lock | $(PY)
 	@echo 'installing the Python packages (about 30 s)'
 	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@touch $@

@@ -1,5 +1,7 @@
 """`make test`: everything, what finds a fault soonest first, with the lab coming up while pure tests run.
 
+Begins with nothing but Python: the packages that the rest needs are installed while the lab starts.
+
 The lab is stopped again at the end, however that comes, unless it was up before or SMBFERRY_KEEP_LAB is set.
 """
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 LAB = str(ROOT / "lab" / "lab")
 REPORTS = Path("build/reports")
-TOOK_EARLIER = {"verify": 30, "unit": 50, "interop": 300, "cluster": 320}
+TOOK_EARLIER = {"packages": 30, "verify": 30, "unit": 50, "interop": 300, "cluster": 320}
 WORKERS = ("--dist", "loadfile", "--no-loadscope-reorder")  # tests/conftest.py says in which order
 TOOLS = (LAB, "tools", "--", "python3")
 
@@ -127,6 +129,7 @@ def everything(lab: subprocess.Popen[bytes]) -> None:
     """
     for suite in SUITES:
         (ROOT / suite.report).unlink(missing_ok=True)
+    run("packages", make("packages"))
     with meanwhile("coverage", make("coverage")):
         run("verify", make("verify"))
         run("unit", UNIT.command)

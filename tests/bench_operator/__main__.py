@@ -31,6 +31,9 @@ from tests.cluster.kube import Kube, ended
 from tests.cluster.process import Operator, operator
 from tests.support.api import OWN, Api, Object, at_once
 from tests.support.environment import lab_environment
+from tests.support.skew import misplaced, unevenness, zipf
+
+from smbferry_engine.shard import Sketch, shards_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +45,7 @@ BEGIN, END = "<!-- bench-operator: begin (written by `make bench-operator`) -->\
 MIB = 1 << 20
 TASKS = 5000
 PER_SECOND, SECONDS, AT_ONCE = 10, 30, 200
+SHARDS, SKEWED_FILES, LARGE_FILE = 4, 200_000, 20 << 30
 EXPECTED = {0: "Succeeded", 3: "PartiallySucceeded", 13: "Failed"}
 
 
@@ -181,6 +185,17 @@ class Bench:
         wrong = sum(states.get(name) != EXPECTED[code] for name, code in codes.items())
         self._found(f"of {AT_ONCE} runs at once, in a wrong state", "runs", 0, wrong)
 
+    def sharding(self) -> None:
+        """A large, skewed tree, surveyed as an agent surveys it and cut for four agents."""
+        tree = zipf(1, files=SKEWED_FILES) | {"folder 0250\\disk.vhdx": LARGE_FILE}
+        survey = Sketch()
+        for path, size in tree.items():
+            survey.add(path, size)
+        shards = shards_of(survey.cuts(SHARDS))
+        self._found(f"work of the busiest of {len(shards)} shards, to the mean", "x", 1.3, unevenness(tree, shards))
+        title = f"of {len(tree):,} files, in no shard, in two, or not whole"
+        self._found(title, "files", 0, len(misplaced(tree, shards)))
+
     def _runs(self) -> list[Object]:
         return list(self._api.request("GET", f"{OWN}/namespaces/{self._kube.namespace}/transferruns")["items"])
 
@@ -219,6 +234,7 @@ def main(options: argparse.Namespace) -> int:
         bench.steady()
         bench.crowd()
         bench.memory("resident memory at the end", running)
+        bench.sharding()
     write(bench.figures, options.tasks)
     return 0 if all(figure.reached for figure in bench.figures) else 1
 

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import types
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import samba.dckeytab  # type: ignore[import-not-found]  # only the container has it; gives Net its export_keytab
 import samba.netcmd.ntacl  # type: ignore[import-not-found]
@@ -28,6 +28,9 @@ from samba.net import Net  # type: ignore[import-not-found]
 from samba.netcmd.main import cmd_sambatool  # type: ignore[import-not-found]
 from samba.param import LoadParm  # type: ignore[import-not-found]
 from samba.samdb import SamDB  # type: ignore[import-not-found]
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def samba_tool(arguments: list[str], environment: dict[str, str], output: IO[bytes], errors: IO[bytes]) -> int:
@@ -135,13 +138,12 @@ def module(name: str, source: str) -> Any:
     return made
 
 
-def answer(asked: dict[str, Any], calls: dict[str, Any], accounts: Accounts) -> dict[str, object]:
+def answer(asked: dict[str, Any], calls: dict[str, Callable[..., object]]) -> dict[str, object]:
     """What one question gives: of a command how it ended, of a call what it returned or why it could not."""
     if "command" in asked:
         return run(asked["command"], asked["environment"])
-    call = calls.get(asked["call"]) or getattr(accounts, asked["call"])
     try:
-        return {"returned": call(*asked["arguments"])}
+        return {"returned": calls[asked["call"]](*asked["arguments"])}
     except Exception as error:  # noqa: BLE001 - Samba's bindings raise what they like; it is told, not hidden
         return {"refused": f"{type(error).__name__}: {error}"}
 
@@ -150,9 +152,10 @@ def main() -> None:
     """Answers until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     accounts, files = Accounts(), module("files", sys.argv[1])
-    calls = {"write": write, "seed": files.seed, "listing": files.listing}
+    of_accounts = (accounts.add, accounts.delete, accounts.set_password, accounts.kvno, accounts.keys)
+    calls = {call.__name__: call for call in (*of_accounts, write, files.seed, files.listing)}
     for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line), calls, accounts)), flush=True)  # noqa: T201 - the protocol
+        print(json.dumps(answer(json.loads(line), calls)), flush=True)  # noqa: T201 - the protocol
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from types import FrameType
 from smbferry_agent import logs
 from smbferry_agent.cluster import cluster_identity_check, cluster_location_check, transfer
 from smbferry_agent.errors import AgentError, Terminated
-from smbferry_agent.hardening import forbid_core_dumps
 from smbferry_agent.report.api_client import ApiClient, ObjectNotFoundError
 from smbferry_api.agent_contract import (
     COMPLETION_INDEX,
@@ -99,9 +98,3 @@ def _leave(message: TerminationMessage, path: Path) -> None:
             file.write(message.model_dump_json(by_alias=True))
     except OSError as error:
         _log.warning("the termination message could not be written: %s", error.strerror)
-
-
-def entry_point() -> int:
-    """The container's command, in a process of its own."""
-    forbid_core_dumps()
-    return main()

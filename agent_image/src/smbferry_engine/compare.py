@@ -4,13 +4,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from smbferry_engine.connect import connect
 from smbferry_engine.errors import CANCELLED, EngineError
 from smbferry_engine.filters import Filters
-from smbferry_engine.logoff import log_off
 from smbferry_engine.model import Comparison, Endpoint
 from smbferry_engine.paths import display
-from smbferry_engine.roots import check_root, share_of
+from smbferry_engine.roots import check_root
+from smbferry_engine.sides import Sides
 from smbferry_engine.transport import Driver
 from smbferry_engine.trees import Comparer, Difference, Where
 
@@ -41,30 +40,21 @@ def compare(
     clock: Callable[[], float] = time.monotonic,
 ) -> Comparison:
     """Compare what ``filters`` select of both trees. Raises :class:`EngineError` when one side can't be reached."""
-    ours = connect(source)
+    sides = Sides(source, destination, lambda _side, _evidence: None)
     try:
-        theirs = connect(destination)
-        try:
-            driver = Driver([ours.channel, theirs.channel], clock=clock)
-            found = _Found()
-            comparer = Comparer(
-                driver.scheduler,
-                share_of(ours, source),
-                share_of(theirs, destination),
-                filters or Filters(),
-                found.add,
-            )
+        driver = Driver(sides.channels, clock=clock)
+        found = _Found()
+        ours, theirs = sides.shares
+        comparer = Comparer(driver.scheduler, ours, theirs, filters or Filters(), found.add)
 
-            def tick(_now: float) -> None:
-                if cancelled():
-                    raise EngineError(CANCELLED, "the comparison was cancelled")
+        def tick(_now: float) -> None:
+            if cancelled():
+                raise EngineError(CANCELLED, "the comparison was cancelled")
 
-            driver.run(_compare(comparer), tick)
-            return _result(comparer, found)
-        finally:
-            log_off(theirs.channel)
+        driver.run(_compare(comparer), tick)
+        return _result(comparer, found)
     finally:
-        log_off(ours.channel)
+        sides.close()
 
 
 async def _compare(comparer: Comparer) -> None:

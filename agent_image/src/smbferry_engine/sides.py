@@ -1,11 +1,12 @@
-"""Both sides of a transfer: connected at its start, and again when a connection is lost while it goes on."""
+"""Both sides of a transfer or a comparison: connected at once, again when a connection is lost, and ended together."""
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from smbferry_engine.connect import HANDSHAKE_DEADLINE, Connected, connect
 from smbferry_engine.errors import SESSION_ENDED, EngineError
 from smbferry_engine.logoff import log_off
-from smbferry_engine.model import Endpoint, Observer, SideName
+from smbferry_engine.model import Endpoint, Evidence, SideName
 from smbferry_engine.roots import root_of
 from smbferry_engine.share import Share
 from smbferry_engine.transport import Channel
@@ -15,11 +16,16 @@ _NAMES: tuple[SideName, SideName] = ("source", "destination")
 
 
 class Sides:
-    """The source's and the destination's channel and share, in this order. The lists keep their identity."""
+    """The source's and the destination's channel and share, in this order. The lists keep their identity.
 
-    def __init__(self, source: Endpoint, destination: Endpoint, observer: Observer) -> None:
+    ``introduced`` is told what protects a side's session, whenever it is a new one.
+    """
+
+    def __init__(
+        self, source: Endpoint, destination: Endpoint, introduced: Callable[[SideName, Evidence], None]
+    ) -> None:
         self._endpoints = (source, destination)
-        self._observer = observer
+        self._introduced = introduced
         self._refusing: set[int] = set()
         self.channels: list[Channel] = []
         self.shares: list[Share] = []
@@ -34,7 +40,7 @@ class Sides:
             self.shares.append(Share(self.channels[index].lane, root))
 
     def _introduce(self, index: int, connected: Connected) -> Channel:
-        self._observer.security(_NAMES[index], connected.evidence)
+        self._introduced(_NAMES[index], connected.evidence)
         return connected.channel
 
     def broken(self) -> bool:

@@ -100,7 +100,7 @@ def conduct(
     """Connect both sides and do ``work`` between them, as :func:`transfer` does the whole of a run."""
     filters = check_options(source, destination, options)
     server_side = judge_server_side(source, destination, options)
-    sides = Sides(source, destination, observer)
+    sides = Sides(source, destination, observer.security)
     try:
         driver = Driver(sides.channels, clock=clock)
         counters = Counters()

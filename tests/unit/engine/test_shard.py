@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import random
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.skew import Tree, misplaced, unevenness, zipf
 
 from smbferry_engine.paths import display, from_display
-from smbferry_engine.shard import FILE_WORK, MIN_PIECE, MIN_SHARD, Cut, Shard, Sketch, key_of, shards_of
+from smbferry_engine.shard import FILE_WORK, MIN_PIECE, MIN_SHARD, Cut, Sketch, key_of, shards_of
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Iterator
 
 GIB = 1 << 30
-Tree = dict[str, int]
 
 NAMES = st.text(
     st.characters(codec=None, exclude_categories=(), exclude_characters='\\/:*?"<>|' + "".join(map(chr, range(32)))),
@@ -46,20 +45,6 @@ def sketch(tree: Tree, **options: int) -> Sketch:
     return made
 
 
-def work(tree: Tree, shard: Shard) -> int:
-    """What a shard costs: its bytes, and the fixed cost of each file that it touches."""
-    parts = [part for path, size in tree.items() if (part := shard.part(path, size)) is not None]
-    return sum(high - low + FILE_WORK for low, high in parts)
-
-
-def unevenness(tree: Tree, count: int, **options: int) -> float:
-    """The greatest shard's work over the mean."""
-    cuts = sketch(tree, **options).cuts(count)
-    assert len(cuts) == count - 1
-    works = [work(tree, shard) for shard in shards_of(cuts)]
-    return max(works) / (sum(works) / count)
-
-
 # --- The whole, and nothing twice ------------------------------------------------------------------------------------
 
 
@@ -68,12 +53,15 @@ def test_every_byte_of_every_file_is_in_exactly_one_shard_whatever_became_of_the
     surveyed: Tree, found: Tree, count: int, limit: int
 ) -> None:
     shards = shards_of(sketch(surveyed, limit=limit).cuts(count))
-    for path, size in found.items():
-        parts = sorted(part for shard in shards if (part := shard.part(path, size)) is not None)
-        assert parts[0][0] == 0
-        assert parts[-1][1] == size
-        assert all(one[1] == other[0] for one, other in pairwise(parts))
-        assert sum(shard.holds(path) for shard in shards) == 1
+    assert misplaced(found, shards) == []
+
+
+def test_what_two_shards_or_none_have_is_seen() -> None:
+    one, other = shards_of([Cut("b", 5)])
+    tree = {"a": 1, "b": 9, "c": 1}
+    assert misplaced(tree, [one, other]) == []
+    assert misplaced(tree, [one]) == ["b", "c"]
+    assert misplaced(tree, [one, one, other]) == ["a", "b"]
 
 
 @given(TREES, st.integers(1, 9))
@@ -129,19 +117,6 @@ def test_cuts_out_of_order_are_refused(cuts: list[Cut]) -> None:
 # --- Evenness --------------------------------------------------------------------------------------------------------
 
 
-def zipf(seed: int, *, files: int = 8_000, top: int = 500, exponent: float = 1.1, deep: bool = True) -> Tree:
-    """Folders whose numbers of files follow Zipf's law, nested by chance; file sizes with a long tail."""
-    chance = random.Random(seed)
-    weights = [1 / rank**exponent for rank in range(1, top + 1)]
-    chance.shuffle(weights)
-    paths: list[str] = []
-    for number in range(top):
-        parent = chance.choice(paths) + "\\" if deep and paths and chance.random() < 0.7 else ""
-        paths.append(f"{parent}folder {number:04}")
-    homes = chance.choices(paths, weights, k=files)
-    return {f"{home}\\file {i}": int(chance.lognormvariate(11, 2)) for i, home in enumerate(homes)}
-
-
 def trees() -> Iterator[tuple[str, Tree]]:
     for seed in range(2):
         tree = zipf(seed)
@@ -158,8 +133,10 @@ def trees() -> Iterator[tuple[str, Tree]]:
 @pytest.mark.parametrize("count", [4, 16])
 def test_no_shard_has_much_more_than_the_mean(tree: Tree, count: int) -> None:
     limit = 1.3 if count == 4 else 1.5
-    assert unevenness(tree, count) <= limit
-    assert unevenness(tree, count, limit=1_000) <= limit
+    for made in (sketch(tree), sketch(tree, limit=1_000)):
+        shards = shards_of(made.cuts(count))
+        assert len(shards) == count
+        assert unevenness(tree, shards) <= limit
 
 
 def test_memory_stays_bounded() -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from tests.unit.engine.fake_server import make_lane
-from tests.unit.engine.world import Watcher
 
 from smbferry_engine import sides
 from smbferry_engine.connect import Connected
@@ -63,15 +62,6 @@ class Dialled:
         return Connected(self.channels[side.share], EVIDENCE, 0)
 
 
-class Listener(Watcher):
-    def __init__(self) -> None:
-        super().__init__()
-        self.heard: list[str] = []
-
-    def security(self, side: str, evidence: object) -> None:
-        self.heard.append(side)
-
-
 @pytest.fixture
 def dialled(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Dialled]]:
     made: list[Dialled] = []
@@ -90,11 +80,12 @@ def dialled(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Dialled
 
 
 def test_neither_side_waits_for_the_other(dialled: Callable[[str], Dialled]) -> None:
-    dial, listener = dialled(""), Listener()
-    both = sides.Sides(endpoint("a"), endpoint("b"), listener)
+    heard: list[str] = []
+    dial = dialled("")
+    both = sides.Sides(endpoint("a"), endpoint("b"), lambda side, _evidence: heard.append(side))
     assert both.channels == [dial.channels["a"], dial.channels["b"]]
     assert [share.root for share in both.shares] == ["in\\side", "in\\side"]
-    assert listener.heard == ["source", "destination"]
+    assert heard == ["source", "destination"]
     assert not both.broken()
 
 
@@ -104,5 +95,5 @@ def test_a_side_that_is_down_is_named_and_the_other_is_cut(
 ) -> None:
     dial = dialled(down)
     with pytest.raises(EngineError, match=named):
-        sides.Sides(endpoint("a"), endpoint("b"), Watcher())
+        sides.Sides(endpoint("a"), endpoint("b"), lambda _side, _evidence: None)
     assert [channel.socket.fileno() for channel in dial.channels.values()] == [-1] * (2 - len(down))
