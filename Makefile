@@ -123,5 +123,5 @@ $(PY):
 
 $(VENV)/.done: requirements/dev.lock | $(PY)
 	@echo 'installing the Python packages (about 30 s)'
-	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(PY) -m pip install -q --no-compile --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@touch $@
