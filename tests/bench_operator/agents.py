@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Self
 
 from tests.bench_operator.scene import AGENT, checked
-from tests.support.api import OWN, Api, Object
+from tests.support.api import OWN, WATCH_SECONDS, Api, Object
 from tests.support.verdicts import IDENTITY_IS_WELL, LOCATION_IS_WELL
 
 if TYPE_CHECKING:
@@ -27,39 +28,50 @@ _CHECKS = {
 
 
 class Agents:
-    """A context manager: answers each Job as soon as it is there. `seen` has when a run's Job came, by task."""
+    """A context manager: answers each Job as soon as it can. `seen` has when a run's Job came, by task.
+
+    Who watches does not write: a Job that comes while another is answered would seem to come later.
+    """
 
     def __init__(self, api: Api, namespace: str) -> None:
         self._api = api
         self._namespace = namespace
         self._left = threading.Event()
-        self._threads = [threading.Thread(target=self._serve, daemon=True)]
+        self._unanswered: SimpleQueue[Object | None] = SimpleQueue()
+        self._watching = threading.Thread(target=self._watch, daemon=True)
+        self._answering = threading.Thread(target=self._answer_all, daemon=True)
         self.seen: dict[str, float] = {}
         self.checks = 0
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
+        self._watching.start()
+        self._answering.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._left.set()
-        for thread in self._threads:
-            thread.join(15)
+        self._watching.join(2 * WATCH_SECONDS)
+        self._unanswered.put(None)
+        self._answering.join(15)
 
-    def _serve(self) -> None:
+    def _watch(self) -> None:
         path = f"/apis/batch/v1/namespaces/{self._namespace}/jobs"
         for type_, job in self._api.watch(path, COMPONENT, self._left.is_set):
             if type_ == "ADDED":
-                moment = time.monotonic()
-                self._answer(job, moment)
+                labels = job["metadata"]["labels"]
+                if labels[COMPONENT] == TRANSFER:
+                    self.seen.setdefault(labels["smbferry.io/task"], time.monotonic())
+                self._unanswered.put(job)
 
-    def _answer(self, job: Object, moment: float) -> None:
+    def _answer_all(self) -> None:
+        while (job := self._unanswered.get()) is not None:
+            self._answer(job)
+
+    def _answer(self, job: Object) -> None:
         labels, owner = job["metadata"]["labels"], job["metadata"]["annotations"][OWNER]
         if labels[COMPONENT] == TRANSFER:
-            self.seen.setdefault(labels["smbferry.io/task"], moment)
             self._apply("TransferRun", "transferruns", owner, {"counters": COUNTERS, "phases": _PHASES})
             return
         self.checks += 1

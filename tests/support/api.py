@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 OWN = "/apis/smbferry.io/v1alpha1"
 CONNECTIONS = 12
+WATCH_SECONDS = 30
 JSON, APPLY, MERGE = "application/json", "application/apply-patch+yaml", "application/merge-patch+json"
 _AWAY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE,
          HTTPStatus.GATEWAY_TIMEOUT)  # fmt: skip
@@ -93,10 +94,10 @@ class Api:
         self.request("PATCH", f"{path}/status?fieldManager={manager}&force=true", body, APPLY)
 
     def watch(self, path: str, selector: str, ended: Callable[[], bool]) -> Iterator[tuple[str, Object]]:
-        """Events of a collection from now on, until `ended`; watches that the server closes are made anew."""
+        """Events of a collection from now on, until `ended`, which is asked each WATCH_SECONDS and at each event."""
         version = self.request("GET", f"{path}?limit=1")["metadata"]["resourceVersion"]
         while not ended():
-            query = f"{path}?watch=1&timeoutSeconds=5&resourceVersion={version}&labelSelector={selector}"
+            query = f"{path}?watch=1&timeoutSeconds={WATCH_SECONDS}&resourceVersion={version}&labelSelector={selector}"
             response = self._ask("GET", query, preload_content=False)
             for line in lines(response.stream(65536)):
                 event = json.loads(line)
