@@ -94,7 +94,10 @@ class Api:
         self.request("PATCH", f"{path}/status?fieldManager={manager}&force=true", body, APPLY)
 
     def watch(self, path: str, selector: str, ended: Callable[[], bool]) -> Iterator[tuple[str, Object]]:
-        """Events of a collection from now on, until `ended`, which is asked each WATCH_SECONDS and at each event."""
+        """Events of a collection from now on, until `ended`, which is asked every WATCH_SECONDS.
+
+        The watch is made anew then, and what comes in that moment comes late: so not more often.
+        """
         version = self.request("GET", f"{path}?limit=1")["metadata"]["resourceVersion"]
         while not ended():
             query = f"{path}?watch=1&timeoutSeconds={WATCH_SECONDS}&resourceVersion={version}&labelSelector={selector}"
