@@ -15,7 +15,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lab.smblab.keytab import parse
 from lab.smblab.settings import current
@@ -26,7 +26,7 @@ from tests.nemesis.faults import Faults
 from tests.nemesis.place import Place, place
 from tests.nemesis.plan import Fault, plan
 from tests.nemesis.stream import SHAPES, Actor, Record
-from tests.nemesis.watcher import Watcher, doubled_runs, secrets_told
+from tests.nemesis.watcher import Watcher, begun_anew, doubled_runs, resumed, secrets_told
 from tests.support.api import Api
 from tests.support.domain import Domain
 from tests.support.environment import lab_environment
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 REPORT = ROOT / "build" / "reports" / "nemesis.json"
 TAKEOVER_SECONDS = 20.0
-LARGE, DEEP = "large", 32 << 20
-"""The task with one large file, and how much must be written when its agent is killed for its run to be judged."""
 INSTALLED = ("replicas=2",)
 
 
@@ -98,26 +96,11 @@ def judge(record: Record, faults: Faults, ground: Place, cluster: Cluster) -> No
     keys = {entry.key for user in (scene.reader, scene.writer) for entry in parse(user.keytab())}
     if told := secrets_told(scene.kube, keys):
         record.violated("I3", f"{len(told)} keys stand in logs or objects")
-    for run in begun_anew(record, faults):
+    for run in begun_anew(record.runs, faults.told):
         record.violated("I7", f"{run['run']} began anew after its agent was killed: {run['bytes']}")
     late = [t.seconds for t in faults.takeovers if t.stood_by and t.seconds > TAKEOVER_SECONDS]
     if late:
         record.violated("takeover", f"another operator led after {late} s, {TAKEOVER_SECONDS:.0f} s wanted")
-
-
-def resumed(record: Record) -> list[dict[str, Any]]:
-    """Runs that needed more than one agent and succeeded."""
-    return [run for run in record.runs if run["attempts"] > 1 and run["state"] == "Succeeded"]
-
-
-def begun_anew(record: Record, faults: Faults) -> list[dict[str, Any]]:
-    """Runs whose agent was killed deep in their one large file, and that wrote all of it again."""
-    deep = {told["run"] for told in faults.told if told.get("written", 0) >= DEEP}
-    return [
-        run
-        for run in resumed(record)
-        if run["task"] == LARGE and run["run"] in deep and run["bytes"]["written"] >= run["bytes"]["toTransfer"]
-    ]
 
 
 def main(seconds: float, seed: int) -> int:
@@ -164,7 +147,7 @@ def write(seed: int, seconds: float, record: Record, faults: Faults, watcher: Wa
         "seconds": seconds,
         "violations": record.violations,
         "runs": states,
-        "resumed": len(resumed(record)),
+        "resumed": len(resumed(record.runs)),
         "agentsAtOnce": watcher.most,
         "looks": watcher.looks,
         "takeovers": [asdict(takeover) for takeover in faults.takeovers],
@@ -172,7 +155,7 @@ def write(seed: int, seconds: float, record: Record, faults: Faults, watcher: Wa
         "details": asdict(record)["runs"],
     }
     REPORT.write_text(json.dumps(found, indent=2) + "\n")
-    say(f"{len(faults.told)} faults, runs {states}, {len(resumed(record))} went on after an agent was lost")
+    say(f"{len(faults.told)} faults, runs {states}, {len(resumed(record.runs))} went on after an agent was lost")
     takeovers = ", ".join(f"{t.seconds} s{'' if t.stood_by else ' (nobody stood by)'}" for t in faults.takeovers)
     say(f"takeovers: {takeovers}; {watcher.looks} looks at {watcher.most} agents at most")
     for violation in record.violations:

@@ -17,7 +17,7 @@ from tests.support.trees import Wanted, differences
 from smbferry_api.names import ANNOTATION_TRIGGER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tests.nemesis.cluster import Cluster
     from tests.nemesis.place import Place
@@ -115,15 +115,14 @@ class Actor:
         if name is None:
             return
         pause = self._chance.uniform(1, 8)
-        edited = False
+        edited: list[str] = []
         if disturbance == "cancel":
             time.sleep(pause)
             self._cluster.patch("transferruns", name, {"spec": {"cancel": True}})
         elif disturbance == "edit" and not self.shape.shared:
             time.sleep(pause)
-            self._edit(whole=False)
-            edited = True
-        self._judge(self._ended(name), disturbance, strict=not edited)
+            edited = self._edit(whole=False)
+        self._judge(self._ended(name), disturbance, edited)
 
     def settle(self) -> None:
         """A last run in peace: it must succeed, and leave nothing but what is at the source."""
@@ -134,7 +133,7 @@ class Actor:
         run = self._ended(name) if name else None
         if run is None:
             return
-        self._judge(run, "last", strict=True)
+        self._judge(run, "last")
         if run["status"]["state"] != "Succeeded":
             self._record.violated("I2", f"{name}: in peace it ended {run['status']['state']}: {run['status']}")
         left = [path for path in self._destination.tree() if TEMPORARY in path]
@@ -164,8 +163,8 @@ class Actor:
         made["spec"]["destination"]["path"] = f"/{shape.spelled or folder}"
         return made
 
-    def _edit(self, *, whole: bool) -> None:
-        """Another version of some files, or of all; each is there from one moment to the next."""
+    def _edit(self, *, whole: bool) -> list[str]:
+        """Another version of some files, or of all; each is there from one moment to the next. Says of which."""
         staged = Directory(
             self._source.domain, "src", f"{self._source.name.split('/')[0]}/.staged-{secrets.token_hex(4)}"
         )
@@ -180,6 +179,7 @@ class Actor:
         if self.shape.mirror and not whole:
             domain.run("rm", "-f", "--", f"{self._source.inside}/few/{self._chance.randrange(4)}/0.txt")
         self._tree = self._source.tree()
+        return [entry.path for entry in entries]
 
     def _small(self, *, whole: bool) -> list[Wanted]:
         numbers = range(self.shape.small) if whole else self._chance.sample(range(self.shape.small), 4)
@@ -228,16 +228,17 @@ class Actor:
         self._record.violated("I4", f"{name} has not ended within {END_SECONDS:.0f} s: {run.get('status')}")
         return None
 
-    def _judge(self, run: Object | None, disturbance: str, *, strict: bool) -> None:
+    def _judge(self, run: Object | None, disturbance: str, edited: Sequence[str] = ()) -> None:
+        """`edited` names what was changed at the source while it ran: it may be there as it was, or as it is."""
         if run is None:
             return
         name, status = run["metadata"]["name"], run["status"]
         source, destination = self._source.domain.trees(self._source, self._destination)
-        self._record.runs.append(_noted(self.shape, name, status, disturbance))
+        self._record.runs.append(_noted(self.shape, name, status, disturbance, edited))
         self._no_partial_data(name, destination)
         if differences(self._tree, source):
             self._record.violated("I5", f"{name}: the source was changed: {differences(self._tree, source)[:3]}")
-        if status["state"] == "Succeeded" and strict:
+        if status["state"] == "Succeeded" and not edited:
             wanted = dict(destination) if self.shape.mirror else {p: e for p, e in destination.items() if p in source}
             found = differences(source, {p: e for p, e in wanted.items() if TEMPORARY not in p}, times=True)
             if found:
@@ -260,13 +261,14 @@ class Actor:
                     self._record.violated("I5", f"{name}: {path} is at the destination and never was at the source")
 
 
-def _noted(shape: Shape, name: str, status: dict[str, Any], disturbance: str) -> dict[str, Any]:
+def _noted(shape: Shape, name: str, status: dict[str, Any], disturbance: str, edited: Sequence[str]) -> dict[str, Any]:
     counters = status.get("counters") or {}
     return {
         "task": shape.name,
         "run": name,
         "state": status["state"],
         "disturbance": disturbance,
+        "edited": list(edited),
         "attempts": status.get("attempts", 0),
         "duration": status.get("duration", ""),
         "bytes": counters.get("bytes", {}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from tests.cluster.conftest import SYSTEM
 from tests.cluster.kube import KubectlError
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 1.0
 DESTINATION = "smbferry.io/destination"
 INDEX = "batch.kubernetes.io/job-completion-index"
+LARGE, DEEP = "large", 32 << 20
+"""The task with one large file, and how much must be written when its agent is killed for its run to be judged."""
 KINDS = "kerberosidentities,smblocations,transfertasks,transferruns,jobs,pods,roles,events"
 
 
@@ -98,6 +100,27 @@ def doubled_runs(runs: Iterable[Object]) -> Iterator[str]:
     for (task, trigger), names in seen.items():
         if len(names) > 1:
             yield f"{task}, {trigger}: {names}"
+
+
+def resumed(runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of what the record has of runs: those that needed more than one agent and succeeded."""
+    return [run for run in runs if run["attempts"] > 1 and run["state"] == "Succeeded"]
+
+
+def begun_anew(runs: Iterable[dict[str, Any]], told: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Runs whose agent was killed deep in their one large file (``told`` of the faults), and that wrote all of it again.
+
+    What was replaced at the source while a run went on is another file, which must be written from its beginning.
+    """
+    deep = {fault["run"] for fault in told if fault.get("written", 0) >= DEEP}
+    return [
+        run
+        for run in resumed(runs)
+        if run["task"] == LARGE
+        and run["run"] in deep
+        and not any(path.startswith(f"{LARGE}/") for path in run["edited"])
+        and run["bytes"]["written"] >= run["bytes"]["toTransfer"]
+    ]
 
 
 def secrets_told(kube: Kube, keys: Iterable[bytes]) -> list[bytes]:

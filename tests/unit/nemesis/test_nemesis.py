@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.nemesis.plan import API_SERVER_PAUSE, Kind, plan
-from tests.nemesis.watcher import doubled_runs, two_writers
+from tests.nemesis.watcher import DEEP, begun_anew, doubled_runs, two_writers
 
 from smbferry_api.names import ANNOTATION_TRIGGER
 
@@ -59,3 +59,22 @@ def test_a_doubled_run_is_seen() -> None:
 
     assert list(doubled_runs([run("a", "one"), run("b", "two")])) == []
     assert list(doubled_runs([run("a", "one"), run("b", "one")])) == ["task, one: ['a', 'b']"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "seen"),
+    [
+        pytest.param({}, True, id="all of it was written again"),
+        pytest.param({"bytes": {"toTransfer": 64, "written": 30}}, False, id="it went on"),
+        pytest.param({"edited": ["large/0.r0.bin"]}, False, id="the file was replaced meanwhile"),
+        pytest.param({"edited": ["few/0/0.txt"]}, True, id="another file was replaced"),
+        pytest.param({"run": "other"}, False, id="another run's agent was killed"),
+        pytest.param({"attempts": 1}, False, id="one agent did it"),
+    ],
+)
+def test_a_run_that_began_anew_is_seen(changed: dict[str, Any], seen: bool) -> None:
+    whole = {"toTransfer": 64, "written": 64}
+    run = {"task": "large", "run": "it", "state": "Succeeded", "attempts": 2, "edited": [], "bytes": whole} | changed
+    killed = {"kind": "agent killed", "run": "it", "written": DEEP}
+    assert begun_anew([run], [killed, {"kind": "agent evicted"}]) == ([run] if seen else [])
+    assert begun_anew([run], [killed | {"written": DEEP - 1}]) == []
