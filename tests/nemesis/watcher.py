@@ -108,7 +108,7 @@ def resumed(runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def begun_anew(runs: Iterable[dict[str, Any]], told: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Runs whose agent was killed deep in their one large file (``told`` of the faults), and that wrote all of it again.
+    """Runs whose agent was killed deep in their large file (``told`` of the faults), and that wrote all of it again.
 
     What was replaced at the source while a run went on is another file, which must be written from its beginning.
     """
