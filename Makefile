@@ -7,6 +7,9 @@ SHELL := bash
 VENV := .venv
 PY := $(VENV)/bin/python
 LAB := lab/lab
+PIP := $(PY) -m pip --disable-pip-version-check -q
+CACHE := $(or $(SMBFERRY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/smbferry)
+export MYPY_CACHE_DIR := $(CACHE)/mypy
 CRD_DIRS := crds charts/smbferry/files/crds
 CODE := crds operator agent_image cli charts lab tests
 PYTEST := $(PY) -m pytest
@@ -40,7 +43,7 @@ interop: lab-up ## engine and agent against the real domain
 	@$(LAB) tools -- python3 -m pytest -q -n 4 --dist loadfile tests/interop
 
 cluster: lab-up images checks ## operator and agents in the real cluster
-	@$(PYTEST) -q -n 4 --dist loadfile -m 'not alone' --keep-chart tests/cluster
+	@$(PYTEST) -q -n 5 --dist loadfile -m 'not alone' --keep-chart tests/cluster
 	@$(PYTEST) -q -m alone tests/cluster
 
 fuzz: $(VENV)/.done ## codecs and core against noise and hostile servers, FUZZ_SECONDS=600
@@ -87,7 +90,7 @@ format: $(VENV)/.done ## format the code
 	@$(VENV)/bin/ruff check -q --fix $(CODE)
 
 lock: $(VENV)/.done ## resolve the dependencies again into requirements/*.lock
-	@$(PY) -m pip install -q uv
+	@$(PIP) install uv
 	@$(LOCK) --extra operator -o requirements/operator.lock
 	@$(LOCK) --extra agent --extra kerberos --extra cli -o requirements/agent.lock
 	@$(LOCK) --extra operator --extra agent --extra cli --extra dev -o requirements/dev.lock
@@ -112,7 +115,7 @@ sbom: $(VENV)/.done ## what is in both images: CycloneDX in build/sbom, licences
 clean: ## drop the lab, its cache and everything built
 	@$(LAB) down
 	@$(LAB) clean
-	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) build dist .ruff_cache .pytest_cache .hypothesis $(CACHE)/wheels $(CACHE)/mypy
 
 # Apart from the packages: `make test` installs those while the lab starts, and both may need apt-get.
 $(PY):
@@ -121,7 +124,13 @@ $(PY):
 	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo 'python3 has no venv module: install python3-venv'; exit 1; }; \
 	  rm -rf $(VENV); apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null; python3 -m venv $(VENV); }
 
+# What was fetched is kept, by the lock and Python's version: looking it all up in the index takes longest.
 $(VENV)/.done: requirements/dev.lock | $(PY)
-	@echo 'installing the Python packages (about 30 s)'
-	@$(PY) -m pip install -q --no-compile --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@wheels=$(CACHE)/wheels/$$($(PY) -c 'import sys; print(sys.implementation.cache_tag)')-$$(cksum < $< | tr ' ' -); \
+	[ -e "$$wheels/.done" ] || { \
+	  echo 'fetching the Python packages (about 20 s)'; \
+	  $(PIP) download --only-binary :all: --dest "$$wheels" --require-hashes -r $<; \
+	  touch "$$wheels/.done"; }; \
+	echo 'installing the Python packages (about 10 s)'; \
+	$(PIP) install --no-compile --no-index --find-links "$$wheels" --require-hashes -r $<
 	@touch $@

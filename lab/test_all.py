@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 LAB = str(ROOT / "lab" / "lab")
 REPORTS = Path("build/reports")
-TOOK_EARLIER = {"packages": 30, "verify": 30, "unit": 50, "interop": 300, "cluster": 320}
-WORKERS = ("--dist", "loadfile", "--no-loadscope-reorder")  # tests/conftest.py says in which order
+TOOK_EARLIER = {"packages": 15, "verify": 20, "unit": 50, "interop": 300, "cluster": 320}
+LEAN = ("-p", "no:hypothesispytest")  # its plugin takes a second of each process; these tests have no examples to find
+WORKERS = (*LEAN, "--dist", "loadfile", "--no-loadscope-reorder")  # tests/conftest.py says in which order
 TOOLS = (LAB, "tools", "--", "python3")
 
 
@@ -73,8 +74,8 @@ class Results:
 UNIT = Suite("unit", ("--ignore=tests/unit/engine",))
 ENGINE = Suite("engine", folder="unit/engine")  # by `make coverage`
 INTEROP = Suite("interop", (*WORKERS, "-n", "3"), python=TOOLS)
-ALONE = Suite("alone", ("-m", "alone", "--keep-chart"), folder="cluster")
-CLUSTER = Suite("cluster", (*WORKERS, "-n", "4", "-m", "not alone"))
+ALONE = Suite("alone", (*LEAN, "-m", "alone", "--keep-chart"), folder="cluster")
+CLUSTER = Suite("cluster", (*WORKERS, "-n", "5", "-m", "not alone"))
 SUITES = (UNIT, ENGINE, INTEROP, ALONE, CLUSTER)
 
 

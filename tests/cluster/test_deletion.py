@@ -10,7 +10,7 @@ from tests.cluster.kube import under_way
 from tests.cluster.scene import DESTINATION, READER, SOURCE, Scene
 from tests.support.trees import Wanted, differences
 
-pytestmark = pytest.mark.takes(70)
+pytestmark = pytest.mark.takes(100)
 
 SIZE = 48 << 20
 SLOW = {"bytesPerSecond": "4Mi"}

@@ -20,7 +20,7 @@ from tests.support.trees import Wanted, differences
 if TYPE_CHECKING:
     from tests.cluster.kube import Kube, Object
 
-pytestmark = pytest.mark.takes(90)
+pytestmark = pytest.mark.takes(130)
 
 SIZE, LIMIT = 72 << 20, "6Mi"
 ALIASES = {

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.takes(10)
+pytestmark = pytest.mark.takes(15)
 
 # Namespaces that combinations name, and the kinds of the Prometheus Operator that they use.
 NAMESPACES = ("finance", "archive")

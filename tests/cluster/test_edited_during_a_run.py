@@ -12,7 +12,7 @@ from tests.support.trees import Wanted, differences
 
 from smbferry_api.fields import parse_quantity
 
-pytestmark = pytest.mark.takes(40)
+pytestmark = pytest.mark.takes(60)
 
 SIZE = 96 << 20
 SLOW, FAST = "2Mi", "64Mi"

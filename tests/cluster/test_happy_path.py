@@ -8,7 +8,7 @@ from tests.cluster.kube import condition, is_
 from tests.cluster.scene import DESTINATION, READER, SOURCE, WRITER, Scene
 from tests.support.trees import Wanted, differences, odd, small
 
-pytestmark = pytest.mark.takes(55)
+pytestmark = pytest.mark.takes(70)
 
 
 def test_an_identity_becomes_ready_and_says_what_the_kdc_knows(scene: Scene) -> None:

@@ -13,7 +13,7 @@ from tests.cluster.scene import READER, Scene
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.takes(45)
+pytestmark = pytest.mark.takes(55)
 
 KID, LOC = "KerberosIdentity", "SmbLocation"
 VERDICT_SECONDS = 30

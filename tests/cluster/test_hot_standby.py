@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.takes(50)
+pytestmark = pytest.mark.takes(70)
 
 TAKEOVER_SECONDS = 20
 HANDOVER_SECONDS = 5

@@ -9,7 +9,7 @@ from tests.cluster import objects
 from tests.cluster.kube import condition, is_
 from tests.cluster.scene import DESTINATION, READER, SOURCE, Scene
 
-pytestmark = pytest.mark.takes(30)
+pytestmark = pytest.mark.takes(35)
 
 
 def check_now(scene: Scene) -> None:

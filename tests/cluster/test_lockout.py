@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.cluster.kube import Object
     from tests.support.domain import Directory, Domain, User
 
-pytestmark = pytest.mark.takes(140)
+pytestmark = pytest.mark.takes(210)
 
 IDENTITY, SOURCE, DESTINATION = "many", "from", "to"
 TASKS = [f"task-{number}" for number in range(4)]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tests.cluster.kube import Object
 
-pytestmark = pytest.mark.takes(75)
+pytestmark = pytest.mark.takes(50)
 
 FILES = ROOT / product.CHART / "files"
 HERE = Path(__file__).parent

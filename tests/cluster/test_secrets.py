@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.cluster.kube import Kube
     from tests.support.domain import Directory
 
-pytestmark = pytest.mark.takes(45)
+pytestmark = pytest.mark.takes(65)
 
 KINDS = (
     "kerberosidentities,smblocations,transfertasks,transferruns,jobs,pods,configmaps,serviceaccounts,roles,"

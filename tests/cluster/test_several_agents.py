@@ -13,7 +13,7 @@ from tests.support.trees import Wanted, differences, odd, small
 if TYPE_CHECKING:
     from tests.cluster.kube import Kube, Object
 
-pytestmark = pytest.mark.takes(135)
+pytestmark = pytest.mark.takes(190)
 
 INDEX = "batch.kubernetes.io/job-completion-index"
 BIG = 160 << 20

@@ -13,7 +13,7 @@ from tests.cluster.scene import DESTINATION, SOURCE, Scene
 from tests.documented.run import with_smbferry
 from tests.support.trees import Wanted
 
-pytestmark = pytest.mark.takes(25)
+pytestmark = pytest.mark.takes(40)
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from smbferry_engine.core.calls import Reply
     from smbferry_engine.model import Endpoint
 
-pytestmark = pytest.mark.takes(30)
+pytestmark = pytest.mark.takes(45)
 
 LIFE = 4
 SIZE, LIMIT = 200_000_000, 25_000_000

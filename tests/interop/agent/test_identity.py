@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.support.counting_kdc import CountingKdc
     from tests.support.domain import Domain, User
 
-pytestmark = pytest.mark.takes(35)
+pytestmark = pytest.mark.takes(20)
 
 
 def test_a_healthy_identity_passes_every_check(identity: Identity, domain: Domain, user: User) -> None:

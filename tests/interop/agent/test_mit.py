@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.support.domain import User
     from tests.support.mit import MitRealms
 
-pytestmark = pytest.mark.takes(35)
+pytestmark = pytest.mark.takes(30)
 
 
 # --- the identity ---------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from tests.support.counting_kdc import CountingKdc
 if TYPE_CHECKING:
     from tests.interop.cli.support import Scene
 
-pytestmark = pytest.mark.takes(15)
+pytestmark = pytest.mark.takes(35)
 
 IDENTITY_IS_WELL = {
     "DnsReady": "Resolved",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.interop.cli.support import Scene
     from tests.support.trees import Tree
 
-pytestmark = pytest.mark.takes(25)
+pytestmark = pytest.mark.takes(30)
 
 
 def contents(tree: Tree) -> dict[str, tuple[str, int, str | None]]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     OnController = Callable[..., str]
 
-pytestmark = pytest.mark.takes(55)
+pytestmark = pytest.mark.takes(40)
 
 CLIENT = of(Place.TOOLS)
 CONTROLLER = of(Place.DOMAIN)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from tests.support.domain import Domain
 
-pytestmark = pytest.mark.takes(60)
+pytestmark = pytest.mark.takes(65)
 
 
 # --- 29: another program holds the file -------------------------------------------------------------------------------

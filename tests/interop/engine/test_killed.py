@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # --- 1: the agent is killed -------------------------------------------------------------------------------------------
 
-pytestmark = pytest.mark.takes(60)
+pytestmark = pytest.mark.takes(75)
 
 KILLED = """
 import sys

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.interop.engine.support import Bench
 
-pytestmark = pytest.mark.takes(10)
+pytestmark = pytest.mark.takes(60)
 
 MIB = 1 << 20
 PER_FOLDER = 200

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from smbferry_engine import Endpoint
 
-pytestmark = pytest.mark.takes(140)
+pytestmark = pytest.mark.takes(175)
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from smbferry_engine import Endpoint
 
-pytestmark = pytest.mark.takes(65)
+pytestmark = pytest.mark.takes(115)
 
 READONLY, HIDDEN, SYSTEM, ARCHIVE = 0x01, 0x02, 0x04, 0x20
 GUESTS_MAY_READ = "O:BUG:BUD:P(A;;0x001f01ff;;;WD)(A;OICI;0x001200a9;;;BG)"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from smbferry_engine import Endpoint
 
-pytestmark = pytest.mark.takes(40)
+pytestmark = pytest.mark.takes(50)
 
 MIB = 1 << 20
 # More than one request's worth, and no whole number of chunks.

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from smbferry_engine import Counters, Endpoint
     from smbferry_engine.core.calls import Call
 
-pytestmark = pytest.mark.takes(30)
+pytestmark = pytest.mark.takes(55)
 
 MIB = 1 << 20
 TEMPORARY = ".smbferry-"
