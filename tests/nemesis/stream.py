@@ -90,6 +90,7 @@ class Actor:
         self._versions: dict[str, set[tuple[int, str | None]]] = {}
         self._tree: Tree = {}
         self._round = 0
+        self._edits = 0
 
     def prepare(self) -> None:
         """The folders and the first version of the source."""
@@ -165,6 +166,7 @@ class Actor:
 
     def _edit(self, *, whole: bool) -> list[str]:
         """Another version of some files, or of all; each is there from one moment to the next. Says of which."""
+        self._edits += 1
         staged = Directory(
             self._source.domain, "src", f"{self._source.name.split('/')[0]}/.staged-{secrets.token_hex(4)}"
         )
@@ -191,12 +193,13 @@ class Actor:
         ]
 
     def _large(self, *, whole: bool) -> list[Wanted]:
-        """Of each large file another length: its content is another one, too."""
+        """No byte range of a large file is like that of another version, so that a mixed file shows."""
         numbers = range(len(self.shape.large)) if whole else [self._chance.randrange(1 + len(self.shape.large))]
         return [
             Wanted(
                 f"large/{n}.r{self._round if self.shape.mirror else 0}.bin",
                 size=self.shape.large[n] * MIB + self._round,
+                version=self._edits,
             )
             for n in numbers
             if n < len(self.shape.large)

@@ -290,7 +290,7 @@ class Directory:
 
     def seed(self, entries: Iterable[Wanted]) -> None:
         """Make files and folders; everyone may change them."""
-        wanted = [[entry.path, entry.kind, entry.size, entry.text] for entry in entries]
+        wanted = [[entry.path, entry.kind, entry.size, entry.version, entry.text] for entry in entries]
         self.domain.call("seed", self.inside, wanted)
 
     def write(self, path: str, content: bytes) -> None:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 BLOCK = 1 << 20
 
 
-def blocks(path: str, size: int) -> Iterator[bytes]:
-    """The content of a file of `size` bytes: the same for the same path, different for another."""
-    state = hashlib.sha256(os.fsencode(path)).digest()
+def blocks(path: str, size: int, version: int) -> Iterator[bytes]:
+    """The content of a file of `size` bytes: the same for the same path and version, all of it different for others."""
+    state = hashlib.sha256(os.fsencode(f"{path}\0{version}")).digest()
     while size > 0:
         part = hashlib.shake_128(state).digest(min(BLOCK, size))
         state = part[:32]
@@ -26,9 +26,9 @@ def blocks(path: str, size: int) -> Iterator[bytes]:
         yield part
 
 
-def seed(root: str, entries: Iterable[tuple[str, str, int, str | None]]) -> None:
-    """Make each entry, of a path, a kind, a size and a text, below `root`; everyone may change them."""
-    for path, kind, size, text in entries:
+def seed(root: str, entries: Iterable[tuple[str, str, int, int, str | None]]) -> None:
+    """Make each entry, of a path, a kind, a size, a version and a text, below `root`; everyone may change them."""
+    for path, kind, size, version, text in entries:
         target = Path(root, path)
         if kind == "directory":
             target.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def seed(root: str, entries: Iterable[tuple[str, str, int, str | None]]) -> None
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("wb") as sink:
                 if text is None:
-                    sink.writelines(blocks(path, size))
+                    sink.writelines(blocks(path, size, version))
                 else:
                     sink.write(text.encode("utf-8", "surrogateescape"))
     for directory, _, files in os.walk(root):

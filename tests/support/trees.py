@@ -13,11 +13,12 @@ Kind = Literal["file", "directory", "link"]
 
 @dataclass(frozen=True)
 class Wanted:
-    """An entry to make. A file has `size` bytes that depend on its path only, or exactly `text`."""
+    """An entry to make. A file has `size` bytes that depend on its path and version only, or exactly `text`."""
 
     path: str
     kind: Kind = "file"
     size: int = 0
+    version: int = 0
     text: str | None = None
 
 
