@@ -43,7 +43,7 @@ interop: lab-up ## engine and agent against the real domain
 	@$(LAB) tools -- python3 -m pytest -q -n 4 --dist loadfile tests/interop
 
 cluster: lab-up images checks ## operator and agents in the real cluster
-	@$(PYTEST) -q -n 5 --dist loadfile -m 'not alone' --keep-chart tests/cluster
+	@$(PYTEST) -q -n 4 --dist loadfile -m 'not alone' --keep-chart tests/cluster
 	@$(PYTEST) -q -m alone tests/cluster
 
 fuzz: $(VENV)/.done ## codecs and core against noise and hostile servers, FUZZ_SECONDS=600

@@ -73,9 +73,9 @@ class Results:
 
 UNIT = Suite("unit", ("--ignore=tests/unit/engine",))
 ENGINE = Suite("engine", folder="unit/engine")  # by `make coverage`
-INTEROP = Suite("interop", (*WORKERS, "-n", "4"), python=TOOLS)
+INTEROP = Suite("interop", (*WORKERS, "-n", "3"), python=TOOLS)
 ALONE = Suite("alone", (*LEAN, "-m", "alone", "--keep-chart"), folder="cluster")
-CLUSTER = Suite("cluster", (*WORKERS, "-n", "5", "-m", "not alone"))
+CLUSTER = Suite("cluster", (*WORKERS, "-n", "4", "-m", "not alone"))
 SUITES = (UNIT, ENGINE, INTEROP, ALONE, CLUSTER)
 
 

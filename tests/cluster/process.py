@@ -30,6 +30,8 @@ class Operator:
     """One process."""
 
     def __init__(self, kube: Kube, name: str, port: int, log: Path, program: str) -> None:
+        self.kube = kube
+        self.name = name
         self.port = port
         self.log = log
         sources = ("crds/src", "operator/src")
@@ -61,6 +63,12 @@ class Operator:
     def leads(self) -> bool:
         """Whether it may write right now."""
         return bool(self.probe().get("leading"))
+
+    def holds_the_lease(self) -> bool:
+        """Whether the lease names it, acting or not, living or not."""
+        lease = self.kube.get("lease", LEASE)
+        assert lease is not None
+        return str(lease["spec"].get("holderIdentity", "")).startswith(self.name)
 
     def wait(self, *, leading: bool, seconds: float) -> float:
         """Waits until it is ready and leads, or does not; returns the seconds that it took.

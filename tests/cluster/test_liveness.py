@@ -13,7 +13,7 @@ from tests.cluster.process import operator
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.takes(70)
+pytestmark = [pytest.mark.takes(70), pytest.mark.usefixtures("chart")]
 
 NOTICED_WITHIN = 100
 DEAF = """
