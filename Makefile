@@ -8,6 +8,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 LAB := lab/lab
 PIP := $(PY) -m pip --disable-pip-version-check -q
+# Where the lab has its own, too: lab/smblab/settings.py.
 CACHE := $(or $(SMBFERRY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/smbferry)
 export MYPY_CACHE_DIR := $(CACHE)/mypy
 CRD_DIRS := crds charts/smbferry/files/crds
@@ -115,7 +116,7 @@ sbom: $(VENV)/.done ## what is in both images: CycloneDX in build/sbom, licences
 clean: ## drop the lab, its cache and everything built
 	@$(LAB) down
 	@$(LAB) clean
-	@rm -rf $(VENV) build dist .ruff_cache .pytest_cache .hypothesis $(CACHE)/wheels $(CACHE)/mypy
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis $(CACHE)/wheels $(CACHE)/mypy
 
 # Apart from the packages: `make test` installs those while the lab starts, and both may need apt-get.
 $(PY):

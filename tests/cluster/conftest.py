@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab.smblab import product
-from tests.cluster.kube import Kube
+from tests.cluster.kube import Kube, holder
 from tests.cluster.scene import Scene, new_scene
 from tests.support.domain import Domain
 from tests.support.environment import lab_environment
@@ -38,10 +38,10 @@ def leading_pod(environment: dict[str, str], *, other_than: str = "") -> str:
     """The installed operator that leads, as soon as one does that is not `other_than`."""
 
     def holds(lease: Object) -> bool:
-        return lease["spec"].get("holderIdentity", "") not in {"", other_than}
+        return holder(lease) not in {"", other_than}
 
     lease = Kube(environment, SYSTEM).wait("lease", "smbferry-operator", "held by a leader", holds)
-    return str(lease["spec"]["holderIdentity"])
+    return holder(lease)
 
 
 def _helm(environment: dict[str, str], *command: str) -> None:

@@ -153,6 +153,11 @@ def condition(obj: Object, type_: str) -> Object:
     return dict(found[0]) if found else {}
 
 
+def holder(lease: Object) -> str:
+    """Whom a lease names; empty once it was given away."""
+    return str(lease["spec"].get("holderIdentity") or "")
+
+
 def is_(type_: str, status: str, reason: str | None = None) -> Callable[[Object], bool]:
     """A predicate for `wait`: a condition of the newest generation has this status, and this reason if given."""
 

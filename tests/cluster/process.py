@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tests.cluster.conftest import ROOT
+from tests.cluster.kube import holder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +69,7 @@ class Operator:
         """Whether the lease names it, acting or not, living or not."""
         lease = self.kube.get("lease", LEASE)
         assert lease is not None
-        return str(lease["spec"].get("holderIdentity", "")).startswith(self.name)
+        return holder(lease).startswith(self.name)
 
     def wait(self, *, leading: bool, seconds: float) -> float:
         """Waits until it is ready and leads, or does not; returns the seconds that it took.

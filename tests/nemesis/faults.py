@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import docker  # type: ignore[import-untyped]  # it publishes no types
 from tests.cluster.conftest import SYSTEM
+from tests.cluster.kube import holder
 from tests.nemesis.plan import Fault, Kind
 from tests.support.api import ApiError
 
@@ -132,7 +133,7 @@ class Faults:
         return pod
 
     def _leader(self) -> str:
-        return str(self._cluster.request("GET", LEASE)["spec"].get("holderIdentity") or "")
+        return holder(self._cluster.request("GET", LEASE))
 
     def _restart_server(self, _pick: float) -> str:
         self._place.server.kill()
