@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.smblab import product
+from lab.smblab import product, status
 from lab.smblab.errors import LabError
-from lab.smblab.progress import Progress, seconds
+from lab.smblab.progress import Progress, left, seconds
 from lab.smblab.settings import current
 from tests.cluster.kube import Kube, condition, ended, is_
 from tests.support.api import ApiError
@@ -35,6 +35,20 @@ LAB = str(ROOT / "lab" / "lab")
 NAMESPACE = "smbferry-demo"
 BIG_FILE_BYTES = 512 << 20
 USERS = ("svc-src", "svc-dst")
+NEEDED = ("docker", "domain", "cluster")
+STEPS = {
+    "lab": "A domain and a cluster",
+    "images": "Operator and agent images",
+    "seed": "2,000 small files, odd names and one file of 512 MiB on the source share",
+    "install": "The chart, by Helm",
+    "apply": "Identities, locations and a task, by kubectl apply -f examples/basic",
+    "transfer": "The transfer",
+    "compare": "Both trees, by hash, both ways",
+    "kvno": "A password change in the domain: the keytab is stale, and mended",
+}
+"""All that is done, in order."""
+BY_MACHINE = ("lab", "images")
+"""Steps that a machine which has taken them before takes in another time."""
 
 
 class DemoError(Exception):
@@ -44,19 +58,25 @@ class DemoError(Exception):
 class Demo:
     """The steps and what they share. Durations of the steps are kept for the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, lab_was_up: bool) -> None:
         self.progress = Progress(current().cache / "durations.json")
+        self.machine = "up" if lab_was_up else "built" if self.progress.knows("cluster") else "new"
         self.times: list[tuple[str, float]] = []
         self.environment: dict[str, str] = {}
 
     @contextmanager
-    def step(self, key: str, what: str) -> Iterator[None]:
-        """Announces and times one step."""
-        print(f"\n\033[1m{len(self.times) + 1}. {what}\033[0m", flush=True)
+    def step(self, name: str) -> Iterator[None]:
+        """Announces and times one of the STEPS, which are taken in their order."""
+        what, number = STEPS[name], len(self.times)
+        in_all = self.progress.expected(*map(self._key, list(STEPS)[number:]))
+        print(f"\n\033[1m{number + 1}. {what}\033[0m (all of it: {left(in_all, 0)})", flush=True)
         began = time.monotonic()
-        with self.progress.step(f"demo-{key}", what):
+        with self.progress.step(self._key(name), what):
             yield
         self.times.append((what, time.monotonic() - began))
+
+    def _key(self, name: str) -> str:
+        return f"demo-{name}-{self.machine}" if name in BY_MACHINE else f"demo-{name}"
 
     def run(self, *command: str, stdin: str | None = None, quiet: bool = True) -> str:
         """Runs a command in the lab's environment; with `quiet=False` shows command and output as a person would see.
@@ -96,8 +116,8 @@ class Demo:
 
 
 def lab_is_up() -> bool:
-    """Whether all of the lab runs already."""
-    return subprocess.run([LAB, "status"], cwd=ROOT, check=False, stdout=subprocess.DEVNULL).returncode == 0
+    """Whether all of the lab that the demo needs runs already."""
+    return all(part.up for part in status.find(current()) if part.name in NEEDED)
 
 
 def start_lab(demo: Demo) -> Domain:
@@ -264,25 +284,25 @@ def forget_earlier(demo: Demo) -> None:
 
 def show(demo: Demo, domain: Domain) -> None:
     """All steps."""
-    with demo.step("images", "Operator and agent images"):
+    with demo.step("images"):
         if subprocess.run(
             [LAB, "build", "operator", "agent"], cwd=ROOT, check=False, stdout=subprocess.DEVNULL
         ).returncode:
             raise DemoError("the images could not be built; see above")
         subprocess.run([LAB, "load", "smbferry-operator:dev", "smbferry-agent:dev"], cwd=ROOT, check=True)
-    with demo.step("seed", "2,000 small files, odd names and one file of 512 MiB on the source share"):
+    with demo.step("seed"):
         forget_earlier(demo)
         source, destination = seed(domain)
         teach_dns(demo, domain)
-    with demo.step("install", "The chart, by Helm"):
+    with demo.step("install"):
         demo.run(*product.helm_upgrade(demo.environment), quiet=False)
-    with demo.step("apply", "Identities, locations and a task, by kubectl apply -f examples/basic"):
+    with demo.step("apply"):
         apply_examples(demo, domain)
-    with demo.step("transfer", "The transfer"):
+    with demo.step("transfer"):
         last_run = watch_run(demo)
-    with demo.step("compare", "Both trees, by hash, both ways"):
+    with demo.step("compare"):
         compare(source.tree(), destination.tree())
-    with demo.step("kvno", "A password change in the domain: the keytab is stale, and mended"):
+    with demo.step("kvno"):
         kvno_story(demo, domain, last_run)
     print("\n\033[1mWhat there is now\033[0m", flush=True)
     demo.kubectl("get", "smbferry", quiet=False)
@@ -290,11 +310,15 @@ def show(demo: Demo, domain: Domain) -> None:
 
 def main() -> int:
     """The demo; 0 when every step did what it should."""
-    demo = Demo()
     began = time.monotonic()
-    keep = bool(os.environ.get("SMBFERRY_KEEP_LAB")) or lab_is_up()
     try:
-        with demo.step("lab", "A domain and a cluster"):
+        demo = Demo(lab_was_up=lab_is_up())
+    except LabError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    keep = bool(os.environ.get("SMBFERRY_KEEP_LAB")) or demo.machine == "up"
+    try:
+        with demo.step("lab"):
             domain = start_lab(demo)
         show(demo, domain)
     except (DemoError, LabError, ApiError, subprocess.CalledProcessError, KeyboardInterrupt) as error:

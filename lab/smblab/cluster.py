@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from itertools import product
 from typing import TYPE_CHECKING
 
 from . import domain, gobuild, host, images, network, node, shell, versions
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 NODES = (f"{CLUSTER}-control-plane", f"{CLUSTER}-worker")
 POD_NETWORKS = ("10.244.0.0/24", "10.244.1.0/24")
 READY_SECONDS = 120
+# On a node: which image it was given under which name. kind itself asks crictl, which nodes made here do not have.
+GIVEN = "/kind/given"
 
 
 def up(settings: Settings, docker: Docker, progress: Progress) -> None:
@@ -67,15 +70,32 @@ def healthy(settings: Settings, docker: Docker) -> bool:
 
 
 def load(settings: Settings, docker: Docker, progress: Progress, names: Sequence[str]) -> None:
-    """Give images of the Docker daemon to the nodes."""
+    """Give images of the Docker daemon to the nodes, those that they were not given yet.
+
+    Raises:
+        LabError: an image that the daemon does not have.
+    """
     kind = gobuild.tool(settings, docker, progress, "kind")
-    for name in names:
-        with progress.step("load", f"loading {name} into the cluster"):
-            shell.logged(
-                [kind, "load", "docker-image", name, "--name", CLUSTER],
-                settings.logs / "load.log",
-                env=environment(docker),
-            )
+    ids = {name: docker.inspect("image", name, "{{.Id}}") for name in names}
+    if absent := [name for name, id_ in ids.items() if id_ is None]:
+        raise LabError(f"no image {', '.join(absent)}: build it first")
+    wanted = [name for name, id_ in ids.items() if any(_given(docker, node, name) != id_ for node in NODES)]
+    if not wanted:
+        return
+    with progress.step("load", f"loading {' and '.join(wanted)} into the cluster"):
+        shell.logged(
+            [kind, "load", "docker-image", *wanted, "--name", CLUSTER],
+            settings.logs / "load.log",
+            env=environment(docker),
+        )
+        note = 'mkdir -p "$(dirname "$0")" && echo "$1" >"$0"'
+        for name, node_name in product(wanted, NODES):
+            docker.text("exec", node_name, "sh", "-c", note, f"{GIVEN}/{name}", str(ids[name]))
+
+
+def _given(docker: Docker, node_name: str, name: str) -> str:
+    """The ID of the image that a node was last given under a name; empty where there was none."""
+    return docker.text("exec", node_name, "sh", "-c", 'cat "$0" 2>/dev/null || true', f"{GIVEN}/{name}")
 
 
 def kubectl(settings: Settings, *arguments: str) -> list[str | Path]:

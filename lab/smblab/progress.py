@@ -37,6 +37,18 @@ DEFAULTS = {
     "image-node": 150.0,
     "cluster": 40.0,
     "load": 20.0,
+    "demo-lab-new": 960.0,
+    "demo-lab-built": 60.0,
+    "demo-lab-up": 3.0,
+    "demo-images-new": 270.0,
+    "demo-images-built": 20.0,
+    "demo-images-up": 5.0,
+    "demo-seed": 5.0,
+    "demo-install": 5.0,
+    "demo-apply": 12.0,
+    "demo-transfer": 10.0,
+    "demo-compare": 2.0,
+    "demo-kvno": 75.0,
 }
 TICK_SECONDS = 10.0
 WORTH_A_TICK = 15.0
@@ -77,7 +89,7 @@ class Progress:
     @contextmanager
     def step(self, key: str, what: str) -> Iterator[None]:
         """Announce a slow step, tick while it runs, tell how long it took; remember that when it succeeded."""
-        expected = self.known().get(key, DEFAULTS.get(key))
+        expected = self.expected(key)
         began = time.monotonic()
         self.say(f"  … {what} ({left(expected, 0)})")
         stop = threading.Event()
@@ -101,6 +113,15 @@ class Progress:
         elapsed = time.monotonic() - began
         self._remember(key, elapsed)
         self.say(f"  ✓ {what}: {seconds(elapsed)}")
+
+    def knows(self, key: str) -> bool:
+        """Whether the step has been taken on this machine."""
+        return key in self.known()
+
+    def expected(self, *keys: str) -> float | None:
+        """The seconds of all these steps, from earlier runs or from DEFAULTS; None where one has neither."""
+        estimates = DEFAULTS | self.known()
+        return sum(estimates[key] for key in keys) if all(key in estimates for key in keys) else None
 
     def known(self) -> dict[str, float]:
         """Durations of earlier runs; empty where there is no readable store (it only feeds estimates)."""

@@ -58,3 +58,13 @@ def test_an_unreadable_store_only_costs_the_estimates(tmp_path: Path, content: s
     store = tmp_path / "durations.json"
     store.write_text(content)
     assert progress.Progress(store).known() == {}
+
+
+def test_several_steps_take_as_long_as_each_of_them_took(tmp_path: Path) -> None:
+    store = tmp_path / "durations.json"
+    store.write_text('{"domain": 5}')
+    told = progress.Progress(store)
+    assert told.expected("domain", "load") == 5 + progress.DEFAULTS["load"]
+    assert told.expected("domain", "never heard of") is None
+    assert told.knows("domain")
+    assert not told.knows("load")
