@@ -4,13 +4,16 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-VENV := .venv
+# Where the lab has its own, too: lab/smblab/settings.py.
+CACHE := $(or $(SMBFERRY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/smbferry)
+# Installed once for all checkouts that have the same lock and Python.
+VENV := $(CACHE)/venv/$(shell python3 -c 'import sys; print(sys.implementation.cache_tag)')-$(shell cksum < requirements/dev.lock | tr ' ' -)
 PY := $(VENV)/bin/python
 LAB := lab/lab
 PIP := $(PY) -m pip --disable-pip-version-check -q
-# Where the lab has its own, too: lab/smblab/settings.py.
-CACHE := $(or $(SMBFERRY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/smbferry)
 export MYPY_CACHE_DIR := $(CACHE)/mypy
+# What Python has compiled is kept, whatever the caller's environment says: every worker of the tests would do it anew.
+export PYTHONDONTWRITEBYTECODE :=
 CRD_DIRS := crds charts/smbferry/files/crds
 CODE := crds operator agent_image cli charts lab tests
 PYTEST := $(PY) -m pytest
@@ -80,7 +83,7 @@ verify: $(VENV)/.done ## generated files, lint, types, layers
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/mypy lab/smblab $(wildcard lab/*.py) charts/kustomize/render.py charts/smbferry/files/test.py tests
 	@PYTHONPATH=crds/src:operator/src:agent_image/src:cli/src $(VENV)/bin/lint-imports --no-cache
-	@if command -v shellcheck >/dev/null; then git ls-files '*.sh' .ci/run lab/domain/entry lab/domain/ready lab/docker/runc-without-sys-resource | xargs shellcheck; else echo 'shellcheck is not installed: shell files not checked'; fi
+	@git ls-files '*.sh' .ci/run lab/domain/entry lab/domain/ready lab/docker/runc-without-sys-resource | xargs $(VENV)/bin/shellcheck
 
 generate: $(VENV)/.done ## write the generated files again
 	@PYTHONPATH=crds/src $(PY) -m smbferry_api.crd $(CRD_DIRS)
@@ -116,7 +119,7 @@ sbom: $(VENV)/.done ## what is in both images: CycloneDX in build/sbom, licences
 clean: ## drop the lab, its cache and everything built
 	@$(LAB) down
 	@$(LAB) clean
-	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis $(CACHE)/wheels $(CACHE)/mypy
+	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis $(CACHE)/venv $(CACHE)/mypy
 
 # Apart from the packages: `make test` installs those while the lab starts, and both may need apt-get.
 $(PY):
@@ -125,13 +128,7 @@ $(PY):
 	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo 'python3 has no venv module: install python3-venv'; exit 1; }; \
 	  rm -rf $(VENV); apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null; python3 -m venv $(VENV); }
 
-# What was fetched is kept, by the lock and Python's version: looking it all up in the index takes longest.
-$(VENV)/.done: requirements/dev.lock | $(PY)
-	@wheels=$(CACHE)/wheels/$$($(PY) -c 'import sys; print(sys.implementation.cache_tag)')-$$(cksum < $< | tr ' ' -); \
-	[ -e "$$wheels/.done" ] || { \
-	  echo 'fetching the Python packages (about 20 s)'; \
-	  $(PIP) download --only-binary :all: --dest "$$wheels" --require-hashes -r $<; \
-	  touch "$$wheels/.done"; }; \
-	echo 'installing the Python packages (about 10 s)'; \
-	$(PIP) install --no-compile --no-index --find-links "$$wheels" --require-hashes -r $<
+$(VENV)/.done: | $(PY)
+	@echo 'installing the Python packages (about 30 s)'
+	@$(PIP) install --no-compile --only-binary :all: --require-hashes -r requirements/dev.lock
 	@touch $@
