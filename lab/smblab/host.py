@@ -35,6 +35,14 @@ def can_raise_limits() -> bool:
     return has_capability(Path("/proc/self/status").read_text(), CAP_SYS_RESOURCE)
 
 
+def available_memory(meminfo: str) -> int:
+    """Bytes to be had without swapping, from the text of /proc/meminfo (proc_meminfo(5)); 0 where it does not tell."""
+    for line in meminfo.splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
 def registry_answers() -> bool:
     """Whether Docker Hub's registry can be reached from here; asks once, for at most a few seconds."""
     try:

@@ -29,7 +29,7 @@ def uptime() -> float:
 
 
 class Store(Protocol):
-    """Where the lease is kept."""
+    """Where the lease is kept. It does one thing after another, what was begun and given up on, too."""
 
     async def read(self) -> LeaseRecord | None:
         """The lease; None if there is none."""
@@ -119,15 +119,18 @@ class Elector:
         self._tell()
 
     async def release(self) -> None:
-        """Gives the lease up, so that another need not wait for its end. Nothing may be under way any more."""
-        record, self._standing = self._standing.record, Standing()
-        if record is not None and record.holder == self._me:
-            try:
+        """Gives the lease up, so that another need not wait for its end. Nothing may be under way any more.
+
+        Only the API server knows whether it is ours: a write that was cut off with its round may have been done.
+        """
+        self._standing = Standing()
+        try:
+            record = await self._store.read()
+            if record is not None and record.holder == self._me:
                 await self._store.write("", record, self._utc_now())
-            except ClusterError as error:
-                logger.warning("%s could not be released and runs out by itself: %s", self._store, error)
-            else:
                 logger.info("%s released", self._store)
+        except ClusterError as error:
+            logger.warning("%s could not be released and runs out by itself: %s", self._store, error)
         self._tell()
 
     async def _look_and_step(self) -> None:

@@ -103,7 +103,8 @@ def build_service(settings: Settings) -> Service:
 
 
 def _lease_store(settings: Settings) -> LeaseStore:
-    return LeaseStore(Cluster.connect(1), settings.lease_namespace, settings.lease_name, LeaseTimes())
+    one_after_another = Cluster.connect(1)
+    return LeaseStore(one_after_another, settings.lease_namespace, settings.lease_name, LeaseTimes())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

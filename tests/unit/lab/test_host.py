@@ -94,3 +94,15 @@ def test_rules_without_docker_stay_as_they_are() -> None:
 @pytest.mark.parametrize(("version", "number"), [("20.10.24+dfsg1", 20), ("28.2.2", 28), ("dev", 0), ("", 0)])
 def test_the_engines_major_version_is_read(version: str, number: int) -> None:
     assert docker.major(version) == number
+
+
+@pytest.mark.parametrize(
+    ("meminfo", "available"),
+    [
+        ("MemTotal:  100 kB\nMemFree:  7 kB\nMemAvailable:   30 kB\n", 30 * 1024),
+        ("MemTotal:  100 kB\nMemFree:  7 kB\n", 0),
+        ("", 0),
+    ],
+)
+def test_memory_that_is_not_told_is_not_counted_on(meminfo: str, available: int) -> None:
+    assert host.available_memory(meminfo) == available

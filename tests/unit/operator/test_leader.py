@@ -173,6 +173,52 @@ def test_one_that_does_not_lead_releases_nothing(store: Memory, clock: Clock) ->
     assert store.writes == ["a"]
 
 
+@dataclass
+class Unanswered(Memory):
+    """What it writes from now on is written, and nobody is told."""
+
+    silent: bool = False
+
+    async def write(self, holder: str, before: LeaseRecord | None, now: datetime) -> LeaseRecord:
+        record = await super().write(holder, before, now)
+        if self.silent:
+            self.silent = False
+            await asyncio.Event().wait()
+        return record
+
+
+@pytest.mark.parametrize("rounds_before", [0, 1], ids=["first", "renewal"])
+def test_a_lease_whose_write_was_cut_off_by_the_end_is_given_away(clock: Clock, rounds_before: int) -> None:
+    store = Unanswered()
+    one, next_one = Candidate(store, clock, "a"), Candidate(store, clock, "b")
+    for _ in range(rounds_before):
+        one.round()
+
+    async def stopped_while_it_writes() -> None:
+        store.silent = True
+        election = asyncio.create_task(one.elector.run())
+        while store.silent:
+            await asyncio.sleep(0)
+        election.cancel()
+        await asyncio.gather(election, return_exceptions=True)
+        await one.elector.release()
+
+    asyncio.run(stopped_while_it_writes())
+    assert store.writes == ["a"] * (rounds_before + 1) + [""]
+    next_one.round()
+    assert next_one.turns == ["began"]
+
+
+def test_a_release_that_fails_ends_the_turn_all_the_same(store: Memory, clock: Clock) -> None:
+    one = Candidate(store, clock)
+    one.round()
+    store.failing = UnavailableError("away")
+    asyncio.run(one.elector.release())
+
+    assert one.turns == ["began", "ceased"]
+    assert one.fence.remaining() == 0
+
+
 def test_nothing_is_written_before_the_picture_is_fresh(clock: Clock) -> None:
     fence = Fence(clock)
     fence.hold(clock.now + 8)
