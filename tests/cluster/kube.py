@@ -149,7 +149,7 @@ class Kube:
 
 def condition(obj: Object, type_: str) -> Object:
     """The condition of that type; empty where there is none yet."""
-    found = [c for c in obj.get("status", {}).get("conditions", []) if c["type"] == type_]
+    found = [c for c in obj.get("status", {}).get("conditions") or () if c["type"] == type_]
     return dict(found[0]) if found else {}
 
 

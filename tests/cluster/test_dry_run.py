@@ -10,16 +10,19 @@ import pytest
 import yaml
 from lab.smblab import checks, settings
 from tests.charts.combinations import distinct, rendered
-from tests.cluster.kube import Kube
+from tests.cluster.kube import Kube, condition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.cluster.kube import Object
+
 pytestmark = pytest.mark.takes(15)
 
 # Namespaces that combinations name, and the kinds of the Prometheus Operator that they use.
 NAMESPACES = ("finance", "archive")
+MONITORING_GROUP = "monitoring.coreos.com"
 MONITORING = ("prometheusrules", "servicemonitors")
 
 
@@ -35,7 +38,8 @@ def surroundings(environment: dict[str, str], chart: None, monkeypatch: pytest.M
     try:
         kube.apply(*({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in NAMESPACES))
         kube.kubectl("apply", "--server-side", *(f"--filename={file}" for file in files))
-        kube.kubectl("wait", "--for=condition=Established", *(f"--filename={file}" for file in files))
+        for plural in MONITORING:
+            kube.wait("crd", f"{plural}.{MONITORING_GROUP}", "served", established)
         yield kube
     finally:
         kube.kubectl("delete", "--ignore-not-found", *(f"--filename={file}" for file in files))
@@ -43,7 +47,12 @@ def surroundings(environment: dict[str, str], chart: None, monkeypatch: pytest.M
 
 
 def crd_file(plural: str) -> Path:
-    return checks.monitoring(settings.current()) / f"monitoring.coreos.com_{plural}.yaml"
+    return checks.monitoring(settings.current()) / f"{MONITORING_GROUP}_{plural}.yaml"
+
+
+def established(crd: Object) -> bool:
+    """Not by `kubectl wait`, which gives up on a kind so new that its conditions are null."""
+    return condition(crd, "Established").get("status") == "True"
 
 
 def key(obj: dict[str, Any]) -> tuple[str, str, str]:
