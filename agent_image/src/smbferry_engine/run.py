@@ -52,7 +52,8 @@ class Run:
 
     ``temporaries`` are the paths of files being gathered with the calls that opened them, ``landing`` the final names
     whose compound is on its way, ``doomed`` those found wanting and not deleted yet: what a run that is stopped must
-    not leave half-done. ``audit_refusal`` is why audit lists are not copied, where they were asked for.
+    not leave half-done. ``left`` are, by final name and path, those that attempts at a file have left for the next one,
+    with the calls that close them. ``audit_refusal`` is why audit lists are not copied, where they were asked for.
 
     ``headway`` is what there is of large files whose copying was cut short, by path and the part's first byte.
 
@@ -75,6 +76,7 @@ class Run:
     server_copy: "ServerCopy | None" = None  # there where the server may copy by itself
     failures: Counter[str] = field(default_factory=Counter)
     temporaries: dict[str, Call] = field(default_factory=dict)
+    left: dict[str, dict[str, list[Call]]] = field(default_factory=dict)
     landing: dict[str, Call] = field(default_factory=dict)
     doomed: set[str] = field(default_factory=set)
     phases: Phases = field(init=False)

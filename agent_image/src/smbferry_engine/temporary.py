@@ -90,6 +90,7 @@ class Temporary:
         passed_over: list[str] = []
         for temporary in temporary_names(name, version_of(source)):
             path = join(parent, temporary)
+            await _closed(run, final, path)
             try:
                 opened = await _open(run, path, keep=keep, sharing=_SHARED if shared else Sharing.READ)
             except FileError as error:
@@ -247,12 +248,16 @@ class Temporary:
         run.temporaries.pop(self.path, None)
         for reply in replies:
             check(reply, "setting times and attributes")
-        await self._remove_passed_over()
+        await self._remove_others()
         return incomplete
 
-    async def _remove_passed_over(self) -> None:
-        """By now the server has noticed that a dead client is dead, as a rule; else the next run removes its file."""
-        for path in self._passed_over:
+    async def _remove_others(self) -> None:
+        """The names that this and earlier attempts did not end with.
+
+        By now the server has noticed that a dead client is dead, as a rule; else the next run removes its file.
+        """
+        left = self._run.left.pop(self._final, {})
+        for path in {*self._passed_over, *left} - {self.path}:
             with contextlib.suppress(FileError, EngineError):
                 await self._run.destination.delete(path, directory=False, readonly=True)
 
@@ -264,6 +269,7 @@ class Temporary:
             if replies[0].status != NtStatus.SUCCESS:
                 await self._run.destination.delete(self.path, directory=False, readonly=True)
             self._run.temporaries.pop(self.path, None)
+        await self._remove_others()
 
     async def flush(self) -> None:
         """Have what was written on the server's disk."""
@@ -273,13 +279,25 @@ class Temporary:
     def leave(self) -> None:
         """Close it and leave it for the next attempt, which goes on inside it."""
         self._stop_comparing()
-        self._lane.call(close_request(self._file_id))
+        closing = self._lane.call(close_request(self._file_id))
+        self._run.left.setdefault(self._final, {}).setdefault(self.path, []).append(closing)
         self._run.temporaries.pop(self.path, None)
 
     def _stop_comparing(self) -> None:
         if self._kept is not None:
             self._kept.close()
             self._kept = None
+
+
+async def _closed(run: Run, final: str, path: str) -> None:
+    """Wait until what earlier attempts of this run had open there is closed.
+
+    A server may finish the writes that are under way before it closes a file (Samba does), and meanwhile look at what
+    was sent later: it would find the file in use.
+    """
+    for closing in run.left.get(final, {}).get(path, ()):
+        with contextlib.suppress(EngineError):  # the connection is gone: then it is up to the server
+            await closing
 
 
 async def _open(run: Run, path: str, *, keep: bool, sharing: Sharing) -> CreateReply:

@@ -21,10 +21,9 @@ from smbferry_api.exit_codes import ExitCode
 from smbferry_engine import recovery
 from smbferry_engine.connect import connect
 from smbferry_engine.content import DEPTH
+from smbferry_engine.copy import FileCopy
 from smbferry_engine.core.calls import Call
-from smbferry_engine.core.credits import CREDIT_BYTES
 from smbferry_engine.core.lane import LARGEST, Lane
-from smbferry_engine.wire.header import Command
 from smbferry_engine.wire.status import NtStatus
 
 if TYPE_CHECKING:
@@ -36,12 +35,14 @@ if TYPE_CHECKING:
 
     from smbferry_agent.kerberos.facts import Ticket
     from smbferry_engine.connect import Connected
+    from smbferry_engine.copy import Copied
     from smbferry_engine.core.calls import Reply
     from smbferry_engine.model import Endpoint
 
 pytestmark = pytest.mark.takes(45)
 
 LIFE = 4
+LARGE = "large.bin"
 SIZE, LIMIT = 200_000_000, 25_000_000
 COPYING = SIZE / LIMIT
 UNDER_WAY = DEPTH * (LARGEST // 4)  # bytes that are asked for at once
@@ -94,13 +95,17 @@ class ShortLives:
 class Traffic:
     """What a run does on the wire: the sessions it opens and renews, by principal, and the bytes it asks to read.
 
-    ``turned_away`` are the bytes of reads and writes that ended because a ticket had: what they were for is begun anew.
+    ``turned_away`` tells how many requests ended because a ticket had. A write of content can't be sent again, as it is
+    encrypted where it lies, so the file goes on where it was: ``attempts`` tells how often it was begun. ``late`` are
+    the renewals of sessions that their server had already ended.
     """
 
     opened: list[str] = dataclasses.field(default_factory=list)
     renewed: list[str] = dataclasses.field(default_factory=list)
     read: dict[str, int] = dataclasses.field(default_factory=dict)
     turned_away: int = 0
+    attempts: int = 0
+    late: int = 0
     renewable: bool = True
 
 
@@ -108,7 +113,7 @@ class Traffic:
 def traffic(monkeypatch: pytest.MonkeyPatch) -> Traffic:
     seen = Traffic()
     whose: dict[Lane, str] = {}
-    read, renewed, answer = Lane.read, Lane.renewed, Call.answer
+    read, renewed, answer, copying = Lane.read, Lane.renewed, Call.answer, FileCopy.run
 
     def opening(endpoint: Endpoint, **arguments: Any) -> Connected:
         connected = connect(endpoint, **arguments)
@@ -125,16 +130,20 @@ def traffic(monkeypatch: pytest.MonkeyPatch) -> Traffic:
 
     def renewing(lane: Lane) -> None:
         seen.renewed.append(whose[lane])
+        seen.late += lane.expired
         renewed(lane)
 
     def answering(call: Call, index: int, reply: Reply) -> None:
-        request = call.requests[index]
-        if reply.status == NtStatus.NETWORK_SESSION_EXPIRED and request.command in {Command.READ, Command.WRITE}:
-            seen.turned_away += request.charge * CREDIT_BYTES
+        seen.turned_away += reply.status == NtStatus.NETWORK_SESSION_EXPIRED
         answer(call, index, reply)
+
+    async def attempting(copy: FileCopy) -> Copied:
+        seen.attempts += copy._path == LARGE
+        return await copying(copy)
 
     monkeypatch.setattr("smbferry_engine.sides.connect", opening)
     monkeypatch.setattr(Call, "answer", answering)
+    monkeypatch.setattr(FileCopy, "run", attempting)
     monkeypatch.setattr(Lane, "read", reading)
     monkeypatch.setattr(Lane, "renewed", renewing)
     return seen
@@ -148,22 +157,37 @@ def lives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ShortLives:
 @pytest.fixture
 def slow(scene: Scene, lives: ShortLives) -> Scene:  # the lives make it slow
     """A run that takes longer than two of its tickets live."""
-    scene.source.seed([Wanted("large.bin", size=SIZE)])
+    scene.source.seed([Wanted(LARGE, size=SIZE)])
     scene.options = {"bytesPerSecond": str(LIMIT)}
     return scene
 
 
 def test_a_run_outlives_its_tickets_on_the_sessions_that_it_began_with(slow: Scene, traffic: Traffic) -> None:
     assert slow.run() is ExitCode.DONE
+    goes_on_in_its_sessions(slow, traffic)
+
+
+def test_a_session_that_is_renewed_too_late_goes_on_and_leaves_nothing(
+    slow: Scene, traffic: Traffic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smbferry_engine.renewal._AT", 1.5)  # after the ticket's end
+    assert slow.run() is ExitCode.DONE
+    assert traffic.late, "a server has refused"
+    goes_on_in_its_sessions(slow, traffic)
+
+
+def goes_on_in_its_sessions(slow: Scene, traffic: Traffic) -> None:
     assert content(slow.source) == content(slow.destination)
     for identity in slow.identities.values():
         assert traffic.opened.count(identity.principal) == 1
         assert traffic.renewed.count(identity.principal) >= int(COPYING / LIFE)
     everything = sum(entry.size for entry in slow.source.tree().values())
-    assert slow.status()["counters"]["bytes"]["written"] == everything, "nothing was written twice"
+    assert slow.status()["counters"]["bytes"]["written"] <= everything, "nothing was written twice"
+    begun_again = traffic.attempts - 1
+    assert begun_again <= traffic.turned_away, "the file is begun again for nothing else"
     reader = slow.identities[Side.SOURCE].principal
-    assert traffic.read[reader] <= everything + traffic.turned_away, "nor read, but for what a server turned away"
-    assert traffic.turned_away <= len(traffic.renewed) * UNDER_WAY
+    # What is under way when a file is begun again: each range, the one after it, and the first one is a large one.
+    assert traffic.read[reader] <= everything + begun_again * (2 * UNDER_WAY + LARGEST), "nor read"
 
 
 def test_where_sessions_are_not_renewed_the_next_one_goes_on_where_the_last_one_was(
@@ -196,7 +220,7 @@ def test_tickets_that_can_not_be_renewed_end_the_run_with_a_reason_and_the_next_
         slow.run()
     assert time.monotonic() - began < LIFE + sum(pauses) + LONG, "no longer than it takes to try again"
     assert raised.value.reason.name == "TicketExpired"
-    assert "large.bin" not in slow.destination.tree()
+    assert LARGE not in slow.destination.tree()
 
     slow.options, slow.report = {}, RunReport()
     lives.issued = lambda _principal: None

@@ -451,7 +451,10 @@ def make_lane(*, credits_: int = 64, chunk: int = CHUNK) -> Lane:
 
 
 class Link:
-    """A lane and a server joined by bytes; `exchange` moves what is there, once, both ways."""
+    """A lane and a server joined by bytes; `exchange` moves what is there, once, both ways.
+
+    Compounds that are `put_off` are taken up when there is nothing else to do.
+    """
 
     def __init__(self, server: FakeServer, lane: Lane | None = None) -> None:
         self.server = server
@@ -466,6 +469,8 @@ class Link:
         self._server_writer = FrameWriter(Sealer(SUITE, KEY_DOWN), SESSION)
         self.held: list[bytes] = []
         self.hold_replies = False
+        self.put_off: Callable[[bytes], bool] = lambda _compound: False
+        self._later: list[bytes] = []
 
     def _fill(self) -> bool:
         while self.lane.fill_writer():
@@ -478,6 +483,9 @@ class Link:
             data = b"".join(self.lane.writer.pending())
             self.lane.writer.taken(len(data))
             for compound in feed_all(self._server_reader, data):
+                if self.put_off(compound):
+                    self._later.append(compound)
+                    continue
                 reply = self.server.handle(compound)
                 moved = True
                 if self.lose:
@@ -489,6 +497,9 @@ class Link:
             while self.held:
                 self.reply(self.held.pop(0))
                 moved = True
+        if not moved and self._later:
+            self.reply(self.server.handle(self._later.pop(0)))
+            moved = True
         return moved
 
     def reply(self, plain: bytes) -> None:

@@ -15,6 +15,7 @@ from smbferry_engine.wire.status import NtStatus
 
 # As `file()` makes them: written at 30,000.
 VERSION = struct.pack("<QQ", len(BIG), 30_000)
+VERSION_OF_SIX = struct.pack("<QQ", 6 * len(BIG), 30_000)
 NAMES = temporary_names("big", VERSION)
 
 
@@ -168,6 +169,52 @@ def lose(link: Link, command: Command, *, at: int) -> None:
         return None
 
     link.server.faults.append(fault)
+
+
+def expire(world: World, *, at: tuple[int, ...]) -> None:
+    """End the destination's session at these writes: it refuses until it is renewed, a second later."""
+    lane = world.links[1].lane
+    lane.renewable = True
+    seen = [0]
+
+    def fault(request: Request) -> int | None:
+        seen[0] += request.command == Command.WRITE
+        if request.command != Command.WRITE or seen[0] not in at:
+            return None
+        world.scheduler.sleep(1.0).when_done(lane.renewed)
+        return NtStatus.NETWORK_SESSION_EXPIRED
+
+    world.destination.faults.append(fault)
+
+
+def test_the_next_attempt_waits_until_the_last_one_has_closed_its_file() -> None:
+    data = BIG * 6
+    world = World(folder(big=file(data)))
+    expire(world, at=(20,))
+    world.links[1].put_off = lambda compound: struct.unpack_from("<H", compound, 12)[0] == Command.CLOSE
+
+    def in_use(request: Request) -> int | None:
+        asks = request.command == Command.CREATE and struct.unpack_from("<I", request.body, 24)[0] & Access.WRITE_DATA
+        held = {handle.path for handle in world.destination.handles.values()}
+        return NtStatus.SHARING_VIOLATION if asks and request.name in held else None
+
+    world.destination.faults.append(in_use)
+    run = world.transfer(verify_mode=VerifyMode.NONE)
+    assert world.restored == 0
+    assert world.copied == {"/big": data}
+    assert run.counters.bytes.written == len(data), "nothing was written twice"
+    assert bytes_read(world) <= len(data) + 2 * 8 * CHUNK, "of the source, what was under way and what came next"
+    assert run.left == {}
+
+
+def test_no_name_is_left_of_those_under_which_attempts_of_the_run_have_gathered_the_file() -> None:
+    world = World(folder(big=file(BIG * 6)))
+    expire(world, at=(10, 30))
+    # Somebody's virus scanner, say, has it open for a moment.
+    taken = refuse(Command.CREATE, NtStatus.SHARING_VIOLATION, name=temporary_names("big", VERSION_OF_SIX)[0], times=1)
+    world.destination.faults.append(lambda request: taken(request) if len(ranges_written(world)) >= 10 else None)
+    world.transfer()
+    assert world.copied == {"/big": BIG * 6}
 
 
 def test_a_source_that_stays_away_leaves_the_temporary_for_the_next_run() -> None:
