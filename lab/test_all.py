@@ -150,10 +150,13 @@ def everything(lab: subprocess.Popen[bytes]) -> None:
     run("cluster", CLUSTER.command)
 
 
-def start_lab() -> subprocess.Popen[bytes]:
-    """Begins to start the lab; its shares in memory where there is enough of it: tests make and remove many files."""
+def start_lab(*, used: bool) -> subprocess.Popen[bytes]:
+    """Begins to start the lab; its shares in memory where there is enough of it: tests make and remove many files.
+
+    One that is ``used`` by somebody stays as it is.
+    """
     environment = dict(os.environ)
-    if host.available_memory(Path("/proc/meminfo").read_text()) >= MEMORY_FOR_SHARES:
+    if not used and host.available_memory(Path("/proc/meminfo").read_text()) >= MEMORY_FOR_SHARES:
         environment.setdefault("SMBFERRY_LAB_TMPFS", "1")
     return subprocess.Popen([LAB, "up"], cwd=ROOT, env=environment)
 
@@ -162,8 +165,7 @@ def main() -> int:
     """Runs everything; 0 when all passed."""
     began = time.monotonic()
     was_up = subprocess.run([LAB, "status"], cwd=ROOT, check=False, stdout=subprocess.DEVNULL).returncode == 0
-    # A lab that somebody uses stays as it is.
-    lab = subprocess.Popen([LAB, "up"], cwd=ROOT) if was_up else start_lab()
+    lab = start_lab(used=was_up)
     try:
         everything(lab)
     except subprocess.CalledProcessError as error:

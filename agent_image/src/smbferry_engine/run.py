@@ -1,6 +1,6 @@
 """What all coroutines of one run share: both sides, the options, the counts and what is still to be cleaned up."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -52,8 +52,9 @@ class Run:
 
     ``temporaries`` are the paths of files being gathered with the calls that opened them, ``landing`` the final names
     whose compound is on its way, ``doomed`` those found wanting and not deleted yet: what a run that is stopped must
-    not leave half-done. ``left`` are, by final name and path, those that attempts at a file have left for the next one,
-    with the calls that close them. ``audit_refusal`` is why audit lists are not copied, where they were asked for.
+    not leave half-done. ``left`` are, by final name and path, those that attempts at a file have left or passed over,
+    with the calls that close what was left. ``audit_refusal`` is why audit lists are not copied, where they were asked
+    for.
 
     ``headway`` is what there is of large files whose copying was cut short, by path and the part's first byte.
 
@@ -76,7 +77,7 @@ class Run:
     server_copy: "ServerCopy | None" = None  # there where the server may copy by itself
     failures: Counter[str] = field(default_factory=Counter)
     temporaries: dict[str, Call] = field(default_factory=dict)
-    left: dict[str, dict[str, list[Call]]] = field(default_factory=dict)
+    left: defaultdict[str, dict[str, list[Call]]] = field(default_factory=lambda: defaultdict(dict))
     landing: dict[str, Call] = field(default_factory=dict)
     doomed: set[str] = field(default_factory=set)
     phases: Phases = field(init=False)

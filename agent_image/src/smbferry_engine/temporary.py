@@ -73,7 +73,6 @@ class Temporary:
         self._kept: OpenFile | None = None
         self._has_holes = False
         self._flushing: Call | None = None
-        self._passed_over: list[str] = []
         self.path = path
 
     @classmethod
@@ -87,7 +86,6 @@ class Temporary:
         """
         parent, name = split(final)
         held: FileError | None = None
-        passed_over: list[str] = []
         for temporary in temporary_names(name, version_of(source)):
             path = join(parent, temporary)
             await _closed(run, final, path)
@@ -98,11 +96,9 @@ class Temporary:
                 if error.status != NtStatus.SHARING_VIOLATION:
                     raise
                 held = error
-                passed_over.append(path)
+                run.left[final].setdefault(path, [])
             else:
-                made = cls(run, run.destination.lane, path, opened, final)
-                made._passed_over = passed_over
-                return made
+                return cls(run, run.destination.lane, path, opened, final)
         raise held or FileError("FileFailed", _DOING)
 
     @property
@@ -256,8 +252,7 @@ class Temporary:
 
         By now the server has noticed that a dead client is dead, as a rule; else the next run removes its file.
         """
-        left = self._run.left.pop(self._final, {})
-        for path in {*self._passed_over, *left} - {self.path}:
+        for path in self._run.left.pop(self._final, {}).keys() - {self.path}:
             with contextlib.suppress(FileError, EngineError):
                 await self._run.destination.delete(path, directory=False, readonly=True)
 
@@ -280,7 +275,7 @@ class Temporary:
         """Close it and leave it for the next attempt, which goes on inside it."""
         self._stop_comparing()
         closing = self._lane.call(close_request(self._file_id))
-        self._run.left.setdefault(self._final, {}).setdefault(self.path, []).append(closing)
+        self._run.left[self._final].setdefault(self.path, []).append(closing)
         self._run.temporaries.pop(self.path, None)
 
     def _stop_comparing(self) -> None:

@@ -13,15 +13,25 @@ from smbferry_engine.wire.create import Access, Disposition
 from smbferry_engine.wire.header import Command
 from smbferry_engine.wire.status import NtStatus
 
-# As `file()` makes them: written at 30,000.
-VERSION = struct.pack("<QQ", len(BIG), 30_000)
-VERSION_OF_SIX = struct.pack("<QQ", 6 * len(BIG), 30_000)
-NAMES = temporary_names("big", VERSION)
+
+def names_of(data: bytes) -> tuple[str, ...]:
+    """Of temporaries for a file that is called big, written at 30,000 as `file()` makes them."""
+    return temporary_names("big", struct.pack("<QQ", len(data), 30_000))
+
+
+NAMES = names_of(BIG)
 
 
 def interrupted(kept: bytes, *, name: str = NAMES[0], **source: Node) -> World:
     """A source with one large file, and what a killed run left of it at the destination."""
     return World(Node(None, {"big": file(BIG), **source}, 0), Node(None, {name: file(kept)}, 0))
+
+
+def opens_for_writing(request: Request) -> bool:
+    """Whether it asks for access to write content."""
+    if request.command != Command.CREATE:
+        return False
+    return bool(struct.unpack_from("<I", request.body, 24)[0] & Access.WRITE_DATA)
 
 
 def ranges_written(world: World) -> list[tuple[int, int]]:
@@ -109,9 +119,8 @@ def test_what_may_not_be_opened_again_starts_anew() -> None:
     world = interrupted(BIG[:CHUNK])
 
     def denied(request: Request) -> int | None:
-        opens = request.command == Command.CREATE and struct.unpack_from("<I", request.body, 36)[0] == Disposition.OPEN
-        writes = opens and struct.unpack_from("<I", request.body, 24)[0] & Access.WRITE_DATA
-        return NtStatus.ACCESS_DENIED if writes else None
+        opens = opens_for_writing(request) and struct.unpack_from("<I", request.body, 36)[0] == Disposition.OPEN
+        return NtStatus.ACCESS_DENIED if opens else None
 
     world.destination.faults.append(denied)
     run = world.transfer()
@@ -194,9 +203,8 @@ def test_the_next_attempt_waits_until_the_last_one_has_closed_its_file() -> None
     world.links[1].put_off = lambda compound: struct.unpack_from("<H", compound, 12)[0] == Command.CLOSE
 
     def in_use(request: Request) -> int | None:
-        asks = request.command == Command.CREATE and struct.unpack_from("<I", request.body, 24)[0] & Access.WRITE_DATA
         held = {handle.path for handle in world.destination.handles.values()}
-        return NtStatus.SHARING_VIOLATION if asks and request.name in held else None
+        return NtStatus.SHARING_VIOLATION if opens_for_writing(request) and request.name in held else None
 
     world.destination.faults.append(in_use)
     run = world.transfer(verify_mode=VerifyMode.NONE)
@@ -208,13 +216,14 @@ def test_the_next_attempt_waits_until_the_last_one_has_closed_its_file() -> None
 
 
 def test_no_name_is_left_of_those_under_which_attempts_of_the_run_have_gathered_the_file() -> None:
-    world = World(folder(big=file(BIG * 6)))
+    data = BIG * 6
+    world = World(folder(big=file(data)))
     expire(world, at=(10, 30))
     # Somebody's virus scanner, say, has it open for a moment.
-    taken = refuse(Command.CREATE, NtStatus.SHARING_VIOLATION, name=temporary_names("big", VERSION_OF_SIX)[0], times=1)
+    taken = refuse(Command.CREATE, NtStatus.SHARING_VIOLATION, name=names_of(data)[0], times=1)
     world.destination.faults.append(lambda request: taken(request) if len(ranges_written(world)) >= 10 else None)
     world.transfer()
-    assert world.copied == {"/big": BIG * 6}
+    assert world.copied == {"/big": data}
 
 
 def test_a_source_that_stays_away_leaves_the_temporary_for_the_next_run() -> None:
