@@ -1,0 +1,37 @@
+"""TransferRun: one execution, from Queued to its end.
+
+The state is derived each time from what is seen: the Job, its pods, the phases that the agent reports.
+"""
+
+from datetime import datetime
+
+from smbferry_operator.decide.decision import Decision
+from smbferry_operator.decide.observation import RunObservation
+from smbferry_operator.decide.run.progress import cancel, finished, under_way
+from smbferry_operator.decide.run.queue import refused, without_job
+from smbferry_operator.decide.run.status import attempts_before
+from smbferry_operator.decide.settings import AgentSettings
+from smbferry_operator.model import Job
+
+
+def decide_run(seen: RunObservation, now: datetime, settings: AgentSettings) -> Decision:
+    """What to do about a run."""
+    run = seen.run
+    if run.meta.deleting or (run.status.state and run.status.state.ended):
+        return Decision()
+    job = current_job(seen)
+    if run.spec.cancel and not (job and job.finished):
+        return cancel(seen, job, now)
+    if seen.refusal is not None:
+        return refused(seen, now)
+    if job is None:
+        return without_job(seen, now, settings)
+    if job.finished:
+        return finished(seen, job, now, settings)
+    return under_way(seen, job, now, settings)
+
+
+def current_job(seen: RunObservation) -> Job | None:
+    """The run's newest Job, unless it is being deleted."""
+    jobs = [job for job in seen.jobs if not job.meta.deleting]
+    return max(jobs, key=attempts_before, default=None)
