@@ -58,22 +58,41 @@ class Suite:
         return [*self.python, "-m", "pytest", "-q", *self.options, tests, f"--junitxml={self.report}"]
 
     def results(self) -> Results:
-        """What came of it."""
-        suite = next(ET.parse(ROOT / self.report).iter("testsuite"))
-        if skipped := int(suite.get("skipped", 0)):
-            raise SystemExit(f"{self.name}: {skipped} tests were skipped; a skip hides a missing part")
-        failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
-        return Results(self.name, int(suite.get("tests", 0)) - failed, failed, float(suite.get("time", 0)))
+        """What came of it; a suite that left no results has failed as a whole."""
+        report = ROOT / self.report
+        if not report.exists():
+            return Results(self.name, 0, ("it left no results",), 0)
+        return read_results(self.name, report.read_bytes())
 
 
 @dataclass(frozen=True)
 class Results:
-    """The counts of one suite, and its seconds."""
+    """One suite's tests that passed, by count, those that failed, by name, and its seconds."""
 
     name: str
     passed: int
-    failed: int
+    failures: tuple[str, ...]
     seconds: float
+
+
+def read_results(name: str, report: bytes) -> Results:
+    """The results of the suite ``name``, from its JUnit XML. A skipped test hides a missing part: it counts as failed.
+
+    A test whose teardown failed too is named once.
+    """
+    suite = next(ET.fromstring(report).iter("testsuite"))
+    failures: dict[str, None] = {}
+    passed = 0
+    for case in suite.iter("testcase"):
+        path = case.get("classname", "").replace(".", "/")
+        test = f"{path}.py::{case.get('name')}" if path else str(case.get("name"))
+        if case.find("skipped") is not None:
+            failures[f"{test} (skipped)"] = None
+        elif case.find("failure") is not None or case.find("error") is not None:
+            failures[test] = None
+        else:
+            passed += 1
+    return Results(name, passed, tuple(failures), float(suite.get("time", 0)))
 
 
 UNIT = Suite("unit", ("--ignore=tests/unit/engine",))
@@ -84,18 +103,40 @@ CLUSTER = Suite("cluster", (*WORKERS, "-n", "4", "-m", "not alone"))
 SUITES = (UNIT, ENGINE, INTEROP, ALONE, CLUSTER)
 
 
-def run(what: str, command: list[str]) -> None:
-    """Runs a step in the foreground.
+class Steps:
+    """Runs steps one after another, each to its end whatever became of those before it.
 
-    Raises:
-        subprocess.CalledProcessError: the step failed.
+    Attributes:
+        failed: the exit code of each step that failed, by its name.
     """
+
+    def __init__(self) -> None:
+        self.failed: dict[str, int] = {}
+
+    def run(self, what: str, command: list[str]) -> None:
+        """Runs a step in the foreground."""
+        if code := run(what, command):
+            self.failed[what] = code
+
+    @contextmanager
+    def meanwhile(self, what: str, *commands: list[str]) -> Iterator[None]:
+        """Runs commands, each to its end, while the block runs, and waits; what they say comes at their end."""
+        with meanwhile(what, *commands) as process:
+            yield
+        if process.returncode:
+            self.failed[what] = process.returncode
+
+
+def run(what: str, command: list[str]) -> int:
+    """Runs a step in the foreground; returns its exit code."""
     rest = list(TOOK_EARLIER)[list(TOOK_EARLIER).index(what) :]
     left = seconds(sum(TOOK_EARLIER[step] for step in rest))
     print(f"\n=== {what} (usually about {TOOK_EARLIER[what]} s; all of it: about {left} left)", flush=True)
     began = time.monotonic()
-    subprocess.run(command, cwd=ROOT, check=True)
-    print(f"=== {what}: {time.monotonic() - began:.0f} s", flush=True)
+    code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    became = f"FAILED with {code} after " if code else ""
+    print(f"=== {what}: {became}{time.monotonic() - began:.0f} s", flush=True)
+    return code
 
 
 def make(target: str) -> list[str]:
@@ -104,20 +145,20 @@ def make(target: str) -> list[str]:
 
 
 @contextmanager
-def meanwhile(what: str, *commands: list[str]) -> Iterator[None]:
+def meanwhile(what: str, *commands: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     """Runs commands one after another while the block runs, and waits for them; what they say comes at their end.
 
-    Raises:
-        subprocess.CalledProcessError: one failed.
+    Every command runs, and the exit code is that of the last one that failed.
     """
-    command = ["sh", "-c", " && ".join(map(shlex.join, commands))]
+    each = "; ".join(f"{shlex.join(command)} || code=$?" for command in commands)
+    command = ["sh", "-c", f"code=0; {each}; exit $code"]
     print(f"\n=== {what}: meanwhile", flush=True)
     with (
         tempfile.TemporaryFile() as said,
         subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said, start_new_session=True) as process,
     ):
         try:
-            yield
+            yield process
         except BaseException:
             os.killpg(process.pid, signal.SIGTERM)
             raise
@@ -127,27 +168,47 @@ def meanwhile(what: str, *commands: list[str]) -> Iterator[None]:
         said.seek(0)
         print(f"\n=== {what}\n{said.read().decode(errors='replace')}", flush=True)
     if code:
-        raise subprocess.CalledProcessError(code, [what])
+        print(f"=== {what}: FAILED with {code}", flush=True)
 
 
-def everything(lab: subprocess.Popen[bytes]) -> None:
-    """All suites; the lab starts while the pure ones run.
+def everything(steps: Steps, lab: subprocess.Popen[bytes]) -> None:
+    """All suites, each to its end; the lab starts while the pure ones run.
 
     Tests that must have the cluster for themselves mostly wait: they run beside those that need the domain only.
     """
     for suite in SUITES:
         (ROOT / suite.report).unlink(missing_ok=True)
-    run("packages", make("packages"))
-    with meanwhile("coverage", make("coverage")):
-        run("verify", make("verify"))
-        run("unit", UNIT.command)
+    steps.run("packages", make("packages"))
+    if steps.failed:
+        return  # nothing runs without them
+    with steps.meanwhile("coverage", make("coverage")):
+        steps.run("verify", make("verify"))
+        steps.run("unit", UNIT.command)
         print("\n=== lab: waiting until domain and cluster are up", flush=True)
-        if lab.wait():
-            raise SystemExit("lab: did not come up; see above")
-        with meanwhile("images and alone", make("images"), ALONE.command):
-            run("interop", INTEROP.command)
-            run("charts", make("charts"))
-    run("cluster", CLUSTER.command)
+        if code := lab.wait():
+            steps.failed["lab"] = code  # nothing that is left runs without it
+            return
+        with steps.meanwhile("images and alone", make("images"), ALONE.command):
+            steps.run("interop", INTEROP.command)
+            steps.run("charts", make("charts"))
+    steps.run("cluster", CLUSTER.command)
+
+
+def summary(results: list[Results], failed_steps: dict[str, int]) -> tuple[str, int]:
+    """What is said at the end, each failure by its suite and test, and the exit code.
+
+    ``failed_steps``: exit codes by step. A step is named where none of its own tests is.
+    """
+    named = [f"{found.name}: {failure}" for found in results for failure in found.failures]
+    suites = {found.name for found in results if found.failures}
+    named += [f"{step}: it ended with {code}" for step, code in failed_steps.items() if step not in suites]
+    lines = [
+        f"  {found.name:8} {found.passed:5} passed  {len(found.failures):3} failed  {found.seconds:5.0f} s"
+        for found in results
+    ]
+    lines += [f"FAILED {failure}" for failure in named]
+    lines.append(f"{sum(found.passed for found in results)} passed, {len(named)} failed")
+    return "\n".join(lines), 1 if named else 0
 
 
 def start_lab(*, used: bool) -> subprocess.Popen[bytes]:
@@ -166,11 +227,9 @@ def main() -> int:
     began = time.monotonic()
     was_up = subprocess.run([LAB, "status"], cwd=ROOT, check=False, stdout=subprocess.DEVNULL).returncode == 0
     lab = start_lab(used=was_up)
+    steps = Steps()
     try:
-        everything(lab)
-    except subprocess.CalledProcessError as error:
-        print(f"\nFAILED: {' '.join(error.cmd)} ended with {error.returncode}", file=sys.stderr)
-        return 1
+        everything(steps, lab)
     finally:
         if lab.poll() is None:
             lab.terminate()
@@ -178,11 +237,9 @@ def main() -> int:
         if not was_up and not os.environ.get("SMBFERRY_KEEP_LAB"):
             subprocess.run([LAB, "down"], cwd=ROOT, check=False)
     print(f"\nEverything in {(time.monotonic() - began) / 60:.1f} minutes:")
-    results = [suite.results() for suite in SUITES]
-    for found in results:
-        print(f"  {found.name:8} {found.passed:5} passed  {found.seconds:5.0f} s")
-    print(f"{sum(r.passed for r in results)} passed, {sum(r.failed for r in results)} failed")
-    return 0
+    text, code = summary([suite.results() for suite in SUITES], steps.failed)
+    print(text)
+    return code
 
 
 if __name__ == "__main__":

@@ -64,13 +64,16 @@ HANDSHAKE_DEADLINE = 30.0
 class Connected:
     """A side that is up: its channel, what protects it, and the server's clock (100 ns since 1601) at negotiate.
 
-    ``dfs`` tells that the share is, or lies in, a DFS namespace: its paths may lead elsewhere.
+    ``dfs`` tells that the share is, or lies in, a DFS namespace: its paths may lead elsewhere. ``server_guid`` is the
+    ServerGuid of the NEGOTIATE reply (MS-SMB2 2.2.4), None where the server sent zeros. The server chose it: it tells
+    which names lead to one server, and proves nothing.
     """
 
     channel: Channel
     evidence: Evidence
     server_system_time: int
     dfs: bool = False
+    server_guid: uuid.UUID | None = None
 
 
 class _Connection(Connection):  # type: ignore[misc]  # smbprotocol publishes no types
@@ -239,7 +242,14 @@ def _hand_over(parts: _Parts, endpoint: Endpoint, dialect: str, chunk: int) -> C
     evidence = _evidence(connection, tree, endpoint, dialect, cipher)
     channel = Channel(sock, lane, peer)
     channel.renewal = SessionRenewal(lane, partial(prove, endpoint), ends=parts.ticket_ends, peer=peer)
-    return Connected(channel, evidence, transport.server_system_time, bool(tree.is_dfs_share))
+    guid = _server_guid(connection)
+    return Connected(channel, evidence, transport.server_system_time, bool(tree.is_dfs_share), guid)
+
+
+def _server_guid(connection: Any) -> uuid.UUID | None:
+    """The ServerGuid as its number is written (MS-DTYP 2.3.4.2); smbprotocol takes its bytes in their order."""
+    guid = uuid.UUID(bytes_le=connection.server_guid.bytes)
+    return guid if guid.int else None
 
 
 def _evidence(connection: Any, tree: Any, endpoint: Endpoint, dialect: str, cipher: str) -> Evidence:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal, NamedTuple, Protocol
+from uuid import UUID
 
 SideName = Literal["source", "destination"]
 
@@ -256,7 +257,8 @@ class DfsTarget:
 class ShareFacts:
     """What a probe found: ``maximal_access`` as a mask and in words, the server's clock in UTC.
 
-    ``dfs_target`` only where the path leads elsewhere; then everything else is about that.
+    ``dfs_target`` only where the path leads elsewhere; then everything else is about that. ``server_guid``: as in
+    :class:`smbferry_engine.connect.Connected`.
     """
 
     evidence: Evidence
@@ -266,6 +268,7 @@ class ShareFacts:
     maximal_access_names: tuple[str, ...]
     server_system_time: datetime
     dfs_target: DfsTarget | None = None
+    server_guid: UUID | None = None
 
 
 class Outcome(StrEnum):

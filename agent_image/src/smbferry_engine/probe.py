@@ -53,4 +53,5 @@ def _facts(side: Connected, opened: CreateReply, size: FileSystemSize, target: D
         maximal_access_names=tuple(access.name for access in Access if access & mask and access.name is not None),
         server_system_time=to_datetime(side.server_system_time),
         dfs_target=target,
+        server_guid=side.server_guid,
     )

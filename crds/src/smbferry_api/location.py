@@ -98,6 +98,14 @@ class ServerStatus(Status):
     """What the server negotiated."""
 
     addresses: Annotated[tuple[str, ...], Field(max_length=16, description="What the name resolved to.")] = ()
+    guid: Annotated[
+        str | None,
+        Field(
+            max_length=36,
+            description="The server's own identifier (ServerGuid), the same by whatever name it is reached. "
+            "Absent if the server sends none.",
+        ),
+    ] = None
     dialect: Annotated[str | None, Field(description="The SMB dialect agreed on.")] = None
     cipher: Annotated[str | None, Field(description="The cipher agreed on.")] = None
     signing: Annotated[str | None, Field(description="The signing algorithm, and whether the server requires it.")] = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import pytest
 from tests.support.file_server import FileServer
@@ -22,6 +23,8 @@ def test_a_healthy_location_passes_every_check(identity: Identity, domain: Domai
     server = checked.status["server"]
     assert server["addresses"] == [domain.address]
     assert server["dialect"] == "3.1.1"
+    # Samba's is made of its NetBIOS name (source3/smbd/smb2_negprot.c).
+    assert UUID(server["guid"]).bytes_le == domain.server.partition(".")[0].encode().ljust(16, b"\0")
     assert server["cipher"] in {"AES-256-GCM", "AES-128-GCM"}
     assert server["encryptionRequiredByShare"] is True
     assert abs(float(server["clockOffset"].rstrip("s"))) < 2

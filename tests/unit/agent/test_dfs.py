@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 from tests.unit.agent.facts import LOCATION, NOW, SHARE, location, lookup
@@ -50,6 +51,14 @@ def endpoint(**changes: object) -> Endpoint:
 
 
 CLAIM = DfsTarget(server="fs1.corp.example.com", share="data", path="/projects").below("/x")
+
+
+@pytest.mark.parametrize("guid", ["0d8c4a3c-5b6e-4f70-8192-a3b4c5d6e7f8", None])
+def test_the_servers_own_identifier_is_in_the_status(guid: str | None) -> None:
+    facts = location(share=replace(SHARE, server_guid=UUID(guid) if guid else None))
+    status = location_status(LocationSubject(LOCATION, 1, NOBODY), facts, judge_location(LOCATION, facts), NOW)
+    assert status.server is not None
+    assert status.server.guid == guid
 
 
 def test_where_a_path_leads_is_in_the_status_and_in_the_message() -> None:

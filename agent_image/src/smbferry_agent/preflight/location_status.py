@@ -41,6 +41,7 @@ def _server(facts: LocationFacts, share: ShareFacts | None) -> ServerStatus | No
     seen = share.evidence
     return ServerStatus(
         addresses=facts.names.addresses,
+        guid=str(share.server_guid) if share.server_guid else None,
         dialect=seen.dialect,
         cipher=seen.cipher,
         signing=seen.signing,
