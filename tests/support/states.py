@@ -82,7 +82,8 @@ def unseen(body: Object) -> Object:
 
 def invalid(kind: Kind, body: Object) -> Object:
     """The object when its spec can't be used."""
-    return after(body, decide_invalid(kind, parse_meta(body), {}, "spec.x: expected something else", NOW))
+    why = "spec.x: expected something else"
+    return after(body, decide_invalid(kind, parse_meta(body), {}, why, NOW, at_work=False))
 
 
 def identity(body: Object, **seen: Any) -> Object:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from smbferry_agent.errors import AgentError
+from smbferry_agent.logs import fields
 from smbferry_agent.mounts import IdentityMount
 from smbferry_agent.preflight.identity_probe import IdentitySubject
 from smbferry_agent.preflight.location_probe import LocationSubject
@@ -16,19 +17,20 @@ from smbferry_api.location import SmbLocationSpec, SmbLocationStatus
 from smbferry_api.names import ANNOTATION_REQUESTED_AT
 from smbferry_api.reasons import SPEC_INVALID
 from smbferry_api.run import ResolvedTask, TransferRunSpec
+from smbferry_api.served import read_spec, read_status
 
 _log = logging.getLogger(__name__)
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def parse_spec(model: type[Model], spec: Any, what: str) -> Model:
-    """The spec as its model.
+    """The spec as its model; fields that this agent does not know are left aside.
 
     Raises:
         AgentError: SpecInvalid, with the first field that is wrong.
     """
     try:
-        return model.model_validate(spec)
+        return read_spec(model, spec)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -49,7 +51,7 @@ def identity_subject(manifest: dict[str, Any], side: Side, scratch: Path = Path(
         mount=IdentityMount.of(side),
         scratch=scratch / side.value,
         previous=previous,
-        requested=requested not in {None, previous.last_handled_request if previous else None},
+        requested=requested not in {None, previous.last_handled_request},
     )
 
 
@@ -83,10 +85,9 @@ def run_task(manifest: dict[str, Any]) -> tuple[TransferRunSpec, ResolvedTask]:
     return spec, parse_spec(ResolvedTask, snapshot, f"{what}, status.task")
 
 
-def previous_status(model: type[Model], manifest: dict[str, Any]) -> Model | None:
-    """The status that is there; one that can't be read counts as none, and is written anew."""
-    try:
-        return model.model_validate(manifest.get("status") or {})
-    except ValidationError:
-        _log.warning("the object's status can't be read and is written anew")
-        return None
+def previous_status(model: type[Model], manifest: dict[str, Any]) -> Model:
+    """The status that is there; a field that can't be read counts as not written."""
+    status, problem = read_status(model, manifest.get("status") or {})
+    if problem:
+        _log.warning("left aside what can't be read", extra=fields(detail=problem))
+    return status

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.run_status import RunState, TransferRunStatus
+from smbferry_api.served import read_status
 from smbferry_cli import tables
 from smbferry_cli.cluster import AwayError, Cluster
 from smbferry_cli.exits import code_of
@@ -58,7 +59,7 @@ class Watched:
 
 def status_of(run: dict[str, Any]) -> TransferRunStatus:
     """A TransferRun's status, of which a newer smbferry may have written more than is known here."""
-    return TransferRunStatus.model_validate(run.get("status") or {})
+    return read_status(TransferRunStatus, run.get("status") or {})[0]
 
 
 class Watcher:

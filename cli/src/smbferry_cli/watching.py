@@ -7,6 +7,7 @@ from typing import Any, Final
 from smbferry_api.conditions import Condition, ConditionType
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.run_status import RunState, TransferRunStatus
+from smbferry_api.served import read_status
 from smbferry_api.task import TransferTaskStatus
 from smbferry_cli.exits import code_of_reason
 
@@ -34,7 +35,7 @@ class Standing:
 
 def standing(task: dict[str, Any]) -> Standing:
     """Where a TransferTask stands."""
-    status = TransferTaskStatus.model_validate(task.get("status") or {})
+    status = read_status(TransferTaskStatus, task.get("status") or {})[0]
     found = Standing(run=status.active_run) if status.active_run else next(_standings(task, status))
     return replace(found, last=status.last_run.name if status.last_run else None)
 

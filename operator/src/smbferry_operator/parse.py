@@ -1,7 +1,8 @@
 """From JSON objects to the values that decisions look at. Converts every malformed object to one typed error."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -11,8 +12,9 @@ from smbferry_api.agent_contract import AGENT_CONTAINER
 from smbferry_api.fields import Spec, Status
 from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
 from smbferry_api.location import SmbLocationSpec, SmbLocationStatus
-from smbferry_api.run import TransferRunSpec
+from smbferry_api.run import ResolvedTask, TransferRunSpec
 from smbferry_api.run_status import TransferRunStatus
+from smbferry_api.served import explain, read_spec, read_status
 from smbferry_api.task import TransferTaskSpec, TransferTaskStatus
 from smbferry_operator.model import Identity, Job, Location, Manifest, Meta, Pod, Resource, Run, Task
 
@@ -55,33 +57,26 @@ def parse_meta(body: Mapping[str, Any]) -> Meta:
 
 def _resource(body: Manifest, spec: type[S], status: type[T]) -> Resource[S, T]:
     meta = parse_meta(body)
-    try:
-        parsed = spec.model_validate(body.get("spec") or {})
-    except ValidationError as error:
-        raise InvalidObjectError(meta, _explain(error), body.get("status") or {}) from error
+    with _usable(body, meta, "spec"):
+        parsed = read_spec(spec, body.get("spec") or {})
     return Resource(meta, parsed, _status(body, status))
 
 
 def _status(body: Manifest, status: type[T]) -> T:
-    """The status; one that can't be read counts as not written yet, and is then written anew."""
+    """The status; a field that can't be read counts as not written yet."""
+    found, problem = read_status(status, body.get("status") or {})
+    if problem:
+        logger.warning("%s %s: left aside what can't be read: %s", body.get("kind"), body["metadata"]["name"], problem)
+    return found
+
+
+@contextmanager
+def _usable(body: Manifest, meta: Meta, what: str) -> Iterator[None]:
+    """Turns what is wrong with a part of an object into our own error."""
     try:
-        return status.model_validate(body.get("status") or {})
+        yield
     except ValidationError as error:
-        logger.warning(
-            "%s %s: its status can't be read and is written anew: %s",
-            body.get("kind"),
-            body["metadata"]["name"],
-            _explain(error),
-        )
-        return status()
-
-
-def _explain(error: ValidationError) -> str:
-    found = [
-        f"spec.{'.'.join(str(part) for part in e['loc'])}: {e['msg']}".replace("spec.:", "spec:")
-        for e in error.errors()
-    ]
-    return "; ".join(found)
+        raise InvalidObjectError(meta, explain(error, what), body.get("status") or {}) from error
 
 
 def parse_identity(body: Manifest) -> Identity:
@@ -115,9 +110,13 @@ def parse_run(body: Manifest) -> Run:
     """Reads a TransferRun.
 
     Raises:
-        InvalidObjectError: its spec can't be used.
+        InvalidObjectError: its spec, or the snapshot in its status, can't be used.
     """
-    return _resource(body, TransferRunSpec, TransferRunStatus)
+    run = _resource(body, TransferRunSpec, TransferRunStatus)
+    if run.spec.task is None and run.status.task is not None:
+        with _usable(body, run.meta, "status.task"):
+            read_spec(ResolvedTask, run.status.task)
+    return run
 
 
 def parse_job(body: Manifest) -> Job:

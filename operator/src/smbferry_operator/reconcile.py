@@ -126,7 +126,8 @@ class Reconciler:
                 case _:
                     raise ValueError(f"{key} is not reconciled by itself")
         except InvalidObjectError as error:
-            return error.meta, decide_invalid(key.kind, error.meta, error.status, str(error), now)
+            at_work = self._observer.at_work(key, error.meta.uid)
+            return error.meta, decide_invalid(key.kind, error.meta, error.status, str(error), now, at_work=at_work)
 
     def _decide_identity(self, key: Key, refusal: Refusal | None, now: datetime) -> tuple[Meta, Decision] | None:
         awaited, outdated = key in self._awaited, key in self._outdated

@@ -261,3 +261,11 @@ def test_each_state_is_a_line_of_json_and_the_summary_a_table(
     assert watch_command(asked) == ExitCode.DONE
     said = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert said == rendered(tables.summary("nightly-1", ended(), dry_run=False), 160)
+
+
+def test_words_of_a_newer_operator_are_left_aside() -> None:
+    newer = {**run(TransferRunStatus(state=RunState.SUCCEEDED)), "spec": {"taskRef": {"name": "nightly"}, "later": 1}}
+    newer["status"] |= {"later": 1, "phases": {"transfer": {"state": "Resting"}}}
+
+    assert watch.status_of(newer).state is RunState.SUCCEEDED
+    assert standing(task(lastRun={"name": "nightly-0", "state": "Archived"})).run is None

@@ -48,6 +48,8 @@ class Memory:
         self.begun: list[str] = []
         self.done: list[str] = []
         """Kinds that were applied, in order."""
+        self.applied: dict[Key, Manifest] = {}
+        """Statuses as they were applied last: what one leaves out is given up."""
 
     async def create(self, body: Manifest) -> Manifest:
         await asyncio.sleep(0)
@@ -70,6 +72,7 @@ class Memory:
         await asyncio.sleep(0)
         known = self.objects[key.kind.value, key.name]
         assert known["metadata"]["uid"] == uid
+        self.applied[key] = status
         others = [c for c in known.get("status", {}).get("conditions", []) if c["type"] not in OURS]
         merged = {**known.get("status", {}), **status, "conditions": [*others, *status["conditions"]]}
         body = self.stamped(known) | {"status": merged}

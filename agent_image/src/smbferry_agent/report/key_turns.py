@@ -64,7 +64,7 @@ class ClusterTurn:
         self._client.merge_status(self._key, {"keyUse": {"holder": self._holder}}, version)
         self._holds = True
         status = previous_status(KerberosIdentityStatus, manifest)
-        self._before = status.key_use if status else None
+        self._before = status.key_use
         return status
 
     def end(self, tried: Tried | None) -> None:

@@ -40,6 +40,12 @@ TASK_NOT_FOUND = define(
 SPEC_INVALID = define(
     "SpecInvalid", "The spec can't be used as it stands.", "Correct the field that the message names.", _CONFIGURATION
 )
+OBJECT_UNREADABLE = define(
+    "ObjectUnreadable",
+    "The operator can't read the object as it stands; the agent that works on it goes on.",
+    "Upgrade the operator to the version of the CRDs, or correct the field that the message names.",
+    _CONFIGURATION,
+)
 SECRET_NOT_FOUND = define(
     "SecretNotFound",
     "The Secret that keytabSecretRef names does not exist, or is empty.",

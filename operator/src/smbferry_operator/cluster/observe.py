@@ -11,6 +11,7 @@ from smbferry_api.names import LABEL_OWNER_UID
 from smbferry_api.reasons import IDENTITY_CHECK_AWAITED, KEY_REFUSED, RUN_QUEUED
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import RunState
+from smbferry_api.served import read_spec
 from smbferry_operator.cache import TAG_CHECK, TAG_QUEUED, TAG_STARTING, TAG_WRITER, Cache, account_tag
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.naming import ANNOTATION_DESTINATION, ANNOTATION_OWNER_NAME
@@ -195,6 +196,11 @@ class Observer:
         pods = (b for b in self._cache.referrers(key, Kind.POD) if _owner_uid(b) == uid)
         return tuple(parse_job(b) for b in jobs), tuple(parse_pod(b) for b in pods)
 
+    def at_work(self, key: Key, uid: str) -> bool:
+        """Whether an agent of the object may be alive, whatever the object itself says."""
+        jobs, pods = self._agents(key, uid)
+        return any(not job.finished for job in jobs) or any(pod.living for pod in pods)
+
     def _doubted_at(self, locations: Iterable[Key]) -> datetime | None:
         """When a run between these locations last failed in a way that a check would see."""
         runs = (run for location in locations for run in self._cache.referrers(location, Kind.RUN))
@@ -304,7 +310,7 @@ class Observer:
 def _snapshot(run: Run) -> ResolvedTask | None:
     if run.spec.task is not None:
         return run.spec.task
-    return ResolvedTask.model_validate(run.status.task) if run.status.task is not None else None
+    return read_spec(ResolvedTask, run.status.task) if run.status.task is not None else None
 
 
 def _owner_uid(body: Manifest) -> str:

@@ -22,6 +22,7 @@ from smbferry_api.reasons import (
 )
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import RunState
+from smbferry_api.served import read_spec
 from smbferry_operator.decide.access import build_access
 from smbferry_operator.decide.decision import Decision, Event
 from smbferry_operator.decide.destination import Destination
@@ -56,7 +57,7 @@ def snapshot(seen: RunObservation) -> ResolvedTask | None:
     if run.spec.task is not None:
         return run.spec.task
     if run.status.task is not None:
-        return ResolvedTask.model_validate(run.status.task)
+        return read_spec(ResolvedTask, run.status.task)
     return resolve(seen.task, seen.ends) if seen.task else None
 
 

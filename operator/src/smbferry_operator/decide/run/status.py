@@ -15,6 +15,7 @@ from smbferry_api.reasons import (
 )
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import PhaseState, RunState
+from smbferry_api.served import read_spec
 from smbferry_operator.decide.decision import Decision, Event, OwnedStatus
 from smbferry_operator.decide.naming import ANNOTATION_ATTEMPTS_BEFORE
 from smbferry_operator.decide.observation import RunObservation
@@ -113,7 +114,7 @@ def limit(seen: RunObservation) -> dict[str, str] | None:
     kept = standing.model_dump(mode="json", by_alias=True, exclude_none=True) if standing else None
     if seen.task is None or taken is None:
         return kept
-    snapshot_ = taken if isinstance(taken, ResolvedTask) else ResolvedTask.model_validate(taken)
+    snapshot_ = taken if isinstance(taken, ResolvedTask) else read_spec(ResolvedTask, taken)
     if seen.task.meta.uid != snapshot_.uid:  # another task of the same name
         return kept
     wanted = seen.task.spec.options.bytes_per_second
