@@ -4,7 +4,17 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
-from tests.unit.engine.fake_server import CHUNK, FakeServer, Link, Node, Request, drive, folder, make_lane
+from tests.unit.engine.fake_server import (
+    CHUNK,
+    FakeServer,
+    Link,
+    Node,
+    Personality,
+    Request,
+    drive,
+    folder,
+    make_lane,
+)
 
 from smbferry_engine.core.tasks import Scheduler
 from smbferry_engine.errors import SESSION_ENDED, EngineError
@@ -55,11 +65,18 @@ class Watcher:
 
 
 class World:
-    """A source, a destination and a run between them."""
+    """A source, a destination and a run between them; `personalities` are those of the two servers."""
 
-    def __init__(self, source: Node, destination: Node | None = None, *, credits_: int = 64) -> None:
-        self.source = FakeServer(folder(data=source))
-        self.destination = FakeServer(folder(copy=destination or folder()))
+    def __init__(
+        self,
+        source: Node,
+        destination: Node | None = None,
+        *,
+        credits_: int = 64,
+        personalities: tuple[Personality | None, Personality | None] = (None, None),
+    ) -> None:
+        self.source = FakeServer(folder(data=source), personality=personalities[0])
+        self.destination = FakeServer(folder(copy=destination or folder()), personality=personalities[1])
         self.scheduler = Scheduler()
         self.links = [Link(server, make_lane(credits_=credits_)) for server in (self.source, self.destination)]
         self.watcher = Watcher()

@@ -1,0 +1,60 @@
+"""An SMB server in memory: real frames and encryption, a tree of nodes, and faults that no real one shows on demand.
+
+It speaks only what the engine sends. Tests change its behavior by `faults`: functions that look at one request and may
+return a status to answer with instead of doing it; by a `personality`, which is what one product does otherwise; and by
+what is around it: `quotas`, `room`, and files that somebody else holds open.
+"""
+
+from tests.unit.engine.fake_server.link import (
+    CHUNK,
+    KEY_DOWN,
+    KEY_UP,
+    SUITE,
+    Link,
+    drive,
+    feed,
+    feed_all,
+    make_lane,
+)
+from tests.unit.engine.fake_server.nodes import (
+    DEDUP,
+    FULL_ENTRIES,
+    PLAIN_ENTRIES,
+    SESSION,
+    TREE,
+    Fault,
+    Handle,
+    Node,
+    Request,
+    descriptor,
+    file,
+    folder,
+)
+from tests.unit.engine.fake_server.personality import Personality
+from tests.unit.engine.fake_server.server import FakeServer
+
+__all__ = [
+    "CHUNK",
+    "DEDUP",
+    "FULL_ENTRIES",
+    "KEY_DOWN",
+    "KEY_UP",
+    "PLAIN_ENTRIES",
+    "SESSION",
+    "SUITE",
+    "TREE",
+    "FakeServer",
+    "Fault",
+    "Handle",
+    "Link",
+    "Node",
+    "Personality",
+    "Request",
+    "descriptor",
+    "drive",
+    "feed",
+    "feed_all",
+    "file",
+    "folder",
+    "make_lane",
+]
