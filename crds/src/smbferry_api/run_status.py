@@ -173,6 +173,15 @@ class RunFailure(Status):
     remedy: Annotated[str, Field(description="What to do.")] = ""
 
 
+class RunEnding(Status):
+    """How a run will have ended once its last agent is gone."""
+
+    state: Annotated[RunState, Field(description="The state to come.")]
+    reason: Annotated[str, Field(description="One word; the runbook has a page for it.")]
+    message: Annotated[str, Field(description="What was expected, what was found, and what to do.")] = ""
+    failure: RunFailure | None = None
+
+
 class GatheredPiece(Status):
     """Part of a large file, as one agent has gathered it; whoever finishes the run reads it back and lands the file."""
 
@@ -269,6 +278,10 @@ class TransferRunStatus(Status):
     report: ReportStatus | None = None
     job_ref: Annotated[str | None, Field(description="The Job of its agents.")] = None
     attempts: Annotated[int, Field(description="How many Jobs it has taken so far.")] = 0
+    ending: Annotated[
+        RunEnding | None,
+        Field(description="How the run ends as soon as its last agent has ended: until then nothing is final."),
+    ] = None
     limit: Annotated[
         Limit | None,
         Field(description="In place of the snapshot's limit, once the task's was changed during the run."),

@@ -89,6 +89,8 @@ class Job:
     """The reason of the Failed condition: PodFailurePolicy, BackoffLimitExceeded, DeadlineExceeded."""
     failure_message: str = ""
     finished_at: datetime | None = None
+    suspended: str = ""
+    """The message of the Suspended condition: a person or a queueing system holds it back."""
 
     @property
     def finished(self) -> bool:
@@ -104,7 +106,7 @@ class Pod:
     job: str
     phase: str = "Pending"
     unschedulable: str = ""
-    """The scheduler's message while it finds no node."""
+    """The scheduler's message while the pod has no node: none has room, or a gate holds it back."""
     waiting_reason: str = ""
     """Why the agent's container does not start yet: ImagePullBackOff, CreateContainerConfigError."""
     waiting_message: str = ""

@@ -124,7 +124,7 @@ def parse_job(body: Manifest) -> Job:
     status = body.get("status") or {}
     conditions = _true_conditions(status)
     complete, failure = conditions.get("Complete"), conditions.get("Failed")
-    ended = complete or failure
+    ended, suspended = complete or failure, conditions.get("Suspended")
     return Job(
         meta=parse_meta(body),
         active=status.get("active") or 0,
@@ -134,6 +134,7 @@ def parse_job(body: Manifest) -> Job:
         failure_reason=(failure.get("reason") or "Failed") if failure else "",
         failure_message=failure.get("message", "") if failure else "",
         finished_at=parse_time(status.get("completionTime") or ended.get("lastTransitionTime")) if ended else None,
+        suspended=(suspended.get("message") or "Job suspended") if suspended else "",
     )
 
 
@@ -143,13 +144,12 @@ def parse_pod(body: Manifest) -> Pod:
     state = _agent_state(status.get("containerStatuses") or ())
     waiting, terminated = state.get("waiting") or {}, state.get("terminated") or {}
     scheduled: Manifest = next((c for c in status.get("conditions") or () if c.get("type") == "PodScheduled"), {})
-    unschedulable = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
     meta = parse_meta(body)
     return Pod(
         meta=meta,
         job=meta.labels.get("batch.kubernetes.io/job-name", ""),
         phase=status.get("phase", "Pending"),
-        unschedulable=scheduled.get("message", "no node fits") if unschedulable else "",
+        unschedulable=(scheduled.get("message") or "no node fits") if scheduled.get("status") == "False" else "",
         waiting_reason=waiting.get("reason", ""),
         waiting_message=waiting.get("message", ""),
         exit_code=terminated.get("exitCode"),

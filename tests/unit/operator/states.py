@@ -4,9 +4,9 @@ each answered by the operator's own decision. `python -m tests.unit.operator.sta
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -63,6 +63,15 @@ SNAPSHOTS: Final[dict[str | None, dict[str, Any] | None]] = {
 }
 WORKING: Final = ("Preparing", "Transferring", "Verifying")
 
+LONG_AGO: Final = NOW - SETTINGS.start_deadline * 2
+WAITING: Final = {
+    "pending": pod(),
+    "unschedulable": pod(created=LONG_AGO, unschedulable="0/2 nodes are available"),
+    "without image": pod(created=ago(minutes=1), waiting_reason="ImagePullBackOff"),
+    "overdue": pod(created=LONG_AGO, waiting_reason="ImagePullBackOff"),
+}
+"""Agents that have not begun."""
+
 
 @dataclass(frozen=True)
 class World:
@@ -82,6 +91,8 @@ class World:
     several: bool = False
     """Whether several agents share the work; then `stage` is what the newest Job is for."""
     stage: Stage = Stage.WHOLE
+    ending: str = ""
+    """The verdict that stands until the last agent has ended, as JSON."""
 
     def turns(self) -> Iterator[World]:
         """Everything that may happen next without the operator."""
@@ -103,14 +114,16 @@ class World:
         match self.job:
             case "pending":
                 yield replace(self, job="running", phase="prepare")
-                yield replace(self, job="unschedulable")
+                yield from (replace(self, job=job) for job in ("unschedulable", "without image"))
             case "unschedulable":
+                yield replace(self, job="running", phase="prepare")
+            case "without image":
                 yield replace(self, job="running", phase="prepare")
                 yield replace(self, job="overdue")
             case "running":
                 if self.phase != PHASES[-1]:
                     yield replace(self, phase=PHASES[PHASES.index(self.phase) + 1])
-                yield replace(self, job="retrying")
+                yield from (replace(self, job=job) for job in ("retrying", "unschedulable"))
                 yield from (replace(self, job=end, proven=self.proven and end != "key refused") for end in ENDS)
                 yield replace(self, job="none", phase=None)  # deleted by hand
             case "retrying":
@@ -148,7 +161,9 @@ class World:
         split = {"split": CUTS} if self.several else {}
         attempts = self.jobs * MAX_ATTEMPTS // MAX_JOBS
         failure = {"failure": KEY_REFUSED} if self.job == "key refused" else {}
-        return {"state": self.state, "phases": phases, "attempts": attempts, **split, **failure} if self.state else {}
+        ending = {"ending": json.loads(self.ending)} if self.ending else {}
+        said = {"state": self.state, "phases": phases, "attempts": attempts, **split, **failure, **ending}
+        return said if self.state else {}
 
     def _jobs(self) -> tuple[Any, ...]:
         if self.job in {"none", "ending"}:
@@ -166,11 +181,8 @@ class World:
         match self.job:
             case "none":
                 return ()
-            case "pending":
-                return (pod(),)
-            case "unschedulable" | "overdue":
-                since = timedelta(minutes=1) if self.job == "unschedulable" else SETTINGS.start_deadline * 2
-                return (pod(created=NOW - since, unschedulable="0/2 nodes are available"),)
+            case "pending" | "unschedulable" | "without image" | "overdue":
+                return (WAITING[self.job],)
             case "running" | "ending":
                 return (pod(phase="Running"),)
             case "retrying":
@@ -183,6 +195,8 @@ class World:
         """After the operator did what it decided."""
         state = RunState(decision.status.fields["state"]) if decision.status else self.state
         after = replace(self, state=state)
+        if decision.status is not None and (ending := decision.status.fields.get("ending")):
+            after = replace(after, ending=json.dumps(ending))
         if decision.create:
             (job,) = decision.create
             stage = Stage(job["metadata"]["annotations"].get(ANNOTATION_STAGE, Stage.WHOLE))
@@ -190,7 +204,7 @@ class World:
             begun = self.jobs + (self.job in {"none", "key refused"})  # the next stage is no further try
             after = replace(after, job="pending", phase=phase, jobs=begun, stage=stage)
         if decision.delete:
-            after = replace(after, job="ending" if self.job in {"running", "pending"} else "none", phase=None)
+            after = replace(after, job="ending" if self.job not in {"retrying", "none"} else "none", phase=None)
         return after
 
 

@@ -160,7 +160,7 @@ def test_the_state_never_goes_back_between_the_stages() -> None:
                 pod("xrun-shards", phase="Succeeded", exit_code=0),
                 pod("xrun-shards", name="late", created=ago(seconds=5), unschedulable="no room"),
             ),
-            "Launching",
+            "Queued",
         ),
         (
             staged(Stage.SHARDS, active=1),

@@ -1,58 +1,19 @@
-"""What became of an agent, read from its Job and its pods: why it does not start, and how it ended."""
+"""How an agent ended, read from its Job and its pods."""
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Final
 
 from pydantic import ValidationError
 
 from smbferry_api.agent_contract import TerminationMessage
 from smbferry_api.exit_codes import ExitCode
-from smbferry_api.reasons import AGENT_LOST, AGENT_NOT_SCHEDULED
-from smbferry_operator.decide.text import sentence, with_remedy
+from smbferry_api.reasons import AGENT_LOST
+from smbferry_operator.decide.text import with_remedy
 from smbferry_operator.model import Job, Pod
 
 # The Job controller's own words when a podFailurePolicy rule matched; they outlive the pod.
 _POLICY_MESSAGE: Final = re.compile(r"failed with exit code (\d+)")
-
-# A container that waits for these still starts by itself.
-ORDINARY_WAITING: Final = frozenset({"", "ContainerCreating", "PodInitializing"})
-
-
-@dataclass(frozen=True, slots=True)
-class Stuck:
-    """An agent's pod that can't start."""
-
-    since: datetime
-    why: str
-
-    @property
-    def message(self) -> str:
-        """For a condition."""
-        return with_remedy(f"The agent's pod can't be started: {sentence(self.why)}", AGENT_NOT_SCHEDULED)
-
-
-def stuck(job: Job, pods: Iterable[Pod], now: datetime, *, patience: timedelta) -> Stuck | None:
-    """Why the Job's newest pod does not start, if it does not.
-
-    Args:
-        patience: how long a Job may be without any pod before that is a finding.
-    """
-    own = [pod for pod in pods if pod.job == job.meta.name and not pod.meta.deleting]
-    if not own:
-        if now - job.meta.created >= patience:
-            return Stuck(job.meta.created, "its Job made no pod; a quota or an admission rule may forbid it")
-        return None
-    pod = max(own, key=lambda p: p.meta.created)
-    if pod.phase != "Pending":
-        return None
-    if pod.unschedulable:
-        return Stuck(pod.meta.created, f"no node takes it: {pod.unschedulable}")
-    if pod.waiting_reason not in ORDINARY_WAITING:
-        return Stuck(pod.meta.created, f"{pod.waiting_reason}: {pod.waiting_message}".rstrip(": "))
-    return None
 
 
 def exit_code(job: Job, pods: Iterable[Pod]) -> int | None:

@@ -23,7 +23,8 @@ from smbferry_api.reasons import (
     KEYTAB_AGING,
     SPEC_INVALID,
 )
-from smbferry_operator.decide.agent_end import last_ended, lost_message, stuck, termination
+from smbferry_operator.decide.agent_end import last_ended, lost_message, termination
+from smbferry_operator.decide.agent_start import stuck
 from smbferry_operator.decide.decision import Decision, OwnedStatus
 from smbferry_operator.decide.jobs import CHECK_DEADLINE, Check, build_check_job
 from smbferry_operator.decide.naming import ANNOTATION_CHECK_EPOCH, ANNOTATION_CHECK_INPUTS, ANNOTATION_LAST_CHECK

@@ -24,7 +24,7 @@ OWNED: Final[dict[Kind, tuple[str, ...]]] = {
         "lastScheduleTime",
         "observedTrigger",
     ),
-    Kind.RUN: ("state", "startTime", "completionTime", "duration", "jobRef", "attempts", "task", "limit"),
+    Kind.RUN: ("state", "startTime", "completionTime", "duration", "jobRef", "attempts", "task", "limit", "ending"),
 }
 """What the operator owns of a status beside conditions and observedGeneration: what a write leaves out is lost."""
 POLL: Final = timedelta(seconds=30)

@@ -134,7 +134,12 @@ def _is_skipped(seen: TaskObservation, due: Due) -> bool:
         return False
     if seen.task.spec.concurrency is Concurrency.SKIP:
         return True
-    return due.at is not None and any(run.status.state in {None, RunState.QUEUED} for run in going_on)
+    return due.at is not None and any(_is_to_begin(run) for run in going_on)
+
+
+def _is_to_begin(run: Run) -> bool:
+    """Whether a run has looked at nothing yet: what has changed by now, it will see."""
+    return run.status.state in {None, RunState.QUEUED} and run.status.phases is None
 
 
 def _is_for(run: Run, due: Due) -> bool:

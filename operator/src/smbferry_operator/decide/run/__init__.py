@@ -9,7 +9,7 @@ from smbferry_operator.decide.decision import Decision
 from smbferry_operator.decide.observation import RunObservation
 from smbferry_operator.decide.run.progress import cancel, finished, under_way
 from smbferry_operator.decide.run.queue import refused, without_job
-from smbferry_operator.decide.run.status import attempts_before
+from smbferry_operator.decide.run.status import attempts_before, ended, pending_end
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.model import Job
 
@@ -19,10 +19,17 @@ def decide_run(seen: RunObservation, now: datetime, settings: AgentSettings) -> 
     run = seen.run
     if run.meta.deleting or (run.status.state and run.status.state.ended):
         return Decision()
+    if end := pending_end(run):
+        return ended(seen, end, now)
     job = current_job(seen)
     if run.spec.cancel and not (job and job.finished):
         return cancel(seen, job, now)
-    if seen.refusal is not None:
+    return _course(seen, job, now, settings)
+
+
+def _course(seen: RunObservation, job: Job | None, now: datetime, settings: AgentSettings) -> Decision:
+    # What is refused while an agent is at work is no reason to end it: it is tried again.
+    if seen.refusal is not None and (job is None or job.finished):
         return refused(seen, now)
     if job is None:
         return without_job(seen, now, settings)

@@ -17,7 +17,8 @@ from smbferry_api.reasons import (
     Reason,
 )
 from smbferry_api.run_status import RunState
-from smbferry_operator.decide.agent_end import last_ended, stuck, termination
+from smbferry_operator.decide.agent_end import last_ended, termination
+from smbferry_operator.decide.agent_start import Stuck, has_begun, stuck
 from smbferry_operator.decide.decision import Decision
 from smbferry_operator.decide.jobs import FINAL_EXIT_CODES, MAX_ATTEMPTS
 from smbferry_operator.decide.observation import RunObservation
@@ -31,6 +32,7 @@ from smbferry_operator.decide.run.status import (
     attempts_so_far,
     ended,
     job_facts,
+    job_key,
     standing,
     state_by_phases,
     wait,
@@ -38,7 +40,7 @@ from smbferry_operator.decide.run.status import (
 from smbferry_operator.decide.run_end import End, end_of, failed
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.decide.stages import Work, next_work, stage_of
-from smbferry_operator.model import Job, Key, Kind, Run
+from smbferry_operator.model import Job, Run
 
 ENDS_THE_JOB: Final = frozenset({ExitCode.DONE, *FINAL_EXIT_CODES})
 REPORT_GRACE: Final = timedelta(seconds=3)  # Job and status come by separate watches
@@ -52,11 +54,7 @@ def under_way(seen: RunObservation, job: Job, now: datetime, settings: AgentSett
     at_work = any(p.phase == "Running" and p.job == job.meta.name for p in seen.pods)
     shards = stage_of(job) is Stage.SHARDS
     if not (shards and at_work) and (obstacle := stuck(job, seen.pods, now, patience=POD_PATIENCE)):
-        if now - obstacle.since >= settings.start_deadline:
-            end = failed(AGENT_NOT_SCHEDULED, f"The agent's pod could not be started: {obstacle.why}.")
-            return replace(ended(seen, end, now, **facts), delete=(job_key(job),))
-        message = obstacle.message
-        return standing(seen, RunState.LAUNCHING, AGENT_NOT_SCHEDULED, message, now, requeue_after=POLL_START, **facts)
+        return _stuck(seen, job, obstacle, now, settings)
     last = None if at_work else last_ended(job, seen.pods)
     if last is not None and not (shards and last.exit_code == ExitCode.DONE):
         if last.exit_code in ENDS_THE_JOB:  # which the Job controller is about to say
@@ -73,6 +71,20 @@ def under_way(seen: RunObservation, job: Job, now: datetime, settings: AgentSett
         said = AGENT_STARTING, f"Agent Job {job.meta.name} was launched.", POLL_START
     reason, message, delay = said
     return standing(seen, state, reason, message, now, requeue_after=delay, **facts)
+
+
+def _stuck(seen: RunObservation, job: Job, obstacle: Stuck, now: datetime, settings: AgentSettings) -> Decision:
+    """What only waits for room is Queued for as long as that takes; what can't start is given up if it never has."""
+    facts = job_facts(seen, job)
+    begun = has_begun(job, seen.pods, seen.run.status)
+    if begun and not any(pod.job == job.meta.name for pod in seen.pods) and not job.suspended:
+        message = f"The agent's pod is gone; its Job makes another by itself (kubectl describe job {job.meta.name})."
+        return standing(seen, RunState.LAUNCHING, RETRYING, message, now, requeue_after=POLL_START, **facts)
+    if not (begun or obstacle.waits_for_room) and now - obstacle.since >= settings.start_deadline:
+        end = failed(AGENT_NOT_SCHEDULED, f"The agent's pod could not be started: {obstacle.why}.")
+        return ended(seen, end, now, **facts)
+    state = RunState.QUEUED if obstacle.waits_for_room else RunState.LAUNCHING
+    return standing(seen, state, AGENT_NOT_SCHEDULED, obstacle.message, now, requeue_after=POLL_START, **facts)
 
 
 def _is_through(run: Run) -> bool:
@@ -132,8 +144,3 @@ def cancel(seen: RunObservation, job: Job | None, now: datetime) -> Decision:
     message = "The agent finishes its last frame and removes its temporary files."
     decision = standing(seen, RunState.CANCELLING, RUN_CANCELLED, message, now, requeue_after=POLL_END, **facts)
     return replace(decision, delete=(job_key(job),)) if job else decision
-
-
-def job_key(job: Job) -> Key:
-    """Names the Job."""
-    return Key(Kind.JOB, job.meta.namespace, job.meta.name)

@@ -1,5 +1,6 @@
 """What a run's status says while it goes on, and at its end: all that the operator owns of it."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -9,12 +10,14 @@ from smbferry_api.reasons import (
     LOCATION_NOT_FOUND,
     LOCATION_NOT_READY,
     RETRYING,
+    RUN_FAILED,
     RUN_QUEUED,
     TASK_NOT_FOUND,
     Reason,
+    by_name,
 )
 from smbferry_api.run import ResolvedTask
-from smbferry_api.run_status import PhaseState, RunState
+from smbferry_api.run_status import PhaseState, RunEnding, RunState
 from smbferry_api.served import read_spec
 from smbferry_operator.decide.decision import Decision, Event, OwnedStatus
 from smbferry_operator.decide.naming import ANNOTATION_ATTEMPTS_BEFORE
@@ -23,7 +26,7 @@ from smbferry_operator.decide.run_end import End
 from smbferry_operator.decide.stages import attempts_of
 from smbferry_operator.decide.status import Summary, as_wire, changed
 from smbferry_operator.decide.text import format_duration
-from smbferry_operator.model import Job, Run
+from smbferry_operator.model import Job, Key, Kind, Run
 
 RUN_TYPES: Final = (ConditionType.SUCCEEDED, ConditionType.RECONCILING, ConditionType.STALLED)
 ENDED_PHASE: Final = frozenset({PhaseState.SUCCEEDED, PhaseState.FAILED})
@@ -72,7 +75,15 @@ def _queue_events(seen: RunObservation, reason: Reason, message: str) -> tuple[E
 def ended(
     seen: RunObservation, end: End, now: datetime, *, finished_at: datetime | None = None, **facts: Any
 ) -> Decision:
-    """A run's last decision: nothing changes it any more."""
+    """A run's last decision: nothing changes it any more.
+
+    It is taken only when no agent of the run is left: whoever reads of an end may use the destination. Until then the
+    verdict stands in `status.ending`, where it is written before the Jobs are deleted.
+    """
+    working = tuple(job_key(job) for job in seen.jobs if not job.finished and not job.meta.deleting)
+    if working or any(pod.living for pod in seen.pods):
+        recorded = seen.run.status.ending is not None
+        return replace(_ending(seen, end, now, facts), delete=working if recorded else ())
     good = end.state is RunState.SUCCEEDED
     summary = Summary(seen.run.meta, seen.run.status.conditions, now)
     summary.add_as_said(ConditionType.SUCCEEDED, "True" if good else "False", end.reason.name, end.message)
@@ -88,6 +99,29 @@ def ended(
     status = _status(seen, end.state, summary.done(), facts)
     peaceful = end.state in {RunState.SUCCEEDED, RunState.CANCELLED}
     return Decision(status=status, events=(Event("Normal" if peaceful else "Warning", end.reason, end.message),))
+
+
+def _ending(seen: RunObservation, end: End, now: datetime, facts: dict[str, Any]) -> Decision:
+    """A run whose end is decided, and whose agents are being ended."""
+    verdict = RunEnding(state=end.state, reason=end.reason.name, message=end.message, failure=end.failure)
+    facts["ending"] = verdict.model_dump(mode="json", by_alias=True, exclude_none=True)
+    delay = POLL_END if seen.run.status.ending is not None else timedelta(0)
+    state = seen.run.status.state or state_by_phases(seen.run)
+    message = f"The run ends as soon as its agent has ended: {end.message}"
+    return standing(seen, state, end.reason, message, now, requeue_after=delay, **facts)
+
+
+def pending_end(run: Run) -> End | None:
+    """The end that was decided while agents of the run were still there."""
+    ending = run.status.ending
+    if ending is None:
+        return None
+    return End(ending.state, by_name(ending.reason) or RUN_FAILED, ending.message, ending.failure)
+
+
+def job_key(job: Job) -> Key:
+    """Names the Job."""
+    return Key(Kind.JOB, job.meta.namespace, job.meta.name)
 
 
 def _status(
