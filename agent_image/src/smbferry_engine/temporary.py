@@ -20,7 +20,6 @@ from smbferry_engine.core.calls import (
     flush_request,
     open_request,
     query_standard_request,
-    rename_request,
     set_basic_request,
     set_size_request,
     sparse_request,
@@ -33,7 +32,6 @@ from smbferry_engine.headway import NOTHING, Kept
 from smbferry_engine.landing import (
     WRITE_ACCESS,
     Metadata,
-    basic_requests,
     check_written,
     judge_security,
     next_run_mends,
@@ -42,6 +40,7 @@ from smbferry_engine.landing import (
 from smbferry_engine.paths import join, split, temporary_names
 from smbferry_engine.plan import DIRECTORY, NORMAL, REPARSE_POINT, version_of
 from smbferry_engine.readback import Frontier, check_kept, read_back
+from smbferry_engine.rename import Landing, rename_over
 from smbferry_engine.run import Run
 from smbferry_engine.share import SET_ACCESS, check
 from smbferry_engine.wire.create import CreateOption, CreateReply, Disposition, decode_create
@@ -236,14 +235,8 @@ class Temporary:
         incomplete = None
         if metadata.descriptor is not None:
             incomplete = judge_security(await lane.call(*security_requests(run, metadata, self._file_id)))
-        rename = rename_request(run.destination.wire_path(self._final), replace=True, file_id=self._file_id)
-        setting = basic_requests(metadata, self._file_id)
-        at = 0 if next_run_mends(run) else len(setting)
-        replies = await lane.call(*setting[:at], rename, *setting[at:], close_request())
-        check(replies.pop(at), "renaming over the final name")
-        run.temporaries.pop(self.path, None)
-        for reply in replies:
-            check(reply, "setting times and attributes")
+        landing = Landing(lane, self.path, self._final, metadata, metadata_first=not next_run_mends(run))
+        await rename_over(run, landing, self._file_id)
         await self._remove_others()
         return incomplete
 

@@ -13,6 +13,7 @@ from smbferry_engine.model import FileRecord
 from smbferry_engine.paths import display
 from smbferry_engine.pieces import gather_part, land_gathered
 from smbferry_engine.plan import Action, decide_metadata
+from smbferry_engine.rename import TargetInUseError
 from smbferry_engine.run import PhaseWord, Run
 from smbferry_engine.verify import fingerprint_of
 from smbferry_engine.wire.create import CreateOption
@@ -135,7 +136,7 @@ async def _with_pauses(run: Run, attempt: Callable[[], Awaitable[T]]) -> T:
         try:
             return await run.recovery.persist(attempt)
         except FileError as error:
-            if error.reason not in _WORTH_ANOTHER_TRY:
+            if error.reason not in _WORTH_ANOTHER_TRY or isinstance(error, TargetInUseError):
                 raise
             await run.scheduler.sleep(pause)
     return await run.recovery.persist(attempt)
