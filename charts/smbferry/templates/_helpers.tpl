@@ -78,3 +78,13 @@ tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
+
+{{/* Not empty where the chart makes PriorityClasses of its own. */}}
+{{- define "smbferry.priorityClasses" -}}
+{{- if and .Values.priorityClasses.create (not .Values.watchNamespaces) }}yes{{ end }}
+{{- end }}
+
+{{/* The PriorityClass that is named, else the chart's own of this suffix, if it makes one. */}}
+{{- define "smbferry.priorityClassName" -}}
+{{- if .name }}{{ .name }}{{ else if include "smbferry.priorityClasses" .root }}{{ include "smbferry.fullname" .root }}-{{ .suffix }}{{ end }}
+{{- end }}

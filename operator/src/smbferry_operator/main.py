@@ -99,7 +99,7 @@ def build_service(settings: Settings) -> Service:
     cluster = Cluster.connect(settings.workers + SPARE_CONNECTIONS, fence.remaining)
     # The lease has a connection of its own: slow work must not keep it from being renewed.
     store = None if settings.standalone else _lease_store(settings)
-    return Service(settings, cluster, fence, store, f"{settings.instance}_{uuid4()}")
+    return Service(settings, cluster, fence, store, f"{settings.instance}_{uuid4()}", aside=Cluster.connect(1))
 
 
 def _lease_store(settings: Settings) -> LeaseStore:

@@ -39,12 +39,15 @@ DECISIVE: Final = (Kind.RUN, Kind.JOB, Kind.POD)
 class Service:
     """One operator's life: start, news, turns as the leader, stop."""
 
-    def __init__(self, settings: Settings, cluster: Cluster, fence: Fence, store: Store | None, identity: str) -> None:
+    def __init__(
+        self, settings: Settings, cluster: Cluster, fence: Fence, store: Store | None, identity: str, *, aside: Cluster
+    ) -> None:
         """Puts an operator together.
 
         Args:
             store: where the lease is kept; None for one that elects no leader.
             identity: a name for the lease that no other process ever has.
+            aside: for what is written whether or not this operator leads: Events.
         """
         self._settings = settings
         self._cluster = cluster
@@ -53,7 +56,7 @@ class Service:
         self._echo = Echo()
         self._metrics = Metrics(self._cache, self._leading)
         self._news = News(self._cache, self._enqueue, self._metrics.run_ended)
-        self._recorder = EventRecorder(cluster, utc_now, settings.instance)
+        self._recorder = EventRecorder(aside, utc_now, settings.instance)
         applier = Applier(cluster, self._written, self._recorder.record)
         self._reconciler = Reconciler(self._cache, applier, settings.agent, self._enqueue)
         self._workers = Workers(

@@ -59,6 +59,7 @@ class Settings:
             resources=source.read("AGENT_RESOURCES", defaults.resources, _object),
             check_resources=source.read("CHECK_RESOURCES", defaults.check_resources, _object),
             start_deadline=source.read("AGENT_START_DEADLINE", defaults.start_deadline, parse_duration),
+            priority_class=source.read("AGENT_PRIORITY_CLASS", defaults.priority_class, str),
             max_concurrent_checks=source.read("MAX_CONCURRENT_CHECKS", defaults.max_concurrent_checks, _positive),
             network=source.read("AGENT_NETWORK_POLICY", None, _network),
         )

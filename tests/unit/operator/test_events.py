@@ -10,8 +10,13 @@ from tests.unit.operator.builders import NOW
 
 from smbferry_api.reasons import RUN_STARTED, TASK_READY
 from smbferry_operator.cluster.client import Cluster
-from smbferry_operator.cluster.errors import TerminatingError, UnavailableError
-from smbferry_operator.cluster.events import EventRecorder
+from smbferry_operator.cluster.errors import (
+    ConflictError,
+    RefusedError,
+    TerminatingError,
+    UnavailableError,
+)
+from smbferry_operator.cluster.events import MOST_TRIES, EventRecorder
 from smbferry_operator.decide.decision import Event
 from smbferry_operator.model import Key, Kind, Manifest, Meta
 
@@ -36,14 +41,22 @@ class Posted:
         return body
 
 
-def with_recorder(posted: Any, work: Callable[[EventRecorder], Awaitable[None]], most: int = 10) -> None:
+def with_recorder(posted: Any, work: Callable[[EventRecorder], Awaitable[None]], most: int = 10) -> list[float]:
+    """Lets the recorder work; returns how long it paused, each time."""
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        await asyncio.sleep(0)
+
     async def run() -> None:
-        recorder = EventRecorder(cast(Cluster, posted), lambda: NOW, "operator-1", most)
+        recorder = EventRecorder(cast(Cluster, posted), lambda: NOW, "operator-1", most, pause)
         posting = asyncio.create_task(recorder.post_forever())
         await work(recorder)
         posting.cancel()
 
     asyncio.run(run())
+    return pauses
 
 
 def test_they_are_posted_in_order_and_say_what_they_are_about() -> None:
@@ -64,7 +77,10 @@ def test_they_are_posted_in_order_and_say_what_they_are_about() -> None:
     assert len({body["metadata"]["name"] for body in posted.bodies}) == 2
 
 
-@pytest.mark.parametrize("failure", [UnavailableError("it is away"), TerminatingError("the namespace goes")])
+REFUSED = RefusedError("Event", "a quota", permanent=False)
+
+
+@pytest.mark.parametrize("failure", [REFUSED, TerminatingError("the namespace goes"), ConflictError("it is there")])
 def test_one_that_can_not_be_posted_does_not_keep_the_next_from_it(
     failure: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -78,8 +94,36 @@ def test_one_that_can_not_be_posted_does_not_keep_the_next_from_it(
     with_recorder(posted, work)
 
     assert [body["reason"] for body in posted.bodies] == ["TaskReady"]
-    told = "TransferRun team/nightly-1: its Event could not be posted: it is away"
-    assert (told in caplog.messages) is isinstance(failure, UnavailableError)
+    told = "TransferRun team/nightly-1: its Event could not be posted: Event: a quota"
+    assert (told in caplog.messages) is isinstance(failure, RefusedError)
+
+
+def test_none_is_lost_while_the_api_server_is_busy_and_the_next_is_tried_meanwhile() -> None:
+    posted = Posted(*(UnavailableError("429: too many requests"),) * 7)
+
+    async def work(recorder: EventRecorder) -> None:
+        recorder.record(RUN, ABOUT, STARTED)
+        recorder.record(RUN, ABOUT, READY)
+        await recorder.flush(5)
+
+    pauses = with_recorder(posted, work)
+
+    assert sorted(body["reason"] for body in posted.bodies) == ["RunStarted", "TaskReady"]
+    assert pauses == [0.5, 1, 2, 4, 8, 16, 30]
+
+
+def test_one_is_given_up_in_the_end_and_that_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    posted = Posted(*(UnavailableError("away"),) * MOST_TRIES)
+
+    async def work(recorder: EventRecorder) -> None:
+        recorder.record(RUN, ABOUT, STARTED)
+        await recorder.flush(5)
+
+    with caplog.at_level(logging.WARNING):
+        with_recorder(posted, work)
+
+    assert posted.bodies == []
+    assert f"TransferRun team/nightly-1: its Event could not be posted in {MOST_TRIES} tries" in caplog.text
 
 
 def test_what_is_too_much_is_only_logged(caplog: pytest.LogCaptureFixture) -> None:

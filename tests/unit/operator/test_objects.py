@@ -45,6 +45,7 @@ PLACED = {
 }
 LONG = "a-name-that-is-" + "very-" * 30 + "long"
 
+BEHIND = AgentSettings(image="smbferry/agent:1", priority_class="smbferry-agent")
 CONFINED = AgentSettings(image="smbferry/agent:1", network=NetworkRules())
 LOCATION_SEEN = LocationObservation(location(), checked_identity(), proof=PROVEN)
 NAMESERVERS = ["10.0.0.1", "fd00::53"]
@@ -107,6 +108,29 @@ def test_every_object_has_an_owner_a_namespace_and_a_name_that_fits(body: dict[s
     assert meta["labels"]["app.kubernetes.io/managed-by"] == "smbferry-operator"
     assert [(o["controller"], o["blockOwnerDeletion"]) for o in meta["ownerReferences"]] == [(True, True)]
     assert "finalizers" not in meta
+
+
+@pytest.mark.parametrize("spec", [spec for spec in pod_specs() if spec.id != "run-placed"])
+def test_no_agent_may_take_all_of_a_node(spec: dict[str, Any]) -> None:
+    for container in spec["containers"]:
+        assert {*container["resources"]["requests"], *container["resources"]["limits"]} == {"cpu", "memory"}
+
+
+@pytest.mark.parametrize(
+    ("decision", "expected"),
+    [
+        (decide_identity(IdentityObservation(identity()), NOW, BEHIND), "smbferry-agent"),
+        (decide_location(LOCATION_SEEN, NOW, BEHIND), "smbferry-agent"),
+        (decide_run(RunObservation(run(), task(), ends()), NOW, BEHIND), "smbferry-agent"),
+        (decide_run(RunObservation(run(task=snapshot(agent=PLACED)), task(), ends()), NOW, BEHIND), "low"),
+        (decide_run(RunObservation(run(), task(), ends()), NOW, SETTINGS), None),
+    ],
+    ids=["identity", "location", "run", "the task's own", "none is set"],
+)
+def test_agents_and_checks_have_the_priority_of_the_installation(decision: Decision, expected: str | None) -> None:
+    (job,) = decision.create
+
+    assert job["spec"]["template"]["spec"].get("priorityClassName") == expected
 
 
 @pytest.mark.parametrize("spec", pod_specs())

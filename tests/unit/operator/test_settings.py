@@ -29,6 +29,8 @@ def test_all_of_it() -> None:
             "SMBFERRY_AGENT_IMAGE_PULL_SECRETS": "registry",
             "SMBFERRY_AGENT_RESOURCES": '{"limits": {"memory": "1Gi"}}',
             "SMBFERRY_AGENT_NETWORK_POLICY": '{"apiServerPorts": [8443], "kdcPorts": [88, 750]}',
+            "SMBFERRY_AGENT_START_DEADLINE": "5m",
+            "SMBFERRY_AGENT_PRIORITY_CLASS": "batch",
             "SMBFERRY_WATCH_SECRETS": "true",
             "SMBFERRY_WORKERS": "3",
             "SMBFERRY_RESYNC": "1m",
@@ -41,6 +43,7 @@ def test_all_of_it() -> None:
     assert settings.watch_secrets
     assert settings.agent.image_pull_policy == "Never"
     assert settings.agent.image_pull_secrets == ("registry",)
+    assert (settings.agent.start_deadline, settings.agent.priority_class) == (timedelta(minutes=5), "batch")
     assert settings.agent.resources == {"limits": {"memory": "1Gi"}}
     assert settings.agent.network == NetworkRules(kdc_ports=(88, 750), api_server_ports=(8443,))
     assert (settings.workers, settings.instance, settings.standalone) == (3, "pod-1", True)

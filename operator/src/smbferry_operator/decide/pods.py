@@ -72,6 +72,8 @@ def build_pod_template(pod: AgentPod, settings: AgentSettings) -> Manifest:
         "volumes": _volumes(pod),
     }
     spec |= _dns(pod.nameservers) | (_placement(pod.placement) if pod.placement else {})
+    if settings.priority_class:
+        spec.setdefault("priorityClassName", settings.priority_class)
     if settings.image_pull_secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in settings.image_pull_secrets]
     return {

@@ -7,7 +7,7 @@ from smbferry_operator.model import Manifest
 
 
 def _default_resources() -> Manifest:
-    return {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
+    return {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "2", "memory": "512Mi"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,9 @@ class AgentSettings:
     resources: Manifest = field(default_factory=_default_resources)
     check_resources: Manifest = field(default_factory=_default_resources)
     start_deadline: timedelta = timedelta(minutes=15)
-    """How long a run's agent may fail to start (no node, no image) before the run has failed."""
+    """How long a run's agent that never reported may fail to start before the run has failed; no room is no failure."""
+    priority_class: str = ""
+    """Of agents whose task names none, and of checks."""
     max_concurrent_checks: int = 50
     network: NetworkRules | None = None
     """None where agents get no NetworkPolicy."""
