@@ -83,7 +83,7 @@ verify: $(VENV)/.done ## generated files, lint, types, layers
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/mypy lab/smblab $(wildcard lab/*.py) charts/kustomize/render.py charts/smbferry/files/test.py tests
 	@PYTHONPATH=crds/src:operator/src:agent_image/src:cli/src $(VENV)/bin/lint-imports --no-cache
-	@git ls-files '*.sh' .ci/run lab/domain/entry lab/domain/ready lab/docker/runc-without-sys-resource | xargs $(VENV)/bin/shellcheck
+	@git ls-files '*.sh' .ci/run lab/domain/entry lab/domain/member lab/domain/member-ready lab/domain/ready lab/docker/runc-without-sys-resource | xargs $(VENV)/bin/shellcheck
 
 generate: $(VENV)/.done ## write the generated files again
 	@PYTHONPATH=crds/src $(PY) -m smbferry_api.crd $(CRD_DIRS)

@@ -66,6 +66,8 @@ def make_domain(address: str) -> None:
         "domain", "passwordsettings", "set", "--complexity=off", "--history-length=0", "--min-pwd-age=0",
         "--max-pwd-age=0", "--min-pwd-length=4",
     )  # fmt: skip
+    # What controllers register of themselves, and smb.conf keeps this one from: a member finds the directory by it.
+    samba_tool("spn", "add", f"ldap/{FQDN}", f"{HOST}$")
     for group in GROUPS:
         samba_tool("group", "add", group)
     KEYTABS.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -76,13 +78,22 @@ def make_domain(address: str) -> None:
         samba_tool("domain", "exportkeytab", str(KEYTABS / f"{user}.keytab"), f"--principal={user}")
 
 
+def reverse_name(address: str) -> tuple[str, str]:
+    """The reverse zone of an address' /24, and the name in it."""
+    octets = address.split(".")
+    return ".".join(reversed(octets[:3])) + ".in-addr.arpa", octets[3]
+
+
+def login() -> list[str]:
+    """The words of samba-tool that make it the domain's administrator."""
+    return ["-U", f"Administrator%{ADMIN_PASSWORD.read_text().strip()}", "--use-kerberos=required"]
+
+
 def make_zones(address: str) -> None:
     """Make the reverse zone and the controller's PTR record in it."""
-    octets = address.split(".")
-    zone = ".".join(reversed(octets[:3])) + ".in-addr.arpa"
-    login = ["-U", f"Administrator%{ADMIN_PASSWORD.read_text().strip()}", "--use-kerberos=required"]
-    samba_tool("dns", "zonecreate", FQDN, zone, *login)
-    samba_tool("dns", "add", FQDN, zone, octets[3], "PTR", FQDN, *login)
+    zone, name = reverse_name(address)
+    samba_tool("dns", "zonecreate", FQDN, zone, *login())
+    samba_tool("dns", "add", FQDN, zone, name, "PTR", FQDN, *login())
 
 
 if __name__ == "__main__":

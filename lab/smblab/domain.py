@@ -10,9 +10,21 @@ from typing import TYPE_CHECKING
 
 from . import images, keytab, network, shell
 from .errors import LabError
-from .settings import DC_CONTAINER, DC_HOST, DNS_DOMAIN, IMAGE_PREFIX, NETWORK, REALM, SERVICE_USERS, SRV_VOLUME
+from .settings import (
+    DC_CONTAINER,
+    DC_HOST,
+    DNS_DOMAIN,
+    FS_CONTAINER,
+    FS_VOLUME,
+    IMAGE_PREFIX,
+    NETWORK,
+    REALM,
+    SERVICE_USERS,
+    SRV_VOLUME,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from .docker import Docker
@@ -47,14 +59,14 @@ def up(settings: Settings, docker: Docker, progress: Progress) -> None:
         with progress.step("domain", f"starting the domain {REALM}"):
             try:
                 _start(settings, docker)
-                _wait(docker)
+                wait(docker, DC_CONTAINER, READY)
             except BaseException:
-                _keep_log(settings, docker)
+                keep_log(settings, docker, DC_CONTAINER, "domain")
                 down(docker)
                 raise
     else:
-        _wait(docker)
-    _export(settings, docker)
+        wait(docker, DC_CONTAINER, READY)
+    export(settings, docker, SERVICE_USERS)
 
 
 def on_tmpfs(docker: Docker) -> bool:
@@ -65,11 +77,17 @@ def on_tmpfs(docker: Docker) -> bool:
 
 
 def down(docker: Docker) -> None:
-    """Remove the container and its files; harmless where they aren't there."""
-    if docker.inspect("container", DC_CONTAINER, "{{.Id}}") is not None:
-        docker.text("rm", "--force", "--volumes", DC_CONTAINER)
-    if docker.inspect("volume", SRV_VOLUME, "{{.Name}}") is not None:
-        docker.text("volume", "rm", SRV_VOLUME)
+    """Remove the controller, its member and their files; harmless where they aren't there."""
+    for container, volume in ((FS_CONTAINER, FS_VOLUME), (DC_CONTAINER, SRV_VOLUME)):
+        remove(docker, container, volume)
+
+
+def remove(docker: Docker, container: str, volume: str) -> None:
+    """Remove a file server and the volume that its shares lie in."""
+    if docker.inspect("container", container, "{{.Id}}") is not None:
+        docker.text("rm", "--force", "--volumes", container)
+    if docker.inspect("volume", volume, "{{.Name}}") is not None:
+        docker.text("volume", "rm", volume)
 
 
 def build_image(settings: Settings, docker: Docker, progress: Progress) -> None:
@@ -79,10 +97,10 @@ def build_image(settings: Settings, docker: Docker, progress: Progress) -> None:
     images.build(settings, docker, progress, name="dc", tag=IMAGE, directory=source, arguments={"BASE": base})
 
 
-def ready(docker: Docker) -> str | None:
-    """None when a service user gets a ticket and lists a share; else what is still missing."""
+def ready(docker: Docker, container: str = DC_CONTAINER, program: str = READY) -> str | None:
+    """None when the container's own check finds that it serves; else what is still missing."""
     try:
-        docker.text("exec", DC_CONTAINER, READY, timeout=30)
+        docker.text("exec", container, program, timeout=30)
     except LabError as error:
         return str(error)
     return None
@@ -121,37 +139,55 @@ def write_private(path: Path, content: bytes) -> None:
 
 def mounts(*, in_memory: bool) -> list[str]:
     """The words of `docker run` that give the shares their place; those of the bench are in memory in any case."""
-    words = ["--tmpfs", f"{SHARES}:rw,exec,mode=0755"] if in_memory else ["--volume", f"{SRV_VOLUME}:{SHARES}"]
+    words = place(SRV_VOLUME, in_memory=in_memory)
     for share in BENCH_SHARES:
         words += ["--tmpfs", f"{share}:rw,exec,mode=0777"]
     return words
 
 
-def _start(settings: Settings, docker: Docker) -> None:
-    write_private(settings.admin_password, (secrets.token_urlsafe(24) + "aA1!").encode())
+def place(volume: str, *, in_memory: bool) -> list[str]:
+    """The words of `docker run` that put all shares into memory, or into a volume."""
+    return ["--tmpfs", f"{SHARES}:rw,exec,mode=0755"] if in_memory else ["--volume", f"{volume}:{SHARES}"]
+
+
+def run(settings: Settings, docker: Docker, container: str, host: str, address: str, *words: str) -> None:
+    """Start a container of the domain's image at an address; `words` end the command, image included."""
     docker.text(
-        "run", "--detach", "--name", DC_CONTAINER, "--hostname", DC_HOST, "--domainname", DNS_DOMAIN,
-        "--network", NETWORK, "--ip", str(settings.dc_address), "--cap-add", "SYS_ADMIN",
-        "--security-opt", "label=disable", "--sysctl", DATAGRAM_QUEUE,
-        "--volume", f"{settings.admin_password}:{PASSWORD_IN_CONTAINER}:ro", *mounts(in_memory=settings.tmpfs),
-        IMAGE,
+        "run", "--detach", "--name", container, "--hostname", host, "--domainname", DNS_DOMAIN,
+        "--network", NETWORK, "--ip", address, "--cap-add", "SYS_ADMIN", "--security-opt", "label=disable",
+        "--sysctl", DATAGRAM_QUEUE, "--volume", f"{settings.admin_password}:{PASSWORD_IN_CONTAINER}:ro", *words,
     )  # fmt: skip
 
 
-def _wait(docker: Docker) -> None:
+def _start(settings: Settings, docker: Docker) -> None:
+    write_private(settings.admin_password, (secrets.token_urlsafe(24) + "aA1!").encode())
+    run(settings, docker, DC_CONTAINER, DC_HOST, str(settings.dc_address), *mounts(in_memory=settings.tmpfs), IMAGE)
+
+
+def wait(docker: Docker, container: str, program: str) -> None:
+    """Wait until a container's own check finds that it serves.
+
+    Raises:
+        LabError: it ended, or took too long.
+    """
     deadline = time.monotonic() + READY_SECONDS
-    while (missing := ready(docker)) is not None:
-        if not docker.running(DC_CONTAINER):
-            raise LabError(f"the domain controller ended by itself:\n{_last_words(docker)}")
+    while (missing := ready(docker, container, program)) is not None:
+        if not docker.running(container):
+            raise LabError(f"{container} ended by itself:\n{_last_words(docker, container)}")
         if time.monotonic() > deadline:
             raise LabError(
-                f"the domain controller was not ready after {READY_SECONDS:.0f} s: {missing}\n{_last_words(docker)}"
+                f"{container} was not ready after {READY_SECONDS:.0f} s: {missing}\n{_last_words(docker, container)}"
             )
         time.sleep(0.5)
 
 
-def _export(settings: Settings, docker: Docker) -> None:
-    for user in SERVICE_USERS:
+def export(settings: Settings, docker: Docker, users: Iterable[str]) -> None:
+    """Write users' keytabs into the cache, and the clients' krb5.conf beside them.
+
+    Raises:
+        LabError: the domain has no key that a client may use.
+    """
+    for user in users:
         inside = f"/var/lib/smbferry-lab/keytabs/{user}.export"
         docker.text(
             "exec",
@@ -171,11 +207,12 @@ def _export(settings: Settings, docker: Docker) -> None:
     settings.krb5_conf.write_text(krb5_conf(str(settings.dc_address)))
 
 
-def _last_words(docker: Docker) -> str:
-    done = docker.text("logs", "--tail", str(shell.TAIL_LINES), DC_CONTAINER)
+def _last_words(docker: Docker, container: str) -> str:
+    done = docker.text("logs", "--tail", str(shell.TAIL_LINES), container)
     return shell.tail(done)
 
 
-def _keep_log(settings: Settings, docker: Docker) -> None:
-    if docker.inspect("container", DC_CONTAINER, "{{.Id}}") is not None:
-        docker.logged(settings.logs / "domain.log", "logs", DC_CONTAINER)
+def keep_log(settings: Settings, docker: Docker, container: str, name: str) -> None:
+    """Keep what a container has said, for when it is removed."""
+    if docker.inspect("container", container, "{{.Id}}") is not None:
+        docker.logged(settings.logs / f"{name}.log", "logs", container)

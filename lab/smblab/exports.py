@@ -6,7 +6,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
-from .settings import DC_CONTAINER, DC_FQDN, NETWORK, REALM
+from .settings import DC_CONTAINER, DC_FQDN, FS_CONTAINER, FS_FQDN, NETWORK, REALM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +25,9 @@ def variables(settings: Settings, docker_env: Mapping[str, str], *, inside: bool
         "SMBFERRY_LAB_SERVER": DC_FQDN,
         "SMBFERRY_LAB_DC_ADDRESS": str(settings.dc_address),
         "SMBFERRY_LAB_DC_CONTAINER": DC_CONTAINER,
+        "SMBFERRY_LAB_MEMBER": FS_FQDN,
+        "SMBFERRY_LAB_MEMBER_ADDRESS": str(settings.fs_address),
+        "SMBFERRY_LAB_MEMBER_CONTAINER": FS_CONTAINER,
         "SMBFERRY_LAB_KEYTABS": str(settings.keytabs),
         "SMBFERRY_LAB_NETWORK": NETWORK,
     }

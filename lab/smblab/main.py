@@ -10,7 +10,21 @@ import sys
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from . import checks, cluster, daemon, domain, exports, images, lock, network, product, settings, status, tools
+from . import (
+    checks,
+    cluster,
+    daemon,
+    domain,
+    exports,
+    images,
+    lock,
+    member,
+    network,
+    product,
+    settings,
+    status,
+    tools,
+)
 from .errors import LabError
 from .progress import Progress, seconds
 
@@ -70,10 +84,13 @@ def _up(lab: Settings, progress: Progress, chosen: argparse.Namespace) -> int:
         try:
             if "domain" in wanted:
                 domain.up(lab, docker, progress)
+                member.start(lab, docker)
             if "cluster" in wanted:
                 cluster.up(lab, docker, progress)
             if "tools" in wanted:
                 tools.up(lab, docker, progress)
+            if "domain" in wanted:
+                member.finish(lab, docker, progress)
         except BaseException:
             _abandon(lab, docker, started=before is None)
             raise

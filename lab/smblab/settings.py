@@ -19,9 +19,15 @@ DC_HOST = "dc1"
 DC_FQDN = f"{DC_HOST}.{DNS_DOMAIN}"
 DC_CONTAINER = f"smbferry-{DC_HOST}"
 SRV_VOLUME = "smbferry-srv"
+FS_HOST = "fs1"
+FS_FQDN = f"{FS_HOST}.{DNS_DOMAIN}"
+FS_CONTAINER = f"smbferry-{FS_HOST}"
+FS_VOLUME = f"smbferry-{FS_HOST}-srv"
 NETWORK = "smbferry"
 CLUSTER = "smbferry"
 SERVICE_USERS = ("svc-src", "svc-dst")
+# Made with the member server, of whose Backup Operators they are none; the two above are.
+PLAIN_USERS = ("svc-src-plain", "svc-dst-plain")
 IMAGE_PREFIX = "smbferry-lab"
 
 # Lies outside Docker's address pools (172.16/12, 192.168/16) and kind's for pods and services (10.244/16, 10.96/16).
@@ -45,6 +51,11 @@ class Settings:
     def dc_address(self) -> ipaddress.IPv4Address:
         """The domain controller's fixed address: the tenth of the subnet."""
         return self.subnet.network_address + 10
+
+    @property
+    def fs_address(self) -> ipaddress.IPv4Address:
+        """The member server's fixed address: the eleventh of the subnet."""
+        return self.subnet.network_address + 11
 
     @property
     def dynamic_range(self) -> ipaddress.IPv4Network:

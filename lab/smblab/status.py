@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import cluster, daemon, domain, gobuild, shell, tools
-from .settings import CLUSTER, DC_CONTAINER, DC_FQDN
+from . import cluster, daemon, domain, gobuild, member, shell, tools
+from .settings import CLUSTER, DC_CONTAINER, DC_FQDN, FS_CONTAINER, FS_FQDN
 
 if TYPE_CHECKING:
     from .docker import Docker
@@ -55,27 +55,26 @@ def logs(settings: Settings, docker: Docker | None, part: str) -> str:
         log = settings.logs / "docker.log"
         return shell.tail(log.read_text(errors="replace"), 100) if log.exists() else "no log yet"
     if part == "domain":
-        return docker.text("exec", DC_CONTAINER, "sh", "-c", "tail -n 100 /var/log/samba/log.*") + "\n" + _said(docker)
+        return "\n".join(f"== {name}\n{_said(docker, name)}" for name in (DC_CONTAINER, FS_CONTAINER))
     units = ("journalctl", "--no-pager", "--lines", "100", "--unit", "kubelet", "--unit", "containerd")
     return "\n".join(f"== {name}\n{docker.text('exec', name, *units)}" for name in cluster.NODES)
 
 
-def _said(docker: Docker) -> str:
-    return docker.text("logs", "--tail", "100", DC_CONTAINER)
+def _said(docker: Docker, container: str) -> str:
+    return docker.text("logs", "--tail", "100", container)
 
 
 def _domain(settings: Settings, docker: Docker) -> Part:
-    if not docker.running(DC_CONTAINER):
-        return Part("domain", up=False, detail=f"no container {DC_CONTAINER}")
-    missing = domain.ready(docker)
+    for name, ready in ((DC_CONTAINER, domain.ready), (FS_CONTAINER, member.ready)):
+        if not docker.running(name):
+            return Part("domain", up=False, detail=f"no container {name}")
+        if missing := ready(docker):
+            last = missing.splitlines()[-1].strip()
+            return Part("domain", up=False, detail=f"{name} runs but is not ready: {last}")
     where = "in memory" if domain.on_tmpfs(docker) else "on disk"
-    if missing:
-        return Part(
-            "domain", up=False, detail=f"{DC_CONTAINER} runs but is not ready: {missing.splitlines()[-1].strip()}"
-        )
-    return Part(
-        "domain", up=True, detail=f"{DC_FQDN} at {settings.dc_address}, container {DC_CONTAINER}, shares {where}"
-    )
+    controller = f"{DC_FQDN} at {settings.dc_address}, container {DC_CONTAINER}"
+    server = f"{FS_FQDN} at {settings.fs_address}, container {FS_CONTAINER}"
+    return Part("domain", up=True, detail=f"{controller}; {server}; shares {where}")
 
 
 def _cluster(settings: Settings, docker: Docker) -> Part:

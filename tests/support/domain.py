@@ -6,6 +6,7 @@ through the Docker API to the domain controller's container.
 
 from __future__ import annotations
 
+import abc
 import base64
 import dataclasses
 import os
@@ -40,35 +41,32 @@ class DomainError(Exception):
     """The domain isn't there, or refused what a test asked of it."""
 
 
-class Domain:
-    """The domain controller. `realm` is the Kerberos realm, `server` its DNS name, `address` its IPv4 address."""
+def from_environment(environ: Mapping[str, str], *names: str) -> tuple[Any, list[str]]:
+    """The container that the last of the lab's variables names, and the values of those before it.
 
-    def __init__(self, container: Any, *, realm: str, server: str, address: str) -> None:
+    Raises:
+        DomainError: they aren't set, or nothing answers there.
+    """
+    try:
+        *values, name = (environ[variable] for variable in names)
+    except KeyError as missing:
+        raise DomainError(f'{missing} is not set: run lab/lab up, then eval "$(lab/lab env)"') from missing
+    try:
+        return docker.from_env(environment=dict(environ)).containers.get(name), values
+    except docker.errors.DockerException as error:
+        raise DomainError(f"no container {name}: run lab/lab up ({error})") from error
+
+
+class Machine(abc.ABC):
+    """A file server of the domain in a container. `server` is its DNS name, `address` its IPv4 address."""
+
+    def __init__(self, container: Any, *, server: str, address: str) -> None:
         self._container = container
         # Each serves one command at a time; tests that have threads get as many as they use at once.
         self._idle: list[Shell] = []
         weakref.finalize(self, end_all, self._idle)
-        self.realm = realm
         self.server = server
         self.address = address
-
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """The domain that the lab's variables name.
-
-        Raises:
-            DomainError: they aren't set, or nothing answers there.
-        """
-        try:
-            realm, server = environ["SMBFERRY_LAB_REALM"], environ["SMBFERRY_LAB_SERVER"]
-            address, name = environ["SMBFERRY_LAB_DC_ADDRESS"], environ["SMBFERRY_LAB_DC_CONTAINER"]
-        except KeyError as missing:
-            raise DomainError(f'{missing} is not set: run lab/lab up, then eval "$(lab/lab env)"') from missing
-        try:
-            container = docker.from_env(environment=dict(environ)).containers.get(name)
-        except docker.errors.DockerException as error:
-            raise DomainError(f"no domain controller {name}: run lab/lab up ({error})") from error
-        return cls(container, realm=realm, server=server, address=address)
 
     def run(self, *command: str, env: Mapping[str, str] | None = None, check: bool = True) -> Result:
         """Run a command in the container.
@@ -112,11 +110,75 @@ class Domain:
         """Start a command in the container and leave it running."""
         self._container.exec_run(list(command), detach=True)
 
-    # --- accounts -----------------------------------------------------------------------------------------------
+    def settle(self, directory: Directory) -> None:
+        """What follows when something was made in a directory behind the server's back."""
+        # Where shares have no access lists of their own: nothing.
+        del directory
 
     def samba_tool(self, *arguments: str) -> str:
-        """Run samba-tool on the domain's database; returns what it said."""
+        """Run samba-tool; returns what it said."""
         return self.run("samba-tool", *arguments).text
+
+    @contextmanager
+    def directory(self, share: str, name: str | None = None) -> Iterator[Directory]:
+        """An empty directory of this test's own in a share, removed afterwards."""
+        chosen = Directory(self, share, name or f"t-{secrets.token_hex(6)}")
+        self.run("mkdir", "--mode=0777", chosen.inside)
+        self.settle(chosen)
+        try:
+            yield chosen
+        finally:
+            self.run("rm", "-rf", "--", chosen.inside)
+
+    def trees(self, *directories: Directory) -> list[Tree]:
+        """Everything below each of the directories, files with their SHA-256."""
+        found = [self.call("listing", directory.inside) for directory in directories]
+        return [
+            {path: Entry(kind, size, digest, mtime) for path, (kind, size, digest, mtime) in tree.items()}
+            for tree in found
+        ]
+
+    @abc.abstractmethod
+    def smbclient(
+        self, user: str, share: str, *commands: str, port: int = 445, protection: str = "encrypt", check: bool = True
+    ) -> Result:
+        """Run smbclient's commands in a share of this server, as a user by Kerberos, with the domain's own keys.
+
+        `protection` is smbclient's --client-protection: encrypt or sign.
+        """
+
+    def put(self, content: bytes, path: str) -> None:
+        """Write a file in the container; one that exists keeps its inode and its descriptor."""
+        self.call("write", path, base64.b64encode(content).decode())
+
+    @contextmanager
+    def _temporary(self, suffix: str) -> Iterator[str]:
+        path = f"/tmp/{secrets.token_hex(8)}.{suffix}"
+        try:
+            yield path
+        finally:
+            self.run("rm", "-f", path)
+
+
+class Domain(Machine):
+    """The domain controller. `realm` is the Kerberos realm."""
+
+    def __init__(self, container: Any, *, realm: str, server: str, address: str) -> None:
+        super().__init__(container, server=server, address=address)
+        self.realm = realm
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """The domain that the lab's variables name.
+
+        Raises:
+            DomainError: they aren't set, or nothing answers there.
+        """
+        names = (f"SMBFERRY_LAB_{name}" for name in ("REALM", "SERVER", "DC_ADDRESS", "DC_CONTAINER"))
+        container, (realm, server, address) = from_environment(environ, *names)
+        return cls(container, realm=realm, server=server, address=address)
+
+    # --- accounts -----------------------------------------------------------------------------------------------
 
     def add_user(self, name: str, *, groups: Collection[str] = (), password: str | None = None) -> str:
         """Add a user to the domain and its groups (src-readers, dst-writers); returns the password."""
@@ -204,52 +266,26 @@ class Domain:
 
     # --- files --------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def directory(self, share: str, name: str | None = None) -> Iterator[Directory]:
-        """An empty directory of this test's own in a share, removed afterwards."""
-        chosen = Directory(self, share, name or f"t-{secrets.token_hex(6)}")
-        self.run("mkdir", "--mode=0777", chosen.inside)
-        try:
-            yield chosen
-        finally:
-            self.run("rm", "-rf", "--", chosen.inside)
-
-    def trees(self, *directories: Directory) -> list[Tree]:
-        """Everything below each of the directories, files with their SHA-256."""
-        found = [self.call("listing", directory.inside) for directory in directories]
-        return [
-            {path: Entry(kind, size, digest, mtime) for path, (kind, size, digest, mtime) in tree.items()}
-            for tree in found
-        ]
-
     def smbclient(
-        self, user: str, share: str, *commands: str, port: int = 445, protection: str = "encrypt", check: bool = True
+        self,
+        user: str,
+        share: str,
+        *commands: str,
+        port: int = 445,
+        protection: str = "encrypt",
+        check: bool = True,
+        server: str | None = None,
     ) -> Result:
-        """Run smbclient's commands in a share, as a user by Kerberos, with the domain's own keys.
-
-        `protection` is smbclient's --client-protection: encrypt or sign.
-        """
+        """As every machine's; by `server` a share of another one of the domain."""
         with self._temporary("keytab") as path, self._temporary("ccache") as ccache:
             self.put(self.export_keytab(user), path)
             env = {"KRB5CCNAME": ccache}
             self.run("kinit", "-k", "-t", path, f"{user}@{self.realm}", env=env)
             return self.run(
-                "smbclient", f"//{self.server}/{share}", f"--port={port}", "--use-kerberos=required",
+                "smbclient", f"//{server or self.server}/{share}", f"--port={port}", "--use-kerberos=required",
                 f"--use-krb5-ccache={ccache}", f"--client-protection={protection}", "-c", ";".join(commands),
                 env=env, check=check,
             )  # fmt: skip
-
-    def put(self, content: bytes, path: str) -> None:
-        """Write a file in the container; one that exists keeps its inode and its descriptor."""
-        self.call("write", path, base64.b64encode(content).decode())
-
-    @contextmanager
-    def _temporary(self, suffix: str) -> Iterator[str]:
-        path = f"/tmp/{secrets.token_hex(8)}.{suffix}"
-        try:
-            yield path
-        finally:
-            self.run("rm", "-f", path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -274,7 +310,7 @@ class User:
 class Directory:
     """A directory in a share; `path` is what a SmbLocation says, `inside` where it lies in the container."""
 
-    domain: Domain
+    domain: Machine
     share: str
     name: str
 
@@ -292,12 +328,14 @@ class Directory:
         """Make files and folders; everyone may change them."""
         wanted = [[entry.path, entry.kind, entry.size, entry.version, entry.text] for entry in entries]
         self.domain.call("seed", self.inside, wanted)
+        self.domain.settle(self)
 
     def write(self, path: str, content: bytes) -> None:
         """Write one file; everyone may change it."""
         target = f"{self.inside}/{path}"
         self.domain.run("mkdir", "--parents", "--mode=0777", target.rsplit("/", 1)[0])
         self.domain.put(content, target)
+        self.domain.settle(self)
 
     def read(self, path: str) -> bytes:
         """A file's content."""

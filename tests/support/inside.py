@@ -1,9 +1,9 @@
-"""Runs inside the domain controller's container: one JSON line asks, one JSON line answers.
+"""Runs inside a container of the domain: one JSON line asks, one JSON line answers.
 
 What tests do to accounts again and again is done by the functions that samba-tool itself calls, on a database that is
 open already; anything else of samba-tool in a fork of this process, which has imported it once. Trees are made and
-listed by `files.py`, whose text is the only argument. As programs of their own they would spend most of their time on
-starting. Ends when its standard input does.
+listed by `files.py`, descriptors read and written by `descriptors.py`: their texts are the arguments. As programs of
+their own they would spend most of their time on starting. Ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -152,8 +152,10 @@ def main() -> None:
     """Answers until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     accounts, files = Accounts(), module("files", sys.argv[1])
+    lists = module("descriptors", sys.argv[2])
     of_accounts = (accounts.add, accounts.delete, accounts.set_password, accounts.kvno, accounts.keys)
-    calls = {call.__name__: call for call in (*of_accounts, write, files.seed, files.listing)}
+    of_files = (write, files.seed, files.listing, lists.describe, lists.settle, lists.look)
+    calls = {call.__name__: call for call in (*of_accounts, *of_files)}
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line), calls)), flush=True)  # noqa: T201 - the protocol
 

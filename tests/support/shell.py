@@ -42,8 +42,8 @@ class Shell:
 
     def __init__(self, container: Any) -> None:
         api = container.client.api
-        inside, files = ((HERE / name).read_text(encoding="utf-8") for name in ("inside.py", "files.py"))
-        made = api.exec_create(container.id, ["python3", "-u", "-c", inside, files], stdin=True)
+        texts = [(HERE / name).read_text(encoding="utf-8") for name in ("inside.py", "files.py", "descriptors.py")]
+        made = api.exec_create(container.id, ["python3", "-u", "-c", *texts], stdin=True)
         # The SDK hands out a wrapper that only reads: what is written goes to the socket below it.
         self._stream = api.exec_start(made["Id"], socket=True)
         self._frames = frames_iter(self._stream, tty=False)
@@ -59,7 +59,7 @@ class Shell:
         return Result(answer["code"], base64.b64decode(answer["output"]), base64.b64decode(answer["errors"]))
 
     def call(self, name: str, *arguments: object) -> Any:
-        """What a method of `inside.Accounts` returns, or a function of `files`.
+        """What a method of `inside.Accounts` returns, or a function of `files` or `descriptors`.
 
         Raises:
             ShellError: it raised; or the process is gone.

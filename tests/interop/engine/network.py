@@ -16,7 +16,7 @@ from tests.support.environment import engine_environment
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.support.domain import Domain
+    from tests.support.domain import Machine
 
     from smbferry_engine import Endpoint
 
@@ -34,13 +34,13 @@ class Proxy:
 
     def __init__(
         self,
-        domain: Domain,
+        machine: Machine,
         downstream: Callable[[bytes, int], bytes | None],
         *,
         port: int = 445,
         resets: bool = False,
     ) -> None:
-        self._target = (domain.address, port)
+        self._target = (machine.address, port)
         self._downstream = downstream
         self._resets = resets
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -141,9 +141,9 @@ def once(count: int, act: Callable[[], None]) -> Callable[[bytes, int], bytes | 
 
 
 @contextlib.contextmanager
-def delayed(domain: Domain, endpoint: Endpoint, *, round_trip_ms: float) -> Iterator[Endpoint]:
+def delayed(machine: Machine, endpoint: Endpoint, *, round_trip_ms: float) -> Iterator[Endpoint]:
     """The endpoint behind a proxy that makes each round trip so much longer, and loses no bandwidth."""
-    command = [sys.executable, "-m", "tests.bench.proxy", str(round_trip_ms / 2), domain.address, str(endpoint.port)]
+    command = [sys.executable, "-m", "tests.bench.proxy", str(round_trip_ms / 2), machine.address, str(endpoint.port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=engine_environment()) as process:
         assert process.stdout is not None
         try:
