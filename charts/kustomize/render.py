@@ -47,6 +47,8 @@ def without_helm(document: dict[str, Any]) -> dict[str, Any]:
         labels = metadata.get("labels", {})
         labels.pop("helm.sh/chart", None)
         labels.pop("app.kubernetes.io/managed-by", None)
+        if set(metadata.get("annotations", {})) == {"helm.sh/resource-policy"}:
+            del metadata["annotations"]
     return document
 
 

@@ -64,6 +64,8 @@ class DurationRange:
 
     minimum: str = "1s"
     maximum: str | None = None
+    word: str = ""
+    """A word that may stand in its place."""
 
     def check(self, value: str) -> str:
         """The value itself.
@@ -71,6 +73,8 @@ class DurationRange:
         Raises:
             ValueError: not a duration, or out of range.
         """
+        if self.word and value == self.word:
+            return value
         length = parse_duration(value)
         if length < parse_duration(self.minimum) or (self.maximum and length > parse_duration(self.maximum)):
             raise ValueError(f"{value!r} is out of range; expected {self.minimum} to {self.maximum or 'any length'}")
@@ -80,20 +84,22 @@ class DurationRange:
         return core_schema.no_info_after_validator_function(self.check, handler(source))
 
     def __get_pydantic_json_schema__(self, _core: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        pattern = f"^({self.word}|{DURATION_PATTERN.strip('^$')})$" if self.word else DURATION_PATTERN
+        other = f"self == '{self.word}' || " if self.word else ""
         rules = [
             {
-                "rule": f"duration(self) >= duration('{self.minimum}')",
+                "rule": f"{other}duration(self) >= duration('{self.minimum}')",
                 "message": f"must be at least {self.minimum}",
             }
         ]
         if self.maximum:
             rules.append(
                 {
-                    "rule": f"duration(self) <= duration('{self.maximum}')",
+                    "rule": f"{other}duration(self) <= duration('{self.maximum}')",
                     "message": f"must be at most {self.maximum}",
                 }
             )
-        return {"type": "string", "pattern": DURATION_PATTERN, "maxLength": 32, "x-kubernetes-validations": rules}
+        return {"type": "string", "pattern": pattern, "maxLength": 32, "x-kubernetes-validations": rules}
 
 
 _QUANTITY: Final = re.compile(r"^(\d+(?:\.\d+)?)(|k|M|G|T|Ki|Mi|Gi|Ti)$")

@@ -4,11 +4,14 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from smbferry_api.fields import ObjectName, SharePath, Spec
+from smbferry_api.fields import DurationRange, ObjectName, SharePath, Spec
 from smbferry_api.identity import KerberosIdentitySpec
 from smbferry_api.location import DfsTarget, SmbLocationSpec
 from smbferry_api.run_status import TransferRunStatus
 from smbferry_api.task import AgentSpec, Filters, Options, Report
+
+NEVER: Final = "Never"
+"""In place of a duration: a run that is kept."""
 
 
 class TaskRef(Spec):
@@ -77,11 +80,19 @@ class ResolvedTask(Spec):
 
 
 class TransferRunSpec(Spec):
-    """Which task to run. Nothing in it may change afterwards but `cancel`, and that only to true."""
+    """Which task to run. Nothing in it may change afterwards but `cancel`, only to true, and `ttlAfterFinished`."""
 
     task_ref: TaskRef
     dry_run: Annotated[bool, Field(description="Count what would be done, and write nothing.")] = False
     cancel: Annotated[bool, Field(description="Set to true to end the run; it can't be set back.")] = False
+    ttl_after_finished: Annotated[
+        Annotated[str, DurationRange("0s", word=NEVER)] | None,
+        Field(
+            description="How long the run is kept once it has ended, such as 24h; Never keeps it. Left out: as long as "
+            "the operator is set to (168h), if no other object owns the run and no tool such as Flux, Argo CD or Helm "
+            "tracks it. Whoever applies a run again after it was removed runs it again."
+        ),
+    ] = None
     task: Annotated[
         ResolvedTask | None,
         Field(description="The task as it stood. Leave it out: smbferry takes the snapshot when the run begins."),
@@ -92,7 +103,7 @@ RUN_RULES: Final[dict[type[Spec], list[dict[str, Any]]]] = {
     TransferRunSpec: [
         {
             "rule": "self.taskRef == oldSelf.taskRef && self.dryRun == oldSelf.dryRun",
-            "message": "a run can't be changed but for cancel; create another",
+            "message": "a run can't be changed but for cancel and ttlAfterFinished; create another",
         },
         {
             "rule": "has(self.task) == has(oldSelf.task) && (!has(self.task) || self.task == oldSelf.task)",

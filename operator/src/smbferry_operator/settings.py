@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final, TypeVar
 
 from smbferry_api.fields import parse_duration
+from smbferry_api.run import NEVER
 from smbferry_operator.decide.settings import AgentSettings, NetworkRules
 from smbferry_operator.model import Manifest
 
@@ -60,6 +61,7 @@ class Settings:
             check_resources=source.read("CHECK_RESOURCES", defaults.check_resources, _object),
             start_deadline=source.read("AGENT_START_DEADLINE", defaults.start_deadline, parse_duration),
             priority_class=source.read("AGENT_PRIORITY_CLASS", defaults.priority_class, str),
+            run_ttl=source.read("RUN_TTL", defaults.run_ttl, _duration_or_never),
             max_concurrent_checks=source.read("MAX_CONCURRENT_CHECKS", defaults.max_concurrent_checks, _positive),
             network=source.read("AGENT_NETWORK_POLICY", None, _network),
         )
@@ -112,6 +114,10 @@ def _positive(text: str) -> int:
     if number < 1:
         raise ValueError("expected a number of at least 1")
     return number
+
+
+def _duration_or_never(text: str) -> timedelta | None:
+    return None if text == NEVER else parse_duration(text)
 
 
 def _one_of(*words: str) -> Callable[[str], str]:

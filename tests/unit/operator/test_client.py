@@ -101,6 +101,13 @@ def test_a_deletion_lets_pods_end_in_peace_and_what_is_gone_is_fine() -> None:
     )
 
 
+def test_what_is_meant_by_its_uid_is_not_taken_for_a_namesake() -> None:
+    transport = Transport((409, status("the UID in the precondition does not match")))
+    call(transport, lambda cluster: cluster.delete(RUN, "uid-1"))
+
+    assert transport.requests[0][3]["preconditions"] == {"uid": "uid-1"}
+
+
 def test_a_list_is_read_page_by_page() -> None:
     pod = {"metadata": {"name": "a", "managedFields": [{}]}}
     first = {"items": [pod], "metadata": {"resourceVersion": "7", "continue": "more"}}

@@ -50,6 +50,7 @@ class Memory:
         """Kinds that were applied, in order."""
         self.applied: dict[Key, Manifest] = {}
         """Statuses as they were applied last: what one leaves out is given up."""
+        self.deleted: list[tuple[Key, str]] = []
 
     async def create(self, body: Manifest) -> Manifest:
         await asyncio.sleep(0)
@@ -79,8 +80,9 @@ class Memory:
         self.objects[key.kind.value, key.name] = body
         return body
 
-    async def delete(self, key: Key) -> None:
+    async def delete(self, key: Key, uid: str = "") -> None:
         await asyncio.sleep(0)
+        self.deleted.append((key, uid))
         self.objects.pop((key.kind.value, key.name), None)
 
     def stamped(self, body: Manifest) -> Manifest:

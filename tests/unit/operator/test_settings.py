@@ -31,6 +31,7 @@ def test_all_of_it() -> None:
             "SMBFERRY_AGENT_NETWORK_POLICY": '{"apiServerPorts": [8443], "kdcPorts": [88, 750]}',
             "SMBFERRY_AGENT_START_DEADLINE": "5m",
             "SMBFERRY_AGENT_PRIORITY_CLASS": "batch",
+            "SMBFERRY_RUN_TTL": "Never",
             "SMBFERRY_WATCH_SECRETS": "true",
             "SMBFERRY_WORKERS": "3",
             "SMBFERRY_RESYNC": "1m",
@@ -44,6 +45,7 @@ def test_all_of_it() -> None:
     assert settings.agent.image_pull_policy == "Never"
     assert settings.agent.image_pull_secrets == ("registry",)
     assert (settings.agent.start_deadline, settings.agent.priority_class) == (timedelta(minutes=5), "batch")
+    assert settings.agent.run_ttl is None
     assert settings.agent.resources == {"limits": {"memory": "1Gi"}}
     assert settings.agent.network == NetworkRules(kdc_ports=(88, 750), api_server_ports=(8443,))
     assert (settings.workers, settings.instance, settings.standalone) == (3, "pod-1", True)
@@ -56,6 +58,7 @@ def test_all_of_it() -> None:
         ("AGENT_IMAGE_PULL_POLICY", "Sometimes", "expected one of Always, IfNotPresent, Never"),
         ("LEASE_NAMESPACE", "", "SMBFERRY_LEASE_NAMESPACE is not set; expected the namespace of the Lease"),
         ("WORKERS", "0", "at least 1"),
+        ("RUN_TTL", "never", "is not a duration"),
         ("WORKERS", "many", "invalid literal"),
         ("AGENT_RESOURCES", "[]", "expected a JSON object"),
         ("AGENT_RESOURCES", "{", "Expecting"),

@@ -24,6 +24,7 @@ IDENTITY_CHECK_AWAITED = define(
     "IdentityCheckAwaited", "The run waits until a check has tried the keys of its identities."
 )
 RUN_STARTED = define("RunStarted", "The run's agent was launched.")
+RUN_EXPIRED = define("RunExpired", "The run ended as long ago as ttlAfterFinished says, and was removed.")
 RUN_SUCCEEDED = define("RunSucceeded", "Every file was transferred and verified as asked.")
 RUN_PARTIALLY_SUCCEEDED = define(
     "RunPartiallySucceeded",

@@ -43,7 +43,7 @@ class Applier:
         for body in decision.create:
             await self._create(body)
         for other in decision.delete:
-            await self._cluster.delete(other)
+            await self._cluster.delete(other, about.uid if other == key else "")
         if decision.status is not None and not await self._write_status(key, about, decision.status.as_json()):
             return
         for event in decision.events:

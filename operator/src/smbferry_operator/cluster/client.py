@@ -185,18 +185,25 @@ class Cluster:
         path = f"{collection_path(key.kind, key.namespace)}/{key.name}/status"
         return await self._call(lambda: self._request("PATCH", path, _APPLYING, body), f"{key.kind} status")
 
-    async def delete(self, key: Key) -> None:
+    async def delete(self, key: Key, uid: str = "") -> None:
         """Deletes an object in the background; one that is gone is fine.
+
+        Args:
+            uid: keeps a namesake that was made since from being deleted in its place.
 
         Raises:
             UnavailableError: to be repeated.
         """
         path = f"{collection_path(key.kind, key.namespace)}/{key.name}"
         query = {"propagationPolicy": "Background"}
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}} if uid else None
         try:
-            await self._call(lambda: self._request("DELETE", path, query, None), key.kind)
+            await self._call(lambda: self._request("DELETE", path, query, body), key.kind)
         except NotFoundError:
             return
+        except ConflictError:  # by its uid: this one is gone
+            if not uid:
+                raise
 
     async def pages(self, kind: Kind, namespace: str | None, selector: str = "") -> AsyncIterator[Listing]:
         """All objects of a kind, a few hundred at a time, all as of one moment and without their managedFields.

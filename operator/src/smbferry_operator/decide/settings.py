@@ -32,6 +32,8 @@ class AgentSettings:
     """How long a run's agent that never reported may fail to start before the run has failed; no room is no failure."""
     priority_class: str = ""
     """Of agents whose task names none, and of checks."""
+    run_ttl: timedelta | None = timedelta(days=7)
+    """How long a run that nobody owns is kept after its end where it says nothing itself; None: it is kept."""
     max_concurrent_checks: int = 50
     network: NetworkRules | None = None
     """None where agents get no NetworkPolicy."""

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from smbferry_operator.decide.decision import Decision
 from smbferry_operator.decide.observation import RunObservation
+from smbferry_operator.decide.run.expiry import expire
 from smbferry_operator.decide.run.progress import cancel, finished, under_way
 from smbferry_operator.decide.run.queue import refused, without_job
 from smbferry_operator.decide.run.status import attempts_before, ended, pending_end
@@ -17,8 +18,10 @@ from smbferry_operator.model import Job
 def decide_run(seen: RunObservation, now: datetime, settings: AgentSettings) -> Decision:
     """What to do about a run."""
     run = seen.run
-    if run.meta.deleting or (run.status.state and run.status.state.ended):
+    if run.meta.deleting:
         return Decision()
+    if run.status.state and run.status.state.ended:
+        return expire(run, now, settings)
     if end := pending_end(run):
         return ended(seen, end, now)
     job = current_job(seen)
