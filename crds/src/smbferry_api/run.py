@@ -39,6 +39,9 @@ class ResolvedEnd(Spec):
     dfs_target: Annotated[
         DfsTarget | None, Field(description="Where the location's path leads by DFS, as its check found it.")
     ] = None
+    server_guid: Annotated[
+        str | None, Field(max_length=36, description="The server's own identifier, as the location's check found it.")
+    ] = None
 
     @property
     def place(self) -> DfsTarget:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,8 +9,11 @@ from smbferry_operator.decide.destination import Destination
 from smbferry_operator.parse import parse_run
 
 
-def place(path: str, *, server: str = "files.corp.example.com") -> Destination:
-    run = parse_run(run_body(task=snapshot(dst_path=path, server=server)))
+def place(path: str, *, server: str = "files.corp.example.com", guid: str | None = None) -> Destination:
+    taken = snapshot(dst_path=path, server=server)
+    if guid:
+        taken["destination"]["serverGuid"] = guid
+    run = parse_run(run_body(task=taken))
     assert run.spec.task is not None
     return Destination.of(run.spec.task.destination)
 
@@ -35,6 +40,34 @@ def test_equal_and_nested_folders_overlap(one: str, other: str, same: bool) -> N
 @pytest.mark.parametrize(("server", "same"), [("FILES.corp.example.com.", True), ("files2.corp.example.com", False)])
 def test_servers_are_compared_as_dns_does(server: str, same: bool) -> None:
     assert place("/a").overlaps(place("/a", server=server)) is same
+
+
+ONE, TWO = "2f3f6f5c-6f0e-4c5f-9a0d-4f6c2b8d0a11", "b8d0a11a-0000-4c5f-9a0d-4f6c2b8d0a12"
+CNAME = "cname.corp.example.com"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "collide"),
+    [
+        pytest.param(place("/a", guid=ONE), place("/a", server=CNAME, guid=ONE), True, id="an alias"),
+        pytest.param(place("/a", guid=ONE), place("/a", server=CNAME, guid=ONE.upper()), True, id="spelled otherwise"),
+        pytest.param(place("/a", guid=ONE), place("/a/b", server="files", guid=ONE), True, id="within, short name"),
+        pytest.param(place("/a", guid=ONE), place("/b", server=CNAME, guid=ONE), False, id="another folder of it"),
+        pytest.param(place("/a", guid=ONE), place("/a", server=CNAME, guid=TWO), False, id="another server"),
+        pytest.param(place("/a", guid=ONE), place("/a", guid=TWO), True, id="the same name, another node"),
+        pytest.param(place("/a", guid=ONE), place("/a"), True, id="the same name, one does not say"),
+        pytest.param(place("/a", guid=ONE), place("/a", server=CNAME), False, id="another name, one does not say"),
+        pytest.param(place("/a"), place("/a", server=CNAME), False, id="another name, none says"),
+    ],
+)
+def test_either_the_name_or_the_servers_own_identifier_makes_a_run_wait(
+    one: Destination, other: Destination, collide: bool
+) -> None:
+    assert one.collides(other) is other.collides(one) is collide
+
+
+def test_another_port_of_the_same_server_leads_to_the_same_folder() -> None:
+    assert place("/a", guid=ONE).collides(replace(place("/a", guid=ONE), port=8445))
 
 
 def behind_dfs(path: str) -> Destination:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -6,6 +7,7 @@ from tests.unit.operator.builders import (
     NOW,
     SETTINGS,
     ago,
+    checked_location,
     condition,
     ends,
     found,
@@ -17,11 +19,13 @@ from tests.unit.operator.builders import (
     transfer_job,
 )
 
+from smbferry_api.location import ServerStatus
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.observation import Claim, Ends, RunObservation
 from smbferry_operator.decide.run import decide_run
 from smbferry_operator.model import Job, Pod, Refusal, Run
 
+GUID = "2f3f6f5c-6f0e-4c5f-9a0d-4f6c2b8d0a11"
 BAD = location("src", {"conditions": [condition("Ready", "False", "ShareNotFound")]})
 HERE = Destination("files.corp.example.com", 445, "dst", ())
 ELSEWHERE = Destination("files.corp.example.com", 445, "other", ())
@@ -32,6 +36,12 @@ def seen(
     observed: Run | None = None, *, jobs: tuple[Job, ...] = (), pods: tuple[Pod, ...] = (), **more: Any
 ) -> RunObservation:
     return RunObservation(observed or run(), more.pop("task", task()), more.pop("ends", ends()), jobs, pods, **more)
+
+
+def location_with_guid(guid: str) -> Any:
+    """A location whose check has seen the server's own identifier."""
+    good = checked_location("dst")
+    return replace(good, status=good.status.model_copy(update={"server": ServerStatus(guid=guid)}))
 
 
 def claim(
@@ -120,6 +130,43 @@ def test_a_queued_run_says_behind_whom() -> None:
     assert decision.status is not None
     message = decision.status.conditions[0].message
     assert message == "Queued behind TransferRun team/busy, which writes to //files.corp.example.com:445/dst."
+
+
+def test_a_writer_by_another_name_of_the_server_is_waited_for_and_named() -> None:
+    known = snapshot()
+    known["destination"]["serverGuid"] = GUID
+    alias = replace(HERE, server="cname.corp.example.com", guid=GUID)
+
+    decision = decide_run(seen(run(task=known), claims=(claim(alias),)), NOW, SETTINGS)
+
+    assert state_of(decision) == ("Queued", "RunQueued")
+    assert decision.status is not None
+    assert decision.status.conditions[0].message == (
+        "Queued behind TransferRun team/other, which writes to //cname.corp.example.com:445/dst"
+        f" (the same server, by its ServerGuid {GUID})."
+    )
+
+
+def test_the_identifier_that_a_check_found_is_taken_down_with_the_task() -> None:
+    checked = location_with_guid(GUID)
+
+    taken = decide_run(seen(run(task=None), ends=ends(destination=checked)), NOW, SETTINGS)
+
+    assert taken.status is not None
+    assert taken.status.fields["task"]["destination"]["serverGuid"] == GUID
+
+
+@pytest.mark.parametrize(("path", "refused"), [("/below", True), ("/", False)])
+def test_a_transfer_into_itself_by_another_name_is_refused(path: str, refused: bool) -> None:
+    """Onto itself nothing would change; two clones of one server would hold the same folder, too."""
+    nested = snapshot(dst_path=path)
+    nested["source"]["spec"]["share"] = nested["destination"]["spec"]["share"]
+    nested["source"]["spec"]["server"] = "cname.corp.example.com"
+    nested["source"]["serverGuid"] = nested["destination"]["serverGuid"] = GUID
+
+    decision = decide_run(seen(run(task=nested)), NOW, SETTINGS)
+
+    assert state_of(decision) == (("Failed", "SameDestination") if refused else ("Launching", "AgentStarting"))
 
 
 def test_a_launch_claims_its_destination_and_a_dry_run_does_not() -> None:

@@ -94,6 +94,7 @@ def _end(path: str, location: Location | None, identity: Identity | None) -> Res
         path=path,
         spec=location.spec,
         dfs_target=location.status.dfs_target,
+        server_guid=location.status.server.guid if location.status.server else None,
         identity=ResolvedIdentity(name=identity.meta.name, generation=identity.meta.generation, spec=identity.spec),
     )
 
@@ -101,7 +102,8 @@ def _end(path: str, location: Location | None, identity: Identity | None) -> Res
 def overlap_obstacle(task: ResolvedTask) -> Obstacle | None:
     """A transfer into its own source would copy its own copies; a report among the data would be part of it."""
     source, destination = Destination.of(task.source), Destination.of(task.destination)
-    if source.overlaps(destination):
+    # By the identifier alone only what would harm: two servers that were cloned may hold the same folder.
+    if source.overlaps(destination) or (source.collides(destination) and source.path != destination.path):
         text = f"The source {source} and the destination {destination} overlap."
         return Obstacle(SAME_DESTINATION, text, stalled=True)
     if task.report_to is None:

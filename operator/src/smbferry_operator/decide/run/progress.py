@@ -125,7 +125,7 @@ def _go_on(seen: RunObservation, job: Job, work: Work, now: datetime, settings: 
         return Decision(requeue_after=timedelta(seconds=1))
     other = blocker(seen, task)
     if other is not None and other.writing:
-        return wait(seen, RUN_QUEUED, behind(other), now)
+        return wait(seen, RUN_QUEUED, behind(other, task), now)
     if work.stage is Stage.SHARDS:
         if not_ready := readiness_obstacle((end.location for end in task.ends), seen.ends):
             return wait(seen, not_ready.reason, not_ready.advice, now)

@@ -120,7 +120,7 @@ def _obstacle(seen: RunObservation, task: ResolvedTask) -> Obstacle | None:
     if not_ready := readiness_obstacle((end.location for end in task.ends), seen.ends):
         return not_ready
     other = None if seen.run.spec.dry_run else blocker(seen, task)
-    return Obstacle(RUN_QUEUED, behind(other)) if other else None
+    return Obstacle(RUN_QUEUED, behind(other, task)) if other else None
 
 
 def _unresolved(seen: RunObservation, now: datetime) -> Decision:
@@ -139,17 +139,23 @@ def _unresolved(seen: RunObservation, now: datetime) -> Decision:
 
 def blocker(seen: RunObservation, task: ResolvedTask) -> Claim | None:
     """Who must be waited for: a writer first, else whoever has queued for longer."""
-    here = Destination.of(task.destination)
+    here = _here(task)
     mine = (seen.run.meta.created, seen.run.meta.uid)
-    others = [c for c in seen.claims if c.destination.overlaps(here)]
+    others = [c for c in seen.claims if c.destination.collides(here)]
     ahead = [c for c in others if c.writing or (c.since, c.run_uid) < mine]
     return min(ahead, key=lambda c: (not c.writing, c.since, c.run_uid), default=None)
 
 
-def behind(other: Claim) -> str:
-    """For a condition: whom the run waits for."""
+def behind(other: Claim, task: ResolvedTask) -> str:
+    """For a condition: whom the run waits for, and how it is known where its names would not tell."""
     doing = "writes to" if other.writing else "waits for"
-    return f"Queued behind TransferRun {other.holder}, which {doing} {other.destination}."
+    where = other.destination
+    alias = f" (the same server, by its ServerGuid {where.guid})" if where.is_alias(_here(task)) else ""
+    return f"Queued behind TransferRun {other.holder}, which {doing} {where}{alias}."
+
+
+def _here(task: ResolvedTask) -> Destination:
+    return Destination.of(task.destination)
 
 
 def launch(
