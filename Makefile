@@ -20,7 +20,7 @@ PYTEST := $(PY) -m pytest
 LOCK := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-annotate --no-header pyproject.toml
 
-.PHONY: help demo demo-down unit coverage interop cluster fuzz bench bench-operator nemesis charts report-check playground-check pictures verify test sbom clean generate lock format images lab-up checks packages
+.PHONY: help demo demo-down unit coverage interop cluster fuzz bench bench-operator nemesis drain-check charts report-check playground-check pictures verify test sbom clean generate lock format images lab-up checks packages
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ interop: lab-up ## engine and agent against the real domain
 cluster: lab-up images checks ## operator and agents in the real cluster
 	@$(PYTEST) -q -n 4 --dist loadfile -m 'not alone' --keep-chart tests/cluster
 	@$(PYTEST) -q -m alone tests/cluster
+
+drain-check: lab-up images checks ## a run of more than 15 minutes whose node is drained goes on; takes that long
+	@$(PYTEST) -q tests/drain
 
 fuzz: $(VENV)/.done ## codecs and core against noise and hostile servers, FUZZ_SECONDS=600
 	@PYTHONPATH=crds/src:agent_image/src $(PY) -m tests.fuzz --seconds $(or $(FUZZ_SECONDS),600)

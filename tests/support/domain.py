@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
 SHARES = "/srv"
+ADMIN_PASSWORD = "/run/smbferry-lab/admin-password"
 DATABASE = "/var/lib/samba/private/sam.ldb"
 ENCTYPE_NAMES = {
     keytab.AES128_SHA1: "aes128-cts-hmac-sha1-96",
@@ -205,6 +206,23 @@ class Domain(Machine):
         chosen = password or new_password()
         self.call("set_password", name, chosen)
         return chosen
+
+    @contextmanager
+    def alias(self) -> Iterator[str]:
+        """Another name of the server: a CNAME, and the service principal that goes with it; gone afterwards."""
+        host, zone = self.server.split(".", 1)
+        label = f"a-{secrets.token_hex(4)}"
+        principal = f"cifs/{label}.{zone}"
+        password = self.run("cat", ADMIN_PASSWORD).text.strip()
+        login = ("-U", f"Administrator%{password}", "--use-kerberos=required")
+        record = (self.server, zone, label, "CNAME", self.server)
+        self.samba_tool("dns", "add", *record, *login)
+        self.samba_tool("spn", "add", principal, f"{host}$")
+        try:
+            yield f"{label}.{zone}"
+        finally:
+            self.samba_tool("spn", "delete", principal, f"{host}$")
+            self.samba_tool("dns", "delete", *record, *login)
 
     def kvno(self, name: str) -> int:
         """The key version number that the domain has now for an account."""

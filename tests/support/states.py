@@ -218,6 +218,10 @@ def _runs() -> dict[str, Object]:
         "tried again": execution(
             run_body(), jobs=(transfer_job(active=1, failed=1),), pods=(replace(partial, exit_code=20),)
         ),
+        "waits for room": execution(run_body(), jobs=(transfer_job(active=1),), pods=(pod(unschedulable="no room"),)),
+        "about to fail": execution(
+            run_body(), jobs=(transfer_job(active=1),), pods=(pod(waiting_reason="ErrImagePull", created=ago(hours=1)),)
+        ),
         "cancelling": execution(run_body(cancel=True), **RUNNING),
         "succeeded": execution(run_body(), jobs=(transfer_job(complete=True, **OVER),)),
         "single files failed": execution(run_body(), jobs=(by_policy,), pods=(partial,)),

@@ -93,7 +93,8 @@ parts = st.lists(
 def test_the_written_form_reads_back(path: list[str]) -> None:
     destination = Destination("server", 445, "share", tuple(p.casefold() for p in path))
 
-    assert Destination.parse(str(destination)) == destination
+    assert Destination.parse(destination.written) == destination
+    assert Destination.parse(replace(destination, guid=ONE).written) == replace(destination, guid=ONE)
 
 
 @pytest.mark.parametrize("text", ["", "share/path", "//server/share"])

@@ -38,17 +38,23 @@ class Destination:
 
     @classmethod
     def parse(cls, text: str) -> "Destination":
-        r"""Reads what `str` wrote.
+        r"""Reads what `written` is.
 
         Raises:
             ValueError: not such a text.
         """
         if not text.startswith("//"):
             raise ValueError(f"{text!r}: expected //server:port/share/path")
-        authority, _, rest = text[2:].partition("/")
+        names, _, guid = text[2:].partition("?")  # no name on a server has a "?"
+        authority, _, rest = names.partition("/")
         server, _, port = authority.rpartition(":")
         share, *parts = rest.split("/")
-        return cls(server, int(port), share, tuple(p for p in parts if p))
+        return cls(server, int(port), share, tuple(p for p in parts if p), guid)
+
+    @property
+    def written(self) -> str:
+        """All of it, for `parse`."""
+        return f"{self}?{self.guid}" if self.guid else str(self)
 
     def overlaps(self, other: "Destination") -> bool:
         """Whether they are the same folder by their names, or one lies within the other."""

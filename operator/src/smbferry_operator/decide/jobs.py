@@ -139,7 +139,7 @@ def build_transfer_job(
     """
     metadata = agent_metadata(Kind.RUN, run, transfer_job_name(run, attempts_before))
     metadata["labels"] |= {LABEL_RUN: label_value(run.name), LABEL_TASK: label_value(task.name)}
-    destination = {ANNOTATION_DESTINATION: str(Destination.of(task.destination))} if writes else {}
+    destination = {ANNOTATION_DESTINATION: Destination.of(task.destination).written} if writes else {}
     metadata["annotations"] = {
         ANNOTATION_OWNER_NAME: run.name,
         ANNOTATION_ATTEMPTS_BEFORE: str(attempts_before),
