@@ -166,9 +166,9 @@ def test_a_run_of_the_cluster_is_taken_from_stdin(tmp_path: Path, monkeypatch: p
         ("{", b"", "not JSON"),
         ("[]", b"", "expected the summary of a report"),
         (json.dumps(SUMMARY), b"plain", "compressed by gzip"),
-        (json.dumps(SUMMARY), gzip.compress(b"[1]\n"), "a JSON object in each line"),
-        (json.dumps(SUMMARY), gzip.compress(b"{\n"), "a line is not JSON"),
-        (json.dumps(SUMMARY), gzip.compress(b"{}" * 1000)[:-9], "compressed by gzip"),
+        (json.dumps(SUMMARY), gzip.compress(b"[1]\n", mtime=0), "a JSON object in each line"),
+        (json.dumps(SUMMARY), gzip.compress(b"{\n", mtime=0), "a line is not JSON"),
+        (json.dumps(SUMMARY), gzip.compress(b"{}" * 1000, mtime=0)[:-9], "compressed by gzip"),
     ],
 )
 def test_files_that_are_no_report(
