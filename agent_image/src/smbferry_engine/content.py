@@ -14,7 +14,7 @@ from smbferry_engine.core.lane import LARGEST, Lane
 from smbferry_engine.core.sync import Turnstile
 from smbferry_engine.core.tasks import Scheduler
 from smbferry_engine.errors import FileError, FileReason
-from smbferry_engine.share import READ_ACCESS, Share, check
+from smbferry_engine.share import DESCRIPTOR_LIMIT, READ_ACCESS, Share, check
 from smbferry_engine.wire.create import CloseReply, CreateOption, CreateReply, Disposition, decode_close, decode_create
 from smbferry_engine.wire.data import READ_DATA_OFFSET, WRITE_DATA_OFFSET, decode_read
 from smbferry_engine.wire.info import OWNER_AND_GROUP, decode_query
@@ -22,14 +22,13 @@ from smbferry_engine.wire.status import NtStatus
 
 ZEROS = bytes(LARGEST)
 SINGLE_FRAME = 512 * 1024
-DESCRIPTOR_LIMIT = 64 * 1024
 DEPTH = 8
 # A large file begins with one range as large as a server takes. Samba's memory allocator (glibc's) gives memory for
 # requests back to the kernel, and faults it in again, until it has met a larger one: the ranges that follow then cost
 # the server a fifth less processor time.
 _OPENING = LARGEST
 _OPENING_FROM = 8 * _OPENING
-# What travels with the data of a small file, a credit each: CREATE, three SET_INFO at most, CLOSE; and one to spare.
+# What travels with the data of a small file, a credit each: CREATE, two SET_INFO at most, CLOSE; and two to spare.
 _BESIDE_DATA = 6
 _READ_OPTIONS = int(CreateOption.NON_DIRECTORY_FILE | CreateOption.SEQUENTIAL_ONLY)
 
@@ -63,10 +62,10 @@ class OpenFile:
         self.lane.call(close_request(self.opened.file_id))
 
 
-def single_frame_limit(share: Share) -> int:
-    """The largest file that travels in one compound on this side just now."""
+def single_frame_limit(share: Share, *, and_back: bool = False) -> int:
+    """The largest file that travels in one compound on this side just now; ``and_back`` if it is written and read."""
     lane = share.lane
-    left = max(0, lane.credits.total - _BESIDE_DATA) * CREDIT_BYTES
+    left = max(0, lane.credits.total - _BESIDE_DATA) // (2 if and_back else 1) * CREDIT_BYTES
     return min(SINGLE_FRAME, lane.read_limit(), lane.write_limit(), left)
 
 

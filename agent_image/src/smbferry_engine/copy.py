@@ -25,7 +25,6 @@ from smbferry_engine.landing import (
     mismatch,
     next_run_mends,
     take_back,
-    verify_small,
 )
 from smbferry_engine.plan import READONLY, is_deduplicated
 from smbferry_engine.recovery import is_transient
@@ -63,7 +62,8 @@ class FileCopy:
             if self._path in self._run.doomed:
                 # The connection went while an earlier attempt took its file back.
                 await take_back(self._run, self._path)
-            limit = min(single_frame_limit(self._run.source), single_frame_limit(self._run.destination))
+            run = self._run
+            limit = min(single_frame_limit(run.source), single_frame_limit(run.destination, and_back=run.verifies_each))
             if self._source.size <= limit:
                 copied = await self._copy_small()
                 if copied is not None:
@@ -105,8 +105,6 @@ class FileCopy:
                     raise
             else:
                 run.counters.bytes.written += len(file.data)
-                if run.verifies_each:
-                    await verify_small(run, self._path, file)
                 return incomplete
         temporary = await Temporary.create(run, self._path, self._source)
         try:

@@ -1,25 +1,48 @@
-"""Folders of the destination: made before what goes into them, given their own times when all of it is there."""
+"""Folders of the destination: made before what goes into them, given their own metadata when all of it is there.
+
+A new folder is open to nobody but the account until then: nobody sees more of it than at the source at any moment, and
+the account can work in it even if the source's access list shuts it out.
+"""
 
 from dataclasses import dataclass
 
-from smbferry_engine.descriptors import folder_descriptor
-from smbferry_engine.errors import FileError
-from smbferry_engine.landing import apply_metadata, metadata_of
+from smbferry_engine.core.calls import close_request, open_request
+from smbferry_engine.errors import FileError, FileReason
+from smbferry_engine.landing import (
+    Metadata,
+    access_list_requests,
+    apply_metadata,
+    basic_requests,
+    check_access_list,
+    judge_owner,
+    metadata_of,
+    owner_requests,
+)
 from smbferry_engine.metadata import security_differences
 from smbferry_engine.plan import directory_needs_metadata
 from smbferry_engine.run import Run
-from smbferry_engine.wire.create import CreateOption
+from smbferry_engine.share import SET_ACCESS, check
+from smbferry_engine.wire.create import Access, CreateOption, decode_create
 from smbferry_engine.wire.directory import DirectoryEntry
+from smbferry_engine.wire.security import only_for
+
+_SHUT_OUT = (
+    "setting the root folder's access list: expected one that lets the destination's account in, got one that shuts it "
+    "out, so the old one was put back. Add the account to the source folder's access list, or to the destination "
+    "server's Backup Operators"
+)
 
 
 @dataclass(slots=True)
 class Folder:
     """A folder on its way through the run.
 
-    ``source`` is None where only the destination has it, ``destination`` where only the source does (or both for the
-    root). ``pending`` counts what must be done before the folder's own metadata: its listing and each thing in it.
-    ``dirty`` is set when something in it was written, which moved its times. ``selected`` is False for a folder that
-    only leads to something included: it is made, and keeps its own metadata.
+    ``source`` is None where only the destination has it, ``destination`` where only the source does; ``parent`` is None
+    for the root. ``descriptor`` is the source's, raw, and ``descriptor_found`` the destination's, where descriptors are
+    copied and it was listed; ``refusal`` is why one could not be read. ``pending`` counts what must be done before the
+    folder's own metadata: its listing and each thing in it. ``dirty`` is set when something in it was written, which
+    moved its times. ``selected`` is False for a folder that only leads to something included: it is made, and keeps its
+    own metadata.
     """
 
     path: str
@@ -32,6 +55,9 @@ class Folder:
     pending: int = 1
     dirty: bool = False
     broken: bool = False
+    descriptor: bytes | None = None
+    descriptor_found: bytes | None = None
+    refusal: FileError | None = None
 
     @property
     def is_new(self) -> bool:
@@ -54,56 +80,89 @@ async def child_done(run: Run, folder: Folder | None) -> None:
         folder = folder.parent
 
 
+async def make(run: Run, folder: Folder) -> None:
+    """Create a folder: the account's alone until it is finished; one that never is keeps what it is handed down."""
+    private = None
+    if run.security_parts and folder.selected:
+        private = only_for(await run.ownership.own(folder.path))
+    await run.destination.make_directory(folder.path, private)
+
+
 async def _finish(run: Run, folder: Folder) -> None:
-    if folder.source is None or folder.parent is None or folder.broken or not folder.selected:
+    source = folder.source
+    if source is None or folder.broken or not folder.selected:
         return
     if run.shard is not None:
         return  # other agents may still write into it: whoever finishes the run does it
-    path, source = folder.path, folder.source
-    try:
-        differs = await run.recovery.persist(lambda: _differs(run, folder, source))
-    except FileError as error:
-        run.fail(path, "Directory", "Transfer", error)
-        return
-    if not differs and not folder.dirty:
-        run.counters.directories.skipped += 1
-        return
+    path = folder.path
+    differs = _differs(run, folder, source)
+    incomplete = folder.refusal or run.audit_refusal
+    if differs or folder.dirty:
+        run.counters.directories.to_transfer += differs
+        if run.options.dry_run:
+            return
+        try:
+            refused = await run.recovery.persist(lambda: _settle(run, folder, source, differs=differs))
+        except FileError as error:
+            run.fail(path, "Directory", "Transfer", error)
+            return
+        incomplete = refused or incomplete
+        if folder.parent is not None:
+            folder.parent.dirty = folder.parent.dirty or folder.is_new
+    run.counters.directories.transferred += differs
+    run.counters.directories.skipped += not differs
     if differs:
-        run.counters.directories.to_transfer += 1
-    if run.options.dry_run:
-        return
-    try:
-        await run.recovery.persist(lambda: set_folder_metadata(run, path, source))
-    except FileError as error:
-        run.fail(path, "Directory", "Transfer", error)
-        return
-    folder.parent.dirty = folder.parent.dirty or folder.is_new
-    if differs:
-        run.counters.directories.transferred += 1
         run.record(path, "Directory", "Transferred", 0)
-        if run.audit_refusal is not None:
-            run.fail(path, "Directory", "Transfer", run.audit_refusal)
-    else:
-        run.counters.directories.skipped += 1
+    if incomplete is not None:
+        run.miss(path, "Directory", incomplete)
 
 
-async def set_folder_metadata(run: Run, path: str, source: DirectoryEntry) -> None:
-    """Copy a folder's descriptor, attributes and times; :class:`FileError` for what could not be set."""
-    descriptor = None
-    if run.security_parts:
-        descriptor = await folder_descriptor(run.source, path, run.read_security_access, run.security_parts)
-    await apply_metadata(run, path, metadata_of(run, source, descriptor), CreateOption.DIRECTORY_FILE)
+async def _settle(run: Run, folder: Folder, source: DirectoryEntry, *, differs: bool) -> FileError | None:
+    """Give a folder what it differs in, or only its times if what was done in it moved them."""
+    metadata = metadata_of(run, source, folder.descriptor if differs else None)
+    if folder.parent is None and metadata.descriptor is not None:
+        return await _settle_root(run, metadata, folder.descriptor_found or b"")
+    return await apply_metadata(run, folder.path, metadata, CreateOption.DIRECTORY_FILE)
 
 
-async def _differs(run: Run, folder: Folder, source: DirectoryEntry) -> bool:
-    """Whether the folder's own metadata is to be set; its descriptor counts where content is compared, too."""
-    if folder.destination is None or run.settles_folders:
+async def _settle_root(run: Run, metadata: Metadata, before: bytes) -> FileError | None:
+    """The same for the transfer's root, which must stay open to the account that is to come again."""
+    lane, root = run.destination.lane, run.destination.root
+    access = SET_ACCESS | run.write_security_access
+    security = [*access_list_requests(run, metadata), *owner_requests(metadata)]
+    opened, access_list, owner = await lane.call(
+        open_request(root, access=access, options=CreateOption.DIRECTORY_FILE), *security
+    )
+    file_id = decode_create(check(opened, "opening the root folder to set its metadata").message).file_id
+    try:
+        check_access_list(access_list)
+        incomplete = judge_owner(owner)
+        try:
+            await run.destination.open_root(access=Access.WRITE_DATA)
+        except FileError as error:
+            back = metadata._replace(descriptor=before)
+            await lane.call(*access_list_requests(run, back, file_id), *owner_requests(back, file_id))
+            raise FileError(FileReason.SECURITY_NOT_PERMITTED, _SHUT_OUT, status=error.status) from error
+        for request in basic_requests(metadata, file_id):
+            (reply,) = await lane.call(request)
+            check(reply, "setting times and attributes")
+    finally:
+        lane.call(close_request(file_id))
+    return incomplete
+
+
+async def restore_times(run: Run, path: str, source: DirectoryEntry) -> None:
+    """Give a folder its own times and attributes back; :class:`FileError` where the server refuses."""
+    await apply_metadata(run, path, metadata_of(run, source), CreateOption.DIRECTORY_FILE)
+
+
+def _differs(run: Run, folder: Folder, source: DirectoryEntry) -> bool:
+    """Whether the folder's own metadata is to be set."""
+    if folder.destination is None:
         return True
     if directory_needs_metadata(source, folder.destination, run.options):
         return True
-    if not run.compares_descriptors:
+    ours, theirs = folder.descriptor, folder.descriptor_found
+    if ours is None or theirs is None or ours == theirs:
         return False
-    access, parts = run.read_security_access, run.security_parts
-    ours = await folder_descriptor(run.source, folder.path, access, parts)
-    theirs = await folder_descriptor(run.destination, folder.path, access, parts)
-    return bool(security_differences(ours, theirs, parts))
+    return bool(security_differences(ours, theirs, run.security_parts))

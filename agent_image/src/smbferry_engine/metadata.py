@@ -98,4 +98,5 @@ def _lists(what: str, ours: AccessControlList | None, theirs: AccessControlList 
 def _size(acl: AccessControlList | None) -> str:
     if acl is None:
         return "none"
-    return f"{len(acl.entries)} entries{', protected from inheritance' if acl.protected else ''}"
+    protected = ", protected from inheritance" if acl.protected else ""
+    return f"{len(acl.entries)} entries{protected}{', automatically inherited' if acl.auto_inherited else ''}"

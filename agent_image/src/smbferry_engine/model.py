@@ -137,7 +137,10 @@ class Options:
 
 @dataclass(slots=True)
 class ItemCounters:
-    """Files, or folders. ``listed`` is what the source's listing held after filters."""
+    """Files, or folders. ``listed`` is what the source's listing held after filters.
+
+    ``incomplete`` are those in place that lack something of their metadata; they count as failed, too.
+    """
 
     listed: int = 0
     listed_destination: int = 0
@@ -148,6 +151,7 @@ class ItemCounters:
     to_delete: int = 0
     deleted: int = 0
     failed: int = 0
+    incomplete: int = 0
 
 
 @dataclass(slots=True)

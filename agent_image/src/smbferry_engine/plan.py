@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Self
 
 from smbferry_engine.errors import FileReason
+from smbferry_engine.mark import is_mark_of
 from smbferry_engine.model import CompareBy, DeletedFiles, Options, OverwriteMode, Preservation, Symlinks, TransferMode
 from smbferry_engine.paths import (
     case_key,
@@ -65,6 +66,7 @@ class Action(Enum):
     REPLACE = "replace"  # it differs
     COMPARE = "compare"  # same size: content decides, by checksum
     METADATA = "metadata"  # the content is the same, attributes or times are not
+    COMPLETE = "complete"  # an earlier run left it without some of its metadata, and marked it
     SKIP = "skip"  # nothing to do, or not allowed to
     FAIL = "fail"  # can't be done; reason and message say why
 
@@ -82,6 +84,7 @@ _CREATE = Decision(Action.CREATE)
 _REPLACE = Decision(Action.REPLACE)
 _COMPARE = Decision(Action.COMPARE)
 _METADATA = Decision(Action.METADATA)
+_COMPLETE = Decision(Action.COMPLETE)
 _SKIP = Decision(Action.SKIP)
 
 
@@ -226,7 +229,7 @@ def decide_file(source: DirectoryEntry, destination: DirectoryEntry | None, opti
     if destination.attributes & DIRECTORY:
         return Decision(Action.FAIL, FileReason.TYPE_CONFLICT, "the source has a file here, the destination a folder")
     if options.overwrite_mode is OverwriteMode.NEVER:
-        return _SKIP
+        return _COMPLETE if is_incomplete(source, destination) else _SKIP
     if options.transfer_mode is TransferMode.ALL or is_link(destination):
         return _REPLACE
     return _decide_by_content(source, destination, options)
@@ -237,9 +240,17 @@ def _decide_by_content(source: DirectoryEntry, destination: DirectoryEntry, opti
         return _REPLACE
     if options.compare_by is CompareBy.CHECKSUM:
         return _COMPARE
+    if is_incomplete(source, destination):
+        return _COMPLETE
     if _time_differs(source, destination, options):
         return _REPLACE
     return decide_metadata(source, destination, options)
+
+
+def is_incomplete(source: DirectoryEntry, destination: DirectoryEntry) -> bool:
+    """Whether an earlier run copied the file but could not give it all of its metadata, and marked it (ADR 18)."""
+    same_size = source.size == destination.size and not destination.attributes & (DIRECTORY | REPARSE_POINT)
+    return same_size and is_mark_of(source.write_time, destination.write_time)
 
 
 def decide_metadata(source: DirectoryEntry, destination: DirectoryEntry, options: Options) -> Decision:

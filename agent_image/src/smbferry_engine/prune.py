@@ -6,7 +6,7 @@ from typing import Literal
 from smbferry_engine.core.group import run_all
 from smbferry_engine.errors import MAX_DELETES_EXCEEDED, SOURCE_LISTING_INCOMPLETE, EngineError, FileError
 from smbferry_engine.extras import Extra
-from smbferry_engine.folders import set_folder_metadata
+from smbferry_engine.folders import restore_times
 from smbferry_engine.paths import join
 from smbferry_engine.plan import DIRECTORY, READONLY, DeleteLimit
 from smbferry_engine.run import Run
@@ -66,6 +66,6 @@ async def _delete(run: Run, path: str, entry: Extra) -> None:
 
 async def _restore_times(run: Run, path: str, source: DirectoryEntry) -> None:
     try:
-        await run.recovery.persist(lambda: set_folder_metadata(run, path, source))
+        await run.recovery.persist(lambda: restore_times(run, path, source))
     except FileError as error:
         run.fail(path, "Directory", "Delete", error)

@@ -12,9 +12,10 @@ from smbferry_engine.errors import (
 )
 from smbferry_engine.model import Endpoint, SideName
 from smbferry_engine.paths import display, from_user
-from smbferry_engine.plan import DIRECTORY, REPARSE_POINT
+from smbferry_engine.plan import DIRECTORY, HIDDEN, REPARSE_POINT, SYSTEM
 from smbferry_engine.share import Share
 from smbferry_engine.wire.create import Access, CreateReply
+from smbferry_engine.wire.directory import DirectoryEntry
 
 
 def root_of(endpoint: Endpoint) -> str:
@@ -49,10 +50,39 @@ async def check_root(share: Share, side: SideName | None = None) -> CreateReply:
     return opened
 
 
-def check_writable(opened: CreateReply) -> None:
-    """The destination's root must let the account create files; better said once than of every file."""
-    if opened.maximal_access is not None and not opened.maximal_access & Access.WRITE_DATA:
+async def check_writable(share: Share, opened: CreateReply) -> None:
+    """The destination's root must let the account create files; better said once than of every file.
+
+    ``opened`` tells what the access list grants. What the account may do beside that by a privilege is found by asking.
+    """
+    if opened.maximal_access is None or opened.maximal_access & Access.WRITE_DATA:
+        return
+    try:
+        await share.open_root(access=Access.WRITE_DATA)
+    except FileError as error:
         found = f"0x{opened.maximal_access:08x}"
         raise EngineError(
             ACCESS_DENIED, f"the right to create files in the destination folder expected, the account has {found}"
-        )
+        ) from error
+
+
+async def open_roots(source: Share, destination: Share) -> tuple[DirectoryEntry, DirectoryEntry]:
+    """Both root folders as :func:`root_entries` has them; :class:`FileError` if one can't be opened."""
+    return root_entries(source, await source.open_root(), destination, await destination.open_root())
+
+
+def root_entries(
+    source: Share, ours: CreateReply, destination: Share, theirs: CreateReply
+) -> tuple[DirectoryEntry, DirectoryEntry]:
+    """Both root folders as a listing of the folders above them would show them.
+
+    The root of a volume is hidden and of the system by nature. So where one of them is the root of its share, these two
+    attributes are the destination's.
+    """
+    kept = 0 if source.root and destination.root else HIDDEN | SYSTEM
+    return _entry(ours, ours.attributes & ~kept | theirs.attributes & kept), _entry(theirs, theirs.attributes)
+
+
+def _entry(opened: CreateReply, attributes: int) -> DirectoryEntry:
+    times = (opened.creation_time, opened.access_time, opened.write_time, opened.change_time)
+    return DirectoryEntry("", 0, attributes, *times, 0, opened.disk_id)

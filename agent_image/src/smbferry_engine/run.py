@@ -13,7 +13,6 @@ from smbferry_engine.extras import ExtrasLog
 from smbferry_engine.filters import Filters
 from smbferry_engine.headway import Headway
 from smbferry_engine.model import (
-    CompareBy,
     Counters,
     FileFailure,
     FileRecord,
@@ -24,12 +23,14 @@ from smbferry_engine.model import (
     SecurityDescriptors,
     VerifyMode,
 )
+from smbferry_engine.ownership import Ownership
 from smbferry_engine.paths import display
 from smbferry_engine.progress import Limiter, Phases
 from smbferry_engine.recovery import Recovery
 from smbferry_engine.shard import Piece, Shard
 from smbferry_engine.share import Share
 from smbferry_engine.wire.create import Access, CreateReply
+from smbferry_engine.wire.directory import DirectoryEntry
 from smbferry_engine.wire.info import SecurityPart
 
 if TYPE_CHECKING:
@@ -61,8 +62,8 @@ class Run:
     ``abandoned`` is asked where the run must stop: if somebody goes on with it, temporaries stay for that. ``shared``
     are temporaries that other agents write into, too: they go only if the run is abandoned as a whole.
     ``shard`` is the part of the tree that this agent copies, None for all of it; ``pieces`` are those of large files
-    that it has gathered. Who finishes a run of several has in ``gathered``, by path, what they left, and with
-    ``settles_folders`` gives every folder its own metadata, as it can't know which are new.
+    that it has gathered. Who finishes a run of several has in ``gathered``, by path, what they left. ``roots`` are both
+    root folders as they were found.
     """
 
     source: Share
@@ -81,6 +82,7 @@ class Run:
     landing: dict[str, Call] = field(default_factory=dict)
     doomed: set[str] = field(default_factory=set)
     phases: Phases = field(init=False)
+    ownership: Ownership = field(init=False)
     extras: ExtrasLog = field(default_factory=ExtrasLog)
     retained: set[str] = field(default_factory=set)
     source_incomplete: bool = False
@@ -89,13 +91,14 @@ class Run:
     pieces: list[Piece] = field(default_factory=list)
     gathered: dict[str, list[Piece]] = field(default_factory=dict)
     headway: dict[tuple[str, int], Headway] = field(default_factory=dict)
-    settles_folders: bool = False
+    roots: tuple[DirectoryEntry, DirectoryEntry] | None = None
     shared: set[str] = field(default_factory=set)
     abandoned: Callable[[], bool] = lambda: True
     large: Gate = field(default_factory=lambda: Gate(LARGE_FILES_AT_ONCE))
 
     def __post_init__(self) -> None:
         self.phases = Phases(self.observer)
+        self.ownership = Ownership(self.destination)
 
     def owns(self, path: str) -> bool:
         """Whether a name is this agent's to count and to speak of."""
@@ -129,11 +132,6 @@ class Run:
         return _ACCESS_SYSTEM_SECURITY if self.security_parts & _SACL else 0
 
     @property
-    def compares_descriptors(self) -> bool:
-        """Whether what is on both sides is looked at closely enough to see that a descriptor was changed."""
-        return self.options.compare_by is CompareBy.CHECKSUM and self.security_parts != 0
-
-    @property
     def verifies_each(self) -> bool:
         """Whether what was written is read back file by file."""
         return self.options.verify_mode is VerifyMode.ONLY_FILES_TRANSFERRED and not self.options.dry_run
@@ -162,6 +160,11 @@ class Run:
         self.count(kind).failed += 1
         self.failures[error.reason] += 1
         self.observer.failure(FileFailure(display(path), phase, error.reason, error.message))
+
+    def miss(self, path: str, kind: Literal["File", "Directory"], error: FileError) -> None:
+        """Record that something of the metadata of what is in place could not be set; the run goes on."""
+        self.count(kind).incomplete += 1
+        self.fail(path, kind, "Transfer", error)
 
     def headway_of(self, path: str, opened: CreateReply, kept_size: int, begin: int = 0) -> Headway:
         """What there is of a file, or of the part that begins there; new where that does not serve any more."""

@@ -60,7 +60,7 @@ async def weigh(run: Run, sketch: Sketch, *, divisible: bool) -> None:
     """Tell ``sketch`` of every file that a dry run would copy."""
 
     async def tell(run: Run, item: FileItem) -> None:
-        work = _METADATA_WORK if item.action is Action.METADATA else item.source.size
+        work = _METADATA_WORK if item.action in (Action.METADATA, Action.COMPLETE) else item.source.size
         sketch.add(item.path, item.source.size, work=work, divisible=divisible and work > 0)
         await child_done(run, item.folder)
 
@@ -154,7 +154,6 @@ def prepare_finish(run: Run, pieces: Iterable[Piece]) -> None:
     for piece in pieces:
         gathered[key_of(piece.path)].append(piece)
     run.gathered = dict(gathered)
-    run.settles_folders = bool(run.security_parts) and not run.keeps_times
 
 
 def options_of_finish(options: Options) -> Options:

@@ -1,5 +1,6 @@
 """One side of a transfer as coroutines: list, open, make, delete; each a compound where the protocol allows."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from smbferry_engine.core.calls import (
@@ -9,12 +10,13 @@ from smbferry_engine.core.calls import (
     delete_request,
     list_request,
     open_request,
+    query_security_request,
     set_basic_request,
 )
 from smbferry_engine.core.errors import ProtocolError
 from smbferry_engine.core.lane import Lane
 from smbferry_engine.entries import Entries
-from smbferry_engine.errors import status_error
+from smbferry_engine.errors import FileError, status_error
 from smbferry_engine.paths import join
 from smbferry_engine.plan import NORMAL
 from smbferry_engine.wire.create import (
@@ -27,6 +29,7 @@ from smbferry_engine.wire.create import (
     decode_create,
 )
 from smbferry_engine.wire.directory import FULL, PLAIN, DirectoryEntry, EntryClass, decode_query_directory
+from smbferry_engine.wire.info import OWNER_AND_GROUP, decode_query
 from smbferry_engine.wire.status import NtStatus
 
 # Some two thousand names; few folders have more.
@@ -35,6 +38,8 @@ _LEAST_PAGE = 4 * 1024
 _PAGE = 512 * 1024
 _PAGED_LISTINGS = 64
 _MAX_ENTRIES = 5_000_000
+DESCRIPTOR_LIMIT = 64 * 1024
+_REFUSED = frozenset({NtStatus.ACCESS_DENIED, NtStatus.PRIVILEGE_NOT_HELD})
 
 # Plain integers: these are combined once per file, and IntFlag is slow at that.
 READ_ACCESS = int(Access.READ_DATA | Access.READ_ATTRIBUTES | Access.SYNCHRONIZE)
@@ -51,10 +56,29 @@ def check(reply: Reply, doing: str) -> Reply:
 
 
 class Listing(NamedTuple):
-    """A folder's entries, and a number that no other folder of its server has; 0 where the server tells none."""
+    """A folder's entries, and a number that no other folder of its server has; 0 where the server tells none.
+
+    ``descriptor`` is the folder's own, raw, where it was asked for; ``refusal`` is why it could not be read.
+    """
 
     identity: int
     entries: Entries
+    descriptor: bytes | None = None
+    refusal: FileError | None = None
+
+
+class Wanted(NamedTuple):
+    """What of a folder's descriptor is asked for: ``parts`` beside owner and group, ``access`` is what it takes."""
+
+    access: int = 0
+    parts: int = 0
+
+    def requests(self) -> list[Request]:
+        """QUERY_INFO for it, where it is asked for."""
+        return [query_security_request(self.parts | OWNER_AND_GROUP, DESCRIPTOR_LIMIT)] if self.parts else []
+
+
+NOTHING_WANTED = Wanted()
 
 
 class _Pages:
@@ -75,9 +99,12 @@ class _Pages:
             raise ProtocolError(f"a listing that goes on and ends expected, found {len(self.entries)} entries so far")
         return True
 
-    def listing(self, opened: CreateReply) -> Listing:
+    def listing(self, opened: CreateReply, descriptors: Sequence[Reply]) -> Listing:
         """What was gathered, of the folder that ``opened`` tells of."""
-        return Listing(opened.disk_id or self.entries.own_id, self.entries)
+        descriptor = None
+        for reply in descriptors:
+            descriptor = bytes(decode_query(check(reply, "reading the folder's security descriptor").message))
+        return Listing(opened.disk_id or self.entries.own_id, self.entries, descriptor)
 
 
 class Share:
@@ -95,12 +122,15 @@ class Share:
             return self.root
         return join(self.root, path)
 
-    async def open_root(self, *, query_maximal_access: bool = False) -> CreateReply:
-        """Open and close the root folder; its reply says what it is and what may be done with it."""
+    async def open_root(self, *, query_maximal_access: bool = False, access: int = 0) -> CreateReply:
+        """Open and close the root folder; its reply says what it is and what may be done with it.
+
+        ``access`` is what is asked for beside listing it.
+        """
         replies = await self.lane.call(
             open_request(
                 self.root,
-                access=LIST_ACCESS,
+                access=LIST_ACCESS | access,
                 contexts=(MAXIMAL_ACCESS_CONTEXT,) if query_maximal_access else (),
             ),
             close_request(),
@@ -111,57 +141,69 @@ class Share:
         """Every entry of a folder, ``.`` and ``..`` included."""
         return list((await self.listing(path, doing)).entries)
 
-    async def listing(self, path: str, doing: str) -> Listing:
+    async def listing(self, path: str, doing: str, wanted: Wanted = NOTHING_WANTED) -> Listing:
         """Every entry of a folder and the folder's identity; up to some two thousand names take one round trip.
 
         Plain entries cost a server a quarter less than full ones. Where they do not tell enough, a side is listed with
         full ones from then on: where a reparse point's tag must be known, or folders have no id but that of ``.``.
         """
-        listing = await self._listing(path, doing, self._entry_class)
+        listing = await self._listing(path, doing, self._entry_class, wanted)
         if self._entry_class is PLAIN and (not listing.identity or listing.entries.has_links):
             self._entry_class = FULL
-            listing = await self._listing(path, doing, FULL)
+            listing = await self._listing(path, doing, FULL, wanted)
         return listing
 
-    async def _listing(self, path: str, doing: str, entry_class: EntryClass) -> Listing:
+    async def _listing(self, path: str, doing: str, entry_class: EntryClass, wanted: Wanted) -> Listing:
+        """A folder whose descriptor is kept from the account is listed without it."""
+        try:
+            return await self._listing_with(path, doing, entry_class, wanted)
+        except FileError as error:
+            if not wanted.parts or error.status not in _REFUSED:
+                raise
+            listing = await self._listing_with(path, doing, entry_class, NOTHING_WANTED)
+            return listing._replace(refusal=error)
+
+    async def _listing_with(self, path: str, doing: str, entry_class: EntryClass, wanted: Wanted) -> Listing:
         if self._paged_listings:
             self._paged_listings -= 1
-            return await self._list_by_pages(path, doing, entry_class)
-        listing = await self._list_at_once(path, doing, entry_class)
+            return await self._list_by_pages(path, doing, entry_class, wanted)
+        listing = await self._list_at_once(path, doing, entry_class, wanted)
         if listing is None:
             # Its neighbours are likely to be as large; asking for them twice would cost more than a CLOSE of their own.
             self._paged_listings = _PAGED_LISTINGS
-            listing = await self._list_by_pages(path, doing, entry_class)
+            listing = await self._list_by_pages(path, doing, entry_class, wanted)
         return listing
 
-    async def _list_at_once(self, path: str, doing: str, entry_class: EntryClass) -> Listing | None:
+    async def _list_at_once(self, path: str, doing: str, entry_class: EntryClass, wanted: Wanted) -> Listing | None:
         """One compound from CREATE to CLOSE; None for a folder that has more than a page."""
         page = list_request(entry_class, self.lane.list_limit(_FIRST_PAGE))
         end = list_request(entry_class, _LEAST_PAGE)
-        replies = await self.lane.call(self._open_folder(path), page, end, close_request())
+        asking = wanted.requests()
+        replies = await self.lane.call(self._open_folder(path, wanted), *asking, page, end, close_request())
         opened = decode_create(check(replies[0], doing).message)
         pages = _Pages(entry_class, doing)
-        if pages.add(replies[1]) and pages.add(replies[2]):
+        first, second = replies[1 + len(asking) : -1]
+        if pages.add(first) and pages.add(second):
             return None
-        return pages.listing(opened)
+        return pages.listing(opened, replies[1 : 1 + len(asking)])
 
-    async def _list_by_pages(self, path: str, doing: str, entry_class: EntryClass) -> Listing:
+    async def _list_by_pages(self, path: str, doing: str, entry_class: EntryClass, wanted: Wanted) -> Listing:
         lane = self.lane
         page = list_request(entry_class, lane.list_limit(_PAGE))
-        replies = await lane.call(self._open_folder(path), page)
-        opened = decode_create(check(replies[0], doing).message)
+        opening, *descriptors, first = await lane.call(self._open_folder(path, wanted), *wanted.requests(), page)
+        opened = decode_create(check(opening, doing).message)
         pages = _Pages(entry_class, doing)
         try:
-            if pages.add(replies[1]):
+            if pages.add(first):
                 await self._list_on(lane, pages, opened.file_id)
         finally:
             lane.call(close_request(opened.file_id))
-        return pages.listing(opened)
+        return pages.listing(opened, descriptors)
 
-    def _open_folder(self, path: str) -> Request:
+    def _open_folder(self, path: str, wanted: Wanted) -> Request:
         return open_request(
             self.wire_path(path),
-            access=LIST_ACCESS,
+            access=LIST_ACCESS | wanted.access,
             options=CreateOption.DIRECTORY_FILE,
             contexts=(DISK_ID_CONTEXT,),
         )
@@ -179,14 +221,15 @@ class Share:
         (reply,) = await ahead
         pages.add(reply)
 
-    async def make_directory(self, path: str) -> None:
-        """Create a folder; one that is there already is fine."""
+    async def make_directory(self, path: str, descriptor: bytes | None = None) -> None:
+        """Create a folder, with a raw security ``descriptor`` from the beginning; one that is there already is fine."""
         replies = await self.lane.call(
             open_request(
                 self.wire_path(path),
                 access=SET_ACCESS,
                 disposition=Disposition.OPEN_IF,
                 options=CreateOption.DIRECTORY_FILE,
+                descriptor=descriptor,
             ),
             close_request(),
         )

@@ -19,6 +19,7 @@ from smbferry_engine.core.calls import (
     delete_request,
     flush_request,
     open_request,
+    query_security_request,
     query_standard_request,
     set_basic_request,
     set_size_request,
@@ -32,22 +33,25 @@ from smbferry_engine.headway import NOTHING, Kept
 from smbferry_engine.landing import (
     WRITE_ACCESS,
     Metadata,
+    access_list_requests,
+    check_access_list,
     check_written,
-    judge_security,
+    judge_owner,
     next_run_mends,
-    security_requests,
+    owner_requests,
 )
 from smbferry_engine.paths import join, split, temporary_names
 from smbferry_engine.plan import DIRECTORY, NORMAL, REPARSE_POINT, version_of
 from smbferry_engine.readback import Frontier, check_kept, read_back
 from smbferry_engine.rename import Landing, rename_over
 from smbferry_engine.run import Run
-from smbferry_engine.share import SET_ACCESS, check
+from smbferry_engine.share import DESCRIPTOR_LIMIT, SET_ACCESS, check
 from smbferry_engine.wire.create import CreateOption, CreateReply, Disposition, decode_create
 from smbferry_engine.wire.create import Share as Sharing
 from smbferry_engine.wire.data import WRITE_DATA_OFFSET, decode_read
 from smbferry_engine.wire.directory import DirectoryEntry
-from smbferry_engine.wire.info import decode_standard
+from smbferry_engine.wire.info import OWNER_AND_GROUP, SecurityPart, decode_query, decode_standard
+from smbferry_engine.wire.security import decode_security_descriptor, only_for, owner_and_group
 from smbferry_engine.wire.status import NtStatus
 
 _FLUSH_FROM = 1 << 20
@@ -232,13 +236,25 @@ class Temporary:
         lane = self._lane
         if size >= _FLUSH_FROM:
             await self.flush()
-        incomplete = None
-        if metadata.descriptor is not None:
-            incomplete = judge_security(await lane.call(*security_requests(run, metadata, self._file_id)))
+        incomplete = await self._set_descriptor(metadata)
+        if incomplete is not None:
+            metadata = metadata.marked()
         landing = Landing(lane, self.path, self._final, metadata, metadata_first=not next_run_mends(run))
         await rename_over(run, landing, self._file_id)
         await self._remove_others()
         return incomplete
+
+    async def _set_descriptor(self, metadata: Metadata) -> FileError | None:
+        """Give it the descriptor that it ends with: until now it was open to nobody but the account.
+
+        Returns what could not be set of it.
+        """
+        if metadata.descriptor is None:
+            return None
+        lists = access_list_requests(self._run, metadata, self._file_id)
+        access_list, owner = await self._lane.call(*lists, *owner_requests(metadata, self._file_id))
+        check_access_list(access_list)
+        return judge_owner(owner) or self._run.audit_refusal
 
     async def _remove_others(self) -> None:
         """The names that this and earlier attempts did not end with.
@@ -289,40 +305,59 @@ async def _closed(run: Run, final: str, path: str) -> None:
 
 
 async def _open(run: Run, path: str, *, keep: bool, sharing: Sharing) -> CreateReply:
-    """Open ``path`` for writing: made anew, or as it is if it is kept and is ours to write into."""
-    (reply,) = await _call(run, path, Disposition.CREATE, sharing)
+    """Open ``path`` for writing: made anew, or as it is if it is kept and is ours to write into.
+
+    Where descriptors are copied it is open to nobody but the account before there is any content.
+    """
+    private = only_for(await run.ownership.own(path)) if run.security_parts else None
+    (reply, *_) = await _call(run, path, Disposition.CREATE, sharing, private)
     if reply.status == NtStatus.OBJECT_NAME_COLLISION:
         found = await _open_kept(run, path, sharing) if keep else None
         if found is not None:
             return found
         await run.destination.delete(path, directory=False, readonly=True)
-        (reply,) = await _call(run, path, Disposition.CREATE, sharing)
+        (reply, *_) = await _call(run, path, Disposition.CREATE, sharing, private)
     return decode_create(check(reply, _DOING).message)
 
 
 async def _open_kept(run: Run, path: str, sharing: Sharing) -> CreateReply | None:
     """What is there, if it is a plain file with this one name: what is written into a hard link shows elsewhere too.
 
-    None also if it may not be opened: whoever makes a file may set its owner, which takes a right of its own later.
+    None also if it may not be opened, or if others may: whoever planted it would read what is added.
     """
-    replies = await _call(run, path, Disposition.OPEN, sharing, query_standard_request())
+    asking = [query_standard_request()]
+    if run.security_parts:
+        asking.append(query_security_request(OWNER_AND_GROUP | SecurityPart.DACL, DESCRIPTOR_LIMIT))
+    replies = await _call(run, path, Disposition.OPEN, sharing, None, *asking)
     if replies[0].status == NtStatus.ACCESS_DENIED:
         return None
     opened = decode_create(check(replies[0], _DOING).message)
     standard = decode_standard(check(replies[1], "asking for the number of links").message)
-    if standard.links == 1 and not opened.attributes & (DIRECTORY | REPARSE_POINT):
+    is_plain = standard.links == 1 and not opened.attributes & (DIRECTORY | REPARSE_POINT)
+    if is_plain and (not run.security_parts or await _is_private(run, path, replies[2])):
         return opened
     await run.destination.lane.call(close_request(opened.file_id))
     return None
 
 
-async def _call(run: Run, path: str, disposition: Disposition, sharing: Sharing, *requests: Request) -> list[Reply]:
+async def _is_private(run: Run, path: str, reply: Reply) -> bool:
+    """Whether the account owns it and nobody else may open it."""
+    found = bytes(decode_query(check(reply, "asking whose it is").message))
+    own = await run.ownership.own(path)
+    expected = decode_security_descriptor(only_for(own)).dacl
+    return owner_and_group(found)[0] == own and decode_security_descriptor(found).dacl == expected
+
+
+async def _call(
+    run: Run, path: str, disposition: Disposition, sharing: Sharing, private: bytes | None, *requests: Request
+) -> list[Reply]:
     request = open_request(
         run.destination.wire_path(path),
-        access=WRITE_ACCESS | run.write_security_access,
+        access=WRITE_ACCESS | run.write_security_access | run.read_security_access,
         disposition=disposition,
         options=CreateOption.NON_DIRECTORY_FILE,
         share=sharing,
+        descriptor=private,
     )
     run.temporaries[path] = call = run.destination.lane.call(request, *requests)
     replies = await call

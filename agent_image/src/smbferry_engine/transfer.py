@@ -15,7 +15,7 @@ from smbferry_engine.errors import (
     EngineError,
     FileError,
 )
-from smbferry_engine.filters import Filters
+from smbferry_engine.filters import Descent, Filters
 from smbferry_engine.folders import Folder
 from smbferry_engine.metadata import Compared
 from smbferry_engine.model import (
@@ -36,7 +36,7 @@ from smbferry_engine.privileges import check_audit_privilege
 from smbferry_engine.progress import Limiter, Meter
 from smbferry_engine.prune import judge, prune
 from smbferry_engine.recovery import Recovery
-from smbferry_engine.roots import check_root, check_writable, root_of
+from smbferry_engine.roots import check_root, check_writable, root_entries, root_of
 from smbferry_engine.run import Run
 from smbferry_engine.server_copy import ServerCopy
 from smbferry_engine.server_copy import judge as judge_server_side
@@ -183,10 +183,11 @@ async def check_roots(run: Run) -> None:
     """Both folders are there, and the destination's may be written to."""
 
     async def both() -> None:
-        await check_root(run.source, "source")
-        root = await check_root(run.destination, "destination")
+        ours = await check_root(run.source, "source")
+        theirs = await check_root(run.destination, "destination")
         if not run.options.dry_run:
-            check_writable(root)
+            await check_writable(run.destination, theirs)
+        run.roots = root_entries(run.source, ours, run.destination, theirs)
 
     # A session may end here as well as later: a slow start with a ticket that was nearly over.
     await run.recovery.persist(both)
@@ -207,8 +208,7 @@ async def _walk_and_copy(run: Run) -> None:
 async def each_file(run: Run, handle: Callable[[Run, FileItem], Coroutine[Any, Any, None]]) -> None:
     """Walkers fill a queue while workers empty it; the walk's end is the end of the phase Prepare."""
     queue: Queue[FileItem] = Queue(QUEUED_FILES)
-    root = Folder("", None, None, None, frozenset(), 0)
-    walker = Walker(run, root, queue)
+    walker = Walker(run, _root_folder(run), queue)
 
     async def walk() -> None:
         await run_all(run.scheduler, [walker.run() for _ in range(FOLDERS_IN_FLIGHT)])
@@ -224,6 +224,15 @@ async def each_file(run: Run, handle: Callable[[Run, FileItem], Coroutine[Any, A
         await run_all(run.scheduler, tasks)
     except FileError as error:
         raise EngineError(ACCESS_DENIED, f"the transfer's root folder: {error.message}") from error
+
+
+def _root_folder(run: Run) -> Folder:
+    """The transfer's root, which counts and is finished as any other folder; not if it only leads to what is wanted."""
+    ours, theirs = run.roots or (None, None)
+    selected = run.filters.descent("") is Descent.WHOLE
+    if selected and run.owns(""):
+        run.counters.directories.listed += 1
+    return Folder("", None, ours, theirs, frozenset(), 0, selected)
 
 
 async def _verify_trees(run: Run) -> None:

@@ -1,5 +1,6 @@
 """Comparing trees: names, kinds, hashes and metadata of everything, folder by folder, in bounded memory."""
 
+import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
@@ -14,6 +15,7 @@ from smbferry_engine.filters import Descent, Filters
 from smbferry_engine.metadata import Compared, listed_differences, security_differences
 from smbferry_engine.paths import join
 from smbferry_engine.plan import DIRECTORY, Pairing, is_link, pair
+from smbferry_engine.roots import open_roots
 from smbferry_engine.share import Share
 from smbferry_engine.verify import fingerprint_of
 from smbferry_engine.wire.directory import DirectoryEntry
@@ -82,9 +84,25 @@ class Comparer:
     async def run(self) -> None:
         """Compare from the root down; a folder's files are hashed together, its folders follow."""
         stack = [""]
+        if self.filters.descent("") is Descent.WHOLE:
+            await self._root()
         while stack:
             batch = [stack.pop() for _ in range(min(_FOLDERS_AT_ONCE, len(stack)))]
             await run_all(self.scheduler, (self._folder(path, stack) for path in batch))
+
+    async def _root(self) -> None:
+        """The root folders themselves; one that can't be opened is told of when it can't be listed."""
+        found: list[_Pair] = []
+
+        async def both() -> None:
+            found[:] = [_Pair("", *await open_roots(self.source, self.destination))]
+
+        with contextlib.suppress(FileError):
+            await self.persist(both)
+        for root in found:
+            self.totals.directories += 1
+            if await self._agree(root, self._directory):
+                self.totals.same_directories += 1
 
     async def _folder(self, path: str, stack: list[str]) -> None:
         listings: list[Entries] = []

@@ -12,7 +12,7 @@ from smbferry_engine.core.tasks import Signal, Task
 from smbferry_engine.entries import Entries, side_by_side
 from smbferry_engine.errors import FileError, FileReason
 from smbferry_engine.filters import Descent
-from smbferry_engine.folders import Folder, child_done
+from smbferry_engine.folders import Folder, child_done, make
 from smbferry_engine.paths import MAX_DEPTH, MAX_PATH_UNITS, join
 from smbferry_engine.plan import (
     DIRECTORY,
@@ -28,7 +28,7 @@ from smbferry_engine.plan import (
     unfinished,
 )
 from smbferry_engine.run import Run
-from smbferry_engine.share import Listing
+from smbferry_engine.share import NOTHING_WANTED, Listing, Wanted
 from smbferry_engine.wire.directory import DirectoryEntry
 from smbferry_engine.work import FileItem, count_planned, skip, skip_all
 
@@ -109,16 +109,17 @@ class Walker:
     async def _list(self, folder: Folder) -> tuple[Listing, Entries]:
         """Both sides' entries; the two round trips overlap."""
         run = self._run
+        wanted = Wanted(run.read_security_access, run.security_parts) if folder.selected else NOTHING_WANTED
         theirs = None
         if not folder.is_new:
-            theirs = run.scheduler.spawn(run.destination.listing(folder.path, "listing the destination folder"))
+            theirs = run.scheduler.spawn(run.destination.listing(folder.path, "listing the destination folder", wanted))
         made = None
         if folder.is_new and not run.options.dry_run:
-            made = run.scheduler.spawn(run.destination.make_directory(folder.path))
+            made = run.scheduler.spawn(make(run, folder))
         try:
             ours = Listing(0, Entries())
             if not folder.only_destination:
-                ours = await run.source.listing(folder.path, "listing the source folder")
+                ours = await run.source.listing(folder.path, "listing the source folder", wanted)
                 await self._refuse_loop(folder, ours.identity, made)
         except FileError:
             run.source_incomplete = True
@@ -127,7 +128,13 @@ class Walker:
             await made
             if folder.parent is not None:
                 folder.parent.dirty = True
-        return ours, (await theirs).entries if theirs is not None else Entries()
+        folder.descriptor, folder.refusal = ours.descriptor, ours.refusal
+        if theirs is None:
+            return ours, Entries()
+        listed = await theirs
+        folder.descriptor_found = listed.descriptor
+        folder.refusal = folder.refusal or listed.refusal
+        return ours, listed.entries
 
     async def _refuse_loop(self, folder: Folder, identity: int, made: Task[None] | None) -> None:
         """Raise for a folder that is one of those above it; what was made for it meanwhile does not stay."""
@@ -303,7 +310,7 @@ class Walker:
                 child = Folder(path, folder, None, entry, folder.ancestors, folder.depth + 1)
                 self._frontier.push(child)
         if removed:
-            run.extras.add(folder.path, removed, folder.source if folder.parent is not None else None)
+            run.extras.add(folder.path, removed, folder.source if folder.selected else None)
 
     def _retain(self, folder: Folder | None) -> None:
         """Something in a folder that only the destination has is filtered out, so it and those above it stay."""

@@ -5,18 +5,19 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from smbferry_engine.copy import Copied, FileCopy
+from smbferry_engine.descriptors import file_descriptor
 from smbferry_engine.errors import FileError, FileReason
 from smbferry_engine.folders import Folder, child_done
-from smbferry_engine.landing import apply_metadata, metadata_of
+from smbferry_engine.landing import apply_and_mark, metadata_of
 from smbferry_engine.metadata import security_differences
 from smbferry_engine.model import FileRecord
 from smbferry_engine.paths import display
 from smbferry_engine.pieces import gather_part, land_gathered
-from smbferry_engine.plan import Action, decide_metadata
+from smbferry_engine.plan import Action, decide_metadata, is_incomplete
 from smbferry_engine.rename import TargetInUseError
 from smbferry_engine.run import PhaseWord, Run
+from smbferry_engine.times import settable
 from smbferry_engine.verify import fingerprint_of
-from smbferry_engine.wire.create import CreateOption
 from smbferry_engine.wire.directory import DirectoryEntry
 
 T = TypeVar("T")
@@ -62,6 +63,8 @@ async def _process(run: Run, item: FileItem) -> None:
         await _with_pauses(run, lambda: gather_part(run, item.path, item.source, part))
     elif action is Action.METADATA:
         await _set_metadata(run, item, descriptor)
+    elif action is Action.COMPLETE:
+        await _complete(run, item)
     else:
         await _copy(run, item)
 
@@ -86,7 +89,7 @@ def skip_all(run: Run, folder: str, entries: list[DirectoryEntry]) -> None:
 def count_planned(run: Run, action: Action, source: DirectoryEntry) -> None:
     """Count a file that will be copied, or whose metadata will be set."""
     run.counters.files.to_transfer += 1
-    if action is not Action.METADATA:
+    if action not in (Action.METADATA, Action.COMPLETE):
         run.counters.bytes.to_transfer += source.size
 
 
@@ -101,6 +104,8 @@ async def _compare(run: Run, item: FileItem) -> tuple[Action, bytes | None]:
     )
     if ours.digest != theirs.digest:
         return Action.REPLACE, None
+    if is_incomplete(item.source, item.destination):
+        return Action.COMPLETE, None
     if ours.descriptor is not None and security_differences(ours.descriptor, theirs.descriptor or b"", parts):
         return Action.METADATA, ours.descriptor
     return decide_metadata(item.source, item.destination, run.options).action, None
@@ -108,7 +113,27 @@ async def _compare(run: Run, item: FileItem) -> tuple[Action, bytes | None]:
 
 async def _set_metadata(run: Run, item: FileItem, descriptor: bytes | None) -> None:
     metadata = metadata_of(run, item.source, descriptor)
-    await run.recovery.persist(lambda: apply_metadata(run, item.path, metadata, CreateOption.NON_DIRECTORY_FILE))
+    incomplete = await run.recovery.persist(lambda: apply_and_mark(run, item.path, metadata))
+    run.counters.files.transferred += 1
+    run.record(item.path, "File", "Transferred", 0)
+    if incomplete is not None:
+        run.miss(item.path, "File", incomplete)
+
+
+async def _complete(run: Run, item: FileItem) -> None:
+    """Give a file all of its metadata that an earlier run left without some of it, or say again what it lacks."""
+    access, parts = run.read_security_access, run.security_parts
+
+    async def attempt() -> FileError | None:
+        descriptor = await file_descriptor(run.source, item.path, access, parts) if parts else None
+        metadata = metadata_of(run, item.source, descriptor)
+        # Where times are not copied, the source's stands in for one that is not known any more.
+        return await apply_and_mark(run, item.path, metadata._replace(write_time=settable(item.source.write_time)))
+
+    incomplete = await run.recovery.persist(attempt)
+    if incomplete is not None:
+        run.miss(item.path, "File", incomplete)
+        return
     run.counters.files.transferred += 1
     run.record(item.path, "File", "Transferred", 0)
 
@@ -120,9 +145,8 @@ async def _copy(run: Run, item: FileItem) -> None:
     if run.verifies_each:
         run.counters.files.verified += 1
     run.record(item.path, "File", "Transferred", copied.size, copied.digest.hex() or None)
-    incomplete = copied.incomplete or run.audit_refusal
-    if incomplete is not None:
-        run.fail(item.path, "File", "Transfer", incomplete)
+    if copied.incomplete is not None:
+        run.miss(item.path, "File", copied.incomplete)
 
 
 async def _attempt(run: Run, item: FileItem) -> Copied:

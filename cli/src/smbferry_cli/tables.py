@@ -123,10 +123,13 @@ def _counts(counters: Counters, *, dry_run: bool) -> Table:
     table.add_column("")
     titles = ("listed", "to copy", *(() if dry_run else ("copied",)), "skipped")
     titles += () if dry_run else ("verified", "deleted")
-    for title in (*titles, "failed"):
+    rows = (("files", counters.files), ("folders", counters.directories))
+    lacking = any(items.incomplete for _, items in rows)
+    for title in (*titles, "failed", *(("incomplete",) if lacking else ())):
         table.add_column(title.upper(), justify="right")
-    for what, items in (("files", counters.files), ("folders", counters.directories)):
-        table.add_row(what, *(f"{n:,}" for n in _numbers(items, dry_run=dry_run)))
+    for what, items in rows:
+        numbers = (*_numbers(items, dry_run=dry_run), *((items.incomplete,) if lacking else ()))
+        table.add_row(what, *(f"{n:,}" for n in numbers))
     return table
 
 

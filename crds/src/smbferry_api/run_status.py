@@ -83,6 +83,13 @@ class ItemCounters(Status):
     verified: Annotated[int, Field(description="Read back and found equal.")] = 0
     deleted: Annotated[int, Field(description="Removed from the destination.")] = 0
     failed: Annotated[int, Field(description="Not copied, verified or removed; failures says why.")] = 0
+    incomplete: Annotated[
+        int,
+        Field(
+            description="In place without all of their owner, access list or audit list; counted as failed, too, and "
+            "tried again by the next run."
+        ),
+    ] = 0
 
 
 class ByteCounters(Status):

@@ -200,7 +200,7 @@ def test_without_the_privilege_the_audit_list_stays_behind_and_each_file_says_so
     with ends_with_privilege(bench, domain, {"source": "destination", "destination": "source"}[side]) as ends:
         result = bench.copy(ends=ends, security_descriptors=SecurityDescriptors.OWNER_DACL_SACL)
     assert result.outcome is Outcome.PARTIALLY_SUCCEEDED
-    assert bench.watcher.reasons == {f"/{path}": "SecurityNotPermitted" for path in paths}
+    assert bench.watcher.reasons == {f"/{path}": "SecurityNotPermitted" for path in ("", *paths)}
     assert all(f"the {side}'s account" in failure.message for failure in bench.watcher.failures)
     for path in paths:
         assert SACL.sub("", ntacl(bench.source, path)) == ntacl(bench.destination, path)
@@ -250,6 +250,10 @@ def test_metadata_that_was_changed_behind_our_back_is_found_where_it_is_copied(
     assert bench.watcher.failures == []
     change(bench, path)
     result = bench.copy(**options)
+    if path == "d" and change is changed_access_list:  # folders are looked at in every run
+        assert bench.watcher.failures == []
+        assert ntacl(bench.source, path) == ntacl(bench.destination, path)
+        return
     assert bench.watcher.reasons == {f"/{path}": "MetadataMismatch"}
     assert words in bench.watcher.failures[0].message
     assert bench.watcher.failures[0].phase == "Verify"

@@ -12,7 +12,16 @@ from tests.unit.engine.fake_server import descriptor
 from smbferry_engine.metadata import Compared, listed_differences, security_differences
 from smbferry_engine.wire.directory import DirectoryEntry
 from smbferry_engine.wire.errors import WireError
-from smbferry_engine.wire.security import AccessControlList, SecurityDescriptor, decode_security_descriptor
+from smbferry_engine.wire.info import encode_set_security
+from smbferry_engine.wire.security import (
+    AccessControlList,
+    SecurityDescriptor,
+    at_creation,
+    decode_security_descriptor,
+    is_whole_at_creation,
+    only_for,
+    owner_and_group,
+)
 
 DACL, SACL = 4, 8
 ADMINISTRATORS = bytes.fromhex("0102 0000 0000 0005 2000 0000 2002 0000")
@@ -87,7 +96,6 @@ def test_no_bytes_make_it_fail_in_any_other_way(noise: bytes, control: int) -> N
 SAME = [
     (laid_out(dacl=acl(FULL)), laid_out(dacl=acl(FULL), owner_last=True)),
     (laid_out(dacl=acl(FULL)), laid_out(dacl=acl(FULL, padding=12))),
-    (laid_out(0x8004, dacl=acl(FULL)), laid_out(0x8404, dacl=acl(FULL))),  # how it was inherited
     (laid_out(0x8004, dacl=acl(FULL)), laid_out(0x8014, dacl=acl(FULL), sacl=acl())),
 ]
 
@@ -99,6 +107,12 @@ def test_descriptors_that_mean_the_same_are_the_same(one: bytes, other: bytes) -
 
 DIFFERENT = [
     (descriptor("a"), descriptor("b"), DACL, ["owner S-1-5-21-", "group S-1-5-21-"]),
+    (
+        laid_out(0x8404, dacl=acl(FULL)),
+        laid_out(dacl=acl(FULL)),
+        DACL,
+        ["access list: 1 entries, auto"],
+    ),
     (laid_out(dacl=acl(FULL)), laid_out(dacl=acl(READ)), DACL, ["the access list has other entries"]),
     (laid_out(dacl=acl(FULL, READ)), laid_out(dacl=acl(READ, FULL)), DACL, ["the access list has other entries"]),
     (laid_out(dacl=acl(FULL)), laid_out(dacl=acl()), DACL, ["access list: 1 entries at the source, 0 entries"]),
@@ -122,6 +136,73 @@ def test_what_differs_is_said(one: bytes, other: bytes, parts: int, words: list[
 
 def test_a_part_that_is_not_copied_is_not_compared() -> None:
     assert security_differences(laid_out(0x8014, sacl=acl(AUDIT)), laid_out(0x8014), DACL) == []
+
+
+CONTROLS = [
+    # What a source has (MS-DTYP 2.4.6), and what is sent so that the server keeps it (2.5.3.4.2).
+    (0x8004, 0x8004),
+    (0x8404, 0x8504),
+    (0x9004, 0x9004),
+    (0x9404, 0x9504),
+    (0x8814, 0x8A14),
+    (0x8C14, 0x8F14),
+]
+
+
+@pytest.mark.parametrize(("had", "sent"), CONTROLS)
+def test_a_server_is_asked_to_keep_that_a_list_came_about_by_inheritance(had: int, sent: int) -> None:
+    whole = laid_out(had, dacl=acl(FULL))
+    asked = encode_set_security(bytes(16), DACL, whole)[32:]
+    assert asked == whole[:2] + sent.to_bytes(2, "little") + whole[4:]
+
+
+SIDS = st.builds(
+    lambda parts: struct.pack("<BB6s", 1, len(parts), b"\0\0\0\0\0\x05") + struct.pack(f"<{len(parts)}I", *parts),
+    st.lists(st.integers(0, 2**32 - 1), max_size=15),
+)
+
+
+@given(
+    owner=SIDS, group=SIDS, entries=st.lists(st.sampled_from([FULL, READ]), max_size=3), control=st.integers(0, 0x3FFF)
+)
+def test_what_an_object_is_made_with_is_its_list_protected_and_its_owner_where_wanted(
+    owner: bytes, group: bytes, entries: list[bytes], control: int
+) -> None:
+    lists = acl(*entries)
+    at = 20 + len(owner) + len(group)
+    fixed = struct.pack("<BBHIIII", 1, 0, 0x8014 | control, 20, 20 + len(owner), at, at)
+    whole = fixed + owner + group + lists
+    assert owner_and_group(whole) == (owner, group)
+    there, bare = (decode_security_descriptor(at_creation(whole, owner=wanted)) for wanted in (True, False))
+    assert there.owner == decode_security_descriptor(whole).owner
+    assert (bare.owner, bare.group) == (None, None)
+    for made in (there, bare):
+        assert made.sacl is None
+        assert made.dacl is not None
+        assert (made.dacl.protected, made.dacl.entries) == (True, tuple(entries))
+
+
+@pytest.mark.parametrize(
+    ("control", "whole"), [(0x8004, False), (0x9004, True), (0x9404, False), (0x8404, False), (0x9000, False)]
+)
+def test_only_a_protected_list_that_was_not_inherited_is_all_there_at_creation(control: int, *, whole: bool) -> None:
+    assert is_whole_at_creation(laid_out(control, dacl=acl(FULL))) is whole
+
+
+@given(SIDS)
+def test_a_private_descriptor_lets_one_account_do_anything_and_hands_nothing_down(sid: bytes) -> None:
+    full = struct.pack("<BBHI", 0, 0, 8 + len(sid), 0x1F01FF) + sid
+    found = decode_security_descriptor(only_for(sid))
+    assert found == SecurityDescriptor(None, None, AccessControlList(True, (full,)), None)
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_make_what_is_sent_of_them_fail_in_any_other_way(noise: bytes) -> None:
+    for take in (owner_and_group, lambda data: at_creation(data, owner=True), is_whole_at_creation):
+        try:
+            take(noise)
+        except WireError:
+            continue
 
 
 def entry(

@@ -20,8 +20,8 @@ class OneFolder:
     def __init__(self, answer: int | FileError) -> None:
         self._answer = answer
 
-    async def open_root(self, *, query_maximal_access: bool) -> Any:
-        assert query_maximal_access
+    async def open_root(self, *, query_maximal_access: bool = False, access: int = 0) -> Any:
+        assert query_maximal_access or access
         if isinstance(self._answer, FileError):
             raise self._answer
         return SimpleNamespace(attributes=self._answer)
@@ -55,6 +55,15 @@ def test_a_folder_is_taken() -> None:
 
 def test_a_destination_that_lets_nobody_create_files_is_named() -> None:
     with pytest.raises(EngineError) as caught:
-        check_writable(SimpleNamespace(maximal_access=0x120089))  # type: ignore[arg-type]  # no more of it is asked
+        check_writable(
+            OneFolder(FileError(FileReason.ACCESS_DENIED, "no")),  # type: ignore[arg-type]  # no more of a share is asked
+            SimpleNamespace(maximal_access=0x120089),  # type: ignore[arg-type]  # nor of its reply
+        ).send(None)
     assert caught.value.reason == "AccessDenied"
     assert "0x00120089" in caught.value.message
+
+
+def test_a_destination_where_a_privilege_lets_the_account_create_files_is_taken() -> None:
+    reply = SimpleNamespace(maximal_access=0x120089)
+    with pytest.raises(StopIteration):
+        check_writable(OneFolder(0), reply).send(None)  # type: ignore[arg-type]  # no more of a share is asked

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.engine.fake_server import Node, drive, file, folder
+from tests.unit.engine.fake_server import ACCOUNT, Node, descriptor, drive, file, folder
 from tests.unit.engine.world import BIG, World, refuse
 
 from smbferry_engine.cleanup import undo
@@ -17,6 +17,7 @@ from smbferry_engine.shard import Cut, Piece, Sketch, shards_of
 from smbferry_engine.sharded import options_of_finish, options_of_shard, prepare_finish, weigh
 from smbferry_engine.transfer import execute
 from smbferry_engine.wire.header import Command
+from smbferry_engine.wire.security import only_for, owner_and_group
 from smbferry_engine.wire.status import NtStatus
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ def finish(world: World, pieces: list[Piece], **options: object) -> Run:
     return run
 
 
+READ = bytes.fromhex("0000 1400 a900 1200 0101 0000 0000 0001 0000 0000")
+
+
 def pieces_of(runs: list[Run]) -> list[Piece]:
     return [piece for run in runs for piece in run.pieces]
 
@@ -71,7 +75,7 @@ def test_shards_and_their_finish_copy_the_tree_and_each_byte_once(cuts: list[Cut
         len(data or b"") for data in world.original.values()
     )
     assert sum(run.counters.files.listed for run in runs) == 6
-    assert sum(run.counters.directories.listed for run in runs) == 5
+    assert sum(run.counters.directories.listed for run in runs) == 6
     last = finish(world, pieces_of(runs))
     assert world.copied == world.original
     assert last.counters.bytes.written == last.counters.bytes.transferred == last.counters.bytes.to_transfer == 0
@@ -171,12 +175,12 @@ def test_a_file_that_one_shard_could_not_write_is_tried_again_at_the_finish() ->
 
 def test_folders_get_their_descriptors_at_the_finish_even_where_times_are_not_copied() -> None:
     world = World(source())
-    world.source.root.children["data"].children["a"].security[4] = b"an access list"
+    world.source.root.children["data"].children["a"].security[4] = descriptor("a", entries=(READ,))
     wanted = {"security_descriptors": SecurityDescriptors.OWNER_DACL, "timestamps": "None"}
     runs = copy_shards(world, CUTS["at folders"], **wanted)
-    assert world.node("a").security == {}
+    assert world.node("a").security == {7: only_for(owner_and_group(descriptor(ACCOUNT))[0])}
     finish(world, pieces_of(runs), **wanted)
-    assert world.node("a").security
+    assert READ in world.node("a").descriptor("")
 
 
 @pytest.mark.parametrize("options", [{"transfer_mode": TransferMode.ALL}, {"compare_by": CompareBy.CHECKSUM}])

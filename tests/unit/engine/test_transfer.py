@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from blake3 import blake3
 from tests.unit.engine.fake_server import (
+    ACCOUNT,
     CHUNK,
     DEDUP,
     FULL_ENTRIES,
@@ -33,6 +34,7 @@ from smbferry_engine.model import (
 )
 from smbferry_engine.paths import TEMPORARY_PREFIX, temporary_names
 from smbferry_engine.wire.header import Command
+from smbferry_engine.wire.security import owner_and_group
 from smbferry_engine.wire.status import NtStatus
 
 
@@ -196,7 +198,7 @@ def test_links_are_never_followed() -> None:
     world = World(folder(link=link, loop=loop, f=file(b"f")))
     run = world.transfer()
     assert world.copied == {"/f": b"f"}
-    assert (run.counters.files.skipped, run.counters.directories.skipped) == (1, 1)
+    assert (run.counters.files.skipped, run.counters.directories.skipped) == (1, 2)  # the root is one
     strict = World(folder(link=Node(bytearray(b"t"), reparse=True)))
     strict.transfer(symlinks=Symlinks.FAIL)
     assert strict.reasons == [("/link", FileReason.REPARSE_POINT_SKIPPED)]
@@ -356,8 +358,10 @@ def test_an_owner_that_may_not_be_set_is_said_and_the_content_stays() -> None:
     world.destination.faults.append(no_owner)
     world.transfer(security_descriptors=SecurityDescriptors.OWNER_DACL)
     assert world.copied == world.original
-    assert sorted(world.reasons) == [("/big", "OwnerNotPermitted"), ("/small", "OwnerNotPermitted")]
-    assert world.node("small").security == {4: descriptor("data\\small")}
+    assert sorted(world.reasons) == [(path, "OwnerNotPermitted") for path in ("/", "/big", "/small")]
+    assert set(world.node("small").security) == {4, 7}
+    assert world.node("small").descriptor("")[-8:] == descriptor("data\\small")[-8:]
+    assert owner_and_group(world.node("small").descriptor(""))[0] == owner_and_group(descriptor(ACCOUNT))[0]
 
 
 @pytest.mark.parametrize("side", ["source", "destination"])
@@ -372,17 +376,17 @@ def test_without_the_privilege_for_audit_lists_all_else_is_copied_and_each_file_
     getattr(world, side).faults.append(no_privilege)
     world.transfer(security_descriptors=SecurityDescriptors.OWNER_DACL_SACL)
     assert world.copied == world.original
-    assert {path for path, _ in world.reasons} == {"/small", "/big", "/d"}
+    assert {path for path, _ in world.reasons} == {"/", "/small", "/big", "/d"}
     assert {reason for _, reason in world.reasons} == {"SecurityNotPermitted"}
     assert side in world.watcher.failures[0].message
-    assert set(world.node("small").security) == {3, 4}
+    assert set(world.node("small").security) == {4, 7}
 
 
 def test_audit_lists_are_copied_with_the_access_lists() -> None:
     world = World(folder(small=file(b"s"), d=folder()))
     world.transfer(security_descriptors=SecurityDescriptors.OWNER_DACL_SACL)
     assert world.watcher.failures == []
-    assert set(world.node("small").security) == set(world.node("d").security) == {3, 12}
+    assert [set(world.node(path).security) for path in ("small", "d")] == [{7, 12}, {7, 12, 3}]
 
 
 @pytest.mark.parametrize("credits_", [8, 12])
@@ -485,4 +489,4 @@ def test_a_folder_keeps_its_sources_time_when_something_was_put_into_it() -> Non
     world = World(folder(d=folder(old=file(b"o"), new=file(b"n"))), folder(d=folder(old=file(b"o"))))
     run = world.transfer()
     assert world.node("d").times[2] == 30_000
-    assert (run.counters.directories.transferred, run.counters.directories.skipped) == (0, 1)
+    assert (run.counters.directories.transferred, run.counters.directories.skipped) == (0, 2)

@@ -107,8 +107,8 @@ REQUESTS: list[tuple[str, bytes, bytes]] = [
     ),
     (
         "set info for parts of a descriptor",
-        info.encode_set_security(FID, 4, b"SD"),
-        hexed("2100 03 00 02000000 6000 0000 04000000") + FID + b"SD",
+        info.encode_set_security(FID, 4, b"\x01\0\x04\x84"),
+        hexed("2100 03 00 04000000 6000 0000 04000000") + FID + b"\x01\0\x04\x85",
     ),
     ("echo, logoff, tree disconnect", tree.encode_empty(), hexed("0400 0000")),
 ]  # fmt: skip

@@ -199,4 +199,5 @@ def _items(items: ItemCounters) -> api.ItemCounters:
         verified=items.verified,
         deleted=items.deleted,
         failed=items.failed,
+        incomplete=items.incomplete,
     )

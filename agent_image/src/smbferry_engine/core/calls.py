@@ -12,6 +12,8 @@ from smbferry_engine.wire.status import NtStatus
 
 _SHARE_ALL = int(create.Share.READ | create.Share.WRITE | create.Share.DELETE)
 _OPEN_REPARSE_POINT = int(create.CreateOption.OPEN_REPARSE_POINT)
+_BACKUP_INTENT = int(create.CreateOption.OPEN_FOR_BACKUP_INTENT)
+_REPARSE_POINT_ITSELF = _OPEN_REPARSE_POINT | _BACKUP_INTENT
 
 
 class Request(NamedTuple):
@@ -91,21 +93,27 @@ def open_request(
     share: int = _SHARE_ALL,
     attributes: int = 0,
     contexts: tuple[bytes, ...] = (),
+    descriptor: bytes | None = None,
     itself: bool = True,
 ) -> Request:
     """CREATE that never follows a reparse point: what it opens is the name itself.
 
+    It asks with backup intent: a server lets an account that may back up and restore files do so, whatever their access
+    lists say, and ignores it for any other (MS-FSA 2.1.5.1).
+
     ``itself`` False is for a reparse point that is no link, so that the server gives what it stands for. Links are not
-    followed by that either: the server answers STOPPED_ON_SYMLINK (2.2.2.2.1).
+    followed by that either: the server answers STOPPED_ON_SYMLINK (2.2.2.2.1). ``descriptor`` is the raw security
+    descriptor of what is made by it.
     """
     body = create.encode_create(
         name,
         access=access,
         disposition=disposition,
-        options=options | (_OPEN_REPARSE_POINT if itself else 0),
+        options=options | (_REPARSE_POINT_ITSELF if itself else _BACKUP_INTENT),
         share=share,
         attributes=attributes,
         contexts=contexts,
+        descriptor=descriptor,
     )
     return Request(Command.CREATE, body)
 

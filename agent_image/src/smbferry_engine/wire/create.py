@@ -22,11 +22,13 @@ _CLOSE_REQUEST_SIZE = 24
 _CLOSE_RESPONSE_SIZE = 60
 _IMPERSONATION = 2
 _NAME_OFFSET = HEADER_SIZE + _REQUEST.size
-_CONTEXT_SIZE = _CONTEXT.size + 8
+_CONTEXT_NAME = 8
+_ALIGNMENT = 8
 _CLOSE_QUERY_ATTRIBUTES = 0x0001
 
 MAXIMAL_ACCESS_CONTEXT = b"MxAc"
 DISK_ID_CONTEXT = b"QFid"
+_DESCRIPTOR_CONTEXT = b"SecD"
 
 
 class Access(IntFlag):
@@ -116,18 +118,23 @@ def encode_create(
     share: int,
     attributes: int = 0,
     contexts: tuple[bytes, ...] = (),
+    descriptor: bytes | None = None,
 ) -> bytes:
     r"""CREATE of ``name`` (relative to the share, ``\`` separated, empty for its root), with no oplock.
 
-    ``contexts`` are the names of those that ask for something and carry no data (2.2.13.2).
+    ``contexts`` are the names of those that ask for something and carry no data (2.2.13.2). ``descriptor`` is the raw
+    security descriptor that a file or folder has from the beginning if it is made (SMB2_CREATE_SD_BUFFER, 2.2.13.2.2).
     """
     path = encode_name(name)
     body = path or b"\0\0"
     context_offset = context_length = 0
-    if contexts:
-        body += bytes(-(_NAME_OFFSET + len(body)) % 8)
+    given = [(context, b"") for context in contexts]
+    if descriptor is not None:
+        given.append((_DESCRIPTOR_CONTEXT, descriptor))
+    if given:
+        body += bytes(-(_NAME_OFFSET + len(body)) % _ALIGNMENT)
         context_offset = _NAME_OFFSET + len(body)
-        asked = _encode_contexts(contexts)
+        asked = _encode_contexts(given)
         context_length = len(asked)
         body += asked
     fixed = _REQUEST.pack(
@@ -137,12 +144,17 @@ def encode_create(
     return fixed + body
 
 
-def _encode_contexts(names: tuple[bytes, ...]) -> bytes:
-    """Contexts without data (2.2.13.2), each with a name of four bytes and aligned to eight."""
+def _encode_contexts(contexts: list[tuple[bytes, bytes]]) -> bytes:
+    """Names of four bytes with their data (2.2.13.2), each aligned to eight."""
     encoded = bytearray()
-    for name in names:
-        following = 0 if name is names[-1] else _CONTEXT_SIZE
-        encoded += _CONTEXT.pack(following, _CONTEXT.size, len(name), 0, 0, 0) + name + bytes(4)
+    last = len(contexts) - 1
+    for index, (name, data) in enumerate(contexts):
+        at = _CONTEXT.size + _CONTEXT_NAME if data else 0
+        size = _CONTEXT.size + _CONTEXT_NAME + len(data)
+        padding = 0 if index == last else -size % _ALIGNMENT
+        following = 0 if index == last else size + padding
+        encoded += _CONTEXT.pack(following, _CONTEXT.size, len(name), 0, at, len(data))
+        encoded += name.ljust(_CONTEXT_NAME, b"\0") + data + bytes(padding)
     return bytes(encoded)
 
 

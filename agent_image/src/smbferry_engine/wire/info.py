@@ -8,6 +8,7 @@ from smbferry_engine.wire.buffers import check_structure_size, slice_of, unpack
 from smbferry_engine.wire.errors import WireError
 from smbferry_engine.wire.header import HEADER_SIZE
 from smbferry_engine.wire.names import encode_name
+from smbferry_engine.wire.security import asking_for_inheritance
 
 _QUERY_REQUEST = struct.Struct("<HBBIHHIII16s")
 _QUERY_RESPONSE = struct.Struct("<HHI")
@@ -138,5 +139,5 @@ def encode_end_of_file(file_id: bytes, size: int) -> bytes:
 
 
 def encode_set_security(file_id: bytes, parts: int, descriptor: bytes) -> bytes:
-    """Set the named parts of a security descriptor from a raw self-relative one."""
-    return _set(InfoType.SECURITY, 0, file_id, descriptor, parts)
+    """Set the named parts of a security descriptor from a raw self-relative one, kept as inherited if it says so."""
+    return _set(InfoType.SECURITY, 0, file_id, asking_for_inheritance(descriptor), parts)

@@ -106,7 +106,7 @@ OWNER_NOT_PERMITTED = define(
 )
 SECURITY_NOT_PERMITTED = define(
     "SecurityNotPermitted",
-    "The account may not set this security descriptor; all else was copied.",
+    "The account may not set this access list (not copied), or this audit list (copied).",
     "Grant the account Full Control, or set options.securityDescriptors: None.",
 )
 FOLDER_FAILED = define(

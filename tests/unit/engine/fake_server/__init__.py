@@ -17,6 +17,7 @@ from tests.unit.engine.fake_server.link import (
     make_lane,
 )
 from tests.unit.engine.fake_server.nodes import (
+    ACCOUNT,
     DEDUP,
     FULL_ENTRIES,
     PLAIN_ENTRIES,
@@ -34,6 +35,7 @@ from tests.unit.engine.fake_server.personality import Personality
 from tests.unit.engine.fake_server.server import FakeServer
 
 __all__ = [
+    "ACCOUNT",
     "CHUNK",
     "DEDUP",
     "FULL_ENTRIES",

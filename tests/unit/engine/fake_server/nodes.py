@@ -5,6 +5,8 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from smbferry_engine.wire.security import owner_and_group
+
 SESSION, TREE = 0x1122334455667788, 7
 DIRECTORY = 0x10
 SPARSE = 0x200
@@ -12,6 +14,8 @@ DEDUP = 0x80000013
 EVERYTHING_SHARED = 7
 RELATED = b"\xff" * 16
 OPEN_REPARSE_POINT = 0x200000
+DELETE_ON_CLOSE = 0x1000
+ACCOUNT = "account"
 PLAIN_ENTRIES, FULL_ENTRIES = 1, 38
 
 
@@ -29,8 +33,32 @@ class Node:
     node_id: int = 0
     links: int = 1
     sparse: bool = False
+    created: bool = False  # by the account that the engine is
     allocated: int | None = None
     allocated_ranges: list[tuple[int, int]] = field(default_factory=list)
+
+    def descriptor(self, path: str) -> bytes:
+        """Owner and group, and access list, each as they were set last.
+
+        Where nobody set any they are those of `path`, or of the account that created it.
+        """
+        owner = dacl = descriptor(ACCOUNT if self.created else path)
+        if not self.security:
+            return owner
+        for parts, data in self.security.items():
+            owner = data if parts & 1 and struct.unpack_from("<I", data, 4)[0] else owner
+            dacl = data if parts & 4 else dacl
+        user, group = owner_and_group(owner)
+        control, (at,) = dacl[2:4], struct.unpack_from("<I", dacl, 16)
+        acl = dacl[at : at + struct.unpack_from("<H", dacl, at + 2)[0]] if at else b""
+        after = 20 + len(user) + len(group)
+        fixed = struct.pack("<BB2sIIII", 1, 0, control, 20, 20 + len(user), 0, after if acl else 0)
+        return fixed + user + group + acl
+
+    def set_descriptor(self, parts: int, data: bytes) -> None:
+        """Take parts of one; what was set of them before counts no more."""
+        self.security.pop(parts, None)
+        self.security[parts] = data
 
     @property
     def is_directory(self) -> bool:

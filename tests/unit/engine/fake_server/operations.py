@@ -6,13 +6,13 @@ import struct
 from typing import TYPE_CHECKING
 
 from tests.unit.engine.fake_server.nodes import (
+    DELETE_ON_CLOSE,
     OPEN_REPARSE_POINT,
     PLAIN_ENTRIES,
     RELATED,
     TREE,
     Handle,
     Node,
-    descriptor,
     folder,
 )
 from tests.unit.engine.fake_server.personality import Personality
@@ -151,6 +151,10 @@ class Files:
                 return NtStatus.OBJECT_NAME_NOT_FOUND, _ERROR, RELATED
             self.clock += 1
             node = Node(None if options & 1 else bytearray(), attributes=attributes, times=[self.clock] * 4)
+            node.created = True
+            given = _context(body, b"SecD")
+            if given is not None:
+                node.set_descriptor(7, given)
             self._number(node)
             parent.children[leaf] = node
             self._touch(parent)
@@ -164,8 +168,9 @@ class Files:
         # What such a file itself holds is a hole; its content is given to whoever does not ask for the point itself.
         raw = bool(node.reparse_tag and options & OPEN_REPARSE_POINT)
         self.handles[file_id] = Handle(
-            name, node, raw=raw, tree=self._tree, access=access, share=share, client=self.client
-        )
+            name, node, raw=raw, tree=self._tree, access=access, share=share, client=self.client,
+            delete=bool(options & DELETE_ON_CLOSE),
+        )  # fmt: skip
         size = len(node.data or b"")
         contexts = self._contexts(body, node)
         reply = struct.pack("<HBBI4QQQII16sII", 89, 0, 0, 1, *node.times, size, size, node.wire_attributes, 0, file_id,
@@ -228,12 +233,10 @@ class Files:
 
     def _contexts(self, body: bytes, node: Node) -> bytes:
         """The answer to the one context that was asked for."""
-        offset, length = struct.unpack_from("<II", body, 48)
-        asked = body[offset - HEADER_SIZE + 16 :][:4] if length else b""
-        if asked == b"MxAc":
-            data = struct.pack("<II", 0, 0x1F01FF)
-        elif asked == b"QFid" and self.tells_disk_ids:
-            data = struct.pack("<QQ16x", node.node_id, 1)
+        if _context(body, b"MxAc") is not None:
+            asked, data = b"MxAc", struct.pack("<II", 0, 0x1F01FF)
+        elif _context(body, b"QFid") is not None and self.tells_disk_ids:
+            asked, data = b"QFid", struct.pack("<QQ16x", node.node_id, 1)
         else:
             return b""
         return struct.pack("<IHHHHI", 0, 16, 4, 0, 24, len(data)) + asked + bytes(4) + data
@@ -307,14 +310,14 @@ class Files:
             total, free = (count // (_UNIT * _SECTOR) for count in self._space(handle.path))
             data = struct.pack("<QQQII", total, free, free, _UNIT, _SECTOR)
         else:
-            data = next(reversed(handle.node.security.values()), descriptor(handle.path))
+            data = handle.node.descriptor(handle.path)
         return 0, struct.pack("<HHI", 9, HEADER_SIZE + 8, len(data)) + data
 
     def _set_info(self, body: bytes, handle: Handle, _file_id: bytes) -> tuple[int, bytes]:
         kind, info_class, length = body[2], body[3], struct.unpack_from("<I", body, 4)[0]
         data = body[32 : 32 + length]
         if kind == 3:
-            handle.node.security[struct.unpack_from("<I", body, 12)[0]] = data
+            handle.node.set_descriptor(struct.unpack_from("<I", body, 12)[0], data)
             self._changed(handle.node)
         elif info_class == 4:
             *times, attributes, _ = struct.unpack("<4QII", data)
@@ -380,3 +383,17 @@ def _behind_name_length(entry_class: int, node: Node) -> bytes:
         37: size_or_tag + short_name + struct.pack("<HQ", 0, node.node_id),
         38: size_or_tag + struct.pack("<IQ", 0, node.node_id),
     }[entry_class]
+
+
+def _context(body: bytes, name: bytes) -> bytes | None:
+    """The data of the context of that name in a CREATE, if there is one."""
+    offset, length = struct.unpack_from("<II", body, 48)
+    at = offset - HEADER_SIZE
+    while length:
+        following, name_at, _, _, data_at, size = struct.unpack_from("<IHHHHI", body, at)
+        if body[at + name_at :][:4] == name:
+            return body[at + data_at :][:size]
+        if not following:
+            break
+        at += following
+    return None
