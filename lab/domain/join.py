@@ -124,7 +124,7 @@ def grant() -> None:
     for share, grants in ROOTS.items():
         lists = "".join(f"(A;OICI;{mask};;;{sid(group)})" for group, mask in grants.items())
         describe(Path("/srv", share), f"O:BAG:SYD:PAI{OF_ALL}{lists}")
-    small, inherited = Path("/srv/acl-dst/small"), f"{OF_ALL}(A;OICI;{MODIFY};;;{sid('dst-writers')})"
+    small, inherited = Path("/srv/acl-dst/tight"), f"{OF_ALL}(A;OICI;{MODIFY};;;{sid('dst-writers')})"
     describe(small, "O:BAG:SYD:AI" + inherited.replace("OICI", "OICIID"))
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ENTRY = "/usr/local/lib/smbferry-lab/member"
 READY = f"{ENTRY}-ready"
 # One folder that fills up while the rest of its share has room.
-SMALL = f"{domain.SHARES}/acl-dst/small:rw,mode=0777,size=48m"
+SMALL = f"{domain.SHARES}/acl-dst/tight:rw,mode=0777,size=48m"
 
 
 def start(settings: Settings, docker: Docker) -> None:

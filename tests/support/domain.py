@@ -10,10 +10,11 @@ import abc
 import base64
 import dataclasses
 import os
+import re
 import secrets
 import shlex
 import weakref
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import docker  # type: ignore[import-untyped]  # it publishes no types
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 SHARES = "/srv"
 ADMIN_PASSWORD = "/run/smbferry-lab/admin-password"
 DATABASE = "/var/lib/samba/private/sam.ldb"
+PRIVILEGES = "/var/lib/samba/private/privilege.ldb"
 ENCTYPE_NAMES = {
     keytab.AES128_SHA1: "aes128-cts-hmac-sha1-96",
     keytab.AES256_SHA1: "aes256-cts-hmac-sha1-96",
@@ -148,6 +150,10 @@ class Machine(abc.ABC):
         `protection` is smbclient's --client-protection: encrypt or sign.
         """
 
+    @abc.abstractmethod
+    def privileged(self, user: User, *privileges: str) -> AbstractContextManager[User]:
+        """Privileges such as SeSecurityPrivilege for a user of the test's own, taken away afterwards."""
+
     def put(self, content: bytes, path: str) -> None:
         """Write a file in the container; one that exists keeps its inode and its descriptor."""
         self.call("write", path, base64.b64encode(content).decode())
@@ -247,6 +253,20 @@ class Domain(Machine):
             "replace: userPrincipalName",
             f"userPrincipalName: {upn}",
         )
+
+    @contextmanager
+    def privileged(self, user: User, *privileges: str) -> Iterator[User]:
+        found = self.samba_tool("user", "show", user.name, "--attributes=objectSid")
+        (sid,) = re.findall(r"^objectSid: (S-\S+)$", found, flags=re.MULTILINE)
+        held = [f"privilege: {privilege}" for privilege in privileges]
+        with self._temporary("ldif") as path:
+            lines = [f"dn: sid={sid}", "objectClass: privilege", f"objectSid: {sid}", *held, ""]
+            self.put("\n".join(lines).encode(), path)
+            try:
+                self.run("ldbadd", "-H", PRIVILEGES, path)
+                yield user
+            finally:
+                self.run("ldbdel", "-H", PRIVILEGES, f"sid={sid}", check=False)
 
     # --- keytabs ------------------------------------------------------------------------------------------------
 

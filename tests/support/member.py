@@ -1,6 +1,6 @@
 """The lab's member server fs1: a file server that is no domain controller, whose shares have real access lists.
 
-Shares: `acl-src` (src-readers may read), `acl-dst` (dst-writers may change everything; its folder `small` has 48 MiB)
+Shares: `acl-src` (src-readers may read), `acl-dst` (dst-writers may change everything; its folder `tight` has 48 MiB)
 and `acl-both`. Users in the domain's group `fs1-backup-operators` are Backup Operators there.
 """
 
@@ -72,7 +72,6 @@ class Member(Machine):
 
     @contextmanager
     def privileged(self, user: User, *privileges: str) -> Iterator[User]:
-        """Privileges such as SeSecurityPrivilege for a user of the test's own, taken away afterwards."""
         name = f"CORP\\{user.name}"
         self.run("net", "sam", "rights", "grant", name, *privileges)
         try:

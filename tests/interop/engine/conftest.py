@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.interop.engine.support import Bench, Tickets
-from tests.support.domain import Directory, Domain
+from tests.interop.engine.options_table import BESIDE, OTHERS, SWITCHES
+from tests.interop.engine.support import READER_GROUPS, WRITER_GROUPS, Bench, Tickets
+from tests.support.domain import Directory, Domain, Machine
 from tests.support.file_server import FileServer
+from tests.support.member import Member
 from tests.support.trees import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+# Tests of the options run on shares that let everyone do everything, and on those that have real access lists.
+SHARES = {"dc1": ("src", "dst"), "fs1": ("acl-src", "acl-dst")}
+ON_BOTH = {test for table in (SWITCHES, OTHERS) for tests in table.values() for test in tests}
+ON_BOTH |= {test for row in ("empty files and folders", "counters") for test in BESIDE[row]}
+# What a copied access list that does not name the destination's account ends: its access.
+ON_BOTH -= {"test_owner_and_access_list_are_the_sources", "test_compared_by_checksum_a_changed_access_list_follows"}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each test of the options table runs on either server."""
+    if metafunc.function.__name__ in ON_BOTH:
+        metafunc.parametrize("host", SHARES, indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -20,28 +37,49 @@ def domain() -> Domain:
 
 
 @pytest.fixture(scope="session")
-def tickets(domain: Domain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tickets]:
-    scratch = tmp_path_factory.mktemp("tickets")
-    with (
-        domain.user("src-readers", prefix="engine") as reader,
-        domain.user("dst-writers", "Backup Operators", prefix="engine") as writer,
-    ):
-        yield Tickets(domain, scratch, reader, writer)
+def member(domain: Domain) -> Member:
+    return Member.from_environment(domain)
 
 
 @pytest.fixture(scope="session")
-def beside(domain: Domain) -> Iterator[tuple[Directory, ...]]:
-    """A folder in each share that no run is about: what is in it stays as it is."""
-    with domain.directory("src") as source, domain.directory("dst") as destination:
-        for directory in (source, destination):
-            directory.seed([Wanted("folder/file", size=100), Wanted("large", size=100_000)])
-        yield source, destination
+def tickets(domain: Domain, member: Member, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tickets]:
+    scratch = tmp_path_factory.mktemp("tickets")
+    with (
+        domain.user(*READER_GROUPS, prefix="engine") as reader,
+        domain.user(*WRITER_GROUPS, prefix="engine") as writer,
+    ):
+        yield Tickets(domain, member, scratch, reader, writer)
+
+
+@pytest.fixture(scope="session")
+def beside(domain: Domain, member: Member) -> Iterator[dict[str, tuple[Directory, ...]]]:
+    """Of each server a folder in each share that no run is about: what is in it stays as it is."""
+    with contextlib.ExitStack() as stack:
+        found = {}
+        for machine, (host, shares) in zip((domain, member), SHARES.items(), strict=True):
+            found[host] = tuple(stack.enter_context(machine.directory(share)) for share in shares)
+            for directory in found[host]:
+                directory.seed([Wanted("folder/file", size=100), Wanted("large", size=100_000)])
+        yield found
 
 
 @pytest.fixture
-def bench(domain: Domain, tickets: Tickets, beside: tuple[Directory, ...]) -> Iterator[Bench]:
-    with domain.directory("src") as source, domain.directory("dst") as destination:
-        yield Bench(tickets, source, destination, beside)
+def host(request: pytest.FixtureRequest) -> str:
+    """The file server: the domain controller, unless the test is one that runs on both."""
+    return str(getattr(request, "param", "dc1"))
+
+
+@pytest.fixture
+def machine(host: str, domain: Domain, member: Member) -> Machine:
+    """The container of that file server."""
+    return {"dc1": domain, "fs1": member}[host]
+
+
+@pytest.fixture
+def bench(host: str, machine: Machine, tickets: Tickets, beside: dict[str, tuple[Directory, ...]]) -> Iterator[Bench]:
+    ours, theirs = SHARES[host]
+    with machine.directory(ours) as source, machine.directory(theirs) as destination:
+        yield Bench(tickets, source, destination, beside[host])
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import krb5
 import pytest
 from lab.smblab import keytab as keytabs
 from tests.interop.engine.invariants import Expected, Look, Witness, logged
+from tests.support.member import BACKUP_OPERATORS, READERS, WRITERS
 from tests.support.trees import differences
 
 from smbferry_engine import (
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.domain import Directory, Domain, User
+    from tests.support.member import Member
 
     from smbferry_engine import Counters, Evidence, ServerSideFact, SideName
 
@@ -37,6 +39,9 @@ MIB = 1 << 20
 SOURCE, DESTINATION = 0, 1
 SIDES = pytest.mark.parametrize("side", [SOURCE, DESTINATION], ids=["source", "destination"])
 RANGES_UNDER_WAY = 8
+READER_GROUPS = (READERS,)
+# Of the domain controller's Backup Operators and of the member server's, which are groups of their own.
+WRITER_GROUPS = (WRITERS, "Backup Operators", BACKUP_OPERATORS)
 
 
 @dataclass
@@ -44,6 +49,7 @@ class Tickets:
     """Credential caches of the tests' own users, filled once by libkrb5 from keytabs of the domain."""
 
     domain: Domain
+    member: Member
     scratch: Path
     reader: User
     writer: User
@@ -75,15 +81,16 @@ class Tickets:
         return found
 
     def endpoint(self, share: str, path: str, *, user: User | None = None, **changes: object) -> Endpoint:
-        """One side; by default as the user for that share."""
-        who = user or (self.writer if share == "dst" else self.reader)
+        """One side; by default as the user for that share. Those of the member server begin with `acl-`."""
+        who = user or (self.writer if share.endswith("dst") else self.reader)
+        machine = self.member if share.startswith("acl-") else self.domain
         made = Endpoint(
-            server=self.domain.server,
+            server=machine.server,
             port=445,
             share=share,
             path=path,
-            addresses=(self.domain.address,),
-            service_principal=f"cifs/{self.domain.server}",
+            addresses=(machine.address,),
+            service_principal=f"cifs/{machine.server}",
             principal=who.principal,
             ccache=self.of(who),
             krb5_config=os.environ["KRB5_CONFIG"],
@@ -138,7 +145,8 @@ class Bench:
 
     def ends(self) -> tuple[Endpoint, Endpoint]:
         """Both sides."""
-        return self.tickets.endpoint("src", self.source.path), self.tickets.endpoint("dst", self.destination.path)
+        source, destination = (self.tickets.endpoint(it.share, it.path) for it in (self.source, self.destination))
+        return source, destination
 
     def copy(
         self,

@@ -220,11 +220,12 @@ def test_a_reparse_point_is_skipped_or_fails_and_is_never_followed(
 
 @pytest.mark.parametrize(("wanted", "share_of_it"), [(ServerSideCopy.AUTO, 1), (ServerSideCopy.NEVER, 0)])
 def test_a_server_copies_large_files_by_itself_unless_told_not_to(
-    bench: Bench, domain: Domain, wanted: ServerSideCopy, share_of_it: int
+    bench: Bench, wanted: ServerSideCopy, share_of_it: int
 ) -> None:
-    with domain.directory("dst") as source:
+    share = bench.destination.share
+    with bench.destination.domain.directory(share) as source:
         source.seed([Wanted("large", size=9 * MIB + 5), Wanted("small", size=100)])
-        ends = bench.tickets.endpoint("dst", source.path), bench.ends()[1]
+        ends = bench.tickets.endpoint(share, source.path), bench.ends()[1]
         counters = copy(bench, ends=ends, server_side_copy=wanted).counters
         assert bench.watcher.failures == []
         assert differences(source.tree(), bench.destination.tree(), times=True) == []

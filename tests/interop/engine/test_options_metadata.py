@@ -7,13 +7,12 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.interop.engine.support import MIB
+from tests.interop.engine.support import MIB, READER_GROUPS, WRITER_GROUPS
 from tests.interop.engine.witness import (
     allinfo,
     copy,
     dos_attributes,
     ntacl,
-    privileged,
     set_mode,
     set_ntacl,
     set_times,
@@ -163,15 +162,15 @@ def audited_tree(bench: Bench) -> list[str]:
 def ends_with_privilege(bench: Bench, domain: Domain, *sides: str) -> Iterator[tuple[Endpoint, Endpoint]]:
     """Source and destination; only on the sides that are named may the user read and write audit lists."""
     with (
-        domain.user("src-readers", prefix="audit") as reader,
-        domain.user("dst-writers", "Backup Operators", prefix="audit") as writer,
+        domain.user(*READER_GROUPS, prefix="audit") as reader,
+        domain.user(*WRITER_GROUPS, prefix="audit") as writer,
         ExitStack() as stack,
     ):
         for side in sides:
             user = {"source": reader, "destination": writer}[side]
-            stack.enter_context(privileged(domain, user, "SeSecurityPrivilege"))
-        source = bench.tickets.endpoint("src", bench.source.path, user=reader)
-        yield source, bench.tickets.endpoint("dst", bench.destination.path, user=writer)
+            stack.enter_context(bench.source.domain.privileged(user, "SeSecurityPrivilege"))
+        source = bench.tickets.endpoint(bench.source.share, bench.source.path, user=reader)
+        yield source, bench.tickets.endpoint(bench.destination.share, bench.destination.path, user=writer)
 
 
 @pytest.mark.parametrize("wanted", [SecurityDescriptors.OWNER_DACL, SecurityDescriptors.OWNER_DACL_SACL])

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.interop.engine.support import Bench
-    from tests.support.domain import Domain
+    from tests.support.domain import Directory, Domain
+    from tests.support.member import Member
 
     from smbferry_engine import Counters, Endpoint
     from smbferry_engine.core.calls import Call
@@ -43,21 +44,21 @@ MIB = 1 << 20
 TEMPORARY = ".smbferry-"
 
 
-def descriptor(domain: Domain, share: str, path: str, *arguments: str) -> str:
+def descriptor(domain: Domain, directory: Directory, path: str, *arguments: str) -> str:
     """A security descriptor as smbcacls shows it, asked for as the domain's administrator."""
     keytab, ccache = "/tmp/descriptor.keytab", "/tmp/descriptor.ccache"
     domain.samba_tool("domain", "exportkeytab", keytab, "--principal=Administrator")
     domain.run("kinit", "-c", ccache, "-k", "-t", keytab, f"Administrator@{domain.realm}")
     shown = domain.run(
         "smbcacls", "--use-kerberos=required", f"--use-krb5-ccache={ccache}", "--client-protection=encrypt", "--sddl",
-        f"//{domain.server}/{share}", path, *arguments,
+        f"//{directory.domain.server}/{directory.share}", f"{directory.name}/{path}", *arguments,
         env={"KRB5CCNAME": ccache},
     )  # fmt: skip
     return shown.text
 
 
-def set_descriptor(domain: Domain, share: str, path: str, sddl: str) -> None:
-    descriptor(domain, share, path, "--set", sddl)
+def set_descriptor(domain: Domain, directory: Directory, path: str, sddl: str) -> None:
+    descriptor(domain, directory, path, "--set", sddl)
 
 
 def same(bench: Bench, *, times: bool = True) -> None:
@@ -142,12 +143,12 @@ def test_owner_and_access_list_are_the_sources(bench: Bench, domain: Domain) -> 
     bench.source.seed([Wanted("f", size=100), Wanted("g", size=2 * MIB), Wanted("d/x", size=1)])
     sddl = "O:S-1-5-32-545G:S-1-5-32-545D:P(A;;0x1f01ff;;;BA)(A;;0x1f01ff;;;WD)(A;;0x1200a9;;;S-1-5-32-546)"
     for name in ("f", "g", "d"):
-        set_descriptor(domain, "src", f"{bench.source.name}/{name}", sddl)
+        set_descriptor(domain, bench.source, name, sddl)
     result = bench.copy(security_descriptors=SecurityDescriptors.OWNER_DACL)
     assert bench.watcher.failures == []
     assert result.outcome is Outcome.SUCCEEDED
     for name in ("f", "g", "d"):
-        shown = [descriptor(domain, side.share, f"{side.name}/{name}") for side in (bench.source, bench.destination)]
+        shown = [descriptor(domain, side, name) for side in (bench.source, bench.destination)]
         assert shown[0] == shown[1]
         assert "BG" in shown[1]
 
@@ -257,19 +258,20 @@ def test_a_full_destination_is_named_and_keeps_only_whole_files(bench: Bench) ->
 
 
 def test_an_owner_that_the_account_may_not_set_is_said_and_everything_else_is_copied(
-    bench: Bench, domain: Domain
+    bench: Bench, domain: Domain, member: Member
 ) -> None:
     bench.source.seed([Wanted("f", size=100), Wanted("g", size=2 * MIB)])
     for name in ("f", "g"):
-        set_descriptor(domain, "src", f"{bench.source.name}/{name}", "O:S-1-5-32-545D:P(A;;0x1f01ff;;;WD)")
+        # A user: an owner that is a group without a uid is set by Samba for whoever asks.
+        set_descriptor(domain, bench.source, name, f"O:{member.sid('svc-src')}D:P(A;;0x1f01ff;;;WD)")
     with domain.user("dst-writers", prefix="plain") as user:
         source, destination = bench.ends()
-        destination = bench.tickets.endpoint("dst", bench.destination.path, user=user)
+        destination = bench.tickets.endpoint(bench.destination.share, bench.destination.path, user=user)
         result = bench.copy(ends=(source, destination), security_descriptors=SecurityDescriptors.OWNER_DACL)
     assert result.outcome is Outcome.PARTIALLY_SUCCEEDED
     assert bench.watcher.reasons == {"/f": "OwnerNotPermitted", "/g": "OwnerNotPermitted"}
     assert differences(bench.source.tree(), bench.destination.tree(), times=True) == []
-    assert "D:P(A;;0x001f01ff;;;WD)" in descriptor(domain, "dst", f"{bench.destination.name}/f")
+    assert "D:P(A;;0x001f01ff;;;WD)" in descriptor(domain, bench.destination, "f")
 
 
 # The longest name, forms of one letter, and characters that no one sees. (Samba refuses lone surrogates altogether.)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,14 +11,10 @@ from tests.interop.engine.support import Watcher
 from smbferry_engine import Options, Result, SecurityDescriptors, transfer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.interop.engine.support import Bench
-    from tests.support.domain import Directory, Domain, User
+    from tests.support.domain import Directory
 
     from smbferry_engine import Endpoint
-
-_PRIVILEGES = "/var/lib/samba/private/privilege.ldb"
 
 
 @dataclass(frozen=True)
@@ -98,19 +93,3 @@ def copy(bench: Bench, *, ends: tuple[Endpoint, Endpoint] | None = None, **optio
     bench.watcher = Watcher()
     chosen = Options(**{"security_descriptors": SecurityDescriptors.NONE, **options})
     return transfer(*(ends or bench.ends()), chosen, bench.watcher, cancelled=lambda: False)
-
-
-@contextlib.contextmanager
-def privileged(domain: Domain, user: User, *privileges: str) -> Iterator[User]:
-    """Privileges such as SeSecurityPrivilege for a user of the test's own, taken away afterwards."""
-    found = domain.samba_tool("user", "show", user.name, "--attributes=objectSid")
-    (sid,) = re.findall(r"^objectSid: (S-\S+)$", found, flags=re.MULTILINE)
-    lines = [f"dn: sid={sid}", "objectClass: privilege", f"objectSid: {sid}", *(f"privilege: {p}" for p in privileges)]
-    path = f"/tmp/{user.name}.ldif"
-    domain.put("\n".join([*lines, ""]).encode(), path)
-    try:
-        domain.run("ldbadd", "-H", _PRIVILEGES, path)
-        yield user
-    finally:
-        domain.run("rm", "-f", path)
-        domain.run("ldbdel", "-H", _PRIVILEGES, f"sid={sid}", check=False)

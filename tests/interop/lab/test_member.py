@@ -113,7 +113,7 @@ def test_a_descriptor_is_read_back_as_it_was_written(member: Member, directory: 
 
 
 def test_a_folder_fills_up_while_the_share_has_room(member: Member, operator: User) -> None:
-    with member.directory("acl-dst", f"small/{operator.name}") as small, member.directory("acl-dst") as roomy:
+    with member.directory("acl-dst", f"tight/{operator.name}") as small, member.directory("acl-dst") as roomy:
         for directory, fits in ((small, False), (roomy, True)):
             member.run("truncate", "-s", "60M", f"/tmp/{operator.name}")
             try:
