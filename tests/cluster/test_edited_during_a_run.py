@@ -48,6 +48,6 @@ def test_a_run_keeps_the_task_as_it_was_and_the_next_one_has_the_new(scene: Scen
 
     scene.kube.patch("transfertask", "edited", {"spec": {"trigger": "two"}})
     second = scene.end_of(scene.run_of("edited", not_among=frozenset({first})))
-    assert second["spec"]["task"]["filters"]["exclude"] == ["*.bin"]
+    assert second["status"]["task"]["filters"]["exclude"] == ["*.bin"]
     assert second["status"].get("limit") is None
     assert second["status"]["counters"]["files"]["listed"] == 1

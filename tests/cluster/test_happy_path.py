@@ -60,7 +60,7 @@ def test_a_task_copies_the_tree_and_shows_the_evidence(scene: Scene) -> None:
         identity = scene.kube.get("kerberosidentity", READER if user is scene.reader else WRITER)
         assert identity is not None
         assert evidence["keytabFingerprint"] == identity["status"]["keytab"]["fingerprint"]
-    assert run["spec"]["task"]["source"]["spec"]["share"] == "src"
+    assert run["status"]["task"]["source"]["spec"]["share"] == "src"
     task = scene.kube.wait("transfertask", "copy", "in sync", is_("InSync", "True"), timeout=30)
     assert task["status"]["lastRun"]["name"] == name
     assert task["status"]["observedTrigger"] == "one"

@@ -20,13 +20,12 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.alone, pytest.mark.takes(60)]
 
 SPEC = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties"
-SNAPSHOT = f"{SPEC}/task/properties"
 LATER = {"type": "string", "default": "Off", "maxLength": 8}
 DEFAULTED = {
     "kerberosidentities": [SPEC],
     "smblocations": [SPEC],
     "transfertasks": [SPEC, f"{SPEC}/options/properties"],
-    "transferruns": [SPEC, SNAPSHOT, f"{SNAPSHOT}/options/properties", f"{SNAPSHOT}/source/properties"],
+    "transferruns": [SPEC, f"{SPEC}/taskRef/properties"],
 }
 
 
@@ -62,7 +61,7 @@ def test_a_defaulted_field_that_a_crd_gains_under_a_running_run_changes_nothing(
             "transferrun",
             first,
             "served with the new field",
-            lambda r: r["spec"]["task"]["options"].get("addedLater") == "Off",
+            lambda r: r["spec"]["taskRef"].get("addedLater") == "Off",
             timeout=30,
         )
         assert served["spec"]["addedLater"] == "Off"

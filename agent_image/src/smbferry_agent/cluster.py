@@ -8,7 +8,7 @@ from pathlib import Path
 from smbferry_agent.checks import check_identity, check_location
 from smbferry_agent.errors import AgentError
 from smbferry_agent.logs import fields
-from smbferry_agent.manifests import identity_subject, location_subject, previous_status, run_task
+from smbferry_agent.manifests import identity_subject, location_subject, previous_status, run_spec
 from smbferry_agent.mounts import IdentityMount
 from smbferry_agent.preflight.identity_probe import IdentitySubject
 from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError, repeated
@@ -46,9 +46,19 @@ def cluster_location_check(client: ApiClient, namespace: str, name: str) -> Agen
 
 
 def transfer(
-    client: ApiClient, namespace: str, name: str, stage: Stage = Stage.WHOLE, index: int | None = None
+    client: ApiClient,
+    namespace: str,
+    name: str,
+    task: ResolvedTask,
+    *,
+    stage: Stage = Stage.WHOLE,
+    index: int | None = None,
 ) -> ExitCode:
-    """Does the work of a TransferRun, or one stage of it; `index` is the shard's.
+    """Does the work of a TransferRun, or one stage of it.
+
+    Args:
+        task: the snapshot, as this agent's Job holds it.
+        index: the shard's.
 
     Raises:
         AgentError: the run as a whole failed or was cancelled; its status tells so.
@@ -56,7 +66,7 @@ def transfer(
     """
     key = ObjectKey("TransferRun", namespace, name)
     manifest = repeated(lambda: client.get(key))
-    spec, task = run_task(manifest)
+    spec = run_spec(manifest)
     with RunWatch(client, key, manifest) as watch:
         around = Surroundings(
             mounts={side: IdentityMount.of(side) for side in (Side.SOURCE, Side.DESTINATION, Side.REPORT)},

@@ -11,6 +11,7 @@ from types import FrameType
 from smbferry_agent import logs
 from smbferry_agent.cluster import cluster_identity_check, cluster_location_check, transfer
 from smbferry_agent.errors import AgentError, Terminated
+from smbferry_agent.manifests import recorded_task
 from smbferry_agent.report.api_client import ApiClient, ObjectNotFoundError
 from smbferry_api.agent_contract import (
     COMPLETION_INDEX,
@@ -69,7 +70,9 @@ def _run(arguments: argparse.Namespace) -> tuple[ExitCode, TerminationMessage]:
     signal.signal(signal.SIGTERM, _terminate)  # a transfer that has begun takes it over, to end cleanly
     if arguments.command is AgentCommand.TRANSFER:
         index = os.environ.get(COMPLETION_INDEX)
-        code = transfer(client, arguments.namespace, arguments.name, arguments.stage, int(index) if index else None)
+        task = recorded_task(os.environ)
+        shard = int(index) if index else None
+        code = transfer(client, arguments.namespace, arguments.name, task, stage=arguments.stage, index=shard)
         reason = RUN_SUCCEEDED if code is ExitCode.DONE else RUN_PARTIALLY_SUCCEEDED
         return code, _last_word(reason, reason.when)
     check = cluster_identity_check if arguments.command is AgentCommand.CHECK_IDENTITY else cluster_location_check

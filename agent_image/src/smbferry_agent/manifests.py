@@ -1,6 +1,7 @@
 """Objects as the API server, or a file, gives them: into subjects to check and tasks to run."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from smbferry_api.names import ANNOTATION_REQUESTED_AT
 from smbferry_api.reasons import SPEC_INVALID
 from smbferry_api.run import ResolvedTask, TransferRunSpec
 from smbferry_api.served import read_spec, read_status
+from smbferry_api.snapshot import VARIABLE, read_snapshot, text_in
 
 _log = logging.getLogger(__name__)
 Model = TypeVar("Model", bound=BaseModel)
@@ -69,20 +71,28 @@ def location_subject(manifest: dict[str, Any], identity: IdentitySubject | Agent
     )
 
 
-def run_task(manifest: dict[str, Any]) -> tuple[TransferRunSpec, ResolvedTask]:
-    """A TransferRun's spec and the snapshot that it works by: spec.task, or status.task where a person left it out.
+def run_spec(manifest: dict[str, Any]) -> TransferRunSpec:
+    """A TransferRun's spec.
 
     Raises:
         AgentError: SpecInvalid.
     """
-    what = f"TransferRun {manifest['metadata']['name']}"
-    spec = parse_spec(TransferRunSpec, manifest.get("spec"), what)
-    if spec.task is not None:
-        return spec, spec.task
-    snapshot = (manifest.get("status") or {}).get("task")
-    if snapshot is None:
-        raise AgentError(SPEC_INVALID, f"{what} has no snapshot of its task, neither in spec.task nor in status.task.")
-    return spec, parse_spec(ResolvedTask, snapshot, f"{what}, status.task")
+    return parse_spec(TransferRunSpec, manifest.get("spec"), f"TransferRun {manifest['metadata']['name']}")
+
+
+def recorded_task(environment: Mapping[str, str]) -> ResolvedTask:
+    """The snapshot that the run works by, which the operator wrote into this agent's Job.
+
+    Raises:
+        AgentError: SpecInvalid.
+    """
+    text = text_in(environment)
+    if not text:
+        raise AgentError(SPEC_INVALID, f"Expected the snapshot of the task in {VARIABLE}, got no such variable.")
+    try:
+        return read_snapshot(text)
+    except ValueError as error:
+        raise AgentError(SPEC_INVALID, f"Expected the snapshot of the task in {VARIABLE}: {error}") from None
 
 
 def previous_status(model: type[Model], manifest: dict[str, Any]) -> Model:

@@ -96,10 +96,6 @@ class TransferRunSpec(Spec):
             "tracks it. Whoever applies a run again after it was removed runs it again."
         ),
     ] = None
-    task: Annotated[
-        ResolvedTask | None,
-        Field(description="The task as it stood. Leave it out: smbferry takes the snapshot when the run begins."),
-    ] = None
 
 
 RUN_RULES: Final[dict[type[Spec], list[dict[str, Any]]]] = {
@@ -107,10 +103,6 @@ RUN_RULES: Final[dict[type[Spec], list[dict[str, Any]]]] = {
         {
             "rule": "self.taskRef == oldSelf.taskRef && self.dryRun == oldSelf.dryRun",
             "message": "a run can't be changed but for cancel and ttlAfterFinished; create another",
-        },
-        {
-            "rule": "has(self.task) == has(oldSelf.task) && (!has(self.task) || self.task == oldSelf.task)",
-            "message": "the run's snapshot of the task can't be changed",
         },
         {"rule": "self.cancel || !oldSelf.cancel", "message": "a cancelled run can't be revived; create another"},
     ]

@@ -296,5 +296,5 @@ class TransferRunStatus(Status):
     task: Annotated[
         dict[str, JsonValue] | None,
         WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
-        Field(description="The snapshot of the task, for a run that a person made without spec.task."),
+        Field(description="The snapshot that the run works by, for information: no Job and no mount follows from it."),
     ] = None

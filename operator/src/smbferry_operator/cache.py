@@ -1,5 +1,8 @@
 """What is known of the cluster: the objects as last seen, and who refers to whom.
 
+Labels, annotations and owner references only find an object here. Whether a Job or pod belongs to whom it names is
+decided by who reads it (`cluster/reader.py`).
+
 Fed by watches, by our own writes (so that a decision sees the one before it) and by a full list now and then, which
 also finds what a watch has missed. The newest resourceVersion wins, whichever way it came.
 """
@@ -9,21 +12,22 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from smbferry_api.agent_contract import AGENT_CONTAINER
 from smbferry_api.names import LABEL_OWNER_KIND, LABEL_OWNER_UID
 from smbferry_api.run_status import PhaseState, RunState
+from smbferry_api.snapshot import text_in
 from smbferry_operator.decide.account import account_of
-from smbferry_operator.decide.naming import ANNOTATION_DESTINATION, ANNOTATION_OWNER_NAME
-from smbferry_operator.model import Key, Kind, Manifest
+from smbferry_operator.decide.naming import ANNOTATION_OWNER_NAME
+from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
+from smbferry_operator.parse import RECORDED, parse_owner
 
 UNUSED_ANNOTATION: Final = "kubectl.kubernetes.io/last-applied-configuration"
 TAG_WRITER: Final = "writer"
-"""Jobs and pods that may write to a destination now."""
+"""Jobs that have not finished and pods that live, by their own words for a run."""
 TAG_QUEUED: Final = "queued"
 """Runs that have not begun."""
 TAG_STARTING: Final = "starting"
 """Runs whose agents have not said yet that their keys were taken."""
-TAG_CHECK: Final = "check"
-"""Jobs of checks that have not finished."""
 
 BEFORE_TRANSFER: Final = frozenset({RunState.LAUNCHING.value, RunState.PREPARING.value})
 
@@ -34,6 +38,8 @@ class _Entry:
     version: int
     references: frozenset[Key]
     tags: frozenset[str]
+    works_for: tuple[Key, str] | None
+    """Of a Job that has not finished or a pod that lives: whom it works for, and that one's uid."""
 
 
 class Cache:
@@ -43,7 +49,11 @@ class Cache:
         self._entries: dict[Key, _Entry] = {}
         self._referrers: dict[tuple[Key, Kind], set[Key]] = {}
         self._tagged: dict[str, set[Key]] = {}
+        self._agents: dict[tuple[Key, str], set[Key]] = {}
+        self._busy: dict[tuple[Kind, str], set[Key]] = {}
         self._gone: dict[Key, int] = {}
+        self.changes = 0
+        """Counts what was taken in or forgotten: what follows from the cache holds until it is another number."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -79,9 +89,21 @@ class Cache:
         """The names of the objects that carry a tag."""
         return sorted(self._tagged.get(tag, ()))
 
-    def count(self, tag: str) -> int:
-        """How many objects carry a tag."""
-        return len(self._tagged.get(tag, ()))
+    def busy(self, kind: Kind) -> list[Key]:
+        """The objects of a kind that exist and have a Job that has not finished, or a pod that lives."""
+        return sorted(key for (other, _), keys in self._busy.items() if other is kind for key in keys)
+
+    def is_busy(self, key: Key) -> bool:
+        """Whether the object exists and has a Job that has not finished, or a pod that lives."""
+        return key in self._busy.get((key.kind, key.namespace), ())
+
+    def busy_by_namespace(self, *kinds: Kind) -> dict[str, int]:
+        """How many objects of these kinds are busy, for each namespace that has any."""
+        counts: dict[str, int] = {}
+        for (kind, namespace), keys in self._busy.items():
+            if kind in kinds:
+                counts[namespace] = counts.get(namespace, 0) + len(keys)
+        return counts
 
     def is_to_begin(self, key: Key) -> bool:
         """Whether something is to be begun: a run without a Job, a task that was changed. People wait for these."""
@@ -110,12 +132,17 @@ class Cache:
         self._gone.pop(key, None)
         slim = _slim(kind, body)
         key = key_of(kind, slim)  # what is kept holds on to nothing of what came
-        entry = _Entry(slim, version, frozenset(references(kind, slim)), frozenset(tags(kind, slim)))
+        worker = works_for(kind, slim)
+        entry = _Entry(slim, version, frozenset(references(kind, slim)), frozenset(tags(kind, slim)), worker)
         self._entries[key] = entry
         for other in entry.references:
             self._referrers.setdefault((other, key.kind), set()).add(key)
         for tag in entry.tags:
             self._tagged.setdefault(tag, set()).add(key)
+        if worker is not None:
+            self._agents.setdefault(worker, set()).add(key)
+        self._note_busy(worker[0] if worker else key)
+        self.changes += 1
         return True
 
     def remove(self, kind: Kind, body: Manifest) -> None:
@@ -144,10 +171,23 @@ class Cache:
         entry = self._entries.pop(key, None)
         if entry is None:
             return
+        self.changes += 1
         for other in entry.references:
             _discard(self._referrers, (other, key.kind), key)
         for tag in entry.tags:
             _discard(self._tagged, tag, key)
+        if entry.works_for is not None:
+            _discard(self._agents, entry.works_for, key)
+        self._note_busy(entry.works_for[0] if entry.works_for else key)
+
+    def _note_busy(self, owner: Key) -> None:
+        """Keeps in mind whether the object has agents; those of another uid are none of its."""
+        entry = self._entries.get(owner)
+        place = (owner.kind, owner.namespace)
+        if entry is not None and (owner, entry.body["metadata"]["uid"]) in self._agents:
+            self._busy.setdefault(place, set()).add(owner)
+        elif place in self._busy and owner in self._busy[place]:
+            _discard(self._busy, place, owner)
 
 
 def _discard(index: dict[Any, set[Key]], at: Any, key: Key) -> None:
@@ -171,8 +211,19 @@ def _slim(kind: Kind, body: Manifest) -> Manifest:
     metadata = {k: v for k, v in body["metadata"].items() if k != "managedFields"}
     if UNUSED_ANNOTATION in (annotations := metadata.get("annotations") or {}):
         metadata["annotations"] = {k: v for k, v in annotations.items() if k != UNUSED_ANNOTATION}
-    slim = {**body, "metadata": metadata, "spec": {} if kind in {Kind.JOB, Kind.POD} else body.get("spec")}
+    spec = _recorded(kind, body.get("spec") or {}) if kind in {Kind.JOB, Kind.POD} else body.get("spec")
+    slim = {**body, "metadata": metadata, "spec": spec}
     return {_interned(key): _shared(value) for key, value in slim.items()}
+
+
+def _recorded(kind: Kind, spec: Manifest) -> Manifest:
+    """What is kept of the spec of an agent's Job or pod: the snapshot in its environment, as it stands there."""
+    pod: Manifest = ((spec.get("template") or {}).get("spec") or {}) if kind is Kind.JOB else spec
+    for container in pod.get("containers") or ():
+        if container.get("name") == AGENT_CONTAINER:
+            text = text_in({v["name"]: v.get("value") or "" for v in container.get("env") or ()})
+            return {RECORDED: text} if text else {}
+    return {}
 
 
 def _shared(value: Any) -> Any:
@@ -206,14 +257,9 @@ def references(kind: Kind, body: Manifest) -> Iterator[Key]:
                 yield from _named(Kind.LOCATION, namespace, (spec.get(side) or {}).get("locationRef"))
         case Kind.RUN:
             yield from _named(Kind.TASK, namespace, spec.get("taskRef"))
-            for side in ("source", "destination", "reportTo"):
-                end = (spec.get("task") or {}).get(side) or {}
-                if end.get("location"):
-                    yield Key(Kind.LOCATION, namespace, end["location"])
         case Kind.JOB | Kind.POD:
-            owner = _owner(body, namespace)
-            if owner is not None:
-                yield owner
+            if (owner := _owner(kind, body)) is not None:
+                yield owner[0]
         case Kind.IDENTITY:
             return
 
@@ -223,14 +269,35 @@ def _named(kind: Kind, namespace: str, reference: Manifest | None) -> Iterator[K
         yield Key(kind, namespace, reference["name"])
 
 
-def _owner(body: Manifest, namespace: str) -> Key | None:
-    """The object that an agent's Job or pod works for."""
-    labels = body["metadata"].get("labels") or {}
-    name = (body["metadata"].get("annotations") or {}).get(ANNOTATION_OWNER_NAME)
-    kind = labels.get(LABEL_OWNER_KIND)
-    if not name or kind not in set(Kind) or LABEL_OWNER_UID not in labels:
+def _owner(kind: Kind, body: Manifest) -> tuple[Key, str] | None:
+    """The object that an agent's Job or pod says that it works for, and its uid: a Job by its controller, a pod,
+    whose controller is a Job, by its labels.
+    """
+    metadata = body["metadata"]
+    if kind is Kind.JOB:
+        controller = parse_owner(metadata)
+        owner, name, uid = (controller.kind, controller.name, controller.uid) if controller else ("", "", "")
+    else:
+        labels = metadata.get("labels") or {}
+        owner, uid = labels.get(LABEL_OWNER_KIND, ""), labels.get(LABEL_OWNER_UID, "")
+        name = (metadata.get("annotations") or {}).get(ANNOTATION_OWNER_NAME, "")
+    if owner not in OWN_KINDS or not name or not uid:
         return None
-    return Key(Kind(kind), namespace, name)
+    return Key(Kind(owner), metadata.get("namespace", ""), name), uid
+
+
+def works_for(kind: Kind, body: Manifest) -> tuple[Key, str] | None:
+    """Whom a Job that has not finished, or a pod that lives, says that it works for; None for all else."""
+    status = body.get("status") or {}
+    if kind is Kind.JOB:
+        conditions = status.get("conditions") or ()
+        over = any(c.get("type") in {"Complete", "Failed"} and c.get("status") == "True" for c in conditions)
+    elif kind is Kind.POD:
+        over = status.get("phase") in {"Succeeded", "Failed"}
+    else:
+        return None
+    worker = None if over else _owner(kind, body)
+    return worker if kind is Kind.JOB or (worker and worker[0].kind is Kind.RUN) else None
 
 
 def _has_tickets(status: Manifest) -> bool:
@@ -241,24 +308,14 @@ def _has_tickets(status: Manifest) -> bool:
 def tags(kind: Kind, body: Manifest) -> Iterator[str]:
     """What an object is to be found by."""
     status = body.get("status") or {}
-    metadata = body["metadata"]
     match kind:
         case Kind.RUN:
             if status.get("state") in {None, RunState.QUEUED.value}:
                 yield TAG_QUEUED
             elif status.get("state") in BEFORE_TRANSFER and not _has_tickets(status):
                 yield TAG_STARTING
-        case Kind.JOB:
-            finished = any(
-                c.get("type") in {"Complete", "Failed"} and c.get("status") == "True"
-                for c in status.get("conditions") or ()
-            )
-            if not finished:
-                writes = ANNOTATION_DESTINATION in (metadata.get("annotations") or {})
-                yield TAG_WRITER if writes else TAG_CHECK
-        case Kind.POD:
-            living = status.get("phase") not in {"Succeeded", "Failed"}
-            if living and ANNOTATION_DESTINATION in (metadata.get("annotations") or {}):
+        case Kind.JOB | Kind.POD:
+            if (worker := works_for(kind, body)) is not None and worker[0].kind is Kind.RUN:
                 yield TAG_WRITER
         case Kind.IDENTITY:
             yield account_tag(str((body.get("spec") or {}).get("principal", "")))

@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
 from smbferry_api.location import SmbLocationSpec, SmbLocationStatus
-from smbferry_api.run import TransferRunSpec
+from smbferry_api.run import ResolvedTask, TransferRunSpec
 from smbferry_api.run_status import TransferRunStatus
 from smbferry_api.task import TransferTaskSpec, TransferTaskStatus
 
@@ -41,6 +41,15 @@ class Key(NamedTuple):
         return f"{self.kind} {self.namespace}/{self.name}"
 
 
+class Owner(NamedTuple):
+    """The controller that an object names in its ownerReferences."""
+
+    kind: str
+    """Empty for a kind that is neither one of ours nor a Job."""
+    name: str
+    uid: str
+
+
 @dataclass(frozen=True, slots=True)
 class Meta:
     """What is used of ObjectMeta."""
@@ -53,8 +62,13 @@ class Meta:
     deleting: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
-    controller_uid: str = ""
-    """The uid of the owner that is the controller, if there is one."""
+    controller: Owner | None = None
+    """The owner that is the controller, if there is one."""
+
+    @property
+    def controller_uid(self) -> str:
+        """The controller's uid; empty where there is no controller."""
+        return self.controller.uid if self.controller else ""
 
 
 SpecT = TypeVar("SpecT")
@@ -76,6 +90,14 @@ Task = Resource[TransferTaskSpec, TransferTaskStatus]
 Run = Resource[TransferRunSpec, TransferRunStatus]
 
 
+class Recorded(NamedTuple):
+    """The snapshot that the operator wrote into a run's Job."""
+
+    text: str
+    """As JSON."""
+    task: ResolvedTask
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A batch/v1 Job and how it stands."""
@@ -91,6 +113,8 @@ class Job:
     finished_at: datetime | None = None
     suspended: str = ""
     """The message of the Suspended condition: a person or a queueing system holds it back."""
+    recorded: Recorded | None = None
+    """Of a Job that works for a run: the snapshot in its containers, which nobody can change."""
 
     @property
     def finished(self) -> bool:
@@ -117,6 +141,8 @@ class Pod:
     ended_at: datetime | None = None
     disrupted: str = ""
     """The reason of the DisruptionTarget condition: evicted, preempted, its node drained."""
+    recorded: Recorded | None = None
+    """The same as its Job's."""
 
     @property
     def living(self) -> bool:

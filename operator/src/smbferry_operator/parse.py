@@ -1,27 +1,48 @@
 """From JSON objects to the values that decisions look at. Converts every malformed object to one typed error."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
+from smbferry_api import GROUP
 from smbferry_api.agent_contract import AGENT_CONTAINER
 from smbferry_api.fields import Spec, Status
 from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
 from smbferry_api.location import SmbLocationSpec, SmbLocationStatus
-from smbferry_api.run import ResolvedTask, TransferRunSpec
+from smbferry_api.run import TransferRunSpec
 from smbferry_api.run_status import TransferRunStatus
 from smbferry_api.served import explain, read_spec, read_status
+from smbferry_api.snapshot import decoded, read_snapshot
 from smbferry_api.task import TransferTaskSpec, TransferTaskStatus
-from smbferry_operator.model import Identity, Job, Location, Manifest, Meta, Pod, Resource, Run, Task
+from smbferry_operator.model import (
+    OWN_KINDS,
+    Identity,
+    Job,
+    Kind,
+    Location,
+    Manifest,
+    Meta,
+    Owner,
+    Pod,
+    Recorded,
+    Resource,
+    Run,
+    Task,
+)
 
 logger = logging.getLogger(__name__)
 
 S = TypeVar("S", bound=Spec)
 T = TypeVar("T", bound=Status)
+
+RECORDED: Final = "recorded"
+"""What is kept of the spec of an agent's Job or pod: the snapshot in its environment, as it stands there."""
+REMEMBERED: Final = 1000
+"""How many snapshots are kept as they were read: a Job and its pods share one."""
 
 
 class InvalidObjectError(Exception):
@@ -41,7 +62,6 @@ def parse_time(text: str | None) -> datetime | None:
 def parse_meta(body: Mapping[str, Any]) -> Meta:
     """Reads ObjectMeta."""
     meta = body["metadata"]
-    owners = meta.get("ownerReferences") or ()
     return Meta(
         name=meta["name"],
         namespace=meta.get("namespace", ""),
@@ -51,14 +71,35 @@ def parse_meta(body: Mapping[str, Any]) -> Meta:
         deleting=bool(meta.get("deletionTimestamp")),
         labels=meta.get("labels") or {},
         annotations=meta.get("annotations") or {},
-        controller_uid=next((o["uid"] for o in owners if o.get("controller")), ""),
+        controller=parse_owner(meta),
     )
+
+
+def parse_owner(meta: Mapping[str, Any]) -> Owner | None:
+    """The owner that is an object's controller; None where there is none."""
+    reference = next((o for o in meta.get("ownerReferences") or () if o.get("controller")), None)
+    if reference is None:
+        return None
+    group, kind = str(reference.get("apiVersion", "")).partition("/")[0], str(reference.get("kind", ""))
+    expected = {"batch": (Kind.JOB,), GROUP: OWN_KINDS}.get(group, ())
+    return Owner(kind if kind in expected else "", str(reference.get("name", "")), str(reference["uid"]))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def read_recorded(text: str) -> Recorded | None:
+    """The snapshot in an agent's environment; None where there is none, or none that can be read."""
+    try:
+        return Recorded(decoded(text), read_snapshot(text)) if text else None
+    except ValueError:
+        return None
 
 
 def _resource(body: Manifest, spec: type[S], status: type[T]) -> Resource[S, T]:
     meta = parse_meta(body)
-    with _usable(body, meta, "spec"):
+    try:
         parsed = read_spec(spec, body.get("spec") or {})
+    except ValidationError as error:
+        raise InvalidObjectError(meta, explain(error, "spec"), body.get("status") or {}) from error
     return Resource(meta, parsed, _status(body, status))
 
 
@@ -68,15 +109,6 @@ def _status(body: Manifest, status: type[T]) -> T:
     if problem:
         logger.warning("%s %s: left aside what can't be read: %s", body.get("kind"), body["metadata"]["name"], problem)
     return found
-
-
-@contextmanager
-def _usable(body: Manifest, meta: Meta, what: str) -> Iterator[None]:
-    """Turns what is wrong with a part of an object into our own error."""
-    try:
-        yield
-    except ValidationError as error:
-        raise InvalidObjectError(meta, explain(error, what), body.get("status") or {}) from error
 
 
 def parse_identity(body: Manifest) -> Identity:
@@ -110,13 +142,9 @@ def parse_run(body: Manifest) -> Run:
     """Reads a TransferRun.
 
     Raises:
-        InvalidObjectError: its spec, or the snapshot in its status, can't be used.
+        InvalidObjectError: its spec can't be used.
     """
-    run = _resource(body, TransferRunSpec, TransferRunStatus)
-    if run.spec.task is None and run.status.task is not None:
-        with _usable(body, run.meta, "status.task"):
-            read_spec(ResolvedTask, run.status.task)
-    return run
+    return _resource(body, TransferRunSpec, TransferRunStatus)
 
 
 def parse_job(body: Manifest) -> Job:
@@ -135,6 +163,7 @@ def parse_job(body: Manifest) -> Job:
         failure_message=failure.get("message", "") if failure else "",
         finished_at=parse_time(status.get("completionTime") or ended.get("lastTransitionTime")) if ended else None,
         suspended=(suspended.get("message") or "Job suspended") if suspended else "",
+        recorded=read_recorded((body.get("spec") or {}).get(RECORDED, "")),
     )
 
 
@@ -157,6 +186,7 @@ def parse_pod(body: Manifest) -> Pod:
         termination_message=terminated.get("message", ""),
         ended_at=parse_time(terminated.get("finishedAt")),
         disrupted=_true_conditions(status).get("DisruptionTarget", {}).get("reason", ""),
+        recorded=read_recorded((body.get("spec") or {}).get(RECORDED, "")),
     )
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,8 +11,9 @@ from smbferry_api.reasons import RUN_QUEUED
 from smbferry_api.run_status import RunState
 from smbferry_operator.cache import TAG_QUEUED, TAG_WRITER, Cache, key_of
 from smbferry_operator.cluster.apply import Applier
+from smbferry_operator.cluster.claims import claim_of
 from smbferry_operator.cluster.errors import RefusedError, TerminatingError
-from smbferry_operator.cluster.observe import Observer, claim_of
+from smbferry_operator.cluster.observe import Observer
 from smbferry_operator.decide.decision import Decision
 from smbferry_operator.decide.identity import decide_identity
 from smbferry_operator.decide.invalid import decide_invalid
@@ -63,6 +64,7 @@ class Reconciler:
         """Identities that are to be checked before others use their keys; whoever waits asks again."""
         self._outdated: set[Key] = set()
         """Identities whose Secret or ConfigMap has changed; their next check, or a restart, forgets it."""
+        self._patience = Patience()
         self._checking: set[Key] = set()
         """Identities whose check is being launched: others of the account wait as if its Job were there."""
 
@@ -126,19 +128,22 @@ class Reconciler:
                 case _:
                     raise ValueError(f"{key} is not reconciled by itself")
         except InvalidObjectError as error:
-            at_work = self._observer.at_work(key, error.meta.uid)
+            at_work = self._observer.at_work(key, error.meta)
             return error.meta, decide_invalid(key.kind, error.meta, error.status, str(error), now, at_work=at_work)
 
     def _decide_identity(self, key: Key, refusal: Refusal | None, now: datetime) -> tuple[Meta, Decision] | None:
         awaited, outdated = key in self._awaited, key in self._outdated
         checking = self._checking - {key}
         seen = self._observer.identity(key, refusal, awaited=awaited, outdated=outdated, checking=checking)
-        if seen is None or not (seen.account_busy or seen.checks_under_way >= self._settings.max_concurrent_checks):
+        if seen is None or not (seen.account_busy or seen.checks.fill(self._settings.max_concurrent_checks)):
             self._awaited.discard(key)
         if seen is None:
             self._outdated.discard(key)
             return None
         decision = decide_identity(seen, now, self._settings)
+        if seen.account_busy:
+            free = decide_identity(replace(seen, account_busy=False), now, self._settings)
+            decision = self._patience.either(key, decision, free, now)
         if decision.create:
             self._outdated.discard(key)
             self._checking.add(key)
@@ -150,9 +155,34 @@ class Reconciler:
             self._reserved.pop(key, None)
             return None
         decision = decide_run(seen, now, self._settings)
+        if seen.account_used_at is not None:
+            free = decide_run(replace(seen, account_used_at=None), now, self._settings)
+            decision = self._patience.either(key, decision, free, now)
         if decision.claim is not None:
             self._reserved[key] = claim_of(seen.run, decision.claim, now, writing=True)
         return seen.run.meta, decision
+
+
+class Patience:
+    """How long objects have waited for others of the same account, which may lie in namespaces of other people.
+
+    Whoever keeps an identity of the account busy there, or says so, keeps nobody waiting for longer than `ENOUGH`.
+    """
+
+    ENOUGH: Final = timedelta(minutes=1)
+
+    def __init__(self) -> None:
+        self._since: dict[Key, datetime] = {}
+
+    def either(self, key: Key, waits: Decision, goes: Decision, now: datetime) -> Decision:
+        """What to do of two decisions, where the second is that without the others."""
+        if waits.create or not goes.create:
+            self._since.pop(key, None)
+            return waits
+        if now - self._since.setdefault(key, now) < self.ENOUGH:
+            return waits
+        del self._since[key]
+        return goes
 
 
 class News:
@@ -188,8 +218,10 @@ class News:
         elif kind is Kind.LOCATION:
             concerned |= after.references  # a key that was refused casts doubt on its identity
         elif kind is Kind.RUN and before.state != after.state:
-            concerned |= before.references | after.references
-            concerned |= {end for location in after.references for end in self._cache.references_of(location)}
+            tasks = before.references | after.references
+            locations = {place for task in tasks for place in self._cache.references_of(task)}
+            concerned |= tasks | locations
+            concerned |= {identity for place in locations for identity in self._cache.references_of(place)}
         if before.in_the_way and not after.in_the_way and not after.launched:
             concerned |= {run for run in self._cache.tagged(TAG_QUEUED) if self._is_in_line(run)}
         self.changed(concerned)
@@ -206,7 +238,7 @@ class News:
         refer = self._cache.referrer_keys
         locations = set(refer(identity, Kind.LOCATION))
         tasks = {task for location in locations for task in refer(location, Kind.TASK)}
-        runs = {run for place in (*locations, *tasks) for run in refer(place, Kind.RUN)}
+        runs = {run for task in tasks for run in refer(task, Kind.RUN)}
         return locations | {run for run in runs if TAG_QUEUED in self._cache.tags_of(run)}
 
     def _of_one_account(self, identity: Key) -> set[Key]:

@@ -14,7 +14,7 @@ from tests.unit.agent.facts import SPEC
 
 from smbferry_agent import logs, main
 from smbferry_agent.errors import AgentError
-from smbferry_agent.manifests import identity_subject, run_task
+from smbferry_agent.manifests import identity_subject
 from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError
 from smbferry_agent.report.sinks import ClusterSink
 from smbferry_agent.run_watch import RunWatch
@@ -231,12 +231,6 @@ def test_a_persons_request_counts_once(
         "status": {"lastHandledRequest": handled},
     }
     assert identity_subject(manifest, Side.SELF).requested is requested
-
-
-def test_a_run_without_any_snapshot_is_refused() -> None:
-    manifest = {"metadata": {"name": "run"}, "spec": {"taskRef": {"name": "task"}}}
-    with pytest.raises(AgentError, match="no snapshot"):
-        run_task(manifest)
 
 
 def test_log_lines_are_json_even_with_names_that_no_encoding_can_write() -> None:

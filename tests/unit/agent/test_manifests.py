@@ -2,22 +2,57 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import random
 from typing import Any
 
 import pytest
 from tests.unit.operator.builders import run_body, snapshot
-from tests.unit.operator.test_newer_crds import with_defaults
+from tests.unit.operator.test_newer_crds import defaulted, with_defaults
 
 from smbferry_agent.errors import AgentError
-from smbferry_agent.manifests import run_task
+from smbferry_agent.manifests import recorded_task, run_spec
+from smbferry_api.run import ResolvedTask
+from smbferry_api.snapshot import PART, VARIABLE, environment_of
 
 
 def test_a_run_with_fields_that_the_agent_does_not_know_is_done_all_the_same() -> None:
-    assert run_task(with_defaults(run_body())) == run_task(run_body())
+    assert run_spec(with_defaults(run_body())) == run_spec(run_body())
 
 
-def test_an_option_that_it_knows_but_not_this_word_of_it_stops_the_run_by_name() -> None:
-    task: dict[str, Any] = {**snapshot(), "options": {"deletedFiles": "MoveAside"}}
+def held(task: dict[str, Any]) -> dict[str, str]:
+    """As an agent's environment holds it."""
+    return {VARIABLE: base64.b64encode(json.dumps(task).encode()).decode()}
 
-    with pytest.raises(AgentError, match=r"spec\.task\.options\.deletedFiles"):
-        run_task(run_body(task=task))
+
+def test_a_snapshot_is_read_from_the_agents_own_environment() -> None:
+    task = ResolvedTask.model_validate({**snapshot(src_path="/a$(PATH)$$"), "options": {"bytesPerSecond": "4Mi"}})
+
+    assert recorded_task(environment_of(task)) == task
+    assert recorded_task(held(defaulted(snapshot()))) == ResolvedTask.model_validate(snapshot())
+
+
+def test_a_long_snapshot_is_held_in_several_variables() -> None:
+    patterns = [f"/{random.Random(n).randbytes(500).hex()}" for n in range(256)]
+    task = ResolvedTask.model_validate({**snapshot(), "filters": {"exclude": patterns}})
+    held = environment_of(task)
+
+    assert len(held) > 1
+    assert max(map(len, held.values())) <= PART
+    assert recorded_task(held) == task
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({}, "no such variable"),
+        ({VARIABLE: "{}"}, "ase64"),
+        ({VARIABLE: base64.b64encode(b"\xff").decode()}, "utf-8"),
+        (held([]), "ResolvedTask"),  # type: ignore[arg-type]  # no task at all
+        (held({**snapshot(), "options": {"deletedFiles": "MoveAside"}}), r"options\.deletedFiles"),
+    ],
+)
+def test_without_a_snapshot_that_can_be_read_the_run_stops_by_name(environment: dict[str, str], said: str) -> None:
+    with pytest.raises(AgentError, match=said):
+        recorded_task(environment)

@@ -5,9 +5,13 @@ from typing import Any
 
 from tests.support import verdicts
 
+from smbferry_api import API_VERSION
+from smbferry_api.agent_contract import AGENT_CONTAINER
 from smbferry_api.conditions import Condition
 from smbferry_api.fields import format_time
 from smbferry_api.names import ANNOTATION_REQUESTED_AT, LABEL_OWNER_KIND, LABEL_OWNER_UID
+from smbferry_api.run import ResolvedTask
+from smbferry_api.snapshot import decoded, environment_of, read_snapshot, text_in
 from smbferry_operator.decide.naming import (
     ANNOTATION_ATTEMPTS_BEFORE,
     ANNOTATION_CHECK_EPOCH,
@@ -18,7 +22,7 @@ from smbferry_operator.decide.naming import (
 from smbferry_operator.decide.observation import Ends
 from smbferry_operator.decide.proof import Proof
 from smbferry_operator.decide.settings import AgentSettings
-from smbferry_operator.model import Identity, Job, Kind, Location, Meta, Pod, Run, Task
+from smbferry_operator.model import Identity, Job, Kind, Location, Meta, Pod, Recorded, Run, Task
 from smbferry_operator.parse import parse_identity, parse_location, parse_run, parse_task
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -71,7 +75,8 @@ def _body(kind: str, name: str, spec: dict[str, Any], status: dict[str, Any] | N
         "annotations": meta.pop("annotations", {}),
     }
     if owner:
-        metadata["ownerReferences"] = [{"uid": owner, "controller": True}]
+        kind_of_owner = {"apiVersion": API_VERSION, "kind": "TransferTask", "name": "nightly"}
+        metadata["ownerReferences"] = [{**kind_of_owner, "uid": owner, "controller": True}]
     if meta.pop("deleting", False):
         metadata["deletionTimestamp"] = format_time(NOW)
     assert not meta, f"unknown: {meta}"
@@ -156,7 +161,7 @@ def task(name: str = "nightly", status: dict[str, Any] | None = None, **spec: An
 
 
 def snapshot(name: str = "nightly", **changes: Any) -> dict[str, Any]:
-    """spec.task of a run: from src to dst, by the identity svc."""
+    """What a run works by: from src to dst, by the identity svc."""
     svc = changes.get("identity", "svc")
 
     def end(share: str) -> dict[str, Any]:
@@ -178,9 +183,6 @@ def run_body(name: str = "run", status: dict[str, Any] | None = None, **meta: An
     for field, key in (("dry_run", "dryRun"), ("cancel", "cancel")):
         if field in meta:
             spec[key] = meta.pop(field)
-    taken = meta.pop("task", snapshot())
-    if taken is not None:
-        spec["task"] = taken
     return _body("TransferRun", name, spec, status, **meta)
 
 
@@ -202,12 +204,26 @@ def check_job(**given: Any) -> Job:
     return Job(meta, **given)
 
 
+def recorded(taken: dict[str, Any] | None = None) -> Recorded:
+    """A snapshot as a Job holds it."""
+    text = text_in(environment_of(ResolvedTask.model_validate(taken or snapshot())))
+    return Recorded(decoded(text), read_snapshot(text))
+
+
+def recorded_in(job: dict[str, Any]) -> ResolvedTask:
+    """The snapshot in a Job that is to be created."""
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    return read_snapshot(text_in({variable["name"]: variable["value"] for variable in container["env"]}))
+
+
 def transfer_job(**given: Any) -> Job:
+    """A run's Job, which records a snapshot unless that is said to be None."""
+    taken = given.pop("task", snapshot())
     annotations = {ANNOTATION_ATTEMPTS_BEFORE: str(given.pop("before", 0))}
     deleting = given.pop("deleting", False)
     created = given.pop("created", ago(minutes=1))
     meta = Meta(given.pop("name", "xrun-1"), "team", "uid-job", created, annotations=annotations, deleting=deleting)
-    return Job(meta, **given)
+    return Job(meta, recorded=recorded(taken) if taken is not None else None, **given)
 
 
 def pod(job: str = "xrun-1", **given: Any) -> Pod:
@@ -216,10 +232,21 @@ def pod(job: str = "xrun-1", **given: Any) -> Pod:
 
 
 def agent_body(kind: Kind, name: str, owner: tuple[Kind, str, str], **given: Any) -> dict[str, Any]:
-    """A Job or pod as the API server has it, belonging to (kind, name, uid)."""
-    body = _body(kind.value, name, {}, given.pop("status", {}), **given)
+    """A Job or pod as the API server has it, belonging to (kind, name, uid); the pod by a Job of that name."""
+    taken = given.pop("task", None)
     owner_kind, owner_name, owner_uid = owner
+    environment = environment_of(ResolvedTask.model_validate(taken)) if taken else {}
+    variables = [{"name": key, "value": value} for key, value in environment.items()]
+    spec: dict[str, Any] = {"containers": [{"name": AGENT_CONTAINER, "env": variables}]}
+    spec = {"template": {"spec": spec}} if kind is Kind.JOB else spec
+    job = given.pop("job", f"{name}-job")
+    body = _body(kind.value, name, spec, given.pop("status", {}), **given)
     body["metadata"]["labels"] = {LABEL_OWNER_KIND: owner_kind.value, LABEL_OWNER_UID: owner_uid}
+    controller = {"apiVersion": API_VERSION, "kind": owner_kind.value, "name": owner_name, "uid": owner_uid}
+    if kind is Kind.POD:
+        controller = {"apiVersion": "batch/v1", "kind": "Job", "name": job, "uid": f"uid-{job}"}
+        body["metadata"]["labels"]["batch.kubernetes.io/job-name"] = job
+    body["metadata"]["ownerReferences"] = [{**controller, "controller": True}]
     body["metadata"]["annotations"] |= {ANNOTATION_OWNER_NAME: owner_name}
     return body
 

@@ -17,10 +17,12 @@ from tests.unit.operator.builders import (
     SETTINGS,
     ago,
     checked_identity,
+    checked_location,
     ends,
     key_use,
     location,
     pod,
+    recorded,
     run,
     snapshot,
     task,
@@ -32,7 +34,7 @@ from smbferry_api.exit_codes import ExitCode
 from smbferry_api.run_status import RunState
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.jobs import MAX_ATTEMPTS
-from smbferry_operator.decide.observation import Claim, RunObservation
+from smbferry_operator.decide.observation import Claim, Ends, RunObservation
 from smbferry_operator.decide.run import decide_run
 from smbferry_operator.decide.stages import ANNOTATION_STAGE
 from smbferry_operator.model import Identity, Refusal
@@ -54,13 +56,9 @@ ENDS: Final = {
 KEY_REFUSED: Final = {"class": "Identity", "reason": "KeytabStale", "message": "The KDC refused the key."}
 MAX_JOBS: Final = 2
 FLAWS: Final = (None, "missing", "onto itself", "refused for good", "refused for now")
-GOOD: Final = snapshot()
-SEVERAL: Final = snapshot(agent={"parallelism": 2})
+SEVERAL: Final[dict[str, Any]] = {"agent": {"parallelism": 2}}
+ONTO_ITSELF: Final[dict[str, Any]] = {"destination": {"locationRef": {"name": "src"}, "path": "/below"}}
 CUTS: Final = {"cuts": [{"path": "/b"}]}
-SNAPSHOTS: Final[dict[str | None, dict[str, Any] | None]] = {
-    "missing": None,
-    "onto itself": {**GOOD, "destination": GOOD["source"]},
-}
 WORKING: Final = ("Preparing", "Transferring", "Verifying")
 
 LONG_AGO: Final = NOW - SETTINGS.start_deadline * 2
@@ -136,9 +134,9 @@ class World:
     def seen(self) -> RunObservation:
         """As the operator sees it."""
         return RunObservation(
-            run(status=self._status(), cancel=self.cancel, created=ago(minutes=5), task=self._task()),
-            None if self.flaw == "missing" else task(),
-            ends(self._identity()) if self.ready else ends(self._identity(), source=location("src")),
+            run(status=self._status(), cancel=self.cancel, created=ago(minutes=5)),
+            None if self.flaw == "missing" else task(**self._task()),
+            self._ends(),
             jobs=self._jobs(),
             pods=self._pods(),
             claims=() if self.free else (Claim("team/other", "uid-other", _destination(), writing=True, since=NOW),),
@@ -149,8 +147,13 @@ class World:
     def _identity(self) -> Identity:
         return checked_identity(status={} if self.proven else {"keyUse": key_use(NOW)})
 
-    def _task(self) -> dict[str, Any] | None:
-        return SNAPSHOTS.get(self.flaw, SEVERAL if self.several else GOOD)
+    def _task(self) -> dict[str, Any]:
+        return ONTO_ITSELF if self.flaw == "onto itself" else SEVERAL if self.several else {}
+
+    def _ends(self) -> Ends:
+        source = checked_location("src") if self.ready else location("src")
+        onto = {"destination": checked_location("src")} if self.flaw == "onto itself" else {}
+        return ends(self._identity(), source=source, **onto)
 
     def _is_refused(self) -> bool:
         launchable = self.ready and self.free and self.proven and self.job == "none"
@@ -168,12 +171,13 @@ class World:
     def _jobs(self) -> tuple[Any, ...]:
         if self.job in {"none", "ending"}:
             return ()
+        taken: dict[str, Any] = {"task": snapshot(**SEVERAL) if self.several else snapshot()}
         if self.job == "done":
-            made = transfer_job(succeeded=1, complete=True, finished_at=ago(seconds=9))
+            made = transfer_job(**taken, succeeded=1, complete=True, finished_at=ago(seconds=9))
         elif self.job in ENDS:
-            made = transfer_job(failed=1, failure_reason="PodFailurePolicy", finished_at=ago(seconds=9))
+            made = transfer_job(**taken, failed=1, failure_reason="PodFailurePolicy", finished_at=ago(seconds=9))
         else:
-            made = transfer_job(active=1, failed=int(self.job == "retrying"))
+            made = transfer_job(**taken, active=1, failed=int(self.job == "retrying"))
         stage = {ANNOTATION_STAGE: self.stage.value} if self.stage is not Stage.WHOLE else {}
         return (replace(made, meta=replace(made.meta, annotations={**made.meta.annotations, **stage})),)
 
@@ -209,9 +213,7 @@ class World:
 
 
 def _destination() -> Destination:
-    taken = run().spec.task
-    assert taken is not None
-    return Destination.of(taken.destination)
+    return Destination.of(recorded().task.destination)
 
 
 Edge = tuple[str, str]

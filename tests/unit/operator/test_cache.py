@@ -2,8 +2,7 @@ from typing import Any
 
 from tests.unit.operator.builders import agent_body, condition, identity_body, location_body, run_body, task_body
 
-from smbferry_operator.cache import TAG_CHECK, TAG_QUEUED, TAG_WRITER, Cache
-from smbferry_operator.decide.naming import ANNOTATION_DESTINATION
+from smbferry_operator.cache import TAG_QUEUED, TAG_WRITER, Cache
 from smbferry_operator.model import Key, Kind
 from smbferry_operator.reconcile import News
 
@@ -12,7 +11,6 @@ LOCATION = Key(Kind.LOCATION, "team", "src")
 TASK = Key(Kind.TASK, "team", "nightly")
 RUN = Key(Kind.RUN, "team", "run")
 OWNER = (Kind.RUN, "run", "uid-run")
-WRITES = {ANNOTATION_DESTINATION: "//files:445/dst"}
 
 
 def news() -> tuple[Cache, News, list[Key]]:
@@ -78,16 +76,24 @@ def test_what_no_decision_needs_is_not_kept() -> None:
 def test_tags_find_writers_checks_and_queued_runs() -> None:
     cache = Cache()
     done = {"conditions": [{"type": "Complete", "status": "True"}]}
-    cache.put(Kind.JOB, agent_body(Kind.JOB, "writes", OWNER, annotations=dict(WRITES)))
-    cache.put(Kind.JOB, agent_body(Kind.JOB, "wrote", OWNER, annotations=dict(WRITES), status=done))
+    cache.put(Kind.JOB, agent_body(Kind.JOB, "writes", OWNER))
+    cache.put(Kind.JOB, agent_body(Kind.JOB, "wrote", OWNER, status=done))
     cache.put(Kind.JOB, agent_body(Kind.JOB, "checks", (Kind.IDENTITY, "svc", "uid-svc")))
-    cache.put(Kind.POD, agent_body(Kind.POD, "living", OWNER, annotations=dict(WRITES), status={"phase": "Running"}))
-    cache.put(Kind.POD, agent_body(Kind.POD, "ended", OWNER, annotations=dict(WRITES), status={"phase": "Failed"}))
+    cache.put(Kind.POD, agent_body(Kind.POD, "living", OWNER, status={"phase": "Running"}))
+    cache.put(Kind.POD, agent_body(Kind.POD, "ended", OWNER, status={"phase": "Failed"}))
+    cache.put(Kind.IDENTITY, identity_body())
     cache.put(Kind.RUN, run_body("new"))
     cache.put(Kind.RUN, run_body("busy", {"state": "Transferring"}))
 
     assert [key.name for key in cache.tagged(TAG_WRITER)] == ["writes", "living"]
-    assert (cache.count(TAG_CHECK), [key.name for key in cache.tagged(TAG_QUEUED)]) == (1, ["new"])
+    assert [key.name for key in cache.tagged(TAG_QUEUED)] == ["new"]
+    assert (cache.busy(Kind.IDENTITY), cache.busy(Kind.RUN)) == ([IDENTITY], []), "the run is not known"
+    assert cache.busy_by_namespace(Kind.IDENTITY, Kind.LOCATION) == {"team": 1}
+    cache.put(Kind.RUN, run_body())
+    assert cache.busy(Kind.RUN) == [RUN]
+    cache.put(Kind.JOB, agent_body(Kind.JOB, "writes", OWNER, status=done, version=2))
+    cache.put(Kind.POD, agent_body(Kind.POD, "living", OWNER, status={"phase": "Failed"}, version=2))
+    assert cache.busy(Kind.RUN) == []
 
 
 def test_news_of_an_object_concern_those_who_refer_to_it() -> None:
@@ -103,11 +109,11 @@ def test_news_of_an_agent_concern_its_object_and_when_it_ends_the_queue() -> Non
     for name, reason in (("waits", "RunQueued"), ("unready", "LocationNotReady")):
         told = [condition("Succeeded", "Unknown", reason)]
         cache.put(Kind.RUN, run_body(name, {"state": "Queued", "conditions": told}))
-    alive: dict[str, Any] = {"annotations": dict(WRITES), "status": {"phase": "Running"}}
+    alive: dict[str, Any] = {"status": {"phase": "Running"}}
     heard.seen(Kind.POD, agent_body(Kind.POD, "p", OWNER, version=1, **alive))
     started = list(queued)
     queued.clear()
-    ended: dict[str, Any] = {"annotations": dict(WRITES), "status": {"phase": "Succeeded"}}
+    ended: dict[str, Any] = {"status": {"phase": "Succeeded"}}
     heard.seen(Kind.POD, agent_body(Kind.POD, "p", OWNER, version=2, **ended))
 
     assert started == [RUN]
@@ -132,6 +138,7 @@ def test_a_launch_concerns_nobody_in_the_queue_but_a_run_that_gives_its_place_up
 
 def test_a_runs_progress_concerns_nobody_else_but_its_end_does() -> None:
     cache, heard, queued = news()
+    cache.put(Kind.TASK, task_body())
     cache.put(Kind.LOCATION, location_body())
     heard.seen(Kind.RUN, run_body(status={"state": "Transferring"}, version=1))
     queued.clear()

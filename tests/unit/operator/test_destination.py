@@ -3,19 +3,16 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.operator.builders import run_body, snapshot
+from tests.unit.operator.builders import recorded, snapshot
 
 from smbferry_operator.decide.destination import Destination
-from smbferry_operator.parse import parse_run
 
 
 def place(path: str, *, server: str = "files.corp.example.com", guid: str | None = None) -> Destination:
     taken = snapshot(dst_path=path, server=server)
     if guid:
         taken["destination"]["serverGuid"] = guid
-    run = parse_run(run_body(task=taken))
-    assert run.spec.task is not None
-    return Destination.of(run.spec.task.destination)
+    return Destination.of(recorded(taken).task.destination)
 
 
 @pytest.mark.parametrize(
@@ -74,9 +71,7 @@ def behind_dfs(path: str) -> Destination:
     """A location that names a link of a namespace, whose check found where it leads."""
     task = snapshot(dst_path=path, server="ns.corp.example.com")
     task["destination"]["dfsTarget"] = {"server": "Files.corp.example.com", "share": "DST", "path": "/a"}
-    run = parse_run(run_body(task=task))
-    assert run.spec.task is not None
-    return Destination.of(run.spec.task.destination)
+    return Destination.of(recorded(task).task.destination)
 
 
 def test_a_dfs_path_is_the_folder_that_it_leads_to() -> None:

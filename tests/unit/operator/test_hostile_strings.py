@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.operator.builders import NOW, SETTINGS, ends, run, snapshot, task
+from tests.unit.operator.builders import (
+    NOW,
+    PROVEN,
+    SETTINGS,
+    ago,
+    checked_identity,
+    ends,
+    recorded,
+    run,
+    snapshot,
+    task,
+    transfer_job,
+)
 
 from smbferry_operator.decide.observation import RunObservation
 from smbferry_operator.decide.run import decide_run
@@ -20,7 +33,11 @@ def test_a_runs_job_repeats_nothing_of_paths_filters_and_principals(text: str) -
     taken["filters"] = {"include": [f"/{text}"]}
     taken["source"]["spec"] |= {"path": f"/{text}"}
     taken["source"]["identity"]["spec"]["principal"] = f"{text.replace(' ', '-')}@CORP.EXAMPLE.COM"
-    decision = decide_run(RunObservation(run(task=taken), task(), ends()), NOW, SETTINGS)
+    before = transfer_job(task=taken, failed=1, failure_reason="PodFailurePolicy", finished_at=ago(seconds=9))
+    refused = run(status={"failure": {"class": "identity", "reason": "KeytabStale", "message": "It was changed."}})
+    who = {"svc": replace(checked_identity(), spec=recorded(taken).task.source.identity.spec)}
+    seen = RunObservation(refused, task(), ends(), (before,), identities=who, proofs={"svc": PROVEN})
+    decision = decide_run(seen, NOW, SETTINGS)
     (job,) = [body for body in decision.create if body["kind"] == "Job"]
     for container in job["spec"]["template"]["spec"]["containers"]:
         told = [container.get(key) for key in ("command", "args", "env")]

@@ -18,6 +18,7 @@ from tests.unit.operator.builders import (
 )
 
 from smbferry_api.fields import format_time
+from smbferry_operator.decide.fairness import ChecksUnderWay
 from smbferry_operator.decide.identity import decide_identity
 from smbferry_operator.decide.observation import IdentityObservation
 from smbferry_operator.model import Refusal
@@ -111,7 +112,7 @@ def status(*conditions: dict[str, Any], last: float | None = 10, following: floa
         ),
         pytest.param(IdentityObservation(identity(), (check_job(active=1),)), False, id="never two at once"),
         pytest.param(
-            IdentityObservation(identity(), checks_under_way=SETTINGS.max_concurrent_checks),
+            IdentityObservation(identity(), checks=ChecksUnderWay(SETTINGS.max_concurrent_checks)),
             False,
             id="too many at once",
         ),

@@ -10,6 +10,7 @@ from tests.unit.operator.builders import (
     NOW,
     SETTINGS,
     agent_body,
+    ends,
     found,
     identity_body,
     location_body,
@@ -23,19 +24,21 @@ from tests.unit.operator.test_reconcile import TASK, World, settled
 
 from smbferry_api.conditions import ConditionType
 from smbferry_operator.decide.invalid import OWNED
-from smbferry_operator.decide.naming import ANNOTATION_DESTINATION
+from smbferry_operator.decide.jobs import transfer_job_name
 from smbferry_operator.decide.observation import RunObservation, TaskObservation
+from smbferry_operator.decide.record import reported
 from smbferry_operator.decide.run import decide_run
 from smbferry_operator.decide.task import decide_task
 from smbferry_operator.model import Key, Kind, Manifest
-from smbferry_operator.parse import parse_identity, parse_location, parse_run, parse_task
+from smbferry_operator.parse import parse_identity, parse_location, parse_meta, parse_run, parse_task
 
 RUN = Key(Kind.RUN, "team", "run")
 OWNER = (Kind.RUN, "run", "uid-run")
+JOB = transfer_job_name(parse_meta(run_body()), 0)
 GOING_ON = {
     "state": "Transferring",
     "startTime": "2026-11-21T11:50:00Z",
-    "jobRef": "xrun-1",
+    "jobRef": JOB,
     "attempts": 1,
     "observedGeneration": 1,
 }
@@ -67,27 +70,25 @@ def test_a_field_that_is_not_known_changes_nothing(body: Manifest, parse: Any) -
 
 
 def test_the_snapshot_in_a_status_is_read_leniently_too() -> None:
-    seen = RunObservation(run(task=None, status={**GOING_ON, "task": defaulted(snapshot())}))
+    said = run(status={**GOING_ON, "task": defaulted(snapshot())}).status
 
-    assert decide_run(seen, NOW, SETTINGS).status is not None
+    assert reported(said) == reported(run(status={**GOING_ON, "task": snapshot()}).status)
 
 
 def test_a_word_that_is_not_known_in_a_status_costs_that_field_and_no_other() -> None:
     status = {**GOING_ON, "phases": {"transfer": {"state": "Resting"}}, "task": snapshot()}
 
-    assert run(task=None, status=status).status.model_dump(by_alias=True)["phases"] is None
-    assert run(task=None, status=status).status.job_ref == "xrun-1"
-    assert run(task=None, status=status).status.task == snapshot()
+    assert run(status=status).status.model_dump(by_alias=True)["phases"] is None
+    assert run(status=status).status.job_ref == JOB
+    assert run(status=status).status.task == snapshot()
 
 
 def unreadable(status: dict[str, Any]) -> Manifest:
-    taken = snapshot()
-    taken["options"] = {"deletedFiles": "MoveAside"}
-    return run_body(status=deepcopy(status), task=taken)
+    return run_body(status=deepcopy(status), dry_run="Perhaps")
 
 
 def agent(kind: Kind, **status: Any) -> tuple[Kind, Manifest]:
-    return kind, agent_body(kind, "xrun-1", OWNER, status=status, annotations={ANNOTATION_DESTINATION: "//f:445/dst"})
+    return kind, agent_body(kind, JOB, OWNER, status=status, job=JOB, task=snapshot())
 
 
 COMPLETE = {"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": "2026-11-21T12:00:00Z"}]}
@@ -108,7 +109,7 @@ def test_a_run_that_can_not_be_read_goes_on_as_long_as_its_agent_lives(agents: l
         ("Succeeded", "Unknown", "ObjectUnreadable"),
         ("Reconciling", "True", "ObjectUnreadable"),
     }
-    assert "spec.task.options.deletedFiles" in status["conditions"][0]["message"]
+    assert "spec.dryRun" in status["conditions"][0]["message"]
     assert world.memory.of("Job"), "its Job is left alone"
 
 
@@ -118,7 +119,7 @@ def test_without_an_agent_it_has_failed_and_says_which_field() -> None:
 
     status = world.memory.applied[RUN]
     assert (status["state"], status["conditions"][0]["reason"]) == ("Failed", "SpecInvalid")
-    assert (status["startTime"], status["jobRef"]) == (GOING_ON["startTime"], "xrun-1")
+    assert (status["startTime"], status["jobRef"]) == (GOING_ON["startTime"], JOB)
 
 
 def test_a_run_that_has_ended_stays_as_it_ended() -> None:
@@ -141,7 +142,7 @@ def test_a_task_that_can_not_be_read_keeps_what_it_has_started() -> None:
 
 def test_what_is_kept_is_all_that_the_operator_owns() -> None:
     of_task = decide_task(TaskObservation(task()), NOW).status
-    of_run = decide_run(RunObservation(run()), NOW, SETTINGS).status
+    of_run = decide_run(RunObservation(run(), task(), ends()), NOW, SETTINGS).status
     assert of_task is not None
     assert of_run is not None
 

@@ -15,7 +15,6 @@ from tests.unit.operator.builders import (
     identity,
     location,
     run,
-    snapshot,
     task,
 )
 
@@ -62,7 +61,7 @@ CASES: dict[str, Decision] = {
     "location-confined": decide_location(LOCATION_SEEN, NOW, CONFINED),
     "run-confined": decide_run(RunObservation(run(), task(), ends()), NOW, CONFINED),
     "run": decide_run(RunObservation(run(), task(), ends()), NOW, SETTINGS),
-    "run-placed": decide_run(RunObservation(run(task=snapshot(agent=PLACED)), task(), ends()), NOW, SETTINGS),
+    "run-placed": decide_run(RunObservation(run(), task(agent=PLACED), ends()), NOW, SETTINGS),
     "run-dry": decide_run(RunObservation(run(dry_run=True), task(), ends()), NOW, SETTINGS),
     "task": decide_task(TaskObservation(task(trigger="2026-11-21"), ends()), NOW),
     "long-name": decide_identity(IdentityObservation(identity(LONG, uid="uid-long")), NOW, SETTINGS),
@@ -122,7 +121,7 @@ def test_no_agent_may_take_all_of_a_node(spec: dict[str, Any]) -> None:
         (decide_identity(IdentityObservation(identity()), NOW, BEHIND), "smbferry-agent"),
         (decide_location(LOCATION_SEEN, NOW, BEHIND), "smbferry-agent"),
         (decide_run(RunObservation(run(), task(), ends()), NOW, BEHIND), "smbferry-agent"),
-        (decide_run(RunObservation(run(task=snapshot(agent=PLACED)), task(), ends()), NOW, BEHIND), "low"),
+        (decide_run(RunObservation(run(), task(agent=PLACED), ends()), NOW, BEHIND), "low"),
         (decide_run(RunObservation(run(), task(), ends()), NOW, SETTINGS), None),
     ],
     ids=["identity", "location", "run", "the task's own", "none is set"],

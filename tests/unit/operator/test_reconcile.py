@@ -18,7 +18,6 @@ from tests.unit.operator.builders import (
     location_body,
     ready,
     run_body,
-    snapshot,
     task_body,
 )
 
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
 
 OURS = {"Ready", "Reconciling", "Stalled", "Succeeded", "InSync"}
 TASK = Key(Kind.TASK, "team", "nightly")
+KNOWN = (Kind.TASK, task_body(status={"observedTrigger": ""}))
+"""The task of a run, which makes none by itself now."""
 
 
 class Memory:
@@ -99,15 +100,26 @@ class World:
 
     def __init__(self, *bodies: tuple[Kind, Manifest]) -> None:
         self.memory = Memory()
+        self.now = NOW
         self.cache = Cache()
         self.queued: list[Key] = []
         self.news = News(self.cache, self.enqueue)
         self.events: list[Event] = []
         applier = Applier(cast(Cluster, self.memory), self.news.seen, lambda _key, _about, e: self.events.append(e))
-        self.reconciler = Reconciler(self.cache, applier, SETTINGS, self.enqueue, lambda: NOW)
+        self.reconciler = Reconciler(self.cache, applier, SETTINGS, self.enqueue, lambda: self.now)
         for kind, body in bodies:
-            self.memory.objects[kind.value, body["metadata"]["name"]] = body
-            self.cache.put(kind, body)
+            self.takes(kind, body)
+
+    def takes(self, kind: Kind, body: Manifest) -> None:
+        """The object is there."""
+        self.memory.objects[kind.value, body["metadata"]["name"]] = body
+        self.cache.put(kind, body)
+
+    def tell(self, body: Manifest, status: dict[str, Any]) -> None:
+        """The object has this status now, and the operator hears of it."""
+        told = self.memory.stamped(body) | {"status": {**body.get("status", {}), **status}}
+        self.memory.objects[body["kind"], body["metadata"]["name"]] = told
+        self.news.seen(Kind(body["kind"]), told)
 
     def enqueue(self, key: Key) -> None:
         """Each key once, as the work queue has it."""
@@ -162,8 +174,8 @@ class World:
 
 def agents(world: World) -> list[str]:
     """What the agents of the Jobs that the operator made are to do."""
-    pods = [body["spec"]["template"]["spec"] for body in world.memory.of("Job") if body["spec"]]
-    return sorted(pod["containers"][0]["args"][0] for pod in pods)
+    pods = [body["spec"]["template"]["spec"] for body in world.memory.of("Job")]
+    return sorted(pod["containers"][0]["args"][0] for pod in pods if "args" in pod["containers"][0])
 
 
 def good(states: dict[str, str], **more: Any) -> dict[str, Any]:
@@ -217,7 +229,7 @@ def test_what_an_agent_needs_is_applied_at_once_but_the_binding_after_what_it_na
 
 
 def test_of_two_runs_to_one_destination_that_are_decided_at_once_one_waits() -> None:
-    world = World(*settled(), (Kind.RUN, run_body("one")), (Kind.RUN, run_body("two")))
+    world = World(*settled(), KNOWN, (Kind.RUN, run_body("one")), (Kind.RUN, run_body("two")))
     world.at_once(Key(Kind.RUN, "team", "one"), Key(Kind.RUN, "team", "two"))
 
     states = sorted(body["status"]["state"] for body in world.memory.of("TransferRun"))
@@ -226,7 +238,7 @@ def test_of_two_runs_to_one_destination_that_are_decided_at_once_one_waits() -> 
 
 
 def test_a_launch_whose_outcome_is_unknown_keeps_its_claim() -> None:
-    world = World(*settled(), (Kind.RUN, run_body("one")), (Kind.RUN, run_body("two")))
+    world = World(*settled(), KNOWN, (Kind.RUN, run_body("one")), (Kind.RUN, run_body("two")))
     world.memory.refuse["Job"] = UnavailableError("timed out")
     one, two = Key(Kind.RUN, "team", "one"), Key(Kind.RUN, "team", "two")
 
@@ -245,7 +257,7 @@ def test_a_launch_whose_outcome_is_unknown_keeps_its_claim() -> None:
 
 
 def test_a_job_that_kubernetes_refuses_ends_the_run_with_its_words() -> None:
-    world = World(*settled(), (Kind.RUN, run_body("one")))
+    world = World(*settled(), KNOWN, (Kind.RUN, run_body("one")))
     world.memory.refuse["Job"] = RefusedError("Job", "tolerations[0]: invalid", permanent=True)
     world.settle(Key(Kind.RUN, "team", "one"))
 
@@ -277,7 +289,7 @@ def test_an_invalid_spec_is_said_once() -> None:
 def test_a_run_that_fails_by_its_identity_has_it_and_its_locations_checked() -> None:
     failure = {"class": "Identity", "reason": "KeytabStale", "message": "refused"}
     failed = {"state": "Failed", "completionTime": format_time(NOW), "failure": failure}
-    world = World(*settled(ago(minutes=1)), (Kind.RUN, run_body("one", failed)))
+    world = World(*settled(ago(minutes=1)), KNOWN, (Kind.RUN, run_body("one", failed)))
     users = Key(Kind.LOCATION, "team", "src"), Key(Kind.LOCATION, "team", "dst")
     world.settle(*users)
     assert agents(world) == ["check-identity"], "first the key itself: each agent with a wrong one counts"
@@ -296,8 +308,10 @@ def told_of_a_refusal(world: World, name: str = "svc") -> None:
 
 
 def queued_at_once(world: World, number: int = 5) -> list[Key]:
-    bodies = [run_body(f"r{n}", task=snapshot(dst_path=f"/{n}"), created=NOW) for n in range(number)]
-    for body in bodies:
+    bodies = [run_body(f"r{n}", task_name=f"t{n}", created=NOW) for n in range(number)]
+    for n, body in enumerate(bodies):
+        into = {"locationRef": {"name": "dst"}, "path": f"/{n}"}
+        world.takes(Kind.TASK, task_body(f"t{n}", {"observedTrigger": ""}, destination=into))
         world.memory.objects["TransferRun", body["metadata"]["name"]] = body
         world.cache.put(Kind.RUN, body)
     return [Key(Kind.RUN, "team", body["metadata"]["name"]) for body in bodies]
@@ -342,9 +356,11 @@ def two_of_one_account() -> list[tuple[Kind, Manifest]]:
 
 
 def test_runs_by_two_identities_of_one_account_do_not_try_its_keys_at_once() -> None:
-    world = World(*two_of_one_account())
+    world = World(*two_of_one_account(), KNOWN)
     first = run_body("first", created=NOW)
-    second = run_body("second", created=NOW, task=snapshot(source="src2", destination="dst2", identity="other"))
+    second = run_body("second", created=NOW, task_name="second")
+    elsewhere = {side: {"locationRef": {"name": name}} for side, name in (("source", "src2"), ("destination", "dst2"))}
+    world.takes(Kind.TASK, task_body("second", {"observedTrigger": ""}, **elsewhere))
     for body in (first, second):
         world.memory.objects["TransferRun", body["metadata"]["name"]] = body
         world.cache.put(Kind.RUN, body)

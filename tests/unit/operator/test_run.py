@@ -13,6 +13,7 @@ from tests.unit.operator.builders import (
     found,
     location,
     pod,
+    recorded_in,
     run,
     snapshot,
     task,
@@ -20,6 +21,7 @@ from tests.unit.operator.builders import (
 )
 
 from smbferry_api.location import ServerStatus
+from smbferry_api.run import ResolvedTask
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.observation import Claim, Ends, RunObservation
 from smbferry_operator.decide.run import decide_run
@@ -86,17 +88,12 @@ def state_of(decision: Any) -> tuple[str, str]:
             id="an earlier agent of it still lives",
         ),
         pytest.param(
-            seen(run(task=snapshot(server="one")), ends=ends()),
-            ("Launching", "AgentStarting"),
-            id="works by its snapshot",
-        ),
-        pytest.param(
-            seen(run(task=None, task_name="gone", created=ago(seconds=5)), task=None, ends=Ends()),
+            seen(run(task_name="gone", created=ago(seconds=5)), task=None, ends=Ends()),
             ("Queued", "TaskNotFound"),
             id="its task may be on its way",
         ),
         pytest.param(
-            seen(run(task=None, task_name="gone"), task=None, ends=Ends()),
+            seen(run(task_name="gone"), task=None, ends=Ends()),
             ("Failed", "TaskNotFound"),
             id="its task is not there",
         ),
@@ -133,11 +130,10 @@ def test_a_queued_run_says_behind_whom() -> None:
 
 
 def test_a_writer_by_another_name_of_the_server_is_waited_for_and_named() -> None:
-    known = snapshot()
-    known["destination"]["serverGuid"] = GUID
     alias = replace(HERE, server="cname.corp.example.com", guid=GUID)
+    known = ends(destination=location_with_guid(GUID))
 
-    decision = decide_run(seen(run(task=known), claims=(claim(alias),)), NOW, SETTINGS)
+    decision = decide_run(seen(ends=known, claims=(claim(alias),)), NOW, SETTINGS)
 
     assert state_of(decision) == ("Queued", "RunQueued")
     assert decision.status is not None
@@ -150,7 +146,7 @@ def test_a_writer_by_another_name_of_the_server_is_waited_for_and_named() -> Non
 def test_the_identifier_that_a_check_found_is_taken_down_with_the_task() -> None:
     checked = location_with_guid(GUID)
 
-    taken = decide_run(seen(run(task=None), ends=ends(destination=checked)), NOW, SETTINGS)
+    taken = decide_run(seen(ends=ends(destination=checked)), NOW, SETTINGS)
 
     assert taken.status is not None
     assert taken.status.fields["task"]["destination"]["serverGuid"] == GUID
@@ -159,12 +155,12 @@ def test_the_identifier_that_a_check_found_is_taken_down_with_the_task() -> None
 @pytest.mark.parametrize(("path", "refused"), [("/below", True), ("/", False)])
 def test_a_transfer_into_itself_by_another_name_is_refused(path: str, refused: bool) -> None:
     """Onto itself nothing would change; two clones of one server would hold the same folder, too."""
-    nested = snapshot(dst_path=path)
-    nested["source"]["spec"]["share"] = nested["destination"]["spec"]["share"]
-    nested["source"]["spec"]["server"] = "cname.corp.example.com"
-    nested["source"]["serverGuid"] = nested["destination"]["serverGuid"] = GUID
+    destination = location_with_guid(GUID)
+    elsewhere = destination.spec.model_copy(update={"server": "cname.corp.example.com"})
+    source = replace(destination, meta=replace(destination.meta, name="src"), spec=elsewhere)
+    nested = task(destination={"locationRef": {"name": "dst"}, "path": path})
 
-    decision = decide_run(seen(run(task=nested)), NOW, SETTINGS)
+    decision = decide_run(seen(task=nested, ends=ends(source=source, destination=destination)), NOW, SETTINGS)
 
     assert state_of(decision) == (("Failed", "SameDestination") if refused else ("Launching", "AgentStarting"))
 
@@ -175,27 +171,29 @@ def test_a_launch_claims_its_destination_and_a_dry_run_does_not() -> None:
 
 
 def test_into_its_own_source_is_never_started() -> None:
-    nested = snapshot()
-    nested["destination"] = {**nested["source"], "path": "/below"}
+    below = {"locationRef": {"name": "src"}, "path": "/below"}
 
-    decision = decide_run(seen(run(task=nested)), NOW, SETTINGS)
+    decision = decide_run(
+        seen(task=task(destination=below), ends=ends(destination=checked_location("src"))), NOW, SETTINGS
+    )
 
     assert state_of(decision) == ("Failed", "SameDestination")
     assert decision.status is not None
     assert found(decision.status.conditions, "Stalled") is not None
 
 
-def test_a_persons_run_gets_its_snapshot_before_its_agent() -> None:
-    taken = decide_run(seen(run(task=None)), NOW, SETTINGS)
-    assert taken.create == ()
-    assert taken.status is not None
-    stored = taken.status.fields["task"]
-    launched = decide_run(seen(run(task=None, status={"task": stored})), NOW, SETTINGS)
+def test_a_runs_first_job_records_the_task_as_it_stands_and_the_status_shows_it() -> None:
+    launched = decide_run(seen(), NOW, SETTINGS)
+    (job,) = launched.create
+    taken = recorded_in(job)
 
-    assert stored["source"]["spec"]["share"] == "src"
-    assert len(launched.create) == 1
+    assert taken.source.spec.share == "src"
     assert launched.status is not None
-    assert launched.status.fields["task"] == stored, "what is owned is applied whole, or it would be lost"
+    shown = launched.status.fields["task"]
+    assert ResolvedTask.model_validate(shown) == taken
+    goes_on = decide_run(seen(run(status={"task": shown}), jobs=(transfer_job(active=1, task=shown),)), NOW, SETTINGS)
+    assert goes_on.status is not None
+    assert goes_on.status.fields["task"] == shown, "what is owned is applied whole, or it would be lost"
 
 
 @pytest.mark.parametrize(
@@ -474,7 +472,7 @@ def limited(task_limit: str | None, snapshot_limit: str | None, standing: dict[s
         status["limit"] = standing
     taken = {**snapshot(), "options": {"bytesPerSecond": snapshot_limit} if snapshot_limit else {}}
     options = {"bytesPerSecond": task_limit} if task_limit else {}
-    world = seen(run(status=status, task=taken), task=task(options=options), jobs=(transfer_job(active=1),))
+    world = seen(run(status=status), task=task(options=options), jobs=(transfer_job(active=1, task=taken),))
     decision = decide_run(world, NOW, SETTINGS)
     assert decision.status is not None
     return decision.status.as_json().get("limit")

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.operator.builders import NOW, SETTINGS, ago, ends, found, pod, run, snapshot, task, transfer_job
+from tests.unit.operator.builders import NOW, SETTINGS, ago, checked_location, ends, found, pod, run, task, transfer_job
 
 from smbferry_operator.decide.observation import RunObservation
 from smbferry_operator.decide.run import decide_run
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from smbferry_operator.decide.decision import Decision
     from smbferry_operator.model import Job, Pod
 
-ONTO_ITSELF = {**snapshot(), "destination": snapshot()["source"]}
 VERDICT = {
     "state": "Failed",
     "reason": "AgentNotScheduled",
@@ -104,9 +103,12 @@ def test_what_is_refused_while_an_agent_is_at_work_ends_nothing(permanent: bool)
 
 
 def test_a_run_that_can_not_go_on_ends_its_agents_first() -> None:
-    impossible = run(task=ONTO_ITSELF, status={"state": "Queued"})
+    onto_itself = task(destination={"locationRef": {"name": "src"}, "path": "/below"})
+    around = ends(destination=checked_location("src"))
 
-    decision = decide_run(RunObservation(impossible, task(), ends(), (), (ALIVE,)), NOW, SETTINGS)
+    decision = decide_run(
+        RunObservation(run(status={"state": "Queued"}), onto_itself, around, (), (ALIVE,)), NOW, SETTINGS
+    )
 
     assert decision.status is not None
     assert decision.status.fields["state"] == "Queued"

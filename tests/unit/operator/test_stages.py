@@ -39,17 +39,14 @@ STARTED = {"state": "Transferring", "startTime": format_time(ago(minutes=5))}
 TRANSFERRING = {"phases": {"transfer": {"state": "Running"}}}
 
 
-def shared(status: dict[str, Any] | None = None, *, agents: int = 4, **more: Any) -> Run:
-    agent = {"parallelism": agents, **more.pop("agent", {})}
-    return run(status=status, task=snapshot(agent=agent), **more)
-
-
-def seen(observed: Run, *jobs: Job, **more: Any) -> RunObservation:
-    return RunObservation(observed, task(), ends(), jobs, more.pop("pods", ()), proofs={"svc": PROVEN}, **more)
+def seen(observed: Run, *jobs: Job, agents: int = 4, **more: Any) -> RunObservation:
+    shared = task(agent={"parallelism": agents})
+    return RunObservation(observed, shared, ends(), jobs, more.pop("pods", ()), proofs={"svc": PROVEN}, **more)
 
 
 def staged(stage: Stage, **given: Any) -> Job:
-    job = transfer_job(name=given.pop("name", f"xrun-{stage}"), **given)
+    taken = snapshot(agent={"parallelism": given.pop("agents", 4), **given.pop("agent", {})})
+    job = transfer_job(name=given.pop("name", f"xrun-{stage}"), task=taken, **given)
     job.meta.annotations[ANNOTATION_STAGE] = stage.value  # type: ignore[index]  # the builder's own dictionary
     return job
 
@@ -70,10 +67,10 @@ def stage_in(job: Manifest) -> str:
 
 @pytest.mark.parametrize(
     ("observed", "stage"),
-    [(shared(), "survey"), (shared(agents=1), "whole"), (shared(dry_run=True), "whole")],
+    [(seen(run()), "survey"), (seen(run(), agents=1), "whole"), (seen(run(dry_run=True)), "whole")],
 )
-def test_a_run_by_several_agents_begins_with_a_survey(observed: Run, stage: str) -> None:
-    job = launched(decide_run(seen(observed), NOW, SETTINGS))
+def test_a_run_by_several_agents_begins_with_a_survey(observed: RunObservation, stage: str) -> None:
+    job = launched(decide_run(observed, NOW, SETTINGS))
     assert stage_in(job) == stage
     assert job["spec"]["completions"] == 1
 
@@ -88,7 +85,7 @@ def test_a_run_by_several_agents_begins_with_a_survey(observed: Run, stage: str)
     ],
 )
 def test_each_stage_is_followed_by_the_next(done: Stage, status: dict[str, Any], stage: str, agents: int) -> None:
-    decision = decide_run(seen(shared({**STARTED, **TRANSFERRING, **status}), complete(done)), NOW, SETTINGS)
+    decision = decide_run(seen(run(status={**STARTED, **TRANSFERRING, **status}), complete(done)), NOW, SETTINGS)
     job = launched(decision)
     assert stage_in(job) == stage
     assert (job["spec"]["completions"], job["spec"]["parallelism"]) == (agents, agents)
@@ -105,7 +102,7 @@ def test_each_stage_is_followed_by_the_next(done: Stage, status: dict[str, Any],
     ],
 )
 def test_shards_wait_until_a_check_has_tried_the_key_again(done: Stage, proof: Proof | None, waits: bool) -> None:
-    observed = shared({**STARTED, **TRANSFERRING, "split": CUTS})
+    observed = run(status={**STARTED, **TRANSFERRING, "split": CUTS})
     between = RunObservation(observed, task(), ends(), (complete(done),), proofs={"svc": proof})
     decision = decide_run(between, NOW, SETTINGS)
     assert decision.awaits == (("svc",) if waits else ())
@@ -115,7 +112,7 @@ def test_shards_wait_until_a_check_has_tried_the_key_again(done: Stage, proof: P
 
 
 def test_shards_wait_for_an_identity_that_is_refused_by_now() -> None:
-    observed = shared({**STARTED, **TRANSFERRING, "split": CUTS})
+    observed = run(status={**STARTED, **TRANSFERRING, "split": CUTS})
     bad = ends(source=location("src", {"conditions": [condition("Ready", "False", "IdentityNotReady")]}))
     decision = decide_run(RunObservation(observed, task(), bad, (complete(Stage.SURVEY),)), NOW, SETTINGS)
     assert (decision.create, decision.awaits) == ((), ())
@@ -124,14 +121,15 @@ def test_shards_wait_for_an_identity_that_is_refused_by_now() -> None:
 
 
 def test_a_survey_that_has_ended_is_waited_for_until_its_word_arrives() -> None:
-    decision = decide_run(seen(shared(STARTED), complete(Stage.SURVEY, finished_at=NOW)), NOW, SETTINGS)
+    decision = decide_run(seen(run(status=STARTED), complete(Stage.SURVEY, finished_at=NOW)), NOW, SETTINGS)
     assert decision.create == ()
     assert decision.requeue_after == timedelta(seconds=1)
 
 
 def test_shards_are_an_indexed_job_that_retries_each_by_itself_on_nodes_apart() -> None:
-    observed = shared({**STARTED, "split": CUTS}, agent={"activeDeadline": "1h"})
-    job = launched(decide_run(seen(observed, complete(Stage.SURVEY)), NOW, SETTINGS))
+    observed = run(status={**STARTED, "split": CUTS})
+    survey = complete(Stage.SURVEY, agent={"activeDeadline": "1h"}, created=ago(minutes=5))
+    job = launched(decide_run(seen(observed, survey), NOW, SETTINGS))
     spec, template = job["spec"], job["spec"]["template"]["spec"]
     assert spec["completionMode"] == "Indexed"
     assert (spec["backoffLimitPerIndex"], spec["maxFailedIndexes"]) == (6, 0)
@@ -143,7 +141,7 @@ def test_shards_are_an_indexed_job_that_retries_each_by_itself_on_nodes_apart() 
 
 
 def test_the_state_never_goes_back_between_the_stages() -> None:
-    observed = shared({**STARTED, **TRANSFERRING, "split": CUTS})
+    observed = run(status={**STARTED, **TRANSFERRING, "split": CUTS})
     decision = decide_run(seen(observed, complete(Stage.SURVEY)), NOW, SETTINGS)
     assert decision.status is not None
     assert decision.status.fields["state"] == "Transferring"
@@ -173,14 +171,14 @@ def test_the_state_never_goes_back_between_the_stages() -> None:
     ],
 )
 def test_shards_under_way(job: Job, pods: tuple[Any, ...], state: str) -> None:
-    decision = decide_run(seen(shared({**STARTED, **TRANSFERRING, "split": CUTS}), job, pods=pods), NOW, SETTINGS)
+    decision = decide_run(seen(run(status={**STARTED, **TRANSFERRING, "split": CUTS}), job, pods=pods), NOW, SETTINGS)
     found = decision.status.fields["state"] if decision.status is not None else STARTED["state"]
     assert found == state
 
 
 def test_a_shard_that_was_given_up_fails_the_run_with_what_its_agent_said() -> None:
     failure = {"class": "Network", "reason": "ServerUnreachable", "message": "no answer", "remedy": "look"}
-    observed = shared({**STARTED, "split": CUTS, "failure": failure})
+    observed = run(status={**STARTED, "split": CUTS, "failure": failure})
     job = staged(
         Stage.SHARDS, before=1, failed=7, failure_reason="MaxFailedIndexesExceeded", finished_at=ago(seconds=9)
     )
@@ -193,8 +191,8 @@ def test_a_shard_that_was_given_up_fails_the_run_with_what_its_agent_said() -> N
 
 
 def test_shards_that_were_deleted_by_hand_are_made_anew_under_another_name() -> None:
-    observed = shared({**STARTED, "split": CUTS, "attempts": 3})
-    first = launched(decide_run(seen(shared({**STARTED, "split": CUTS}), complete(Stage.SURVEY)), NOW, SETTINGS))
+    observed = run(status={**STARTED, "split": CUTS, "attempts": 3})
+    first = launched(decide_run(seen(run(status={**STARTED, "split": CUTS}), complete(Stage.SURVEY)), NOW, SETTINGS))
     again = launched(decide_run(seen(observed, complete(Stage.SURVEY)), NOW, SETTINGS))
     assert stage_in(again) == "shards"
     assert again["metadata"]["name"] != first["metadata"]["name"]
@@ -202,7 +200,7 @@ def test_shards_that_were_deleted_by_hand_are_made_anew_under_another_name() -> 
 
 @pytest.mark.parametrize("done", [Stage.SURVEY, Stage.SHARDS])
 def test_a_cancelled_run_does_not_go_on(done: Stage) -> None:
-    decision = decide_run(seen(shared({**STARTED, "split": CUTS}, cancel=True), complete(done)), NOW, SETTINGS)
+    decision = decide_run(seen(run(status={**STARTED, "split": CUTS}, cancel=True), complete(done)), NOW, SETTINGS)
     assert decision.create == ()
     assert decision.status is not None
     assert decision.status.fields["state"] == "Cancelled"
@@ -211,7 +209,7 @@ def test_a_cancelled_run_does_not_go_on(done: Stage) -> None:
 def test_a_writer_that_came_between_two_stages_is_waited_for() -> None:
     here = Destination.parse("//files.corp.example.com:445/dst")
     claims = (Claim("team/other", "uid-other", here, writing=True, since=NOW),)
-    observed = shared({**STARTED, **TRANSFERRING, "split": CUTS})
+    observed = run(status={**STARTED, **TRANSFERRING, "split": CUTS})
     decision = decide_run(seen(observed, complete(Stage.SHARDS), claims=claims), NOW, SETTINGS)
     assert decision.create == ()
     assert decision.status is not None
@@ -222,20 +220,21 @@ def test_whoever_only_waits_lets_a_run_go_on_that_has_begun() -> None:
     here = Destination.parse("//files.corp.example.com:445/dst")
     claims = (Claim("team/other", "uid-other", here, writing=False, since=ago(days=1)),)
     decision = decide_run(
-        seen(shared({**STARTED, "split": CUTS}), complete(Stage.SHARDS), claims=claims), NOW, SETTINGS
+        seen(run(status={**STARTED, "split": CUTS}), complete(Stage.SHARDS), claims=claims), NOW, SETTINGS
     )
     assert stage_in(launched(decision)) == "finish"
 
 
 def test_no_stage_begins_while_an_agent_of_the_one_before_may_live() -> None:
     pods = (pod("xrun-shards", phase="Running"),)
-    decision = decide_run(seen(shared({**STARTED, "split": CUTS}), complete(Stage.SHARDS), pods=pods), NOW, SETTINGS)
+    observed = run(status={**STARTED, "split": CUTS})
+    decision = decide_run(seen(observed, complete(Stage.SHARDS), pods=pods), NOW, SETTINGS)
     assert decision.create == ()
 
 
 @pytest.mark.parametrize("cancel", [False, True])
 def test_shards_that_were_deleted_by_hand_have_ended_before_anything_else_happens(cancel: bool) -> None:
-    observed = shared({**STARTED, "split": CUTS, "attempts": 3}, cancel=cancel)
+    observed = run(status={**STARTED, "split": CUTS, "attempts": 3}, cancel=cancel)
     pods = (pod("xrun-deleted-shards", phase="Running"),)
     decision = decide_run(seen(observed, complete(Stage.SURVEY), pods=pods), NOW, SETTINGS)
     assert decision.create == ()
@@ -257,6 +256,6 @@ def test_the_finish_ends_the_run(code: int, state: str) -> None:
         )
     )
     jobs = (complete(Stage.SURVEY), complete(Stage.SHARDS, before=1), job)
-    decision = decide_run(seen(shared({**STARTED, "split": CUTS}), *jobs), NOW, SETTINGS)
+    decision = decide_run(seen(run(status={**STARTED, "split": CUTS}), *jobs), NOW, SETTINGS)
     assert decision.status is not None
     assert decision.status.fields["state"] == state

@@ -16,7 +16,9 @@ from tests.unit.operator.builders import (
 )
 
 from smbferry_api.fields import format_time
+from smbferry_operator.decide.history import last_ended
 from smbferry_operator.decide.observation import TaskObservation
+from smbferry_operator.decide.record import reported
 from smbferry_operator.decide.task import decide_task
 from smbferry_operator.model import Location, Run
 
@@ -28,13 +30,15 @@ HOURLY = {"cron": "0 * * * *"}
 def seen(
     *runs: Run, status: dict[str, Any] | None = None, locations: dict[str, Location | None] | None = None, **spec: Any
 ) -> TaskObservation:
-    return TaskObservation(task(status=status, **spec), ends(**(locations or {})), runs)
+    last = last_ended(runs)
+    done = reported(last.status) if last else None
+    return TaskObservation(task(status=status, **spec), ends(**(locations or {})), runs, done)
 
 
 def ours(name: str, state: str | None = None, *, at: datetime = NOW, **more: Any) -> Run:
     """A run that the task made; `at` is when it ended."""
     status: dict[str, Any] = {"state": state, "completionTime": format_time(at)} if state else {}
-    status |= more.pop("status", {})
+    status |= {"task": more.pop("task", {**snapshot(), "options": {}}), **more.pop("status", {})}
     return run(name, status, owner_uid="uid-nightly", created=at - timedelta(minutes=5), **more)
 
 
@@ -131,11 +135,10 @@ def test_queue_and_skip(concurrency: str, trigger: str | None, going_on: str, ma
     assert [e.reason.name for e in decision.events].count("RunSkipped") == 1 - made
 
 
-def test_the_run_carries_the_whole_snapshot_and_belongs_to_the_task() -> None:
+def test_the_run_names_the_task_and_belongs_to_it() -> None:
     body = decide_task(seen(), NOW).create[0]
 
-    assert body["spec"]["task"]["source"]["identity"]["spec"]["principal"] == "svc@CORP.EXAMPLE.COM"
-    assert body["spec"]["task"]["options"]["verifyMode"] == "OnlyFilesTransferred"
+    assert body["spec"] == {"taskRef": {"name": "nightly"}, "dryRun": False, "cancel": False}
     assert body["metadata"]["ownerReferences"][0]["uid"] == "uid-nightly"
 
 

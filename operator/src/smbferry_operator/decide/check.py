@@ -26,6 +26,7 @@ from smbferry_api.reasons import (
 from smbferry_operator.decide.agent_end import last_ended, lost_message, termination
 from smbferry_operator.decide.agent_start import stuck
 from smbferry_operator.decide.decision import Decision, OwnedStatus
+from smbferry_operator.decide.fairness import ChecksUnderWay
 from smbferry_operator.decide.jobs import CHECK_DEADLINE, Check, build_check_job
 from smbferry_operator.decide.naming import ANNOTATION_CHECK_EPOCH, ANNOTATION_CHECK_INPUTS, ANNOTATION_LAST_CHECK
 from smbferry_operator.decide.settings import AgentSettings
@@ -70,7 +71,7 @@ class Checks:
 
     jobs: tuple[Job, ...]
     pods: tuple[Pod, ...]
-    under_way_everywhere: int
+    under_way: ChecksUnderWay
     doubted_at: datetime | None
     refusal: Refusal | None
     awaited: bool = False
@@ -114,7 +115,7 @@ def decide_check(subject: Subject, checks: Checks, now: datetime, settings: Agen
     delay = _lost_due_in(subject, lost, now) if lost else _due_in(subject, checks, conditions, now)
     if delay > timedelta(0):
         return _decision(subject, conditions, now, requeue_after=delay)
-    if checks.account_busy or checks.under_way_everywhere >= settings.max_concurrent_checks:
+    if checks.account_busy or checks.under_way.fill(settings.max_concurrent_checks):
         return _decision(subject, conditions, now, requeue_after=BUSY)
     check = replace(subject.check, follows=lost.meta.name) if lost else subject.check
     launched = _decision(subject, conditions, now, requeue_after=CHECK_DEADLINE)

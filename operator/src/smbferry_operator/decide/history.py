@@ -14,6 +14,11 @@ def ended_runs(runs: Iterable[Run]) -> list[Run]:
     return sorted(ended, key=lambda r: (r.status.completion_time or r.meta.created, r.meta.created, r.meta.name))
 
 
+def last_ended(runs: Iterable[Run]) -> Run | None:
+    """The newest of them."""
+    return next(reversed(ended_runs(runs)), None)
+
+
 def summary_of(run: Run) -> RunSummary:
     """The run in a line."""
     status = run.status

@@ -56,7 +56,7 @@ def decide_identity(seen: IdentityObservation, now: datetime, settings: AgentSet
     checks = Checks(
         seen.jobs,
         seen.pods,
-        seen.checks_under_way,
+        seen.checks,
         seen.doubted_at,
         seen.refusal,
         seen.awaited,

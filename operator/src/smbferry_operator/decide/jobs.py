@@ -10,6 +10,7 @@ from smbferry_api.fields import parse_duration
 from smbferry_api.identity import KerberosIdentitySpec
 from smbferry_api.names import ANNOTATION_OWNER_GENERATION, ANNOTATION_REQUESTED_AT, LABEL_RUN, LABEL_TASK
 from smbferry_api.run import ResolvedTask
+from smbferry_api.snapshot import environment_of
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.naming import (
     ANNOTATION_ATTEMPTS_BEFORE,
@@ -32,6 +33,8 @@ CHECK_TTL: Final = timedelta(minutes=5)
 CHECK_GRACE_SECONDS: Final = 5
 TRANSFER_GRACE_SECONDS: Final = 60
 MAX_ATTEMPTS: Final = 7
+MAX_JOBS: Final = 4 * MAX_ATTEMPTS
+"""More Jobs than a run can have: each of its three stages has all attempts."""
 
 FINAL_EXIT_CODES: Final = sorted({*PERMANENT, ExitCode.DONE_WITH_FAILURES, ExitCode.CANCELLED, ExitCode.BUG})
 
@@ -120,6 +123,12 @@ def transfer_job_name(run: Meta, attempts_before: int) -> str:
     return child_name(Kind.RUN, run, attempts_before)
 
 
+def is_transfer_job_name(run: Meta, name: str, attempts: int | None = None) -> bool:
+    """Whether a Job of the run has this name: the one after so many attempts, or without a number any."""
+    candidates = range(MAX_JOBS) if attempts is None else (attempts,)
+    return any(name == transfer_job_name(run, number) for number in candidates)
+
+
 def build_transfer_job(
     run: Meta,
     task: ResolvedTask,
@@ -156,6 +165,7 @@ def build_transfer_job(
         resources=task.agent.resources or settings.resources,
         grace_seconds=TRANSFER_GRACE_SECONDS,
         placement=task.agent,
+        environment=environment_of(task),
         annotations=destination,
         arguments=("--stage", work.stage.value) if work.stage is not Stage.WHOLE else (),
         spools=task.report_to is not None,

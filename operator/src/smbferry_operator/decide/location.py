@@ -39,7 +39,7 @@ def decide_location(seen: LocationObservation, now: datetime, settings: AgentSet
     identity = referent(seen.identity)
     if seen.identity is None or identity.state is not Readiness.READY:
         return _without_identity(location, identity, now)
-    checks = Checks(seen.jobs, seen.pods, seen.checks_under_way, seen.doubted_at, seen.refusal)
+    checks = Checks(seen.jobs, seen.pods, seen.checks, seen.doubted_at, seen.refusal)
     decision = decide_check(_subject(location, seen.identity, identity, settings), checks, now, settings)
     known = (checks.last.meta.created if checks.last else None, seen.doubted_at)
     if not decision.create or is_proven(seen.proof, since=max(filter(None, known), default=None)):

@@ -27,6 +27,7 @@ ANNOTATION_CHECK_EPOCH: Final = f"{GROUP}/check-epoch"
 ANNOTATION_LAST_CHECK: Final = f"{GROUP}/last-check"
 ANNOTATION_ATTEMPTS_BEFORE: Final = f"{GROUP}/attempts-before"
 ANNOTATION_DESTINATION: Final = f"{GROUP}/destination"
+"""For people: what a run claims is read from the snapshot that its Job records."""
 
 PREFIX: Final = {Kind.IDENTITY: "kid", Kind.LOCATION: "smbloc", Kind.RUN: "xrun"}
 COMPONENT: Final = {Kind.IDENTITY: "check-identity", Kind.LOCATION: "check-location", Kind.RUN: "transfer"}

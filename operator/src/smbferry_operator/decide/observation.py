@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from smbferry_api.run import ResolvedTask
 from smbferry_operator.decide.destination import Destination
+from smbferry_operator.decide.fairness import NO_CHECKS, ChecksUnderWay
 from smbferry_operator.decide.proof import Proof
 from smbferry_operator.model import Identity, Job, Location, Pod, Refusal, Run, Task
 
@@ -16,8 +18,7 @@ class IdentityObservation:
     identity: Identity
     jobs: tuple[Job, ...] = ()
     pods: tuple[Pod, ...] = ()
-    checks_under_way: int = 0
-    """Check Jobs that have not finished, of all objects."""
+    checks: ChecksUnderWay = NO_CHECKS
     doubted_at: datetime | None = None
     """When a run with it last failed in a way that a check would see."""
     refusal: Refusal | None = None
@@ -39,7 +40,7 @@ class LocationObservation:
     identity: Identity | None = None
     jobs: tuple[Job, ...] = ()
     pods: tuple[Pod, ...] = ()
-    checks_under_way: int = 0
+    checks: ChecksUnderWay = NO_CHECKS
     doubted_at: datetime | None = None
     """When a run with it last failed in a way that a check would see."""
     refusal: Refusal | None = None
@@ -72,6 +73,8 @@ class TaskObservation:
     task: Task
     ends: Ends = Ends()
     runs: tuple[Run, ...] = ()
+    done: ResolvedTask | None = None
+    """What the last of them that has ended did, as its Jobs record it; None where they are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +105,10 @@ class RunObservation:
     """The newest of each identity's key, by name, for the identities that exist."""
     account_used_at: datetime | None = None
     """When a run that has not said yet whether its key was taken began with another identity of the same account."""
+    identities: Mapping[str, Identity] = field(default_factory=dict)
+    """Those that the snapshot names, by name, as far as they exist."""
+
+    @property
+    def all_identities(self) -> dict[str, Identity]:
+        """Those, and the ones of its locations as they are now."""
+        return {identity.meta.name: identity for identity in self.ends.identities} | dict(self.identities)

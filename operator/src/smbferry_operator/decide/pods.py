@@ -41,6 +41,7 @@ class AgentPod:
     grace_seconds: int
     """How long it may take to end its last frame and remove its temporaries."""
     placement: AgentSpec | None = None
+    environment: Mapping[str, str] | None = None
     annotations: Mapping[str, str] | None = None
     spools: bool = False
     """It keeps records of a report, on the node's disk."""
@@ -98,7 +99,9 @@ def _container(pod: AgentPod, settings: AgentSettings) -> Manifest:
         "imagePullPolicy": settings.image_pull_policy,
         "command": ["smbferry-agent"],
         "args": [pod.command.value, "--namespace", pod.owner.namespace, "--name", pod.owner.name, *pod.arguments],
-        "env": [{"name": "TMPDIR", "value": SCRATCH_DIR}],
+        "env": [
+            {"name": name, "value": value} for name, value in {"TMPDIR": SCRATCH_DIR, **(pod.environment or {})}.items()
+        ],
         "resources": pod.resources,
         "securityContext": {
             "allowPrivilegeEscalation": False,

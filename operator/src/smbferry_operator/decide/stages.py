@@ -31,14 +31,19 @@ def first_work(task: ResolvedTask, *, dry_run: bool) -> Work:
 
 def stage_of(job: Job) -> Stage:
     """What a Job was made for."""
-    return Stage(job.meta.annotations.get(ANNOTATION_STAGE, Stage.WHOLE))
+    name = job.meta.annotations.get(ANNOTATION_STAGE, Stage.WHOLE)
+    return Stage(name) if name in set(Stage) else Stage.WHOLE
 
 
-def next_work(job: Job, status: TransferRunStatus) -> Work | None:
-    """What follows on a Job that is complete; None at the end. Where a survey found little, one agent does it all."""
+def next_work(job: Job, status: TransferRunStatus, task: ResolvedTask | None) -> Work | None:
+    """What follows on a Job that is complete; None at the end. Where a survey found little, one agent does it all.
+
+    The cuts are a report of the run's agent: they can lead to fewer agents than the snapshot asks for, never to more.
+    """
     match stage_of(job):
         case Stage.SURVEY:
-            agents = len(status.split.cuts) + 1 if status.split is not None else 1
+            found = len(status.split.cuts) + 1 if status.split is not None else 1
+            agents = min(found, task.agent.parallelism) if task is not None else 1
             return Work(Stage.SHARDS, agents) if agents > 1 else WHOLE
         case Stage.SHARDS:
             return Work(Stage.FINISH)

@@ -32,7 +32,7 @@ from smbferry_api.reasons import (
     SUSPENDED,
     TASK_READY,
 )
-from smbferry_api.run import ResolvedTask, TransferRunSpec
+from smbferry_api.run import TransferRunSpec
 from smbferry_api.run_status import RunState
 from smbferry_api.task import Concurrency
 from smbferry_operator.decide.decision import Decision, Event, OwnedStatus, soonest
@@ -89,19 +89,19 @@ def decide_task(seen: TaskObservation, now: datetime) -> Decision:
     if obstacle is None and snapshot is not None:
         obstacle = overlap_obstacle(snapshot)
     due = _due(seen, timetable, now)
-    act = _act(seen, due, snapshot if obstacle is None else None) if due else Act()
+    act = _act(seen, due, ready=obstacle is None and snapshot is not None) if due else Act()
     return _decision(seen, obstacle, timetable, act, now)
 
 
-def _act(seen: TaskObservation, due: Due, snapshot: ResolvedTask | None) -> Act:
-    """Makes the run, leaves it out, or lets it wait; without a snapshot it can't start now."""
+def _act(seen: TaskObservation, due: Due, *, ready: bool) -> Act:
+    """Makes the run, leaves it out, or lets it wait until it could start."""
     if _is_skipped(seen, due):
         return Act(due, events=(Event("Normal", RUN_SKIPPED, f"{RUN_SKIPPED.when} It was {due.why}."),))
     if _known(seen, due) is not None:
         return Act(due)
-    if seen.task.spec.suspend or snapshot is None:
+    if seen.task.spec.suspend or not ready:
         return Act()
-    return Act(due, build_run(seen.task.meta, snapshot, due))
+    return Act(due, build_run(seen.task.meta, due))
 
 
 # --- When ------------------------------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def _ended(run: Run) -> bool:
     return run.status.state is not None and run.status.state.ended
 
 
-def build_run(task: Meta, snapshot: ResolvedTask, due: Due) -> Manifest:
+def build_run(task: Meta, due: Due) -> Manifest:
     """The TransferRun for what is due."""
     if due.at is not None:
         suffix = due.at.strftime("%Y%m%d-%H%M")
@@ -170,7 +170,7 @@ def build_run(task: Meta, snapshot: ResolvedTask, due: Due) -> Manifest:
         suffix = short_hash(task.uid, due.trigger, task.generation)
         annotations = {ANNOTATION_TRIGGER: due.trigger or ""}
     stem = task.name[: MAX_NAME - 1 - max(len(suffix), HASH_LENGTH)].rstrip("-.")
-    spec = TransferRunSpec.model_validate({"taskRef": {"name": task.name}, "task": snapshot})
+    spec = TransferRunSpec.model_validate({"taskRef": {"name": task.name}})
     return {
         "apiVersion": API_VERSION,
         "kind": Kind.RUN.value,
@@ -261,7 +261,11 @@ def _conditions(
 def _add_in_sync(seen: TaskObservation, summary: Summary, *, begins: bool) -> None:
     """By the last run that ended, if it was of what the spec says now."""
     ended = ended_runs(seen.runs)
-    if not ended or not _same_work(seen, ended[-1]):
+    stands = find(seen.task.status.conditions, ConditionType.IN_SYNC)
+    if ended and seen.done is None and stands and stands.observed_generation == seen.task.meta.generation:
+        summary.keep(stands)  # what the run did is not known any more
+        return
+    if not ended or not _same_work(seen):
         under_way = begins or any(not _ended(r) for r in seen.runs)
         summary.add(ConditionType.IN_SYNC, "Unknown", RUN_IN_PROGRESS if under_way else NEVER_RAN)
         return
@@ -284,12 +288,10 @@ def _why(run: Run) -> str:
     return f"{failure.reason}: {sentence(failure.message)}" if failure else "it names no cause."
 
 
-def _same_work(seen: TaskObservation, run: Run) -> bool:
-    """Whether the run did what the spec asks for now, as far as it touches what InSync claims."""
-    task, spec = run.spec.task, seen.task.spec
-    if task is None:
-        return run.status.task is not None and run.status.task.get("generation") == seen.task.meta.generation
-    return (
+def _same_work(seen: TaskObservation) -> bool:
+    """Whether the last run did what the spec asks for now, as far as it touches what InSync claims."""
+    task, spec = seen.done, seen.task.spec
+    return task is not None and (
         task.source.location == spec.source.location_ref.name
         and task.source.path == spec.source.path
         and task.destination.location == spec.destination.location_ref.name
@@ -303,6 +305,6 @@ def _add_stalled_by_failure(seen: TaskObservation, summary: Summary) -> None:
     """The last run failed in a way that the next would as well; cleared by any run that ends better."""
     ended = ended_runs(seen.runs)
     failure = ended[-1].status.failure if ended and ended[-1].status.state is RunState.FAILED else None
-    if failure and is_permanent(failure_of(failure.reason) or failure.class_) and _same_work(seen, ended[-1]):
+    if failure and is_permanent(failure_of(failure.reason) or failure.class_) and _same_work(seen):
         text = f"TransferRun {ended[-1].meta.name} failed: {_why(ended[-1])}"
         summary.add(ConditionType.STALLED, "True", RUN_FAILED, text)

@@ -7,10 +7,11 @@ from datetime import datetime
 
 from smbferry_operator.decide.decision import Decision
 from smbferry_operator.decide.observation import RunObservation
+from smbferry_operator.decide.record import attempts_before
 from smbferry_operator.decide.run.expiry import expire
 from smbferry_operator.decide.run.progress import cancel, finished, under_way
 from smbferry_operator.decide.run.queue import refused, without_job
-from smbferry_operator.decide.run.status import attempts_before, ended, pending_end
+from smbferry_operator.decide.run.status import ended, pending_end
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.model import Job
 

@@ -23,8 +23,16 @@ from smbferry_operator.decide.decision import Decision
 from smbferry_operator.decide.jobs import FINAL_EXIT_CODES, MAX_ATTEMPTS
 from smbferry_operator.decide.observation import RunObservation
 from smbferry_operator.decide.proof import unproven
-from smbferry_operator.decide.resolve import readiness_obstacle
-from smbferry_operator.decide.run.queue import LATER_STAGES, await_check, begin, behind, blocker, launch, snapshot
+from smbferry_operator.decide.run.queue import (
+    LATER_STAGES,
+    await_check,
+    begin,
+    behind,
+    blocker,
+    ends_obstacle,
+    launch,
+    snapshot,
+)
 from smbferry_operator.decide.run.status import (
     ENDED_PHASE,
     POLL_END,
@@ -98,7 +106,7 @@ def finished(seen: RunObservation, job: Job, now: datetime, settings: AgentSetti
     # Of a later Job, too, that was deleted by hand: its agents end in their time.
     if any(pod.living for pod in seen.pods):
         return Decision(requeue_after=POLL_END)
-    if job.complete and (work := next_work(job, seen.run.status)):
+    if job.complete and (work := next_work(job, seen.run.status, snapshot(seen))):
         return _go_on(seen, job, work, now, settings)
     unreported = not job.complete and seen.run.status.failure is None
     if unreported and job.finished_at and now - job.finished_at < REPORT_GRACE:
@@ -127,7 +135,7 @@ def _go_on(seen: RunObservation, job: Job, work: Work, now: datetime, settings: 
     if other is not None and other.writing:
         return wait(seen, RUN_QUEUED, behind(other, task), now)
     if work.stage is Stage.SHARDS:
-        if not_ready := readiness_obstacle((end.location for end in task.ends), seen.ends):
+        if not_ready := ends_obstacle(seen, task):
             return wait(seen, not_ready.reason, not_ready.advice, now)
         if first := unproven(seen.proofs, task.identity_names, job.finished_at or job.meta.created):
             return await_check(seen, state_by_phases(seen.run), first, now)

@@ -14,6 +14,7 @@ from smbferry_api.reasons import (
     AGENT_NOT_SCHEDULED,
     AGENT_STARTING,
     IDENTITY_CHECK_AWAITED,
+    IDENTITY_NOT_FOUND,
     LOCATION_NOT_READY,
     RUN_QUEUED,
     RUN_STARTED,
@@ -22,7 +23,6 @@ from smbferry_api.reasons import (
 )
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import RunState
-from smbferry_api.served import read_spec
 from smbferry_operator.decide.access import build_access
 from smbferry_operator.decide.decision import Decision, Event
 from smbferry_operator.decide.destination import Destination
@@ -30,6 +30,7 @@ from smbferry_operator.decide.jobs import MAX_ATTEMPTS, build_transfer_job, tran
 from smbferry_operator.decide.network import build_network_policy
 from smbferry_operator.decide.observation import Claim, RunObservation
 from smbferry_operator.decide.proof import doubted
+from smbferry_operator.decide.record import by_identities, recorded
 from smbferry_operator.decide.resolve import Obstacle, overlap_obstacle, readiness_obstacle, resolve
 from smbferry_operator.decide.run.status import (
     POLL_END,
@@ -52,12 +53,10 @@ ACCOUNT_PATIENCE: Final = timedelta(seconds=20)  # no longer: that other run may
 
 
 def snapshot(seen: RunObservation) -> ResolvedTask | None:
-    """The task as the run sees it: its own snapshot, or for a run that a person made, one that is taken now."""
-    run = seen.run
-    if run.spec.task is not None:
-        return run.spec.task
-    if run.status.task is not None:
-        return read_spec(ResolvedTask, run.status.task)
+    """The task that the run works by: as its Jobs record it, or before there are any, as it stands now."""
+    work = recorded(seen.jobs, seen.pods)
+    if work is not None:
+        return work.task
     return resolve(seen.task, seen.ends) if seen.task else None
 
 
@@ -117,10 +116,18 @@ def _obstacle(seen: RunObservation, task: ResolvedTask) -> Obstacle | None:
     """Why the run can't start now, if it can't."""
     if any(pod.living for pod in seen.pods):
         return Obstacle(RUN_QUEUED, "Waits until an earlier agent of this run has ended.")
-    if not_ready := readiness_obstacle((end.location for end in task.ends), seen.ends):
+    if not_ready := ends_obstacle(seen, task):
         return not_ready
     other = None if seen.run.spec.dry_run else blocker(seen, task)
     return Obstacle(RUN_QUEUED, behind(other, task)) if other else None
+
+
+def ends_obstacle(seen: RunObservation, task: ResolvedTask) -> Obstacle | None:
+    """Why the ends of the transfer can't be used now: their locations, or an identity that is gone."""
+    if not_ready := readiness_obstacle((end.location for end in task.ends), seen.ends):
+        return not_ready
+    gone = next((name for name in task.identity_names if name not in seen.all_identities), None)
+    return Obstacle(IDENTITY_NOT_FOUND, f"There is no KerberosIdentity {gone} in this namespace.") if gone else None
 
 
 def _unresolved(seen: RunObservation, now: datetime) -> Decision:
@@ -161,13 +168,12 @@ def _here(task: ResolvedTask) -> Destination:
 def launch(
     seen: RunObservation, task: ResolvedTask, used: int, now: datetime, settings: AgentSettings, *, work: Work
 ) -> Decision:
-    """Creates the run's next Job and what its agent needs; of a run that a person made, the snapshot first."""
-    if seen.run.spec.task is None and seen.run.status.task is None:
-        return _take_snapshot(seen, task, now)
+    """Creates the run's next Job, which records the snapshot, and what its agent needs."""
+    task = by_identities(task, seen.all_identities) or task
     run = seen.run.meta
-    start = seen.run.status.start_time or now
+    began = min((job.meta.created for job in seen.jobs), default=now)
     writes = not seen.run.spec.dry_run
-    job = build_transfer_job(run, task, used, settings, writes=writes, work=work, elapsed=now - start)
+    job = build_transfer_job(run, task, used, settings, writes=writes, work=work, elapsed=now - began)
     message = f"Agent Job {job['metadata']['name']} was launched."
     decision = standing(
         seen,
@@ -178,7 +184,8 @@ def launch(
         requeue_after=POLL_START,
         jobRef=transfer_job_name(run, used),
         attempts=used,
-        startTime=start,
+        startTime=seen.run.status.start_time or now,
+        task=task.model_dump(mode="json", by_alias=True, exclude_none=True),
     )
     return replace(
         decision,
@@ -198,13 +205,6 @@ def _surroundings(run: Meta, task: ResolvedTask, settings: AgentSettings) -> tup
         *build_access(Kind.RUN, run, also_reads=identities),
         *build_network_policy(Kind.RUN, run, settings, nameservers=nameservers, smb_ports=ports),
     )
-
-
-def _take_snapshot(seen: RunObservation, task: ResolvedTask, now: datetime) -> Decision:
-    """Before the agent starts, which works by what stands there; the launch follows at once."""
-    text = "The task was taken down as it stands now."
-    stored = task.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return standing(seen, RunState.QUEUED, AGENT_STARTING, text, now, requeue_after=timedelta(0), task=stored)
 
 
 def refused(seen: RunObservation, now: datetime) -> Decision:

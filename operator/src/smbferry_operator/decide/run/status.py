@@ -16,12 +16,11 @@ from smbferry_api.reasons import (
     Reason,
     by_name,
 )
-from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import PhaseState, RunEnding, RunState
-from smbferry_api.served import read_spec
 from smbferry_operator.decide.decision import Decision, Event, OwnedStatus
-from smbferry_operator.decide.naming import ANNOTATION_ATTEMPTS_BEFORE
 from smbferry_operator.decide.observation import RunObservation
+from smbferry_operator.decide.record import as_information, attempts_before, recorded
+from smbferry_operator.decide.resolve import resolve
 from smbferry_operator.decide.run_end import End
 from smbferry_operator.decide.stages import attempts_of
 from smbferry_operator.decide.status import Summary, as_wire, changed
@@ -82,8 +81,8 @@ def ended(
     """
     working = tuple(job_key(job) for job in seen.jobs if not job.finished and not job.meta.deleting)
     if working or any(pod.living for pod in seen.pods):
-        recorded = seen.run.status.ending is not None
-        return replace(_ending(seen, end, now, facts), delete=working if recorded else ())
+        noted = seen.run.status.ending is not None
+        return replace(_ending(seen, end, now, facts), delete=working if noted else ())
     good = end.state is RunState.SUCCEEDED
     summary = Summary(seen.run.meta, seen.run.status.conditions, now)
     summary.add_as_said(ConditionType.SUCCEEDED, "True" if good else "False", end.reason.name, end.message)
@@ -135,31 +134,37 @@ def _status(
         "startTime": status.start_time,
         "jobRef": status.job_ref,
         "attempts": status.attempts,
-        "task": status.task,
+        "task": _shown(seen),
         "limit": limit(seen),
         **facts,
     }
     return OwnedStatus(conditions, {k: as_wire(v) for k, v in fields.items()})
 
 
+def _shown(seen: RunObservation) -> dict[str, Any] | None:
+    """status.task: what people see of the snapshot."""
+    work = recorded(seen.jobs, seen.pods)
+    if work is not None:
+        return as_information(work)
+    if seen.run.status.task is not None or seen.task is None or not seen.jobs:
+        return seen.run.status.task
+    # Begun by an operator that recorded nothing: should the agent of then start once more, it looks here.
+    now = resolve(seen.task, seen.ends)
+    return now.model_dump(mode="json", by_alias=True, exclude_none=True) if now else None
+
+
 def limit(seen: RunObservation) -> dict[str, str] | None:
     """status.limit: the one option that travels to a run under way; None while the snapshot's still holds."""
-    standing, taken = seen.run.status.limit, seen.run.spec.task or seen.run.status.task
+    standing, work = seen.run.status.limit, recorded(seen.jobs, seen.pods)
     kept = standing.model_dump(mode="json", by_alias=True, exclude_none=True) if standing else None
-    if seen.task is None or taken is None:
+    if seen.task is None or work is None:
         return kept
-    snapshot_ = taken if isinstance(taken, ResolvedTask) else read_spec(ResolvedTask, taken)
-    if seen.task.meta.uid != snapshot_.uid:  # another task of the same name
+    if seen.task.meta.uid != work.task.uid:  # another task of the same name
         return kept
     wanted = seen.task.spec.options.bytes_per_second
-    if standing is None and wanted == snapshot_.options.bytes_per_second:
+    if standing is None and wanted == work.task.options.bytes_per_second:
         return None
     return {"bytesPerSecond": str(wanted)} if wanted is not None else {}
-
-
-def attempts_before(job: Job) -> int:
-    """Attempts that were used up before this Job."""
-    return int(job.meta.annotations.get(ANNOTATION_ATTEMPTS_BEFORE, "0"))
 
 
 def attempts_so_far(seen: RunObservation, job: Job | None) -> int:

@@ -1,0 +1,61 @@
+"""What a run works by, as the operator recorded it in the run's Jobs. Pure.
+
+Neither an agent's token nor the right to create runs lets anybody write it: an agent may change the status of its own
+run, so nothing that decides about mounts, Jobs or destinations is read from there (ADR 19).
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from smbferry_api.run import ResolvedEnd, ResolvedIdentity, ResolvedTask
+from smbferry_api.run_status import TransferRunStatus
+from smbferry_api.served import read_spec
+from smbferry_operator.decide.naming import ANNOTATION_ATTEMPTS_BEFORE
+from smbferry_operator.model import Identity, Job, Pod, Recorded
+
+MAX_DIGITS: Final = 4
+
+
+def recorded(jobs: Iterable[Job], pods: Iterable[Pod]) -> Recorded | None:
+    """The snapshot of the newest Job that has one; where Jobs were deleted by hand, that of a pod they left behind."""
+    newest = sorted(jobs, key=lambda job: (job.meta.created, attempts_before(job)), reverse=True)
+    found = (*(job.recorded for job in newest), *(pod.recorded for pod in pods))
+    return next((work for work in found if work is not None), None)
+
+
+def attempts_before(job: Job) -> int:
+    """Attempts that were used up before this Job."""
+    text = job.meta.annotations.get(ANNOTATION_ATTEMPTS_BEFORE, "0")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS else 0
+
+
+def by_identities(task: ResolvedTask, identities: Mapping[str, Identity]) -> ResolvedTask | None:
+    """The snapshot with its identities as they are now, so that no Job mounts what none of them names any more.
+
+    Returns:
+        None where one of them does not exist.
+    """
+    if not all(name in identities for name in task.identity_names):
+        return None
+    named = {"source": task.source, "destination": task.destination, "report_to": task.report_to}
+    return task.model_copy(update={side: end and _with_identity(end, identities) for side, end in named.items()})
+
+
+def _with_identity(end: ResolvedEnd, identities: Mapping[str, Identity]) -> ResolvedEnd:
+    now = identities[end.identity.name]
+    identity = ResolvedIdentity(name=now.meta.name, generation=now.meta.generation, spec=now.spec)
+    return end.model_copy(update={"identity": identity})
+
+
+def reported(status: TransferRunStatus) -> ResolvedTask | None:
+    """status.task, where it can be read: good for saying what a run that has ended did, and for nothing else."""
+    try:
+        return read_spec(ResolvedTask, status.task) if status.task is not None else None
+    except ValueError:
+        return None
+
+
+def as_information(work: Recorded | None) -> dict[str, Any] | None:
+    """status.task, for people: the operator decides nothing by it about Jobs, mounts or destinations."""
+    return json.loads(work.text) if work else None
