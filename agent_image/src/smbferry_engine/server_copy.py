@@ -25,7 +25,7 @@ from smbferry_engine.core.calls import (
 )
 from smbferry_engine.core.group import run_all
 from smbferry_engine.core.lane import Lane
-from smbferry_engine.errors import FileError, FileReason
+from smbferry_engine.errors import EngineError, FileError, FileReason
 from smbferry_engine.landing import mismatch
 from smbferry_engine.model import Endpoint, Options, ServerSideCopy, ServerSideFact, ServerSideState
 from smbferry_engine.run import Run
@@ -227,8 +227,8 @@ class ServerCopy:
         file_id = decode_create(check(replies[0], "opening the file for a copy on the server").message).file_id
         try:
             standard = decode_standard(check(replies[1], "asking for the size on disk").message)
-            key = decode_resume_key(_unless_refused(replies[2]).message)
-        except (FileError, _RefusedError):
+            key = decode_resume_key(_resume_key(replies[2]).message)
+        except (EngineError, FileError, WireError, _RefusedError):
             lane.call(close_request(file_id), tree_id=tree_id)
             raise
         holes = standard.allocated < standard.size * _LEAST_ALLOCATED
@@ -308,6 +308,19 @@ class ServerCopy:
         self._limits = CopyReply(most, min(each, total), total)
         length = sum(chunk.length for chunk in chunks)
         return len(chunks) > most or chunks[0].length > self._limits.chunk_bytes or length > total
+
+
+def _resume_key(reply: Reply) -> Reply:
+    """The reply that holds a resume key. Whatever a server says instead, the file can be streamed.
+
+    Raises:
+        _RefusedError: the server gives no key.
+        EngineError: the session is gone.
+    """
+    try:
+        return check(_unless_refused(reply), "asking for a resume key")
+    except FileError as error:
+        raise _RefusedError(f"the server does not copy by itself ({status_name(reply.status)})") from error
 
 
 def _unless_refused(reply: Reply) -> Reply:

@@ -233,9 +233,88 @@ def test_calls_wait_for_credits_and_go_on_when_they_come() -> None:
     assert all(call.done for call in calls)
 
 
-def test_a_server_that_leaves_too_few_credits_is_an_error_not_a_hang() -> None:
+def commands(joined: Link) -> list[int]:
+    return [request.command for request in joined.server.requests]
+
+
+def run_out(joined: Link) -> None:
+    while joined.exchange():
+        continue
+
+
+def test_an_echo_earns_the_credits_that_a_compound_needs() -> None:
     joined = link(credits_=1)
-    joined.lane.call(open_request("f", access=1), close_request())
+    joined.server.keep_credits(64, first=1)
+    call = joined.lane.call(open_request("f", access=1), read_request(0, 100), close_request())
+    run_out(joined)
+    assert [reply.status for reply in call.result()] == [0, 0, 0]
+    assert commands(joined) == [Command.ECHO, Command.CREATE, Command.READ, Command.CLOSE]
+
+
+def test_a_compound_is_split_where_an_echo_earns_nothing_and_echoes_are_not_asked_for_ever() -> None:
+    joined = link(credits_=1)
+    joined.server.keep_credits(1)
+    calls = [joined.lane.call(open_request("f", access=1), read_request(0, 100), close_request()) for _ in range(3)]
+    run_out(joined)
+    for call in calls:
+        replies = call.result()
+        assert [reply.status for reply in replies] == [0, 0, 0]
+        assert replies[1].message[80:87] == b"content"
+    assert not joined.server.handles
+    assert commands(joined) == [Command.ECHO] + [Command.CREATE, Command.READ, Command.CLOSE] * 3
+
+
+def test_the_rest_of_a_split_compound_fails_with_its_create() -> None:
+    joined = link(credits_=1)
+    joined.server.keep_credits(1)
+    call = joined.lane.call(open_request("none", access=1), read_request(0, 100), close_request())
+    run_out(joined)
+    assert [reply.status for reply in call.result()] == [NtStatus.OBJECT_NAME_NOT_FOUND] * 3
+    assert commands(joined) == [Command.ECHO, Command.CREATE]
+
+
+def test_a_split_compound_goes_on_behind_another_failure_as_a_whole_one_does() -> None:
+    joined = link(credits_=2)
+    joined.server.keep_credits(2)
+    joined.server.faults.append(lambda seen: NtStatus.ACCESS_DENIED if seen.command == Command.READ else None)
+    call = joined.lane.call(open_request("f", access=1), read_request(0, 100), close_request())
+    run_out(joined)
+    assert [reply.status for reply in call.result()] == [0, NtStatus.ACCESS_DENIED, 0]
+    assert not joined.server.handles
+
+
+def test_a_split_compound_of_an_open_file_names_it_throughout() -> None:
+    joined = link(credits_=1)
+    joined.server.keep_credits(1)
+    opened = joined.lane.call(open_request("f", access=1))
+    run_out(joined)
+    file_id = bytes(opened.result()[0].message[128:144])
+    call = joined.lane.call(read_request(0, 3, file_id), read_request(3, 4), close_request())
+    run_out(joined)
+    assert [bytes(reply.message[80:]) for reply in call.result()[:2]] == [b"con", b"tent"]
+    assert not joined.server.handles
+
+
+def test_a_lane_that_fails_fails_what_was_split() -> None:
+    joined = link(credits_=1)
+    joined.server.keep_credits(1)
+    call = joined.lane.call(open_request("f", access=1), close_request())
+    joined.exchange()
+    joined.lane.fail(ProtocolError("gone"))
+    assert isinstance(call.error, ProtocolError)
+
+
+def test_a_server_that_leaves_too_few_credits_for_one_request_is_an_error_not_a_hang() -> None:
+    joined = link(credits_=1)
+    joined.server.keep_credits(1)
+    joined.lane.call(read_request(0, 1 << 20, bytes(16)))
+    with pytest.raises(ProtocolError, match="16 credits"):
+        run_out(joined)
+
+
+def test_a_server_that_leaves_no_credit_at_all_is_an_error_not_a_hang() -> None:
+    joined = link(credits_=0)
+    joined.lane.call(open_request("f", access=1))
     with pytest.raises(ProtocolError):
         joined.exchange()
 

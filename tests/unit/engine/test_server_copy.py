@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from blake3 import blake3
-from tests.unit.engine.fake_server import CHUNK, Node, Request, drive, file, folder
+from tests.unit.engine.fake_server import CHUNK, TREE, Handle, Node, Request, drive, file, folder
 from tests.unit.engine.world import BIG, OneServer, end
 
 from smbferry_engine.errors import FileReason
@@ -15,9 +15,10 @@ from smbferry_engine.pieces import gather_part
 from smbferry_engine.plan import version_of
 from smbferry_engine.server_copy import DEFAULT_LIMITS, REQUESTS_IN_FLIGHT, ServerCopy, judge
 from smbferry_engine.wire.directory import DirectoryEntry
+from smbferry_engine.wire.errors import WireError
 from smbferry_engine.wire.header import Command
 from smbferry_engine.wire.ioctl import FSCTL_SRV_COPYCHUNK_WRITE, FSCTL_SRV_REQUEST_RESUME_KEY, CopyReply
-from smbferry_engine.wire.status import NtStatus
+from smbferry_engine.wire.status import NtStatus, status_name
 
 HERE = end("src")
 UNVERIFIED = {"verify_mode": VerifyMode.NONE}
@@ -138,6 +139,38 @@ def test_a_server_that_refuses_is_told_of_and_files_are_streamed(control: int, s
     assert "streamed instead" in world.watcher.facts[0].message
     assert run.counters.bytes.server_side == 0
     assert run.counters.bytes.transferred == 2 * len(BIG)
+
+
+@pytest.mark.parametrize(
+    "status", [NtStatus.INSUFFICIENT_RESOURCES, NtStatus.SHARING_VIOLATION, NtStatus.BUFFER_OVERFLOW, 0xC00000E5]
+)
+def test_whatever_else_a_server_says_to_a_resume_key_is_a_refusal_and_the_source_is_closed(status: int) -> None:
+    world = OneServer(folder(one=file(BIG)))
+    refuse_control(world, FSCTL_SRV_REQUEST_RESUME_KEY, status)
+    run = world.transfer()
+    assert world.copied == world.original
+    assert [fact.state for fact in world.watcher.facts] == [ServerSideState.REFUSED]
+    assert status_name(status) in world.watcher.facts[0].message
+    assert run.counters.bytes.server_side == 0
+    assert world.source.handles == {}
+
+
+def test_a_resume_key_that_is_none_ends_the_run_with_the_source_closed() -> None:
+    """A reply that breaks the protocol is not asked for twice."""
+    world = OneServer(folder(one=file(BIG)))
+    honest = world.source._ioctl
+
+    def short(body: bytes, handle: Handle, file_id: bytes) -> tuple[int, bytes]:
+        status, reply = honest(body, handle, file_id)
+        return status, reply[:48] if struct.unpack_from("<I", body, 4)[0] == FSCTL_SRV_REQUEST_RESUME_KEY else reply
+
+    world.source._ioctl = short  # type: ignore[method-assign]  # the fault under test
+    with pytest.raises(WireError):
+        world.transfer()
+    for link in world.links:
+        while link.exchange():
+            continue
+    assert [handle.path for handle in world.source.handles.values() if handle.tree != TREE] == []
 
 
 def test_a_share_that_the_session_may_not_open_is_streamed() -> None:

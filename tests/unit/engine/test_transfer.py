@@ -397,6 +397,20 @@ def test_few_credits_make_it_slower_but_not_fail(credits_: int) -> None:
     assert world.copied == world.original
 
 
+@pytest.mark.parametrize("credits_", [1, 2, 3])
+@pytest.mark.parametrize("kept", [None, 64])
+def test_with_a_credit_or_two_everything_completes_only_slower(credits_: int, kept: int | None) -> None:
+    """`kept` None is a server that never gives more; one that keeps 64 gives them for an ECHO."""
+    world = World(folder(big=file(BIG), a=file(b"a"), sub=folder(b=file(b"b"), c=file())), credits_=credits_)
+    for server in (world.source, world.destination):
+        server.keep_credits(kept or credits_, first=credits_)
+    run = world.transfer(security_descriptors=SecurityDescriptors.OWNER_DACL, deleted_files=DeletedFiles.REMOVE)
+    assert world.watcher.failures == []
+    assert world.copied == world.original
+    assert run.counters.files.verified == 4
+    assert world.source.handles == world.destination.handles == {}
+
+
 @pytest.mark.parametrize("small", [0, 1])
 def test_a_side_that_takes_less_at_a_time_than_the_other_is_given_less(small: int) -> None:
     world = World(folder(big=file(BIG)))

@@ -8,11 +8,12 @@ business.
 from collections import deque
 from dataclasses import dataclass
 
-from smbferry_engine.core.calls import Call, Payload, Reply, Request
+from smbferry_engine.core.calls import Call, Payload, Reply, Request, empty_request
 from smbferry_engine.core.credits import CREDIT_BYTES, CreditWindow, charge_for
 from smbferry_engine.core.crypto import CipherSuite, Opener, Sealer
 from smbferry_engine.core.errors import ProtocolError
 from smbferry_engine.core.frames import LANDING, BufferPool, Frame, FrameReader, FrameWriter
+from smbferry_engine.core.split import SplitCall
 from smbferry_engine.wire.data import WRITE_DATA_OFFSET, encode_read, encode_write_into
 from smbferry_engine.wire.header import (
     FLAG_ASYNC,
@@ -31,6 +32,8 @@ _FRAME_OVERHEAD = 64 * 1024
 # What one READ or WRITE carries at most, even where it is more than a chunk: what Windows and Samba allow by default.
 LARGEST = 8 << 20
 _MAX_BREAKS = 10_000
+# ECHOes in a row that ask for the credits of one request; a server that has not given them by then never will.
+_MOST_ECHOES = 64
 # Plain integers: each message is looked at, and enums are slow at that.
 _PENDING, _ECHO, _EXPIRED = int(NtStatus.PENDING), int(Command.ECHO), int(NtStatus.NETWORK_SESSION_EXPIRED)
 _NO_HEADER, _PADDING = bytes(HEADER_SIZE), bytes(8)
@@ -89,6 +92,8 @@ class Lane:
         self._renewed_after = -1
         self._outstanding: dict[int, tuple[Call, int]] = {}
         self._interim: set[int] = set()
+        self._asked_with = 0
+        self._echoes = 0
 
     @property
     def usable(self) -> bool:
@@ -176,7 +181,7 @@ class Lane:
         return call
 
     def fill_writer(self) -> bool:
-        """Seal the next frame if there is one, the writer has room and credits allow; tells whether it did."""
+        """Seal the next frame if there is one, the writer has room and credits allow; True if there may be another."""
         queue = self._urgent or self._backlog
         if not queue or self.failure is not None or (self.expired and queue is self._backlog):
             return False
@@ -184,14 +189,35 @@ class Lane:
         if not (self.writer.has_room if call.payload is None else self.writer.idle):
             return False
         if call.charge > self.credits.available:
-            if not self._outstanding:
-                raise ProtocolError(f"{call.charge} credits needed, the server left us {self.credits.available}")
-            return False
+            return not self._outstanding and self._do_with_few(queue)
         queue.popleft()
+        if self._echoes and call.requests[0].command != _ECHO:
+            self._echoes = 0
         if call.payload is None:
             self.writer.seal(self._encode(call))
         else:
             self._seal_in_place(call, call.payload)
+        return True
+
+    def _do_with_few(self, queue: deque[Call]) -> bool:
+        """Nothing is under way that would bring the credits of the next call: earn them, or send its parts one by one.
+
+        An ECHO asks for more (3.2.4.1.2). A compound is split once the server has been asked with as many credits as
+        there are now; that is remembered, so that a server that keeps its clients short is not asked each time.
+
+        Raises:
+            ProtocolError: the server leaves too few credits for a single request.
+        """
+        call, available = queue[0], self.credits.available
+        single = len(call.requests) == 1
+        if available and (available > self._asked_with or (single and self._echoes < _MOST_ECHOES)):
+            self._asked_with = max(self._asked_with, available)
+            self._echoes += 1
+            self._urgent.appendleft(Call((empty_request(Command.ECHO),)))
+        elif available and not single:
+            SplitCall(queue.popleft(), self._backlog.appendleft).send()
+        else:
+            raise ProtocolError(f"expected {call.charge} credits for a request, the server left {available}")
         return True
 
     def _seal_in_place(self, call: Call, payload: Payload) -> None:

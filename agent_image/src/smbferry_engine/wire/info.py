@@ -15,6 +15,8 @@ _QUERY_RESPONSE = struct.Struct("<HHI")
 _SET_REQUEST = struct.Struct("<HBBIHHI16s")
 _BASIC = struct.Struct("<QQQQII")
 _RENAME = struct.Struct("<B7xQI")
+# Windows refuses less than its whole structure, which ends in a name of one character and padding.
+_LEAST_RENAME = 24
 _FULL_SIZE = struct.Struct("<QQQII")
 _STANDARD = struct.Struct("<QQIBB2x")
 _QUERY_REQUEST_SIZE = 41
@@ -125,7 +127,8 @@ def encode_rename(file_id: bytes, name: str, *, replace: bool) -> bytes:
     path = encode_name(name)
     if not path:
         raise WireError("rename: a name expected, found none")
-    return _set(InfoType.FILE, _FILE_RENAME, file_id, _RENAME.pack(replace, 0, len(path)) + path)
+    data = _RENAME.pack(replace, 0, len(path)) + path
+    return _set(InfoType.FILE, _FILE_RENAME, file_id, data.ljust(_LEAST_RENAME, b"\0"))
 
 
 def encode_disposition(file_id: bytes, *, delete: bool) -> bytes:

@@ -46,6 +46,8 @@ class Files:
         self.room: int | None = None
         self.client: object = None
         self.credits: dict[object, int] = {}
+        self.most_credits = self.personality.most_credits
+        self.first_credits = self.most_credits
         self.root = root or folder()
         self.faults: list[Fault] = []
         self.requests: list[Request] = []

@@ -17,6 +17,7 @@ class FakeServer(Files):
     def handle(self, compound: bytes, client: object = None) -> bytes:
         """All requests of one compound of a client, answered as one compound."""
         self.client = client
+        self._check_credits(compound)
         offset, replies = 0, []
         last_id, failed = RELATED, 0
         while True:
@@ -45,13 +46,30 @@ class FakeServer(Files):
 
         MS-SMB2 3.3.1.2 leaves the number to the server.
         """
-        most = self.personality.most_credits
+        most = self.most_credits
         if most is None:
             return self.credits_granted
-        held = self.credits.get(self.client, most) - charge
+        held = self._credits_held() - charge
         granted = max(0, min(max(1, wanted), most - held))
         self.credits[self.client] = held + granted
         return granted
+
+    def keep_credits(self, most: int, *, first: int | None = None) -> None:
+        """Leave each client `most` credits at a time; it has the `first` ones from its handshake."""
+        self.most_credits, self.first_credits = most, most if first is None else first
+
+    def _credits_held(self) -> int:
+        return self.credits.get(self.client, self.first_credits or 0)
+
+    def _check_credits(self, compound: bytes) -> None:
+        """All credits of a compound are spent when it is sent; one that a client has no credits for is its fault."""
+        charge, offset, following = 0, 0, 1
+        while following:
+            fields = HEADER.unpack_from(compound, offset)
+            charge, following = charge + max(1, fields[2]), fields[7]
+            offset += following
+        if self.most_credits is not None:
+            assert charge <= self._credits_held(), f"a compound of {charge} credits came, the client has {self._credits_held()}"
 
     @staticmethod
     def message(
