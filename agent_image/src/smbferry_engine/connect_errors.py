@@ -1,4 +1,4 @@
-"""Errors of smbprotocol, pyspnego and libkrb5 as the engine's own: each is converted here, once."""
+"""Errors of smbprotocol and libkrb5 as the engine's own: each is converted here, once."""
 
 import struct
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 from smbprotocol.exceptions import SMBException, SMBResponseException
-from spnego.exceptions import SpnegoError
 
 from smbferry_engine.errors import (
     CLOCK_SKEW,
@@ -34,6 +33,7 @@ from smbferry_engine.errors import (
 from smbferry_engine.logon import LOGON_REFUSALS
 from smbferry_engine.model import Endpoint
 from smbferry_engine.times import TOLERATED_SKEW, to_datetime
+from smbferry_engine.wire.errors import WireError
 from smbferry_engine.wire.status import NtStatus, status_name
 
 _UNSIGNED = 2**32
@@ -83,6 +83,7 @@ _BY_TYPE: tuple[tuple[type[Exception], Reason], ...] = (
     (ValueError, PROTOCOL_VIOLATION),
     (LookupError, PROTOCOL_VIOLATION),
     (struct.error, PROTOCOL_VIOLATION),
+    (WireError, PROTOCOL_VIOLATION),
 )
 
 
@@ -152,20 +153,18 @@ def _library_error(error: SMBException, where: str) -> EngineError:
 def _kerberos_cause(error: BaseException | None) -> tuple[Reason, str] | None:
     """The libkrb5 error behind an exception chain, if there is one."""
     while error is not None:
-        base = getattr(error, "base_error", None) if isinstance(error, SpnegoError) else None
-        for candidate in (base, error):
-            minor = getattr(candidate, "min_code", None) or getattr(candidate, "err_code", None)
-            if isinstance(minor, int):
-                signed = minor - _UNSIGNED if minor >= _UNSIGNED // 2 else minor
-                if signed in _BY_MINOR:
-                    return _BY_MINOR[signed], str(candidate)
-                if signed in _KDC_CODES:
-                    return KDC_ERROR, str(candidate)
-                if getattr(candidate, "maj_code", None) in _NO_PROOF:
-                    return MUTUAL_AUTHENTICATION_FAILED, f"the server's answer proves nothing: {candidate}"
-                if getattr(candidate, "maj_code", None) in _OVER:
-                    return TICKET_EXPIRED, str(candidate)
-                if signed:
-                    return TICKET_MISSING, str(candidate)
+        minor = getattr(error, "min_code", None) or getattr(error, "err_code", None)
+        if isinstance(minor, int):
+            signed = minor - _UNSIGNED if minor >= _UNSIGNED // 2 else minor
+            if signed in _BY_MINOR:
+                return _BY_MINOR[signed], str(error)
+            if signed in _KDC_CODES:
+                return KDC_ERROR, str(error)
+            if getattr(error, "maj_code", None) in _NO_PROOF:
+                return MUTUAL_AUTHENTICATION_FAILED, f"the server's answer proves nothing: {error}"
+            if getattr(error, "maj_code", None) in _OVER:
+                return TICKET_EXPIRED, str(error)
+            if signed:
+                return TICKET_MISSING, str(error)
         error = error.__cause__ or error.__context__
     return None

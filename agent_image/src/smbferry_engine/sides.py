@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from smbferry_engine.connect import HANDSHAKE_DEADLINE, Connected, connect
+from smbferry_engine.connect import Connected, connect, connect_patiently
 from smbferry_engine.errors import SESSION_ENDED, EngineError
 from smbferry_engine.logoff import log_off
 from smbferry_engine.model import Endpoint, Evidence, SideName
@@ -31,9 +31,7 @@ class Sides:
         self.shares: list[Share] = []
         roots = [root_of(endpoint) for endpoint in self._endpoints]
         with ThreadPoolExecutor(len(roots)) as threads:
-            under_way = [
-                threads.submit(connect, endpoint, deadline_seconds=HANDSHAKE_DEADLINE) for endpoint in self._endpoints
-            ]
+            under_way = [threads.submit(connect_patiently, endpoint) for endpoint in self._endpoints]
         _cut_unless_all(under_way)
         for index, root in enumerate(roots):
             self.channels.append(self._introduce(index, under_way[index].result()))

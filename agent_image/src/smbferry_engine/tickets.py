@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from smbferry_engine.connect_errors import Reached, convert
 from smbferry_engine.errors import MUTUAL_AUTHENTICATION_FAILED, TICKET_MISSING, EngineError
+from smbferry_engine.kerberos_exchange import Exchange
 from smbferry_engine.krb5_environment import krb5_environment
 from smbferry_engine.model import Endpoint
 
@@ -28,31 +29,19 @@ class Proof:
     """One exchange of tokens: ``token`` is for the server. ``ends`` is when the ticket in it ends, as above."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        gssapi: Any = importlib.import_module("gssapi")
         self._endpoint = endpoint
         with _libkrb5(endpoint):
-            principal = gssapi.Name(endpoint.principal, gssapi.NameType.kerberos_principal)
-            host = endpoint.service_principal.partition("/")[2]
-            self._flags = gssapi.RequirementFlag
-            self._context = gssapi.SecurityContext(
-                name=gssapi.Name(f"cifs@{host}", gssapi.NameType.hostbased_service),
-                creds=gssapi.Credentials(name=principal, usage="initiate", store={"ccache": endpoint.ccache}),
-                usage="initiate",
-                mech=gssapi.MechType.kerberos,
-                flags=self._flags.mutual_authentication,
-            )
-            self.token = bytes(self._context.step() or b"")
+            self._exchange = Exchange(endpoint)
+            self.token = self._exchange.token
             self.ends = _ends(endpoint)[0]
 
     def check(self, answer: bytes) -> None:
         """The server's answer proves that it holds the service's key, or :class:`EngineError`."""
-        with _converted(self._endpoint):  # this context has read its configuration
-            self._context.step(answer)
-            proved = self._context.complete and self._context.actual_flags & self._flags.mutual_authentication
-        if not proved:
+        with _converted(self._endpoint):  # this exchange has read its configuration
+            following = self._exchange.step(answer)
+        if following is not None:
             raise EngineError(
-                MUTUAL_AUTHENTICATION_FAILED,
-                f"a proof that the server holds the key of {self._endpoint.service_principal} expected, found none",
+                MUTUAL_AUTHENTICATION_FAILED, "expected an end of the exchange of tokens, the server wants more"
             )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import BinaryIO
 
-from smbferry_engine.connect import connect
+from smbferry_engine.connect import connect_patiently
 from smbferry_engine.core.calls import (
     close_request,
     delete_request,
@@ -23,7 +23,6 @@ from smbferry_engine.transport import Driver
 from smbferry_engine.wire.create import CreateOption, Disposition, decode_create
 
 _CHUNK = 1 << 20
-_CONNECT_DEADLINE = 30.0
 
 
 def upload(endpoint: Endpoint, path: str, content: BinaryIO, *, cancelled: Callable[[], bool]) -> None:
@@ -35,7 +34,7 @@ def upload(endpoint: Endpoint, path: str, content: BinaryIO, *, cancelled: Calla
         target = from_user(path)
     except ValueError as error:
         raise EngineError(ACCESS_DENIED, f"{path}: {error}") from error
-    side = connect(endpoint, deadline_seconds=_CONNECT_DEADLINE)
+    side = connect_patiently(endpoint)
     try:
 
         def tick(_now: float) -> None:

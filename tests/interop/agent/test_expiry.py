@@ -142,6 +142,7 @@ def traffic(monkeypatch: pytest.MonkeyPatch) -> Traffic:
         return await copying(copy)
 
     monkeypatch.setattr("smbferry_engine.sides.connect", opening)
+    monkeypatch.setattr("smbferry_engine.connect.connect", opening)
     monkeypatch.setattr(Call, "answer", answering)
     monkeypatch.setattr(FileCopy, "run", attempting)
     monkeypatch.setattr(Lane, "read", reading)

@@ -51,7 +51,7 @@ class Dialled:
         self.peers: list[socket.socket] = []
         self._together = threading.Barrier(2)
 
-    def connect(self, side: Endpoint, *, deadline_seconds: float) -> Connected:
+    def connect(self, side: Endpoint, *, deadline_seconds: float = 1.0) -> Connected:
         assert deadline_seconds > 0
         self._together.wait(TOGETHER_SECONDS)
         if side.share in self.down:
@@ -69,6 +69,7 @@ def dialled(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Dialled
     def make(down: str = "") -> Dialled:
         made.append(Dialled(down))
         monkeypatch.setattr(sides, "connect", made[-1].connect)
+        monkeypatch.setattr(sides, "connect_patiently", made[-1].connect)
         return made[-1]
 
     yield make

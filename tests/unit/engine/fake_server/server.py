@@ -69,7 +69,9 @@ class FakeServer(Files):
             charge, following = charge + max(1, fields[2]), fields[7]
             offset += following
         if self.most_credits is not None:
-            assert charge <= self._credits_held(), f"a compound of {charge} credits came, the client has {self._credits_held()}"
+            assert charge <= self._credits_held(), (
+                f"a compound of {charge} credits came, the client has {self._credits_held()}"
+            )
 
     @staticmethod
     def message(
