@@ -38,7 +38,7 @@ EXPECTED = {
     "stale": (KID, "KeytabStale"),
     "wrong-case": (KID, "PrincipalCaseMismatch"),
     "unknown": (KID, "PrincipalUnknown"),
-    "including": (KID, "Krb5ConfigRefused"),
+    "loading": (KID, "Krb5ConfigRefused"),
     "no-kdc": (KID, "KdcRefused"),
     "good-share": (LOC, WELL),
     "no-share": (LOC, "ShareNotFound"),
@@ -63,7 +63,7 @@ def manifests(scene: Scene) -> Iterator[list[Object]]:
         nobody = f"nobody-{secrets.token_hex(3)}@{realm}"
         yield [
             objects.krb5("krb5", realm, domain.address),
-            objects.krb5("including-krb5", realm, domain.address, extra="  include /etc/krb5.conf\n"),
+            objects.krb5("loading-krb5", realm, domain.address, extra="  plugin_base_dir = /tmp\n"),
             objects.krb5("no-kdc-krb5", realm, f"{domain.address}:1"),
             objects.secret("good-keytab", {"keytab": reader.keytab()}),
             stale,
@@ -72,7 +72,7 @@ def manifests(scene: Scene) -> Iterator[list[Object]]:
             scene.identity("stale", changed),
             scene.identity("wrong-case", reader, principal=reader.principal.replace("t-", "T-"), keytab="good-keytab"),
             scene.identity("unknown", reader, principal=nobody),
-            scene.identity("including", reader, keytab="good-keytab", config="including-krb5"),
+            scene.identity("loading", reader, keytab="good-keytab", config="loading-krb5"),
             scene.identity("no-kdc", reader, keytab="good-keytab", config="no-kdc-krb5"),
             scene.location("good-share", "src", "good", path=scene.source.path),
             scene.location("no-share", "nosuchshare", "good"),

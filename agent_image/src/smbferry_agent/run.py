@@ -13,10 +13,10 @@ from smbferry_agent.engine_errors import convert
 from smbferry_agent.errors import AgentError
 from smbferry_agent.kerberos.addresses import AddressRule, forbidden
 from smbferry_agent.kerberos.enctypes import name_of
+from smbferry_agent.kerberos.error_codes import ErrorCode
 from smbferry_agent.kerberos.facts import Ticket
 from smbferry_agent.kerberos.keytab import Keytab
 from smbferry_agent.kerberos.libkrb5 import KerberosError
-from smbferry_agent.kerberos.messages import ErrorCode
 from smbferry_agent.kerberos.renewal import Renewal
 from smbferry_agent.logs import fields
 from smbferry_agent.mounts import IdentityMount

@@ -1,7 +1,7 @@
 """From an :class:`Endpoint` to a lane: TCP, negotiate, Kerberos session setup, tree connect; all or nothing.
 
-smbprotocol speaks the handshake, libkrb5 the Kerberos in it. What they leave open is closed here, in ``negotiation`` and
-``session_setup``: Kerberos is the only mechanism, dialect and cipher must be among those offered, the session must
+smbprotocol speaks the handshake, libkrb5 the Kerberos in it. What they leave open is closed here, in ``negotiation``
+and ``session_setup``: Kerberos is the only mechanism, dialect and cipher must be among those offered, the session must
 encrypt from its first message, guest and anonymous are refused, and a reply in the clear ends the connection.
 """
 

@@ -125,6 +125,12 @@ CLOCK_SKEW = Reason("ClockSkew", _C.CLOCK, "Set the clocks by NTP.")
 KDC_ERROR = Reason("KdcError", _C.IDENTITY, "Look up the code that the message names in RFC 4120 section 7.5.9.")
 # No KDC answered when the service ticket was asked for.
 KDC_UNREACHABLE = Reason("KdcUnreachable", _C.NETWORK, "Check that this host may reach a KDC of the realm on port 88.")
+# libkrb5 knows no KDC of the realm that it takes the server to be in.
+REALM_MAPPING_MISSING = Reason(
+    "RealmMappingMissing",
+    _C.CONFIGURATION,
+    "Map the server's host or domain to its realm in [domain_realm] of krb5.conf.",
+)
 # The server refused the session although the ticket was good.
 LOGON_REFUSED = Reason(
     "LogonRefused",

@@ -320,8 +320,6 @@ def test_a_keytab_that_no_account_could_need_is_refused_before_it_is_read_whole(
 @pytest.mark.parametrize(
     ("text", "reason", "named"),
     [
-        ("include /etc/krb5.conf\n", "Krb5ConfigRefused", "'include'"),
-        ("includedir /etc/krb5.conf.d\n", "Krb5ConfigRefused", "'includedir'"),
         ("module /tmp/x.so:residual\n", "Krb5ConfigRefused", "'module'"),
         ("[plugins]\n pwqual = {\n  module = x:/tmp/x.so\n }\n", "Krb5ConfigRefused", "plugins"),
         ("[realms]\n {realm} = {\n  kdc = 169.254.169.254:80\n }\n", "Krb5ConfigRefused", "link-local"),
@@ -336,6 +334,38 @@ def test_a_krb5_conf_that_loads_runs_or_leads_astray_is_refused_and_nobody_is_as
     assert checked.reason("KdcReachable") == reason
     assert named in checked.message("KdcReachable")
     assert "kdc" not in checked.status
+    assert checked.statuses()["TicketAcquired"] == "Unknown"
+
+
+def test_what_of_a_krb5_conf_is_left_out_is_told_and_stands_in_nobodys_way(
+    identity: Identity, domain: Domain, tmp_path: Path
+) -> None:
+    """A file as hosts have it: what it includes would lead elsewhere, and is not read."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text(f"[realms]\n {domain.realm} = {{\n  kdc = 192.0.2.1\n }}\n")
+    text = (
+        f"\ufeffinclude {elsewhere}\nincludedir /etc/krb5.conf.d/\n[libdefaults]\n allow_weak_crypto = true\n"
+        f"[realms]\n {domain.realm} =\n {{\n  kdc = https://proxy.example.com/KdcProxy\n"
+        f"  kdc = {domain.address}\n  pkinit_identities = FILE:/etc/pki/x.pem\n }}\n[dbmodules]\n[pam]\n debug = true\n"
+    )
+    checked = identity.config(text).check()
+    assert checked.failure is None
+    for told in (
+        "byte order mark",
+        "include ",
+        "includedir",
+        "allow_weak_crypto",
+        "KDC proxy",
+        "pkinit",
+        "[dbmodules]",
+    ):
+        assert told in checked.message("KdcReachable")
+
+
+def test_a_realm_with_a_kdc_proxy_alone_is_told_so(identity: Identity, domain: Domain) -> None:
+    text = f"[realms]\n {domain.realm} = {{\n  kdc = https://proxy.example.com/KdcProxy\n }}\n"
+    checked = identity.config(text).check()
+    assert checked.reason("KdcReachable") == "KdcProxyNotSupported"
     assert checked.statuses()["TicketAcquired"] == "Unknown"
 
 

@@ -24,6 +24,7 @@ from tests.unit.agent.facts import (
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.kerberos.facts import AttemptOutcome
+from smbferry_agent.kerberos.krb5_config import parse
 from smbferry_agent.preflight.findings import conditions, first_failure
 from smbferry_agent.preflight.identity_facts import IdentityFacts, Refusal
 from smbferry_agent.preflight.identity_judge import judge_identity
@@ -39,6 +40,8 @@ SRV = Lookup(f"_kerberos._tcp.{PRINCIPAL.split('@')[1]}", "SRV", Outcome.NO_NAME
 GONE = AgentError(SECRET_NOT_FOUND, "Secret 'keytab' was not found.")
 DNS, KDC_UP, TIME, KEYTAB, KVNO, TICKET = (t.value for t in IDENTITY_CHECKS)
 NOT = "CheckNotReached"
+
+PROXIED = "[realms]\n CORP.EXAMPLE.COM = {\n kdc = https://proxy.example.com/KdcProxy\n }\n"
 
 CASES: list[tuple[str, IdentityFacts, dict[str, str], str]] = [
     ("all is well", identity(), {}, ""),
@@ -94,6 +97,36 @@ CASES: list[tuple[str, IdentityFacts, dict[str, str], str]] = [
         identity(silent(AttemptOutcome.REFUSED)),
         {KDC_UP: "KdcRefused", TIME: NOT, KVNO: NOT, TICKET: NOT},
         str(KDC),
+    ),
+    (
+        "a KDC that answers over UDP alone",
+        identity(silent(AttemptOutcome.REFUSED)),
+        {KDC_UP: "KdcRefused", TIME: NOT, KVNO: NOT, TICKET: NOT},
+        "over TCP, the only way",
+    ),
+    (
+        "a KDC proxy and nothing else",
+        IdentityFacts(parse(PROXIED), keytab(), discovery(kdcs=())),
+        {DNS: NOT, KDC_UP: "KdcProxyNotSupported", TIME: NOT, KVNO: NOT, TICKET: NOT},
+        "names a KDC proxy by its URL",
+    ),
+    (
+        "what was left out of krb5.conf is told",
+        identity(config=parse("include /etc/x\n[libdefaults]\nallow_rc4 = true\n")),
+        {},
+        "Of krb5.conf, line 1: include '/etc/x' is passed over, no other file is read; line 3: allow_rc4 is ignored",
+    ),
+    (
+        "and where no KDC was found",
+        IdentityFacts(parse("includedir /etc/y\n"), keytab(), discovery(SRV, kdcs=())),
+        {DNS: "SrvRecordMissing", KDC_UP: NOT, TIME: NOT, KVNO: NOT, TICKET: NOT},
+        "Of krb5.conf, line 1: includedir '/etc/y'",
+    ),
+    (
+        "of many only some",
+        identity(config=parse("include /etc/x\n" * 12)),
+        {},
+        "line 8: include '/etc/x' is passed over, no other file is read; and 4 more.",
     ),
     (
         "one refuses, one is silent",

@@ -64,18 +64,14 @@ def test_files_that_say_little_are_fine(text: str) -> None:
 
 
 REFUSED = [
-    ("include /etc/krb5.conf.d/x", 1, "include"),
-    ("[libdefaults]\nincludedir /etc/krb5.conf.d/", 2, "includedir"),
     ("module /tmp/evil.so:config", 1, "module"),
     ("[plugins]\n", 1, "plugins"),
     ("[plugins]\n pwqual = {\n module = x:/tmp/x.so\n }", 1, "plugins"),
-    ("[dbmodules]\n x = y", 1, "dbmodules"),
+    ("[unheard_of]\n x = y", 1, "unheard_of"),
+    ("[dbmodules]\n A = {\n  db_module_dir = /tmp\n }", 3, "db_module_dir"),
     ("[libdefaults]\n plugin_base_dir = /tmp", 2, "plugin_base_dir"),
     ("[realms]\n A = {\n  database_module = x\n }", 3, "database_module"),
-    ("[realms]\n A = {\n  pkinit_identities = PKCS11:/tmp/x.so\n }", 3, "pkinit_identities"),
     ("[libdefaults]\n A = {\n  plugins = {\n   x = y\n }\n }", 3, "loads or runs"),
-    ("[libdefaults]\n allow_weak_crypto = true", 2, "allow_weak_crypto"),
-    ("[libdefaults]\n allow_rc4 = yes", 2, "allow_rc4"),
     ("[realms]\n A = {\n kdc = 127.0.0.1\n }", 3, "loopback"),
     ("[realms]\n A = {\n kdc = [::1]:88\n }", 3, "loopback"),
     ("[realms]\n A = {\n kdc = [::ffff:127.0.0.1]\n }", 3, "loopback"),
@@ -88,12 +84,65 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("text", "line", "says"), REFUSED)
-def test_what_includes_loads_runs_or_weakens_is_refused_by_name_and_line(text: str, line: int, says: str) -> None:
+def test_what_loads_or_runs_something_is_refused_by_name_and_line(text: str, line: int, says: str) -> None:
     with pytest.raises(AgentError) as raised:
         parse(text)
     assert raised.value.reason.name == "Krb5ConfigRefused"
     assert f"line {line}:" in raised.value.message
     assert says in raised.value.message
+
+
+LEFT_OUT = [
+    ("include /etc/krb5.conf.d/x", "line 1: include '/etc/krb5.conf.d/x' is passed over, no other file is read"),
+    ("[libdefaults]\n includedir /etc/krb5.conf.d/", "line 2: includedir '/etc/krb5.conf.d/' is passed over"),
+    ("\ufeff[libdefaults]", "line 1: a byte order mark is ignored"),
+    ("[libdefaults]\n allow_weak_crypto = true", "line 2: allow_weak_crypto is ignored"),
+    ("[libdefaults]\n allow_rc4 = yes", "line 2: allow_rc4 is ignored"),
+    ("[libdefaults]\n allow_des3 = 1", "line 2: allow_des3 is ignored"),
+    ("[dbmodules]\n A = {\n  db_library = ipadb.so\n }", "line 1: the section [dbmodules] is not read"),
+    ("[dbdefaults]\n ldap_servers = ldapi:///", "line 1: the section [dbdefaults] is not read"),
+    ("[pam]\n debug = false", "line 1: the section [pam] is not read"),
+    ("[libdefaults]\n pkinit_identity = FILE:x", "line 2: pkinit_identity is ignored"),
+    ("[realms]\n A = {\n  pkinit_identities = PKCS11:/tmp/x.so\n }", "line 3: pkinit_identities is ignored"),
+    (
+        "[realms]\n A = {\n  kdc = https://proxy/KdcProxy\n }",
+        "line 3: the KDC proxy 'https://proxy/KdcProxy' is ignored",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "says"), LEFT_OUT)
+def test_what_mits_library_would_heed_and_we_do_not_is_accepted_and_told(text: str, says: str) -> None:
+    config = parse(text)
+    assert [finding for finding in config.findings if finding.startswith(says)], config.findings
+    written = rendered(config)
+    for absent in ("include", "/etc", "/tmp", "https", "pkinit", "ipadb", "allow_weak_crypto = true"):
+        assert absent not in written
+
+
+@pytest.mark.parametrize("text", [TYPICAL, "[libdefaults]\n allow_weak_crypto = false\n"])
+def test_what_nobody_counts_on_is_not_told(text: str) -> None:
+    assert parse(text).findings == ()
+
+
+@pytest.mark.parametrize("between", ["\n", "\n\n", "\n # why\n"])
+def test_a_block_may_open_on_the_next_line(between: str) -> None:
+    config = parse(f"[realms]\n A ={between} {{\n  kdc = dc1\n }}\n B = {{\n  kdc = dc2\n }}\n")
+    assert config.realms == {"A": (KdcTarget("dc1"),), "B": (KdcTarget("dc2"),)}
+
+
+def test_a_relation_without_a_value_that_opens_nothing_is_one() -> None:
+    config = parse("[libdefaults]\n default_ccache_name =\n default_realm = A\n ccache_type =")
+    assert (config.default_realm, config.ignored) == ("A", ("default_ccache_name", "ccache_type"))
+
+
+@pytest.mark.parametrize(
+    ("kdcs", "needs"),
+    [("kdc = https://p/", True), ("kdc = https://p/\n kdc = dc1", False), ("kdc = dc1", False), ("", False)],
+)
+def test_a_realm_whose_kdcs_are_all_proxies_is_known(kdcs: str, *, needs: bool) -> None:
+    config = parse(f"[realms]\n A = {{\n {kdcs}\n }}\n")
+    assert (config.needs_proxy("A"), config.needs_proxy("B")) == (needs, False)
 
 
 INVALID = [
@@ -188,6 +237,7 @@ def test_the_rendered_file_says_the_same_and_nothing_weak() -> None:
     assert again.capaths == config.capaths
     text = rendered(config)
     assert "permitted_enctypes = aes256-cts-hmac-sha1-96\n" in text
+    assert 'qualify_shortname = ""\n' in text, "a Pod's search domain says nothing of the file server's"
     for absent in ("rc4", "KEYRING", "admin_server", "/var/log"):
         assert absent not in text
 
@@ -201,6 +251,10 @@ LINES = st.lists(
             "[capaths]",
             "[logging]",
             "A = {",
+            "A =",
+            "{",
+            "include /etc/passwd",
+            "kdc = https://proxy/",
             "}",
             "kdc = dc1.example.com",
             "kdc = 10.0.0.1:88",

@@ -10,15 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import stub_kdc
 
-from smbferry_agent.kerberos.messages import (
-    ErrorCode,
-    KdcError,
-    KdcReply,
-    MessageError,
-    read_answer,
-    read_request,
-    read_ticket,
-)
+from smbferry_agent.kerberos.error_codes import ErrorCode
+from smbferry_agent.kerberos.messages import KdcError, KdcReply, MessageError, read_answer, read_request, read_ticket
 
 FOLDER = Path(__file__).with_name("messages")
 RECORDED = {path.stem: bytes.fromhex(path.read_text()) for path in sorted(FOLDER.glob("*.hex"))}
@@ -120,3 +113,7 @@ def test_deep_nesting_is_refused() -> None:
 def test_codes_are_shown_by_their_rfc_name() -> None:
     assert ErrorCode.describe(24) == "KDC_ERR_PREAUTH_FAILED (24)"
     assert ErrorCode.describe(99) == "error (99)"
+    assert ErrorCode.describe(13) == "KDC_ERR_BADOPTION (13)"
+    assert ErrorCode.describe(52) == "KRB_ERR_RESPONSE_TOO_BIG (52)"
+    unused = {30, 43, *range(53, 60)}
+    assert [code for code in range(77) if ErrorCode.describe(code).startswith("error")] == sorted(unused)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from smbferry_agent.kerberos import renewal
+from smbferry_agent.kerberos.error_codes import ErrorCode
 from smbferry_agent.kerberos.facts import Ticket
 from smbferry_agent.kerberos.libkrb5 import KerberosError
-from smbferry_agent.kerberos.messages import ErrorCode
 from smbferry_agent.kerberos.renewal import Renewal
 from smbferry_agent.kerberos.session import KerberosSession
 

@@ -65,6 +65,7 @@ CASES: list[tuple[str, Exception, Reached, str, str]] = [
     ("no such share", status(0xC00000CC), SHARE, "ShareNotFound", ""),
     ("a session refused with a word of its own", status(0xC0DE0001), SESSION, "LogonRefused", "0xC0DE0001"),
     ("a share refused with a word of its own", status(0xC0DE0001), SHARE, "ShareAccessDenied", "0xC0DE0001"),
+    ("no KDC is known of the server's realm", kerberos(-1765328230), SESSION, "RealmMappingMissing", ""),
     ("guest", SMBException("session was authenticated as a guest"), SESSION, "GuestRefused", ""),
 ]
 

@@ -20,7 +20,7 @@ def discover(config: Krb5Config, realm: str, resolver: Resolver, address_rule: A
     """The KDCs of the realm, names resolved, forbidden addresses left out. Asks DNS where names are to be resolved."""
     if targets := config.realms.get(realm, ()):
         return _resolve(KdcSource.CONFIG, targets, (), resolver, address_rule)
-    if not config.dns_lookup_kdc:
+    if not config.dns_lookup_kdc or config.needs_proxy(realm):
         return Discovery(KdcSource.CONFIG, ())
     lookup, records = resolver.services(srv_name(realm))
     found = [KdcTarget(r.host, r.port) for r in by_priority(records)]

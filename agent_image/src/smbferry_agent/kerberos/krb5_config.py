@@ -1,26 +1,26 @@
 """krb5.conf, parsed to an allow-list.
 
 libkrb5's own parser can be made to include files and load modules, so a krb5.conf from a ConfigMap is never handed to
-it. This module reads the syntax (krb5.conf(5)), keeps the few settings that smbferry lets a person decide, refuses
-what includes, loads, runs or weakens, and leaves out the rest; `krb5_render` writes a fresh file from the result.
+it. This module reads the relations (`krb5_syntax`), keeps the few settings that smbferry lets a person decide, refuses
+what loads or runs something, and leaves out the rest: with a finding where somebody may have counted on it.
+`krb5_render` writes a fresh file from the result.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.kerberos.addresses import AddressRule, forbidden, parse_address
-from smbferry_api.reasons import KRB5_CONFIG_INVALID, KRB5_CONFIG_REFUSED, SPEC_INVALID
+from smbferry_agent.kerberos.krb5_syntax import Line, read, show
+from smbferry_api.reasons import KRB5_CONFIG_REFUSED, SPEC_INVALID
 
 KDC_PORT: Final = 88
 _MAX_PORT: Final = 65535
 _REALM: Final = re.compile(r"[A-Za-z0-9_][-A-Za-z0-9_.]{0,254}")
 _HOST: Final = re.compile(r"[A-Za-z0-9_]([-A-Za-z0-9_.]{0,251}[A-Za-z0-9_.])?")
 _DURATION: Final = re.compile(r"[0-9]{1,9}|([0-9]{1,6}[dhms] ?){1,4}|[0-9]{1,4}:[0-9]{2}(:[0-9]{2})?")
-_RELATION: Final = re.compile(r"([^\s=]+?)\*?\s*=\s*(.*)")
-_SECTION: Final = re.compile(r"\[([^\]\[]+)\]\*?")
 _TRUE: Final = frozenset({"y", "yes", "true", "t", "1", "on"})
 _FALSE: Final = frozenset({"n", "no", "false", "nil", "0", "off"})
 
@@ -28,9 +28,13 @@ _FALSE: Final = frozenset({"n", "no", "false", "nil", "0", "off"})
 _IGNORED_SECTIONS: Final = frozenset(
     {"appdefaults", "logging", "login", "kdc", "kdcdefaults", "kadmin", "realmsdefaults"}
 )
+# Sections of a KDC's host and of other programs: left out, too, and told of.
+_FOREIGN_SECTIONS: Final = frozenset({"dbmodules", "dbdefaults", "pam"})
 _READ_SECTIONS: Final = frozenset({"libdefaults", "realms", "domain_realm", "capaths"})
 _WEAKENING: Final = frozenset({"allow_weak_crypto", "allow_rc4", "allow_des3"})
-_LOADING: Final = re.compile(r"(^|_)(module|modules|plugin|plugins)(_|$)|^pkinit_identit(y|ies)$|_exec$|_program$")
+_LOADING: Final = re.compile(r"(^|_)(module|modules|plugin|plugins)(_|$)|_exec$|_program$")
+_CERTIFICATES: Final = re.compile(r"pkinit_identit(y|ies)")
+_PROXY: Final = "https://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,12 @@ class KdcTarget:
 
 @dataclass(frozen=True, slots=True)
 class Krb5Config:
-    """What is kept of a krb5.conf."""
+    """What is kept of a krb5.conf.
+
+    Attributes:
+        findings: what was left out though somebody may count on it, each a sentence that names its line.
+        proxied: realms with a KDC proxy (MS-KKDCP) among their kdc lines; it is not among their KDCs.
+    """
 
     default_realm: str | None = None
     dns_lookup_kdc: bool = True
@@ -53,6 +62,12 @@ class Krb5Config:
     domain_realm: dict[str, str] = field(default_factory=dict)
     capaths: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+    proxied: frozenset[str] = frozenset()
+
+    def needs_proxy(self, realm: str) -> bool:
+        """Whether the file names KDC proxies for the realm and no KDC."""
+        return realm in self.proxied and not self.realms.get(realm)
 
     def realm_of(self, host: str) -> str | None:
         """The realm that [domain_realm] gives a host: by its name, else by the nearest domain, as libkrb5 looks."""
@@ -64,33 +79,15 @@ class Krb5Config:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """One relation, with the section and subsections that it stands in."""
-
-    number: int
-    path: tuple[str, ...]
-    key: str
-    value: str
-
-    def invalid(self, expected: str) -> AgentError:
-        return AgentError(
-            KRB5_CONFIG_INVALID,
-            f"krb5.conf line {self.number}: {_show(self.key)} expects {expected}; found {_show(self.value)}.",
-        )
-
-    def refused(self, why: str) -> AgentError:
-        return AgentError(KRB5_CONFIG_REFUSED, f"krb5.conf line {self.number}: {_show(self.key)} is refused: {why}.")
-
-
 def parse(text: str, address_rule: AddressRule = forbidden) -> Krb5Config:
     """The allowed part of a krb5.conf.
 
     Raises:
-        AgentError: Krb5ConfigInvalid with the line that can't be read, Krb5ConfigRefused with the line that includes,
-            loads, runs or weakens, or that names a forbidden address.
+        AgentError: Krb5ConfigInvalid with the line that can't be read, Krb5ConfigRefused with the line that loads or
+            runs something, or that names a forbidden address.
     """
-    return _Builder(address_rule).build(_relations(text))
+    builder = _Builder(address_rule)
+    return builder.build(read(text, builder.tell))
 
 
 def check_realm(principal: str) -> None:
@@ -102,7 +99,7 @@ def check_realm(principal: str) -> None:
     realm = principal.rpartition("@")[2]
     if not _REALM.fullmatch(realm):
         raise AgentError(
-            SPEC_INVALID, f"spec.principal: a realm such as CORP.EXAMPLE.COM expected, found {_show(realm)}."
+            SPEC_INVALID, f"spec.principal: a realm such as CORP.EXAMPLE.COM expected, found {show(realm)}."
         )
 
 
@@ -116,6 +113,8 @@ class _Builder:
 
     def __init__(self, address_rule: AddressRule) -> None:
         self._address_rule = address_rule
+        self._findings: dict[str, None] = {}
+        self._proxied: set[str] = set()
         self._default_realm: str | None = None
         self._dns_lookup_kdc = True
         self._lifetimes: dict[str, str] = {}
@@ -124,7 +123,11 @@ class _Builder:
         self._capaths: dict[str, dict[str, list[str]]] = {}
         self._ignored: list[str] = []
 
-    def build(self, lines: Iterator[_Line]) -> Krb5Config:
+    def tell(self, finding: str) -> None:
+        """Keep what was left out, once."""
+        self._findings[finding] = None
+
+    def build(self, lines: Iterable[Line]) -> Krb5Config:
         take = {
             "libdefaults": self._take_libdefault,
             "realms": self._take_realm,
@@ -133,6 +136,8 @@ class _Builder:
         }
         for line in lines:
             _refuse_dangerous(line)
+            if finding := _left_out(line):
+                self.tell(finding)
             opens_section = not line.key and len(line.path) == 1
             if line.path[0] in take and not opens_section:
                 take[line.path[0]](line)
@@ -145,9 +150,11 @@ class _Builder:
             domain_realm=self._domain_realm,
             capaths={c: {s: tuple(via) for s, via in servers.items()} for c, servers in self._capaths.items()},
             ignored=tuple(self._ignored),
+            findings=tuple(self._findings),
+            proxied=frozenset(self._proxied),
         )
 
-    def _take_libdefault(self, line: _Line) -> None:
+    def _take_libdefault(self, line: Line) -> None:
         # The first value of a key counts, as in libkrb5.
         if len(line.path) > 1:
             self._ignored.append(".".join(line.path[1:]))
@@ -162,21 +169,23 @@ class _Builder:
         else:
             self._ignored.append(line.key)
 
-    def _take_realm(self, line: _Line) -> None:
+    def _take_realm(self, line: Line) -> None:
         if len(line.path) == 1:
             raise line.invalid("a realm's block in { }")
         kdcs = self._realms.setdefault(_realm(line, line.path[1]), [])
-        if line.key == "kdc" and len(line.path) == 2:  # noqa: PLR2004 (section and realm)
+        if line.key == "kdc" and line.value.lower().startswith(_PROXY):
+            self._proxied.add(line.path[1])
+        elif line.key == "kdc" and len(line.path) == 2:  # noqa: PLR2004 (section and realm)
             kdcs.append(_kdc(line, self._address_rule))
         elif line.key:
             self._ignored.append(line.key)
 
-    def _take_domain(self, line: _Line) -> None:
+    def _take_domain(self, line: Line) -> None:
         if len(line.path) > 1 or not _HOST.fullmatch(line.key.removeprefix(".")):
             raise line.invalid("domain = REALM, with a host name or a domain that begins with a dot")
         self._domain_realm.setdefault(line.key.lower(), _realm(line, line.value))
 
-    def _take_capath(self, line: _Line) -> None:
+    def _take_capath(self, line: Line) -> None:
         if len(line.path) != 2:  # noqa: PLR2004 (section and client realm)
             raise line.invalid("a block per client realm with server realm = intermediate realm")
         if line.key:
@@ -186,34 +195,46 @@ class _Builder:
             servers.setdefault(_realm(line, line.key), []).append(via)
 
 
-def _refuse_dangerous(line: _Line) -> None:
+def _left_out(line: Line) -> str | None:
+    """What to say of a line that MIT's library would heed and that is left out here."""
+    opens_section = not line.key and len(line.path) == 1
+    if line.path[0] in _FOREIGN_SECTIONS:
+        return f"line {line.number}: the section [{line.path[0]}] is not read" if opens_section else None
+    if line.key in _WEAKENING and _boolean(line):
+        return f"line {line.number}: {line.key} is ignored, RC4, DES and triple DES are never used"
+    if _CERTIFICATES.fullmatch(line.key):
+        return f"line {line.number}: {line.key} is ignored, keys come from the keytab alone"
+    if line.key == "kdc" and line.value.lower().startswith(_PROXY):
+        return f"line {line.number}: the KDC proxy {show(line.value)} is ignored, KDCs are asked over TCP alone"
+    return None
+
+
+def _refuse_dangerous(line: Line) -> None:
     section = line.path[0]
-    if section not in _READ_SECTIONS | _IGNORED_SECTIONS:
+    if section not in _READ_SECTIONS | _IGNORED_SECTIONS | _FOREIGN_SECTIONS:
         raise AgentError(
             KRB5_CONFIG_REFUSED,
-            f"krb5.conf line {line.number}: the section [{_show(section)}] is refused; "
+            f"krb5.conf line {line.number}: the section [{show(section)}] is refused; "
             "only libdefaults, realms, domain_realm and capaths are read.",
         )
     if any(_LOADING.search(name) for name in (*line.path[1:], line.key)):
         raise line.refused("it loads or runs something")
-    if line.key in _WEAKENING and _boolean(line):
-        raise line.refused("RC4, DES and triple DES are never used")
 
 
-def _realm(line: _Line, name: str) -> str:
+def _realm(line: Line, name: str) -> str:
     if not _REALM.fullmatch(name):
         raise line.invalid("a realm such as CORP.EXAMPLE.COM")
     return name
 
 
-def _boolean(line: _Line) -> bool:
+def _boolean(line: Line) -> bool:
     value = line.value.lower()
     if value not in _TRUE | _FALSE:
         raise line.invalid("true or false")
     return value in _TRUE
 
 
-def _kdc(line: _Line, address_rule: AddressRule) -> KdcTarget:
+def _kdc(line: Line, address_rule: AddressRule) -> KdcTarget:
     """`host`, `host:port`, `address`, `[v6]:port`."""
     text, port_text = line.value, ""
     if match := re.fullmatch(r"\[([^\]]+)\](?::(\d{1,5}))?", text):
@@ -224,50 +245,7 @@ def _kdc(line: _Line, address_rule: AddressRule) -> KdcTarget:
     if address is None and not _HOST.fullmatch(text):
         raise line.invalid("a host name or address, and perhaps a port: dc1.corp.example.com:88")
     if address is not None and (why := address_rule(address)):
-        raise line.refused(f"{_show(line.value)} is {why}")
+        raise line.refused(f"{show(line.value)} is {why}")
     if port_text and not (port_text.isascii() and port_text.isdecimal() and 0 < int(port_text) <= _MAX_PORT):
         raise line.invalid("a port from 1 to 65535")
     return KdcTarget(str(address) if address else text, int(port_text or KDC_PORT))
-
-
-def _relations(text: str) -> Iterator[_Line]:
-    """The file's relations. An empty key stands for a block, so that an empty one is seen too."""
-    path: list[str] = []
-    for number, raw in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
-        stripped = raw.strip()
-        if not stripped or stripped[0] in "#;":
-            continue
-        if re.match(r"(include|includedir|module)\s", stripped):
-            word = stripped.split(maxsplit=1)[0]
-            raise AgentError(
-                KRB5_CONFIG_REFUSED, f"krb5.conf line {number}: {word!r} is refused: it loads another file."
-            )
-        if match := _SECTION.fullmatch(stripped):
-            path = [match[1].strip()]
-            yield _Line(number, tuple(path), "", "")
-        elif re.fullmatch(r"\}\*?", stripped) and len(path) > 1:
-            path.pop()
-        elif path and (match := _RELATION.fullmatch(stripped)):
-            key, value = match[1], match[2].strip()
-            if value == "{":
-                path.append(key)
-                yield _Line(number, tuple(path), "", "")
-            else:
-                yield _Line(number, tuple(path), key, _unquote(value))
-        else:
-            raise AgentError(
-                KRB5_CONFIG_INVALID,
-                f"krb5.conf line {number}: expected [section], name = value, name = {{ or }}; found {_show(stripped)}.",
-            )
-    if len(path) > 1:
-        raise AgentError(KRB5_CONFIG_INVALID, f"krb5.conf: the block {_show(path[-1])} is not closed by }}.")
-
-
-def _unquote(value: str) -> str:
-    quoted = value.startswith('"') and value.endswith('"') and len(value) > 1
-    return value[1:-1] if quoted else value
-
-
-def _show(text: str) -> str:
-    """Foreign text for a message: short, on one line."""
-    return repr(text[:80])

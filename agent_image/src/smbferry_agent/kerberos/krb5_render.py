@@ -8,13 +8,15 @@ from smbferry_api.identity import Enctype
 
 # kdc_timesync lets libkrb5 go on under skew: the offset is measured and judged here, against clockSkewTolerance, and
 # a check can then say all that is wrong at once. No UDP, no reverse look-ups, no primary KDC: each would ask again,
-# elsewhere, with a key that was just refused.
+# elsewhere, with a key that was just refused. A short name stays as it is: a Pod's own search domain says nothing of
+# where a file server is, and a KDC knows its hosts by their short names, too.
 _FIXED: Final = {
     "dns_lookup_kdc": "false",
     "dns_lookup_realm": "false",
     "dns_uri_lookup": "false",
     "dns_canonicalize_hostname": "false",
     "rdns": "false",
+    "qualify_shortname": '""',
     "udp_preference_limit": "1",
     "kdc_timesync": "1",
     "allow_weak_crypto": "false",

@@ -4,7 +4,6 @@ import contextlib
 import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import IntEnum
 from typing import Any, Final
 
 from pyasn1.codec.der import decoder
@@ -15,61 +14,6 @@ from pyasn1.type import char, namedtype, tag, univ, useful
 class MessageError(Exception):
     """The bytes are not the Kerberos message that was expected."""
 
-
-class ErrorCode(IntEnum):
-    """Error codes that are told apart (RFC 4120 section 7.5.9)."""
-
-    CLIENT_EXPIRED = 1
-    CLIENT_UNKNOWN = 6
-    SERVICE_UNKNOWN = 7
-    PRINCIPAL_NOT_UNIQUE = 8
-    POLICY = 12
-    ENCTYPE_UNSUPPORTED = 14
-    CLIENT_REVOKED = 18
-    CLIENT_NOT_YET_VALID = 21
-    KEY_EXPIRED = 23
-    PREAUTH_FAILED = 24
-    PREAUTH_REQUIRED = 25
-    SERVER_NO_MATCH = 26
-    SERVICE_UNAVAILABLE = 29
-    BAD_INTEGRITY = 31
-    TICKET_EXPIRED = 32
-    CLOCK_SKEW = 37
-    GENERIC = 60
-    WRONG_REALM = 68
-
-    @staticmethod
-    def describe(code: int) -> str:
-        """For a message: the name that RFC 4120 gives, and the number."""
-        return f"{_RFC_NAMES.get(code, 'error')} ({code})"
-
-
-KEY_IS_WRONG: Final = frozenset({ErrorCode.PREAUTH_FAILED, ErrorCode.BAD_INTEGRITY})
-"""The KDC refused what a key proves, or, where it asks for no proof, the key does not open its reply."""
-
-_RFC_NAMES: Final = {
-    1: "KDC_ERR_NAME_EXP",
-    6: "KDC_ERR_C_PRINCIPAL_UNKNOWN",
-    7: "KDC_ERR_S_PRINCIPAL_UNKNOWN",
-    8: "KDC_ERR_PRINCIPAL_NOT_UNIQUE",
-    12: "KDC_ERR_POLICY",
-    14: "KDC_ERR_ETYPE_NOSUPP",
-    18: "KDC_ERR_CLIENT_REVOKED",
-    20: "KDC_ERR_TGT_REVOKED",
-    21: "KDC_ERR_CLIENT_NOTYET",
-    23: "KDC_ERR_KEY_EXPIRED",
-    24: "KDC_ERR_PREAUTH_FAILED",
-    25: "KDC_ERR_PREAUTH_REQUIRED",
-    26: "KDC_ERR_SERVER_NOMATCH",
-    28: "KDC_ERR_PATH_NOT_ACCEPTED",
-    29: "KDC_ERR_SVC_UNAVAILABLE",
-    31: "KRB_AP_ERR_BAD_INTEGRITY",
-    32: "KRB_AP_ERR_TKT_EXPIRED",
-    35: "KRB_AP_ERR_NOT_US",
-    37: "KRB_AP_ERR_SKEW",
-    60: "KRB_ERR_GENERIC",
-    68: "KDC_ERR_WRONG_REALM",
-}
 
 _AS_REQ, _AS_REP, _TGS_REQ, _TGS_REP, _KRB_ERROR = 10, 11, 12, 13, 30
 _PA_ENC_TIMESTAMP, _PA_ETYPE_INFO2, _PA_ENCRYPTED_CHALLENGE, _PA_SPAKE = 2, 19, 138, 151

@@ -15,16 +15,9 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
 
+from smbferry_agent.kerberos.error_codes import ErrorCode
 from smbferry_agent.kerberos.facts import Attempt, AttemptOutcome, Exchange, Kdc
-from smbferry_agent.kerberos.messages import (
-    ErrorCode,
-    KdcError,
-    KdcReply,
-    KdcRequest,
-    MessageError,
-    read_answer,
-    read_request,
-)
+from smbferry_agent.kerberos.messages import KdcError, KdcReply, KdcRequest, MessageError, read_answer, read_request
 
 MAX_REFUSED_KEYS: Final = 2
 _MAX_MESSAGE: Final = 1 << 20

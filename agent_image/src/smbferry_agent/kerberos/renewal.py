@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Final, Self
 
+from smbferry_agent.kerberos.error_codes import ErrorCode
 from smbferry_agent.kerberos.facts import Ticket
 from smbferry_agent.kerberos.libkrb5 import KerberosError
-from smbferry_agent.kerberos.messages import ErrorCode
 from smbferry_agent.kerberos.session import KerberosSession
 from smbferry_agent.logs import fields
 

@@ -15,6 +15,7 @@ from smbferry_agent.kerberos import libkrb5
 from smbferry_agent.kerberos.addresses import AddressRule, forbidden
 from smbferry_agent.kerberos.discovery import discover
 from smbferry_agent.kerberos.enctypes import numbers_of
+from smbferry_agent.kerberos.error_codes import KEY_IS_WRONG, ErrorCode
 from smbferry_agent.kerberos.facts import (
     AccountFacts,
     ClockSample,
@@ -29,7 +30,7 @@ from smbferry_agent.kerberos.facts import (
 from smbferry_agent.kerberos.keytab import Keytab
 from smbferry_agent.kerberos.krb5_config import Krb5Config, may_be_mapped
 from smbferry_agent.kerberos.krb5_render import render
-from smbferry_agent.kerberos.messages import KEY_IS_WRONG, ErrorCode, KdcError, KdcReply
+from smbferry_agent.kerberos.messages import KdcError, KdcReply
 from smbferry_agent.kerberos.relay import MAX_REFUSED_KEYS, Relay
 from smbferry_agent.kerberos.scratch import Scratch, wipe
 from smbferry_agent.logs import fields

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from smbferry_agent.kerberos.enctypes import names_of
+from smbferry_agent.kerberos.error_codes import KEY_IS_WRONG, ErrorCode
 from smbferry_agent.kerberos.facts import AccountFacts
-from smbferry_agent.kerberos.messages import KEY_IS_WRONG, ErrorCode
 from smbferry_api.reasons import (
     KEYTAB_AHEAD,
     KEYTAB_STALE,

@@ -1,15 +1,17 @@
 """Judges the facts of an identity: one finding per condition. Pure."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.kerberos.discovery import srv_name
 from smbferry_agent.kerberos.enctypes import name_of, names_of, numbers_of
+from smbferry_agent.kerberos.error_codes import KEY_IS_WRONG, ErrorCode
 from smbferry_agent.kerberos.facts import AccountFacts, AttemptOutcome, Discovery, KdcSource
 from smbferry_agent.kerberos.keytab import Keytab
-from smbferry_agent.kerberos.messages import KEY_IS_WRONG, ErrorCode
+from smbferry_agent.kerberos.krb5_config import Krb5Config
 from smbferry_agent.kerberos.verdict import judge_kvno
 from smbferry_agent.preflight.findings import Finding, bad, good, ordered, unknown
 from smbferry_agent.preflight.identity_facts import IdentityFacts
@@ -28,6 +30,7 @@ from smbferry_api.reasons import (
     DNS_TIMEOUT,
     ENCTYPE_REFUSED,
     KDC_ERROR,
+    KDC_PROXY_NOT_SUPPORTED,
     KDC_REFUSED,
     KDC_UNAVAILABLE,
     KDC_UNREACHABLE,
@@ -80,6 +83,7 @@ _REASON_OF_OUTCOME: Final[dict[AttemptOutcome, Reason]] = {
     AttemptOutcome.UNAVAILABLE: KDC_UNAVAILABLE,
     AttemptOutcome.NONSENSE: NOT_A_KDC,
 }
+_SHOWN_FINDINGS: Final = 8
 _WARNS_AT: Final = 0.9  # of rotation.maxAge
 _OF_REALM: Final = frozenset({ErrorCode.WRONG_REALM, ErrorCode.SERVICE_UNKNOWN})
 
@@ -99,10 +103,11 @@ def _findings(spec: KerberosIdentitySpec, facts: IdentityFacts, now: datetime) -
     if facts.discovery is None:
         return
     dns = _dns(realm, facts.discovery)
-    if dns:
-        yield dns
-    if dns is None or dns.healthy:
-        yield _kdc(realm, facts.discovery, facts.account)
+    if dns is not None and not dns.healthy:
+        yield _with_findings(dns, facts.config)
+    else:
+        yield from [dns] if dns else []
+        yield _with_findings(_kdc(realm, facts.config, facts.discovery, facts.account), facts.config)
     if facts.account is not None:
         yield from _clock(spec, facts.account)
         yield from _keys(spec, facts, facts.account)
@@ -135,12 +140,24 @@ def reason_of_lookup(lookup: Lookup) -> Reason:
     return {Outcome.TIMEOUT: DNS_TIMEOUT, Outcome.FAILED: DNS_FAILED}.get(lookup.outcome, NAME_NOT_FOUND)
 
 
-def _kdc(realm: str, discovery: Discovery, account: AccountFacts | None) -> Finding:
+def _with_findings(finding: Finding, config: Krb5Config) -> Finding:
+    """The finding about the realm's KDCs, and what of krb5.conf was left out."""
+    if not config.findings:
+        return finding
+    shown, more = config.findings[:_SHOWN_FINDINGS], len(config.findings) - _SHOWN_FINDINGS
+    also = f"; and {more} more" if more > 0 else ""
+    return replace(finding, message=f"{finding.message} Of krb5.conf, {'; '.join(shown)}{also}.")
+
+
+def _kdc(realm: str, config: Krb5Config, discovery: Discovery, account: AccountFacts | None) -> Finding:
     type_ = ConditionType.KDC_REACHABLE
     if discovery.refused and not discovery.kdcs:
         return bad(
             type_, KRB5_CONFIG_REFUSED, f"Every KDC of {realm} is at a refused address: {'; '.join(discovery.refused)}."
         )
+    if account is None and config.needs_proxy(realm):
+        message = f"Expected a KDC of {realm} by name or address; krb5.conf names a KDC proxy by its URL, and no other."
+        return bad(type_, KDC_PROXY_NOT_SUPPORTED, message)
     if account is None:
         return bad(type_, KRB5_CONFIG_INVALID, f"krb5.conf has no kdc for {realm}, and dns_lookup_kdc is false.")
     failed = [a for a in account.attempts if a.outcome is not AttemptOutcome.ANSWERED]
@@ -148,7 +165,9 @@ def _kdc(realm: str, discovery: Discovery, account: AccountFacts | None) -> Find
     if account.answered is None or account.round_trip is None:
         outcomes = {a.outcome for a in failed}
         reason = _REASON_OF_OUTCOME.get(outcomes.pop(), KDC_UNREACHABLE) if len(outcomes) == 1 else KDC_UNREACHABLE
-        return bad(type_, reason, f"No KDC of {realm} can be used. {tries}.")
+        return bad(
+            type_, reason, f"No KDC of {realm} can be used over TCP, the only way in which one is asked. {tries}."
+        )
     if account.ping_code in _OF_REALM:
         code = ErrorCode.describe(account.ping_code or 0)
         return bad(type_, WRONG_REALM, f"{account.answered} answered that it does not serve {realm}: {code}.")

@@ -6,8 +6,8 @@ from typing import Final
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.kerberos.enctypes import name_of
+from smbferry_agent.kerberos.error_codes import ErrorCode
 from smbferry_agent.kerberos.facts import ClockSample, Ticket, TicketRefusal
-from smbferry_agent.kerberos.messages import ErrorCode
 from smbferry_agent.preflight.findings import Finding, bad, good, ordered
 from smbferry_agent.preflight.identity_judge import reason_of_lookup
 from smbferry_agent.preflight.location_facts import LocationFacts, ServerNames
@@ -61,6 +61,7 @@ _CHECK_OF: Final[dict[str, ConditionType]] = {
             CLOCK_SKEW,
             ENCTYPE_REFUSED,
             KDC_UNREACHABLE,
+            REALM_MAPPING_MISSING,
             SERVICE_PRINCIPAL_UNKNOWN,
             TICKET_EXPIRED,
             TICKET_MISSING,

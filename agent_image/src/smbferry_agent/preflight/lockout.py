@@ -20,8 +20,8 @@ from typing import Final
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.kerberos.enctypes import numbers_of
+from smbferry_agent.kerberos.error_codes import KEY_IS_WRONG
 from smbferry_agent.kerberos.keytab import Keytab
-from smbferry_agent.kerberos.messages import KEY_IS_WRONG
 from smbferry_agent.kerberos.relay import MAX_REFUSED_KEYS
 from smbferry_agent.preflight.findings import Finding
 from smbferry_agent.preflight.identity_facts import IdentityFacts, Refusal

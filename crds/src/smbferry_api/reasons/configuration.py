@@ -78,7 +78,7 @@ KRB5_CONFIG_INVALID = define(
 )
 KRB5_CONFIG_REFUSED = define(
     "Krb5ConfigRefused",
-    "The krb5.conf holds something that includes, loads or runs, a weak setting, or a forbidden KDC address.",
+    "The krb5.conf holds something that loads or runs code, an unknown section, or a forbidden KDC address.",
     "Remove the line that the message names; only libdefaults, realms, domain_realm and capaths are read.",
     _POLICY,
 )

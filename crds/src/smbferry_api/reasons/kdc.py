@@ -45,9 +45,15 @@ KDC_UNREACHABLE = define(
 )
 KDC_REFUSED = define(
     "KdcRefused",
-    "The KDC's host refused the connection: nothing listens on its Kerberos port.",
-    "Check the host and port of the kdc lines in krb5.conf, and that the KDC runs.",
+    "The KDC's host refused the connection: nothing listens on its Kerberos port over TCP.",
+    "Check the kdc lines of krb5.conf, and that the KDC runs and listens on TCP port 88: UDP alone is not enough.",
     _NETWORK,
+)
+KDC_PROXY_NOT_SUPPORTED = define(
+    "KdcProxyNotSupported",
+    "krb5.conf names the realm's KDC by a URL, a KDC proxy (MS-KKDCP), which smbferry does not use.",
+    "Name a KDC by its host name or address in a kdc line, and let pods reach it on TCP port 88.",
+    _CONFIGURATION,
 )
 KDC_UNAVAILABLE = define(
     "KdcUnavailable",
