@@ -21,7 +21,10 @@ HEADER = struct.Struct("<4sHHIHHIIQIIQ16s")
 SESSION_SETUP, SERVER_TO_REDIR, SESSION_ID = 1, 1, 0x1122334455
 # RFC 1964 section 1.1: the mechanism's frame, the kinds of token in it.
 KRB5_OID = bytes.fromhex("06092a864886f712010202")
+NTLM_OID = bytes.fromhex("060a2b06010401823702020a")
 AP_REP, KRB_ERROR = b"\x02\x00", b"\x03\x00"
+# RFC 4178 section 4.2.2: negState.
+ACCEPT_COMPLETED, ACCEPT_INCOMPLETE, REJECT = 0, 1, 2
 
 
 class StubServer:
@@ -35,6 +38,12 @@ class StubServer:
 def gss_token(kind: bytes, message: bytes) -> bytes:
     """A token of the Kerberos mechanism."""
     return der(0x60, KRB5_OID, kind, message)
+
+
+def negotiated(token: bytes, state: int = ACCEPT_COMPLETED, mechanism: bytes = KRB5_OID) -> bytes:
+    """What a server answers by SPNEGO: NegTokenResp."""
+    inner = [field(2, der(0x04, token))] if token else []
+    return der(0xA1, der(0x30, field(0, der(0x0A, bytes([state]))), field(1, mechanism), *inner))
 
 
 def ap_rep_of_another_key() -> bytes:

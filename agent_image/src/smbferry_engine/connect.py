@@ -86,9 +86,9 @@ def connect(endpoint: Endpoint, *, deadline_seconds: float = HANDSHAKE_DEADLINE,
     return _connect(endpoint, deadline, chunk)
 
 
-def connect_patiently(endpoint: Endpoint, *, deadline_seconds: float = HANDSHAKE_DEADLINE) -> Connected:
+def connect_patiently(endpoint: Endpoint, *, deadline_seconds: float | None = None) -> Connected:
     """:func:`connect`, tried again where the server fell silent or the connection was lost, all within the deadline."""
-    until = time.monotonic() + deadline_seconds
+    until = time.monotonic() + (HANDSHAKE_DEADLINE if deadline_seconds is None else deadline_seconds)
     for attempts_left in range(_ATTEMPTS, 1, -1):
         try:
             return connect(endpoint, deadline_seconds=(until - time.monotonic()) / attempts_left)

@@ -7,7 +7,7 @@ tokens in it.
 import importlib
 from typing import Any, Final
 
-from smbferry_engine.errors import MUTUAL_AUTHENTICATION_FAILED, PROTOCOL_VIOLATION, EngineError
+from smbferry_engine.errors import MUTUAL_AUTHENTICATION_FAILED, EngineError
 from smbferry_engine.model import Endpoint
 from smbferry_engine.wire.errors import WireError
 from smbferry_engine.wire.spnego import (
@@ -76,7 +76,7 @@ class Exchange:
         try:
             return decode_reply(answer)
         except WireError as error:
-            raise EngineError(PROTOCOL_VIOLATION, f"an answer about {self._service}: {error}") from error
+            raise self._unproved(f"got an answer that is not SPNEGO's: {error}") from error
 
     def _unproved(self, found: str) -> EngineError:
         return EngineError(

@@ -47,6 +47,9 @@ _SIGNING: Final = {
     SigningAlgorithms.AES_GMAC: "AES-GMAC",
 }
 _WORKER_END = 5.0
+# Where the dialects begin in a NEGOTIATE request, its header included, and what its contexts are aligned to.
+_DIALECTS_OFFSET = 100
+_ALIGNMENT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,16 @@ class HandshakeConnection(Connection):  # type: ignore[misc]  # smbprotocol publ
         """Send a message. What is validated later (2.2.31.4) are the dialects that were offered."""
         if isinstance(message, SMB3NegotiateRequest):
             self.negotiated_dialects = message["dialects"] = self._dialects
+            self._align_contexts(message)
         return super().send(message, *arguments, **named)
+
+    def _align_contexts(self, message: Any) -> None:
+        """Contexts begin on a multiple of eight (2.2.3); smbprotocol's padding is right for one or five dialects."""
+        end = _DIALECTS_OFFSET + 2 * len(self._dialects)
+        padding = -end % _ALIGNMENT
+        message["padding"].size = padding
+        message["padding"] = bytes(padding)
+        message["negotiate_context_offset"] = end + padding
 
     def receive(self, request: Any, *arguments: Any, **named: Any) -> Any:
         """The reply to a request, without what smbprotocol can't read and a client ignores."""

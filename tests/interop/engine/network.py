@@ -29,7 +29,8 @@ class Proxy:
     """Passes everything on; `downstream` may change, hold or break what the server sends.
 
     `downstream(frame, count)` gets each whole frame of the server's and how many bytes went before; it returns what
-    to send instead, or None to end the connection. `resets` makes that end a reset (RST).
+    to send instead, or None to end the connection. `resets` makes that end a reset (RST). `upstream(frame)` does the
+    same to the client's frames, where it is given.
     """
 
     def __init__(
@@ -39,10 +40,12 @@ class Proxy:
         *,
         port: int = 445,
         resets: bool = False,
+        upstream: Callable[[bytes], bytes | None] | None = None,
     ) -> None:
         self._target = (machine.address, port)
         self._downstream = downstream
         self._resets = resets
+        self._upstream = upstream
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._clients: list[socket.socket] = []
@@ -94,10 +97,26 @@ class Proxy:
 
     def _up(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
+            if self._upstream is not None:
+                self._change_upstream(self._upstream, client, server)
             while data := client.recv(MIB):
                 if not self._swallows.is_set():
                     server.sendall(data)
             server.shutdown(socket.SHUT_RDWR)
+
+    def _change_upstream(
+        self, change: Callable[[bytes], bytes | None], client: socket.socket, server: socket.socket
+    ) -> None:
+        stream = client.makefile("rb", buffering=0)
+        while prefix := stream.read(4):
+            frame = prefix
+            while len(frame) < 4 + int.from_bytes(prefix, "big") and (more := client.recv(MIB)):
+                frame += more
+            changed = change(frame)
+            if changed is None:
+                client.shutdown(socket.SHUT_RDWR)
+                return
+            server.sendall(changed)
 
     def _down(self, client: socket.socket, server: socket.socket) -> None:
         before = 0

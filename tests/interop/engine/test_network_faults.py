@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -144,10 +145,40 @@ def test_a_server_that_stops_as_a_whole_ends_the_run_in_bounded_time(
     bench.finish()
 
 
+# --- 93: the first handshake ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reply", [0, 1, 2], ids=["negotiate", "session setup", "tree connect"])
+@SIDES
+def test_a_first_handshake_that_stalls_is_tried_again(
+    bench: Bench, domain: Domain, monkeypatch: pytest.MonkeyPatch, side: int, reply: int
+) -> None:
+    """One reply of the first handshake never comes; the one after it is answered."""
+    monkeypatch.setattr("smbferry_engine.connect.HANDSHAKE_DEADLINE", 9.0)
+    bench.source.seed(small(3))
+    seen: list[bytes] = []
+    stalled = threading.Event()
+
+    def stall_once(frame: bytes, _before: int) -> bytes:
+        seen.append(frame)
+        if len(seen) == reply + 1:
+            stalled.set()
+            return b""
+        return frame
+
+    began = time.monotonic()
+    with Proxy(domain, stall_once).running() as proxy:
+        result = bench.copy(ends=ends_with(bench, side, proxy.through))
+    assert stalled.is_set()
+    assert result.counters.files.transferred == 3
+    assert time.monotonic() - began < 9 + 20
+    bench.same()
+
+
 # --- 6: few credits ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("most", [8, 20, 64])
+@pytest.mark.parametrize("most", [1, 3, 8, 20, 64])
 def test_few_credits_make_a_run_slower_and_nothing_else(bench: Bench, domain: Domain, most: int) -> None:
     bench.source.seed([*small(60), Wanted("large", size=9 * MIB), *(Wanted(f"s/{n}", size=n << 16) for n in range(9))])
     with FileServer(domain, f"smb2 max credits = {most}").running() as server:

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.stub_kdc import krb_error
 from tests.support.stub_smb import (
+    ACCEPT_INCOMPLETE,
     AP_REP,
     KRB_ERROR,
     MORE_PROCESSING_REQUIRED,
+    NTLM_OID,
+    REJECT,
     SUCCESS,
     ap_rep_of_another_key,
     gss_token,
+    negotiated,
     stub_server,
 )
 
@@ -24,11 +28,12 @@ if TYPE_CHECKING:
     from tests.support.domain import Domain
 
 REALM = "CORP.EXAMPLE.COM"
-NOISE = gss_token(AP_REP, ap_rep_of_another_key())
+RAW_NOISE = gss_token(AP_REP, ap_rep_of_another_key())
+NOISE = negotiated(RAW_NOISE)
 
 
 def error(code: int) -> bytes:
-    return gss_token(KRB_ERROR, krb_error(code, REALM))
+    return negotiated(gss_token(KRB_ERROR, krb_error(code, REALM)), REJECT)
 
 
 def probe(tickets: Tickets, domain: Domain, status: int, token: bytes) -> tuple[EngineError, list[bytes]]:
@@ -77,7 +82,18 @@ def test_a_session_refused_has_its_reason(
     [
         pytest.param(SUCCESS, NOISE, id="success with noise for a proof"),
         pytest.param(SUCCESS, b"", id="success without a proof"),
+        pytest.param(SUCCESS, RAW_NOISE, id="success with a bare token"),
+        pytest.param(SUCCESS, b"NTLMSSP\0\2", id="success with NTLM"),
+        pytest.param(MORE_PROCESSING_REQUIRED, b"\xa1\x84\xff\xff\xff\xff", id="a length that is none"),
+        pytest.param(SUCCESS, negotiated(b""), id="accepted without a proof"),
+        pytest.param(SUCCESS, negotiated(RAW_NOISE, REJECT), id="rejected with noise"),
+        pytest.param(SUCCESS, negotiated(b"", REJECT), id="rejected"),
         pytest.param(MORE_PROCESSING_REQUIRED, NOISE, id="noise, and more to come"),
+        pytest.param(MORE_PROCESSING_REQUIRED, negotiated(b"", ACCEPT_INCOMPLETE), id="more to come, and nothing"),
+        pytest.param(
+            MORE_PROCESSING_REQUIRED, negotiated(b"NTLMSSP\0", ACCEPT_INCOMPLETE, NTLM_OID), id="NTLM is chosen"
+        ),
+        pytest.param(SUCCESS, negotiated(RAW_NOISE, mechanism=NTLM_OID), id="NTLM is said to be what was used"),
     ],
 )
 def test_a_server_without_the_services_key_is_refused_and_gets_nothing(

@@ -39,6 +39,7 @@ def offer(request: bytes) -> tuple[list[int], list[int]]:
     dialects = list(struct.unpack_from(f"<{count}H", request, 64 + 36))
     at, contexts = struct.unpack_from("<IH", request, 64 + 28)
     ciphers: list[int] = []
+    assert at % 8 == 0, "contexts are aligned"
     for _ in range(contexts if 0x0311 in dialects else 0):
         kind, length = struct.unpack_from("<HH", request, at)
         if kind == 2:
