@@ -66,7 +66,9 @@ FIRST, LAST = 1, -(-len(LONG) // CHUNK)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "at"), [(flip_first, FIRST), (shorten, FIRST), (shorten, LAST), (lengthen, LAST)], ids=str
+    ("spoil", "at"),
+    [(flip_first, FIRST), (shorten, FIRST), (shorten, LAST), (lengthen, LAST)],
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_what_the_server_did_not_keep_does_not_get_the_final_name(spoil: Callable[[Node], None], at: int) -> None:
     world = World(folder(big=file(LONG)))
