@@ -123,7 +123,8 @@ class SessionRenewal:
             raise self._ended(error) from error
         if proof is not None:
             self._under_way = proof, self._lane.authenticate(proof.token)
-        elif self._expired_at is not None and now - self._expired_at > self._interval:
+        elif self._expired_at is not None and now - self._expired_at > self._interval and now < self._ends:
+            # The ticket would still open a session. Where it has ended, only a later one can, and is waited for here.
             raise self._ended(None)
 
     def _ended(self, error: EngineError | None) -> EngineError:

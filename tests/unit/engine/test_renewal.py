@@ -282,6 +282,24 @@ def test_an_ended_session_does_not_wait_for_a_ticket_for_ever(session: Session, 
     assert session.kept.now <= 1_000 + 40
 
 
+@pytest.mark.parametrize(("late", "waits"), [(0.0, False), (LIFE, True)], ids=["ticket good", "ticket over"])
+def test_a_later_ticket_is_waited_for_where_nothing_else_opens_a_session(
+    session: Session, *, late: float, waits: bool
+) -> None:
+    """A session that ended before its ticket is opened anew at once; a ticket that is late by 10 s is no reason to."""
+    session.kept.now += late
+    session.ending.ended = True
+    waiting = session.opens("f")
+    if not waits:
+        with pytest.raises(EngineError, match="SessionEnded"):
+            session.ticks(10, seconds=1)
+        return
+    session.ticks(10, seconds=1)
+    session.kept.ticket = Ticket(ends=session.kept.now + LIFE)
+    session.ticks(6, seconds=1)
+    assert waiting.result()[0].status == 0
+
+
 def test_a_lane_that_is_lost_loses_what_waits_for_the_renewal_too(session: Session) -> None:
     session.ending.ended = True
     waiting = session.opens("f")
