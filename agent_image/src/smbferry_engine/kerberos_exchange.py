@@ -39,8 +39,10 @@ class Exchange:
         self._service = endpoint.service_principal
         self._mutual = gssapi.RequirementFlag.mutual_authentication
         principal = gssapi.Name(endpoint.principal, gssapi.NameType.kerberos_principal)
+        service = gssapi.Name(f"cifs@{self._service.partition('/')[2]}", gssapi.NameType.hostbased_service)
         self._context = gssapi.SecurityContext(
-            name=gssapi.Name(f"cifs@{self._service.partition('/')[2]}", gssapi.NameType.hostbased_service),
+            # Made a principal here: otherwise each step does so, by the configuration that is read at that time.
+            name=service.canonicalize(gssapi.MechType.kerberos),
             creds=gssapi.Credentials(name=principal, usage="initiate", store={"ccache": endpoint.ccache}),
             usage="initiate",
             mech=gssapi.MechType.kerberos,

@@ -33,6 +33,27 @@ def test_a_healthy_location_passes_every_check(identity: Identity, domain: Domai
     assert f"cifs/{domain.server}" in checked.message("TicketAcquired")
 
 
+def test_a_short_name_works_where_the_kdc_knows_it(
+    identity: Identity, domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Active Directory knows every computer: HOST/dc1 covers cifs/dc1. A Pod's search domain is the cluster's."""
+    monkeypatch.setenv("LOCALDOMAIN", "default.svc.cluster.local")  # resolv.conf(5); libkrb5 asks the C library
+    short = domain.server.partition(".")[0]
+    checked = identity.check_location(server=short, nameservers=[])
+    assert checked.failure is None, checked.failure
+    assert checked.statuses() == LOCATION_IS_WELL
+    assert f"cifs/{short}" in checked.message("TicketAcquired")
+
+
+def test_a_short_name_that_the_kdc_does_not_know_lacks_a_mapping(
+    identity: Identity, domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCALDOMAIN", "default.svc.cluster.local")
+    checked = identity.check_location(server=domain.server, servicePrincipal="cifs/elsewhere")
+    assert checked.reason("TicketAcquired") == "RealmMappingMissing"
+    assert "maps neither elsewhere nor a domain of it" in checked.message("TicketAcquired")
+
+
 def test_an_unknown_share(identity: Identity) -> None:
     checked = identity.check_location(share="nonesuch")
     assert checked.reason("ShareAccessible") == "ShareNotFound"
