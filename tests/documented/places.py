@@ -174,8 +174,7 @@ ENDS_WITH: dict[str, int] = {
     "smbferry check examples/basic --keytab svc-src-keytab=old.keytab --keytab svc-dst-keytab=svc-dst.keytab": 11,
     "smbstatus -L | grep report.xlsx": 1,
     "kubectl logs job/JOB | grep traceback": 1,
-    "kubectl get configmap corp-krb5 -o jsonpath='{.data.krb5\\.conf}' |"
-    " grep -nE 'include|module|plugins|weak|rc4|arcfour|des'": 1,
+    "kubectl get configmap corp-krb5 -o jsonpath='{.data.krb5\\.conf}' | grep -nE 'module|plugin|_exec|_program'": 1,
 }
 
 
