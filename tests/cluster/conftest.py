@@ -87,11 +87,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         uninstall_chart(lab_environment())
 
 
-def new_namespace(environment: dict[str, str]) -> Kube:
-    """A namespace in which only pods that pass Pod Security `restricted` may run."""
+def new_namespace(environment: dict[str, str], *, enforce: str = "restricted") -> Kube:
+    """A namespace in which only pods that pass this Pod Security standard may run."""
     kube = Kube(environment, f"t-{secrets.token_hex(4)}")
     kube.kubectl("create", "namespace", kube.namespace)
-    kube.kubectl("label", "namespace", kube.namespace, "pod-security.kubernetes.io/enforce=restricted")
+    kube.kubectl("label", "namespace", kube.namespace, f"pod-security.kubernetes.io/enforce={enforce}")
     return kube
 
 

@@ -23,6 +23,7 @@ from tests.cluster.conftest import ROOT, install_chart, new_namespace, uninstall
 from tests.cluster.scene import new_scene
 from tests.nemesis.cluster import Cluster
 from tests.nemesis.faults import Faults
+from tests.nemesis.neighbor import Neighbor
 from tests.nemesis.place import Place, place
 from tests.nemesis.plan import Fault, plan
 from tests.nemesis.stream import SHAPES, Actor, Record
@@ -117,7 +118,9 @@ def main(seconds: float, seed: int) -> int:
         scene = stack.enter_context(new_scene(kube, domain))
         ground = stack.enter_context(place(scene))
         cluster = Cluster(Api(current().kubeconfig), kube.namespace)
-        faults = Faults(cluster, ground, environment)
+        hostile = new_namespace(environment, enforce="privileged")
+        stack.callback(hostile.kubectl, "delete", "namespace", hostile.namespace, "--wait=false")
+        faults = Faults(cluster, ground, Neighbor(cluster, hostile.namespace), environment)
         actors = [Actor(shape, seed, cluster, ground, record) for shape in SHAPES]
         for actor in actors:
             actor.prepare()

@@ -11,19 +11,28 @@ import docker  # type: ignore[import-untyped]  # it publishes no types
 from tests.cluster.conftest import SYSTEM
 from tests.cluster.kube import holder
 from tests.nemesis.plan import Fault, Kind
-from tests.support.api import ApiError
+from tests.support.api import MERGE, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tests.nemesis.cluster import Cluster
+    from tests.nemesis.neighbor import Neighbor
     from tests.nemesis.place import Place
     from tests.support.api import Object
 
 LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/smbferry-operator"
 OPERATORS = f"/api/v1/namespaces/{SYSTEM}/pods?labelSelector=app.kubernetes.io/component=operator"
+NODES = "/api/v1/nodes"
+# Goes on by itself, whatever becomes of who has paused it.
+PAUSE = """pids=$(grep -ls "$1" /proc/[0-9]*/cgroup | cut -d/ -f3)
+kill -STOP $pids; sleep "$2"; kill -CONT $pids"""
 KILL = 'for found in $(grep -ls "$1" /proc/[0-9]*/cgroup); do kill -9 "$(basename "$(dirname "$found")")"; done; true'
 DOWN_SECONDS = 2.0
+PAUSED_SECONDS = 20.0
+"""How long the API server stands still: less than its kubelet needs to take it for dead."""
+DRAINED_SECONDS = 15.0
+FULL_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +50,10 @@ class Takeover:
 class Faults:
     """Strikes; `told` has what was struck and when."""
 
-    def __init__(self, cluster: Cluster, place: Place, environment: Mapping[str, str]) -> None:
+    def __init__(self, cluster: Cluster, place: Place, neighbor: Neighbor, environment: Mapping[str, str]) -> None:
         self._cluster = cluster
         self._place = place
+        self._neighbor = neighbor
         self._docker = docker.from_env(environment=dict(environment))
         self.told: list[dict[str, Any]] = []
         self.takeovers: list[Takeover] = []
@@ -59,6 +69,10 @@ class Faults:
             Kind.CONNECTIONS_RESET: lambda _: self._place.signal_relay("USR1"),
             Kind.CONNECTIONS_HELD: lambda _: self._place.signal_relay("USR2"),
             Kind.API_SERVER_KILLED: self._kill_api_server,
+            Kind.API_SERVER_PAUSED: self._pause_api_server,
+            Kind.NODE_DRAINED: self._drain_node,
+            Kind.OBJECTS_FORGED: lambda pick: self._neighbor.forge(self._agent(pick)),
+            Kind.FOLDER_FILLED: lambda _: self._place.fill(FULL_SECONDS),
         }
 
     def strike(self, fault: Fault, now: float) -> None:
@@ -86,10 +100,31 @@ class Faults:
         pod = self._agent(pick)
         if pod is None:
             return ""
-        name = str(pod["metadata"]["name"])
+        return self._evict(str(pod["metadata"]["name"]))
+
+    def _evict(self, name: str) -> str:
         metadata = {"name": name, "namespace": self._cluster.namespace}
         body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
         return self._if_there("POST", f"{self._cluster.path('pods')}/{name}/eviction", name, body)
+
+    def _drain_node(self, pick: float) -> str:
+        """As `kubectl drain` does it, of one node with an agent: no new pods there, and those of ours evicted."""
+        pod = self._agent(pick)
+        if pod is None:
+            return ""
+        node = str(pod["spec"]["nodeName"])
+        self._cordon(node, unschedulable=True)
+        try:
+            agents = [str(p["metadata"]["name"]) for p in self._cluster.transfers() if p["spec"]["nodeName"] == node]
+            for name in agents:
+                self._evict(name)
+            time.sleep(DRAINED_SECONDS)
+        finally:
+            self._cordon(node, unschedulable=False)
+        return f"{node}: {', '.join(agents)}"
+
+    def _cordon(self, node: str, *, unschedulable: bool) -> None:
+        self._cluster.request("PATCH", f"{NODES}/{node}", {"spec": {"unschedulable": unschedulable}}, MERGE)
 
     def _delete_agent(self, pick: float) -> str:
         pod = self._agent(pick)
@@ -142,20 +177,40 @@ class Faults:
         return f"port {self._place.server.port}"
 
     def _kill_api_server(self, _pick: float) -> str:
-        query = "/api/v1/namespaces/kube-system/pods?labelSelector=component=kube-apiserver"
-        (pod,) = self._cluster.request("GET", query)["items"]
-        (status,) = pod["status"]["containerStatuses"]
+        pod, status = self._api_server()
         self._kill_container(pod["spec"]["nodeName"], status)
         return str(pod["metadata"]["name"])
 
+    def _pause_api_server(self, _pick: float) -> str:
+        """It answers nobody for a while, with all connections open."""
+        pod, status = self._api_server()
+        node = self._docker.containers.get(pod["spec"]["nodeName"])
+        words = ["sh", "-c", PAUSE, "sh", _container(status), str(PAUSED_SECONDS)]
+        code, output = node.exec_run(words)
+        if code:
+            raise RuntimeError(f"the API server could not be paused: {output.decode(errors='replace')}")
+        return str(pod["metadata"]["name"])
+
+    def _api_server(self) -> tuple[Object, Object]:
+        """Its pod, and the status of its container."""
+        query = "/api/v1/namespaces/kube-system/pods?labelSelector=component=kube-apiserver"
+        (pod,) = self._cluster.request("GET", query)["items"]
+        (status,) = pod["status"]["containerStatuses"]
+        return pod, status
+
     def _kill_container(self, node: str, status: Object) -> None:
         """Every process of it, as its node sees them."""
-        container = str(status.get("containerID", "")).removeprefix("containerd://")
+        container = _container(status)
         if not container:
             return
         code, output = self._docker.containers.get(node).exec_run(["sh", "-c", KILL, "sh", container])
         if code:
             raise RuntimeError(f"{node}: {container} could not be killed: {output.decode(errors='replace')}")
+
+
+def _container(status: Object) -> str:
+    """Its id at its node; empty where it has none yet."""
+    return str(status.get("containerID", "")).removeprefix("containerd://")
 
 
 def _is_ready(pod: Object) -> bool:

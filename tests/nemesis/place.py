@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 RELAY = Path(__file__).with_name("relay.py")
 START = 'echo $$ >"$1"; shift; exec python3 -c "$@"'
+CONFINED = "confined"
+"""A folder on a small file system of its own, within the share: it can be full where all others have room."""
+CONFINED_MIB = 24
+# Takes all the room there is, and gives it back by itself, whatever becomes of who has asked for it.
+FILL = 'dd if=/dev/zero of="$1" bs=64k 2>/dev/null; sleep "$2"; rm -f "$1"'
 SENTINELS = [Wanted("beside/outside.txt", text="nobody's business"), Wanted("beside/deep/er.bin", size=70_000)]
 
 
@@ -60,6 +65,16 @@ class Place:
         )
         return max(map(int, sizes.output.split()), default=0)
 
+    @property
+    def confined(self) -> Directory:
+        """The folder that :meth:`fill` fills up; destinations lie below it."""
+        return self.destination(CONFINED)
+
+    def fill(self, seconds: float) -> str:
+        """Leaves no room in the confined folder for so long."""
+        self.domain.start("sh", "-c", FILL, "sh", f"{self.confined.inside}/ballast", str(seconds))
+        return f"/{CONFINED} for {seconds:.0f} s"
+
     def beside(self) -> Tree:
         """What lies beside the destinations now."""
         return self.destination("sentinels").tree()
@@ -78,7 +93,21 @@ def place(scene: Scene) -> Iterator[Place]:
             folder.seed(SENTINELS)
             scene.apply(port=port)
             scene.ready()
-            yield Place(scene, server, port, file, folder.tree())
+            made = Place(scene, server, port, file, folder.tree())
+            with _small_file_system(made.confined):
+                yield made
         finally:
             domain.run("sh", "-c", 'kill "$(cat "$1")"; rm -f "$1"', "sh", file, check=False)
             time.sleep(0.2)
+
+
+@contextmanager
+def _small_file_system(folder: Directory) -> Iterator[None]:
+    """One mounted at the folder, gone afterwards."""
+    domain = folder.domain
+    domain.run("mkdir", "-p", "-m", "777", folder.inside)
+    domain.run("mount", "-t", "tmpfs", "-o", f"size={CONFINED_MIB}m,mode=0777", "tmpfs", folder.inside)
+    try:
+        yield
+    finally:
+        domain.run("umount", "--lazy", folder.inside)

@@ -25,6 +25,10 @@ class Kind(StrEnum):
     CONNECTIONS_RESET = "connections reset"
     CONNECTIONS_HELD = "connections held"
     API_SERVER_KILLED = "API server killed"
+    API_SERVER_PAUSED = "API server paused"
+    NODE_DRAINED = "node drained"
+    OBJECTS_FORGED = "objects forged in another namespace"
+    FOLDER_FILLED = "folder filled up"
 
 
 @dataclass(frozen=True)

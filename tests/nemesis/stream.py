@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tests.cluster import objects
 from tests.cluster.kube import ended
 from tests.cluster.scene import DESTINATION, SOURCE
+from tests.nemesis.place import CONFINED
 from tests.support.domain import Directory
 from tests.support.trees import Wanted, differences
 
@@ -44,14 +45,11 @@ class Shape:
     parallelism: int = 1
     mirror: bool = False
     folder: str = ""
-    """Where it copies from and to, if not to one of its own; shared by actors that copy the same."""
+    """Where it copies from and to, if not to one of its own."""
+    shared: bool = False
+    """Whether another actor writes to the same destination."""
     spelled: str = ""
     """The destination's folder in this spelling."""
-
-    @property
-    def shared(self) -> bool:
-        """Whether another actor writes to the same destination."""
-        return bool(self.folder)
 
 
 SHAPES = (
@@ -59,8 +57,9 @@ SHAPES = (
     Shape("large", 4, (64,), "6Mi"),
     Shape("several", 120, (24, 24, 24, 24), "12Mi", parallelism=2),
     Shape("mirror", 40, (6,), "1Mi", mirror=True),
-    Shape("twin-a", 20, (8,), "2Mi", folder="twins"),
-    Shape("twin-b", 20, (8,), "2Mi", folder="twins", spelled="TWINS"),
+    Shape("twin-a", 20, (8,), "2Mi", folder="twins", shared=True),
+    Shape("twin-b", 20, (8,), "2Mi", folder="twins", shared=True, spelled="TWINS"),
+    Shape("confined", 60, (6,), "1Mi", folder=f"{CONFINED}/tree"),
 )
 
 
