@@ -42,6 +42,7 @@ from smbferry_api.run_status import PhaseName, PhaseState, RunState
 from smbferry_engine import (
     CompareBy,
     DeletedFiles,
+    Durability,
     Endpoint,
     EngineError,
     Options,
@@ -191,6 +192,7 @@ def engine_options(task: ResolvedTask, *, dry_run: bool) -> Options:
         attributes=Preservation(wanted.attributes),
         symlinks=Symlinks(wanted.symlinks),
         server_side_copy=ServerSideCopy(wanted.server_side_copy),
+        durability=Durability(wanted.durability),
         bytes_per_second=None if wanted.bytes_per_second is None else parse_quantity(wanted.bytes_per_second),
         include=task.filters.include,
         exclude=task.filters.exclude,

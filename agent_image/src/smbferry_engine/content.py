@@ -28,7 +28,7 @@ DEPTH = 8
 # the server a fifth less processor time.
 _OPENING = LARGEST
 _OPENING_FROM = 8 * _OPENING
-# What travels with the data of a small file, a credit each: CREATE, two SET_INFO at most, CLOSE; and two to spare.
+# What travels with the data of a small file, a credit each: CREATE, two SET_INFO at most, FLUSH, CLOSE; one to spare.
 _BESIDE_DATA = 6
 _READ_OPTIONS = int(CreateOption.NON_DIRECTORY_FILE | CreateOption.SEQUENTIAL_ONLY)
 

@@ -1,12 +1,12 @@
 """How a file comes to its final name, so that no final name ever holds partial data.
 
 A new file that fits one frame is landed by one compound: CREATE that fails if the name exists, with the descriptor in
-it so that nobody else than in the end can open the file meanwhile; access list, WRITE, times, READ for verification,
-CLOSE. A client that dies leaves all of it or nothing; a compound that fails after its CREATE is undone at once.
-Everything else is gathered under a temporary name beside it, verified, and renamed over. The write time is set last, so
-a file that the server's own crash tore is seen as changed the next time; what can't have all of its metadata gets a
-mark in its place (ADR 18). Where the next run would not look at what is
-there, small files are gathered, too (ADR 17).
+it so that nobody else than in the end can open the file meanwhile; access list, WRITE, FLUSH where options say so,
+times, READ for verification, CLOSE. A client that dies leaves all of it or nothing; a compound that fails after its
+CREATE is undone at once. Everything else is gathered under a temporary name beside it, verified, and renamed over. The
+write time is set last, so a file that the server's own crash tore is seen as changed the next time; what can't have all
+of its metadata gets a mark in its place (ADR 18). Where the next run would not look at what is there, small files are
+gathered, too (ADR 17).
 """
 
 from typing import NamedTuple, Self
@@ -18,6 +18,7 @@ from smbferry_engine.core.calls import (
     Reply,
     Request,
     close_request,
+    flush_request,
     open_request,
     read_request,
     set_basic_request,
@@ -217,10 +218,11 @@ async def land_in_one_frame(run: Run, path: str, file: SmallFile) -> FileError |
         metadata = metadata.marked()
     given, security = _descriptor_of_new(run, metadata, owner=incomplete is None or incomplete is run.audit_refusal)
     content = [write_request(0, file.data)] if file.data else []
+    flush = [flush_request()] if run.flushes_each else []
     basic = basic_requests(metadata)
     back = [read_request(0, len(file.data))] if content and run.verifies_each else []
     run.landing[path] = call = run.destination.lane.call(
-        _create(run, path, given, read=bool(back)), *security, *content, *basic, *back, close_request()
+        _create(run, path, given, read=bool(back)), *security, *content, *flush, *basic, *back, close_request()
     )
     replies = iter(await call)
     created = next(replies)
@@ -234,6 +236,8 @@ async def land_in_one_frame(run: Run, path: str, file: SmallFile) -> FileError |
             check_access_list(next(replies))
         for _ in content:
             check_written(next(replies), len(file.data))
+        for _ in flush:
+            check(next(replies), "flushing the file")
         for _ in basic:
             check(next(replies), _SETTING)
         for _ in back:

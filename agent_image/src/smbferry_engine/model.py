@@ -75,6 +75,13 @@ class ServerSideCopy(StrEnum):
     NEVER = "Never"
 
 
+class Durability(StrEnum):
+    """When a small file counts as copied: when the server has it in memory, or when it is on the server's disk."""
+
+    BUFFERED = "Buffered"
+    FLUSHED = "Flushed"
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One side of a transfer.
@@ -129,6 +136,7 @@ class Options:
     attributes: Preservation = Preservation.PRESERVE
     symlinks: Symlinks = Symlinks.SKIP
     server_side_copy: ServerSideCopy = ServerSideCopy.AUTO
+    durability: Durability = Durability.BUFFERED
     bytes_per_second: int | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()

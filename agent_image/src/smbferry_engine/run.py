@@ -14,6 +14,7 @@ from smbferry_engine.filters import Filters
 from smbferry_engine.headway import Headway
 from smbferry_engine.model import (
     Counters,
+    Durability,
     FileFailure,
     FileRecord,
     ItemCounters,
@@ -140,6 +141,11 @@ class Run:
     def verifies_trees(self) -> bool:
         """Whether both whole trees are read and compared at the end."""
         return self.options.verify_mode is VerifyMode.POINT_IN_TIME_CONSISTENT and not self.options.dry_run
+
+    @property
+    def flushes_each(self) -> bool:
+        """Whether small files are on the server's disk, too, before they count as copied."""
+        return self.options.durability is Durability.FLUSHED
 
     @property
     def keeps_times(self) -> bool:

@@ -234,7 +234,7 @@ class Temporary:
                 self._final, SET_ACCESS, (set_basic_request(attributes=NORMAL),), "making the old file writable"
             )
         lane = self._lane
-        if size >= _FLUSH_FROM:
+        if size >= _FLUSH_FROM or run.flushes_each:
             await self.flush()
         incomplete = await self._set_descriptor(metadata)
         if incomplete is not None:

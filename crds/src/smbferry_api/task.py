@@ -76,6 +76,13 @@ class ServerSideCopy(StrEnum):
     NEVER = "Never"
 
 
+class Durability(StrEnum):
+    """When a small file counts as copied: when the server has it in memory, or when it is on the server's disk."""
+
+    BUFFERED = "Buffered"
+    FLUSHED = "Flushed"
+
+
 class Concurrency(StrEnum):
     """What happens when a run is due while another of this task goes on."""
 
@@ -199,6 +206,14 @@ class Options(Spec):
             " itself; Never: all content passes through the agent."
         ),
     ] = ServerSideCopy.AUTO
+    durability: Annotated[
+        Durability,
+        Field(
+            description="Buffered: files under 1 MiB count as copied when the server has them in memory; Flushed: when"
+            " they are on its disk, so that a loss of power can't leave one with the right size and time and lost"
+            " content. Larger files are always flushed."
+        ),
+    ] = Durability.BUFFERED
     bytes_per_second: Annotated[
         Quantity | None, Field(description="A limit such as 50Mi; may be changed during a run. Unlimited when absent.")
     ] = None

@@ -56,6 +56,8 @@ SWITCHES: dict[tuple[str, str], tuple[str, ...]] = {
     ("symlinks", "Fail"): ("test_a_reparse_point_is_skipped_or_fails_and_is_never_followed",),
     ("serverSideCopy", "Auto"): ("test_a_server_copies_large_files_by_itself_unless_told_not_to",),
     ("serverSideCopy", "Never"): ("test_a_server_copies_large_files_by_itself_unless_told_not_to",),
+    ("durability", "Buffered"): ("test_a_small_file_is_flushed_where_that_is_asked_for",),
+    ("durability", "Flushed"): ("test_a_small_file_is_flushed_where_that_is_asked_for",),
 }
 
 OTHERS: dict[str, tuple[str, ...]] = {

@@ -11,7 +11,7 @@ from tests.interop.engine.network import Proxy, once
 from tests.interop.engine.support import DESTINATION, Bench, ends_with
 from tests.support.trees import small
 
-from smbferry_engine import EngineError, FailureClass, OverwriteMode, VerifyMode, recovery
+from smbferry_engine import Durability, EngineError, FailureClass, OverwriteMode, VerifyMode, recovery
 
 if TYPE_CHECKING:
     import socket
@@ -45,6 +45,13 @@ class CutUpwards(Proxy):
 def few_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that does not come back is given up soon."""
     monkeypatch.setattr(recovery, "PAUSES", (0.1, 0.1))
+
+
+@pytest.mark.parametrize("durability", Durability)
+def test_a_small_file_is_flushed_where_that_is_asked_for(bench: Bench, durability: Durability) -> None:
+    bench.source.seed(small(40))
+    assert bench.copy(durability=durability).counters.files.verified == 40
+    bench.same()
 
 
 @pytest.mark.parametrize(("overwrite_mode", "within"), [(ALWAYS, 600), (ALWAYS, 4000), (NEVER, 2400)])

@@ -5,7 +5,7 @@ from tests.unit.engine.fake_server import Node, Request, file, folder
 from tests.unit.engine.world import World
 
 from smbferry_engine.errors import CONNECTION_LOST, EngineError
-from smbferry_engine.model import CompareBy, OverwriteMode, Preservation, VerifyMode
+from smbferry_engine.model import CompareBy, Durability, OverwriteMode, Preservation, VerifyMode
 from smbferry_engine.paths import is_temporary
 from smbferry_engine.wire.header import Command
 from smbferry_engine.wire.status import NtStatus
@@ -81,6 +81,23 @@ def test_where_nothing_is_overwritten_a_final_name_is_given_to_whole_files_alone
         world.transfer(overwrite_mode=OverwriteMode.NEVER)
     for path, content in world.copied.items():
         assert is_temporary(path[1:]) or content == world.original[path]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_small_file_is_flushed_before_it_gets_its_time_where_that_is_asked_for(*, there: bool) -> None:
+    for durability, flushes in ((Durability.BUFFERED, 0), (Durability.FLUSHED, 1)):
+        world = World(folder(f=file(b"content", time=50_000)), folder(f=file(b"older")) if there else folder())
+        done: list[tuple[int, int]] = []
+
+        def look(request: Request, done: list[tuple[int, int]] = done) -> None:
+            if request.command in (Command.WRITE, Command.FLUSH) and request.node is not None:
+                done.append((request.command, request.node.times[2]))
+
+        world.destination.faults.append(look)
+        world.transfer(durability=durability)
+        assert [command for command, _ in done] == [Command.WRITE] + [Command.FLUSH] * flushes
+        assert all(time != 50_000 for _, time in done)
+        assert world.copied == world.original
 
 
 def test_a_file_that_may_be_overwritten_is_landed_by_one_compound_of_four() -> None:
