@@ -271,8 +271,9 @@ def test_an_owner_that_the_account_may_not_set_is_said_and_everything_else_is_co
         for number in range(2):
             result = bench.copy(ends=(source, destination), security_descriptors=SecurityDescriptors.OWNER_DACL)
             assert result.outcome is Outcome.PARTIALLY_SUCCEEDED
-            assert {"/f", "/g"} <= set(bench.watcher.reasons) <= {"/", "/f", "/g"}
-            assert set(bench.watcher.reasons.values()) == {"OwnerNotPermitted"}
+            # The root is named, too, where its source's access list does not let the account in.
+            files = {path: reason for path, reason in bench.watcher.reasons.items() if path != "/"}
+            assert files == {"/f": "OwnerNotPermitted", "/g": "OwnerNotPermitted"}
             assert result.counters.files.incomplete == 2
             assert result.counters.bytes.written == (0 if number else 100 + 2 * MIB)
     ours, theirs = bench.source.tree(), bench.destination.tree()

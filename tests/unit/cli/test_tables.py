@@ -69,6 +69,16 @@ def test_the_summary_of_a_run() -> None:
     ]
 
 
+def test_the_summary_counts_what_lacks_some_of_its_metadata() -> None:
+    status = ended(RunState.PARTIALLY_SUCCEEDED)
+    assert status.counters is not None
+    files = status.counters.files.model_copy(update={"failed": 2, "incomplete": 2})
+    counters = status.counters.model_copy(update={"files": files})
+    lines = rendered(tables.summary("nightly", status.model_copy(update={"counters": counters}), dry_run=False), 90)
+    assert lines[2].split()[-2:] == ["FAILED", "INCOMPLETE"]
+    assert [line.split()[-2:] for line in lines[4:6]] == [["2", "2"], ["0", "0"]]
+
+
 def test_the_summary_of_a_dry_run_says_what_would_be_done() -> None:
     lines = rendered(tables.summary("nightly", ended(), dry_run=True, to_delete=7), 80)
     assert lines[0] == "nightly: Succeeded in 10.0s (dry run: nothing was written)"
