@@ -173,12 +173,14 @@ async def apply_and_mark(run: Run, path: str, metadata: Metadata) -> FileError |
     Raises:
         FileError: what else was refused; the times are as they were.
     """
+    if metadata.descriptor is None:
+        return await apply_metadata(run, path, metadata, _FILE)
     lane = run.destination.lane
     request = _open_to_set(run, path, metadata, _FILE)
     replies = await lane.call(request, *access_list_requests(run, metadata), *owner_requests(metadata))
     opened = decode_create(check(replies[0], _OPENING).message)
     try:
-        incomplete = _judge_security(replies[1:]) or (run.audit_refusal if metadata.descriptor is not None else None)
+        incomplete = _judge_security(replies[1:]) or run.audit_refusal
         chosen = metadata if incomplete is None else metadata.marked()
         for setting in basic_requests(chosen, opened.file_id):
             (reply,) = await lane.call(setting)
