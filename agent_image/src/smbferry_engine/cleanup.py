@@ -10,6 +10,7 @@ import time
 from smbferry_engine.core.calls import close_request, delete_request
 from smbferry_engine.core.errors import ProtocolError
 from smbferry_engine.errors import CANCELLED, EngineError, FileError
+from smbferry_engine.landing import take_back
 from smbferry_engine.run import Run
 from smbferry_engine.transport import Driver
 from smbferry_engine.wire.create import decode_create
@@ -56,7 +57,7 @@ async def undo(run: Run, *, abandoned: bool = False, keep: bool = False) -> None
                 run.doomed.add(path)
     for path in list(run.doomed):
         with contextlib.suppress(*_ANSWERS):
-            await run.destination.delete(path, directory=False, readonly=True)
+            await take_back(run, path)
     for path, call in [] if keep else list(run.temporaries.items()):
         with contextlib.suppress(*_ANSWERS):
             opened, *_ = await call

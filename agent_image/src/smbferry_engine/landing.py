@@ -39,7 +39,7 @@ from smbferry_engine.wire.data import decode_read, decode_write
 from smbferry_engine.wire.directory import DirectoryEntry
 from smbferry_engine.wire.header import RELATED_FILE_ID
 from smbferry_engine.wire.info import OWNER_AND_GROUP, SecurityPart
-from smbferry_engine.wire.security import at_creation, is_whole_at_creation
+from smbferry_engine.wire.security import at_creation, is_whole_at_creation, only_for
 from smbferry_engine.wire.status import NtStatus, status_name
 
 WRITE_ACCESS = int(
@@ -55,6 +55,7 @@ _SHARE_READ = int(Sharing.READ)
 _OPENING = "opening it to set its metadata"
 _SETTING = "setting times and attributes"
 _READ_DATA = int(Access.READ_DATA)
+_WRITE_DAC = int(Access.WRITE_DAC)
 
 
 class Metadata(NamedTuple):
@@ -285,7 +286,15 @@ async def take_back(run: Run, path: str) -> None:
     """Delete a final name that was found wanting; if the run is stopped first, its clean-up does."""
     run.doomed.add(path)
     run.landing.pop(path, None)
-    await run.destination.delete(path, directory=False, readonly=True)
+    try:
+        await run.destination.delete(path, directory=False, readonly=True)
+    except FileError as error:
+        if error.status != NtStatus.ACCESS_DENIED or not run.security_parts:
+            raise
+        # Its own access list shuts the account out, which is its owner if nobody else could be: that may set the list.
+        private = set_security_request(SecurityPart.DACL, only_for(await run.ownership.own(path)))
+        await run.destination.change(path, _WRITE_DAC, (private,), "opening up what does not stay", options=_FILE)
+        await run.destination.delete(path, directory=False, readonly=True)
     run.doomed.discard(path)
 
 

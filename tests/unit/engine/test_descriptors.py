@@ -133,6 +133,23 @@ def _flip(request: Request) -> None:
         request.node.data[0] ^= 1
 
 
+def test_a_file_that_does_not_stay_goes_even_if_its_access_list_shuts_the_account_out() -> None:
+    world = World(folder(small=secured(file(b"s"), "ann")))
+
+    def shut_out(request: Request) -> int | None:
+        if request.command != Command.CREATE or request.name != "copy\\small":
+            return None
+        node = world.destination.find(request.name)
+        deletes = int.from_bytes(request.body[24:28], "little") & 0x10000
+        is_private = node is not None and b"".join(node.security.values()).endswith(PRIVATE[20:])
+        return NtStatus.ACCESS_DENIED if node is not None and deletes and not is_private else None
+
+    world.destination.faults += [_flip, shut_out]
+    world.transfer(security_descriptors=OWNER_DACL)
+    assert world.reasons == [("/small", "HashMismatch")]
+    assert world.copied == {}
+
+
 @pytest.mark.parametrize("path", ["small", "big"])
 def test_a_file_whose_access_list_can_not_be_set_is_not_copied(path: str) -> None:
     world = World(folder(**{path: tree().children[path]}))
