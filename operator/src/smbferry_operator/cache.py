@@ -54,6 +54,7 @@ class Cache:
         self._gone: dict[Key, int] = {}
         self.changes = 0
         """Counts what was taken in or forgotten: what follows from the cache holds until it is another number."""
+        self._newest: dict[Kind, int] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -122,9 +123,31 @@ class Cache:
             and ((entry.body.get("spec") or {}).get(field) or {}).get("name") == name
         ]
 
+    def newest(self, kind: Kind) -> int:
+        """The newest resourceVersion of a kind that was ever heard of; -1 where none was."""
+        return self._newest.get(kind, -1)
+
+    def clear(self) -> None:
+        """Forgets everything, and how new it was."""
+        self.changes += 1
+        for known in (
+            self._entries,
+            self._referrers,
+            self._tagged,
+            self._agents,
+            self._busy,
+            self._gone,
+            self._newest,
+        ):
+            known.clear()
+
+    def _hear(self, kind: Kind, version: int) -> None:
+        self._newest[kind] = max(version, self.newest(kind))
+
     def put(self, kind: Kind, body: Manifest) -> bool:
         """Takes an object in, if it is newer than what is known; tells whether it was."""
         key, version = key_of(kind, body), version_of(body)
+        self._hear(kind, version)
         known = self._entries.get(key)
         if (known is not None and known.version >= version) or self._gone.get(key, -1) >= version:
             return False
@@ -148,6 +171,7 @@ class Cache:
     def remove(self, kind: Kind, body: Manifest) -> None:
         """Forgets an object that was deleted; late news of it from before are not believed."""
         key, version = key_of(kind, body), version_of(body)
+        self._hear(kind, version)
         known = self._entries.get(key)
         if known is None or known.version <= version:
             self._forget(key)

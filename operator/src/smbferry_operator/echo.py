@@ -38,6 +38,12 @@ class Echo:
         self._newest: dict[Stream, _Awaited] = {}
         self._dead: set[Stream] = set()
 
+    def reset(self) -> None:
+        """The versions begin anew: what was heard says nothing any more, and each watch must prove itself again."""
+        for known in (self._heard, self._oldest, self._newest):
+            known.clear()
+        self._dead.clear()
+
     def expect(self, stream: Stream, version: int, now: float) -> None:
         """This version exists: the watch must tell of it, or of a newer one."""
         if version > self._heard.get(stream, -1):

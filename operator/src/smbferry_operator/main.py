@@ -24,7 +24,8 @@ from smbferry_operator.cluster.lease import LeaseStore
 from smbferry_operator.decide.lease import LeaseTimes
 from smbferry_operator.handlers import lifecycle, watch
 from smbferry_operator.leader import Fence
-from smbferry_operator.service import AGENT_SELECTOR, Service
+from smbferry_operator.lists import AGENT_SELECTOR
+from smbferry_operator.service import Service
 from smbferry_operator.settings import Settings, SettingsError
 
 WATCH_SERVER_TIMEOUT: Final = 600

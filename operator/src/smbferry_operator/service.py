@@ -3,19 +3,20 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final
 
-from smbferry_api.names import LABEL_MANAGED_BY, MANAGED_BY_OPERATOR
 from smbferry_operator.cache import Cache, key_of, version_of
 from smbferry_operator.cluster.apply import Applier
 from smbferry_operator.cluster.client import Cluster
-from smbferry_operator.cluster.errors import ClusterError, NotFoundError
+from smbferry_operator.cluster.errors import ClusterError
 from smbferry_operator.cluster.events import EventRecorder
 from smbferry_operator.cluster.metadata import MetadataWatch
 from smbferry_operator.echo import Echo, Stream
 from smbferry_operator.leader import Elector, Fence, Store, uptime
+from smbferry_operator.lists import Lister
 from smbferry_operator.metrics import Metrics
 from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
 from smbferry_operator.reconcile import News, Reconciler, utc_now
@@ -25,13 +26,9 @@ from smbferry_operator.workers import Workers
 
 logger = logging.getLogger(__name__)
 
-STARTUP_RETRY: Final = 2.0
 STOP_GRACE: Final = 20.0
 LAST_EVENTS_GRACE: Final = 3.0
 ECHO_CHECK: Final = 15.0
-AGENT_SELECTOR: Final = f"{LABEL_MANAGED_BY}={MANAGED_BY_OPERATOR}"
-SELECTED: Final = (Kind.JOB, Kind.POD)
-"""Kinds of which only our own objects are asked for."""
 DECISIVE: Final = (Kind.RUN, Kind.JOB, Kind.POD)
 """Kinds that a new leader lists before it acts: a stale picture of them could start a second writer."""
 
@@ -62,6 +59,8 @@ class Service:
         self._workers = Workers(
             self._metrics.timed(self._reconciler.reconcile), settings.workers, goes_first=self._cache.is_to_begin
         )
+        watched = settings.namespaces
+        self._lister = Lister(cluster, self._cache, self._news, self._echo, namespaces=watched, halted=self._halted)
         self._elector = (
             Elector(store, identity, fence, began=self._began, ceased=self._ceased, utc_now=utc_now) if store else None
         )
@@ -79,7 +78,7 @@ class Service:
     async def start(self) -> None:
         """Lists everything, then stands for election: nothing is decided on half a picture."""
         await self._server.start(self._settings.health_port, self._settings.metrics_port)
-        await self._until_answered(Kind)
+        await self._lister.until_answered(Kind)
         gc.collect()
         gc.freeze()  # thousands of objects that stay: going through them again and again would halt everything else
         self._warm = True
@@ -157,11 +156,8 @@ class Service:
     async def _begin(self) -> None:
         """From a warm picture to a fresh one, and to work."""
         await self._workers.idle()
-        await self._until_answered(DECISIVE)
-        self._reconciler.forget_reservations()
-        for key in self._cache:
-            if key.kind in OWN_KINDS:
-                self._enqueue(key)
+        await self._lister.until_answered(DECISIVE)
+        self._look_at_all()
         self._fence.act(acting=True)
         self._workers.resume()
         logger.info("%d objects known; at work", len(self._cache))
@@ -190,49 +186,27 @@ class Service:
 
     # --- Lists
 
-    async def _until_answered(self, kinds: Iterable[Kind]) -> None:
-        """Waits, aloud, for an API server that answers and knows our kinds."""
-        complaint = ""
-        while True:
-            try:
-                await self._list_all(kinds)
-            except NotFoundError as error:
-                text = f"the CustomResourceDefinitions of smbferry.io are not installed yet ({error})"
-            except ClusterError as error:
-                text = str(error)
-            else:
-                return
-            if text != complaint:
-                logger.warning("can't start yet: %s", text)
-                complaint = text
-            await asyncio.sleep(STARTUP_RETRY)
+    @asynccontextmanager
+    async def _halted(self) -> AsyncIterator[None]:
+        """Nothing is decided meanwhile; afterwards everything is looked at again."""
+        self._workers.pause()
+        await self._workers.idle()
+        yield
+        self._look_at_all()
+        if self._leading():  # else whoever begins to act resumes
+            self._workers.resume()
 
-    async def _list_all(self, kinds: Iterable[Kind]) -> None:
-        for namespace in self._settings.namespaces or (None,):
-            for kind in kinds:
-                await self._list_one(kind, namespace)
-
-    async def _list_one(self, kind: Kind, namespace: str | None) -> int:
-        """Takes in all of a kind, and no more than a page at a time; returns the newest resourceVersion among them."""
-        names: set[Key] = set()
-        newest = version = -1
-        async for page in self._cluster.pages(kind, namespace, AGENT_SELECTOR if kind in SELECTED else ""):
-            names |= self._news.listed(kind, page.items)
-            newest = max((newest, *map(version_of, page.items)))
-            version = page.version
-
-        def within(key: Key) -> bool:
-            return namespace is None or key.namespace == namespace
-
-        self._echo.expect(Stream(kind, namespace or ""), newest, uptime())
-        self._news.complete(kind, names, version, within=within)
-        return newest
+    def _look_at_all(self) -> None:
+        self._reconciler.forget_reservations()
+        for key in self._cache:
+            if key.kind in OWN_KINDS:
+                self._enqueue(key)
 
     async def _resync_forever(self, interval: timedelta) -> None:
         while True:
             await asyncio.sleep(interval.total_seconds())
             try:
-                await self._list_all(Kind)
+                await self._lister.all(Kind)
             except ClusterError as error:
                 logger.warning("the full list failed and is repeated later: %s", error)
 
@@ -242,7 +216,7 @@ class Service:
             await asyncio.sleep(ECHO_CHECK)
             for stream in self._echo.overdue(uptime()):
                 try:
-                    newest = await self._list_one(stream.kind, stream.namespace or None)
+                    newest = await self._lister.one(stream.kind, stream.namespace or None)
                 except ClusterError as error:
                     logger.warning("%s is silent, and a list failed, too: %s", stream, error)
                     break
