@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -11,6 +11,9 @@ from smbferry_api.location import SmbLocationSpec, SmbLocationStatus
 from smbferry_api.run import ResolvedTask, TransferRunSpec
 from smbferry_api.run_status import TransferRunStatus
 from smbferry_api.task import TransferTaskSpec, TransferTaskStatus
+
+SOONEST: Final = timedelta(seconds=5)
+LATEST: Final = timedelta(minutes=5)
 
 Manifest = dict[str, Any]
 """A Kubernetes object as JSON has it."""
@@ -157,4 +160,16 @@ class Refusal:
     what: str
     message: str
     permanent: bool
-    """Whether the same object would be refused again (it is invalid), or only now (a quota)."""
+    """Whether the object itself is wrong, and would be refused again."""
+    room: bool = False
+    """Whether only a quota is in the way."""
+    since: datetime | None = None
+    """Since when it has been refused, again and again."""
+
+    def lasts(self, now: datetime) -> timedelta:
+        """For how long it has been refused."""
+        return now - self.since if self.since else timedelta(0)
+
+    def again_in(self, now: datetime) -> timedelta:
+        """How long to wait before the next try: as long again as it has been refused."""
+        return min(max(self.lasts(now), SOONEST), LATEST)

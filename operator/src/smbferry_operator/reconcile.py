@@ -60,6 +60,8 @@ class Reconciler:
         self._wake = wake
         self._clock = clock
         self._reserved: dict[Key, Claim] = {}
+        self._refused: dict[Key, datetime] = {}
+        """Since when the API server has refused what an object needs."""
         self._awaited: set[Key] = set()
         """Identities that are to be checked before others use their keys; whoever waits asks again."""
         self._outdated: set[Key] = set()
@@ -85,12 +87,16 @@ class Reconciler:
             ClusterError: to be repeated with backoff.
         """
         try:
-            return await self._round(key, None)
+            again = await self._round(key, None)
         except TerminatingError:
             return None
         except RefusedError as error:
             logger.warning("%s: %s", key, error)
-            return await self._round(key, Refusal(error.what, error.message, error.permanent))
+            since = self._refused.setdefault(key, self._clock())
+            refusal = Refusal(error.what, error.message, error.permanent, error.room, since)
+            return await self._round(key, refusal)
+        self._refused.pop(key, None)
+        return again
 
     async def _round(self, key: Key, refusal: Refusal | None) -> timedelta | None:
         decided = self._decide(key, refusal)
@@ -121,7 +127,7 @@ class Reconciler:
                         (location.location.meta, decide_location(location, now, self._settings)) if location else None
                     )
                 case Kind.TASK:
-                    task = self._observer.task(key)
+                    task = self._observer.task(key, refusal)
                     return (task.task.meta, decide_task(task, now)) if task else None
                 case Kind.RUN:
                     return self._decide_run(key, refusal, now)

@@ -8,8 +8,10 @@ from typing import Any, cast
 import pytest
 import urllib3
 
+from smbferry_operator.cluster.answers import MAX_WORDS, error_of, one_line
 from smbferry_operator.cluster.client import Cluster, Listing
 from smbferry_operator.cluster.errors import (
+    AlreadyExistsError,
     ClusterError,
     ConflictError,
     NotFoundError,
@@ -41,8 +43,20 @@ class Transport:
         return SimpleNamespace(status=status, reason="", read=lambda: json.dumps(body).encode())
 
 
-def status(message: str, cause: str | None = None) -> dict[str, Any]:
-    return {"message": message, "details": {"causes": [{"reason": cause}]}}
+def status(message: str, cause: str | None = None, reason: str = "") -> dict[str, Any]:
+    return {"message": message, "reason": reason, "details": {"causes": [{"reason": cause}]}}
+
+
+EXISTS = status('jobs.batch "j" already exists', reason="AlreadyExists")
+GOING = status('object is being deleted: jobs.batch "j" already exists', reason="AlreadyExists")
+QUOTA_BUSY = status(
+    'Operation cannot be fulfilled on resourcequotas "q": the object has been modified; please apply your changes',
+    reason="Conflict",
+)
+NO_ROOM = status('jobs.batch "j" is forbidden: exceeded quota: q, requested: count/jobs.batch=1', reason="Forbidden")
+WEBHOOK = 'admission webhook "policy.example.com" denied the request: no Jobs after ten'
+POLICY = "jobs.batch \"j\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no label"
+WEBHOOK_AWAY = 'Internal error occurred: failed calling webhook "policy.example.com": connection refused'
 
 
 def call(transport: Transport, what: Any) -> Any:
@@ -53,7 +67,11 @@ def call(transport: Transport, what: Any) -> Any:
     ("answer", "error"),
     [
         ((404, status("gone")), NotFoundError),
-        ((409, status("exists")), ConflictError),
+        ((409, EXISTS), AlreadyExistsError),
+        ((409, GOING), UnavailableError),
+        ((409, QUOTA_BUSY), ConflictError),
+        ((409, status("uid mismatch")), ConflictError),
+        ((401, status("expired")), UnavailableError),
         ((422, status("spec.x: bad")), RefusedError),
         ((403, status("quota")), RefusedError),
         ((403, status("terminating", "NamespaceTerminating")), TerminatingError),
@@ -66,18 +84,45 @@ def call(transport: Transport, what: Any) -> Any:
 def test_every_failure_is_one_of_ours(answer: Any, error: type[ClusterError]) -> None:
     body = {"kind": "Job", "metadata": {"namespace": "team", "name": "j"}}
 
-    with pytest.raises(error):
+    with pytest.raises(error) as caught:
         call(Transport(answer), lambda cluster: cluster.create(body))
+    assert type(caught.value) is error
 
 
-@pytest.mark.parametrize(("code", "permanent"), [(422, True), (400, True), (403, False)])
-def test_a_refusal_says_whether_it_is_for_good_and_in_whose_words(code: int, permanent: bool) -> None:
+@pytest.mark.parametrize(
+    ("answer", "permanent", "room"),
+    [
+        ((422, status("spec.x: bad", "FieldValueInvalid", "Invalid")), True, False),
+        ((400, status("json: unknown field", reason="BadRequest")), True, False),
+        ((413, status("limit is 3145728", reason="RequestEntityTooLarge")), True, False),
+        ((403, status('User "operator" cannot create resource "jobs"', reason="Forbidden")), False, False),
+        ((403, NO_ROOM), False, True),
+        ((403, status(WEBHOOK, reason="Forbidden")), False, False),
+        ((400, status(WEBHOOK, reason="BadRequest")), False, False),
+        ((422, status(POLICY, reason="Invalid")), False, False),
+        ((500, status(WEBHOOK_AWAY, reason="InternalError")), False, False),
+    ],
+)
+def test_a_refusal_says_whether_it_is_for_good_and_in_whose_words(answer: Any, permanent: bool, room: bool) -> None:
     body = {"kind": "Job", "metadata": {"namespace": "team", "name": "j"}}
 
     with pytest.raises(RefusedError) as caught:
-        call(Transport((code, status("because"))), lambda cluster: cluster.create(body))
+        call(Transport(answer), lambda cluster: cluster.create(body))
 
-    assert (caught.value.what, caught.value.message, caught.value.permanent) == ("Job", "because", permanent)
+    assert (caught.value.what, caught.value.message) == ("Job", answer[1]["message"])
+    assert (caught.value.permanent, caught.value.room) == (permanent, room)
+
+
+@pytest.mark.parametrize("body", ["<html>", "[]", '{"details": {"causes": [null, 3]}}', '{"details": []}', ""])
+def test_an_answer_that_is_no_status_is_told_all_the_same(body: str) -> None:
+    assert isinstance(error_of(403, body, "Forbidden", "Job"), RefusedError)
+
+
+def test_the_servers_words_are_told_on_one_line_and_cut_short() -> None:
+    words = one_line("denied:\n\t\x1b[31mno\u2028" + "x" * 9000)
+
+    assert words.startswith("denied: [31mno x")
+    assert len(words) == MAX_WORDS
 
 
 def test_a_status_is_applied_whole_under_our_name() -> None:

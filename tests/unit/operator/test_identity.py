@@ -364,7 +364,7 @@ def test_after_a_lost_check_only_a_new_report_is_believed() -> None:
 
 @pytest.mark.parametrize(("permanent", "reason"), [(True, "SpecInvalid"), (False, "AgentNotScheduled")])
 def test_a_refused_job_is_said_in_the_condition(permanent: bool, reason: str) -> None:
-    refusal = Refusal("Job", "spec.template: nonsense", permanent)
+    refusal = Refusal("Job", "spec.template: nonsense", permanent, since=ago(minutes=1))
 
     decision = decide_identity(IdentityObservation(identity(), refusal=refusal), NOW, SETTINGS)
 

@@ -40,6 +40,12 @@ TASK_NOT_FOUND = define(
 SPEC_INVALID = define(
     "SpecInvalid", "The spec can't be used as it stands.", "Correct the field that the message names.", _CONFIGURATION
 )
+RUN_NOT_CREATED = define(
+    "RunNotCreated",
+    "A run is due, and the API server does not accept its TransferRun.",
+    "Fix what the message names: a quota, an admission rule or the operator's role. smbferry tries again by itself.",
+    _CONFIGURATION,
+)
 OBJECT_UNREADABLE = define(
     "ObjectUnreadable",
     "The operator can't read the object as it stands; the agent that works on it goes on.",

@@ -21,15 +21,8 @@ from kubernetes.client.exceptions import ApiException
 from smbferry_api import API_VERSION
 from smbferry_api.crd import KINDS
 from smbferry_api.names import FIELD_MANAGER_OPERATOR
-from smbferry_operator.cluster.errors import (
-    ClusterError,
-    ConflictError,
-    NotFoundError,
-    NotLeadingError,
-    RefusedError,
-    TerminatingError,
-    UnavailableError,
-)
+from smbferry_operator.cluster.answers import error_of
+from smbferry_operator.cluster.errors import ClusterError, NotFoundError, NotLeadingError, UnavailableError
 from smbferry_operator.model import Key, Kind, Manifest
 
 logger = logging.getLogger(__name__)
@@ -44,10 +37,6 @@ APPLY: Final = "application/apply-patch+yaml"
 JSON: Final = "application/json"
 METADATA: Final = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
 STREAM_SECONDS: Final = 300
-
-FORBIDDEN: Final = 403
-NOT_FOUND: Final = 404
-CONFLICT: Final = 409
 
 _COLLECTIONS: Final[dict[str, tuple[str, str]]] = {
     **{kind.kind: (f"/apis/{API_VERSION}", kind.plural) for kind in KINDS},
@@ -137,7 +126,8 @@ class Cluster:
         """Creates an object.
 
         Raises:
-            ConflictError: one of this name exists.
+            AlreadyExistsError: one of this name exists.
+            ConflictError: it collided with another write, such as a quota's: to be repeated.
             RefusedError: it is not acceptable.
             UnavailableError: to be repeated.
         """
@@ -317,32 +307,9 @@ def _converting(what: str) -> Iterator[None]:
     try:
         yield
     except ApiException as error:
-        raise _converted(error, what) from error
+        raise error_of(error.status or 0, error.body or "", str(error.reason), what) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise UnavailableError(f"{what}: the API server could not be reached: {error}") from error
 
 
 _APPLYING: Final = {"fieldManager": FIELD_MANAGER_OPERATOR, "force": "true"}
-
-
-def _converted(error: ApiException, what: str) -> ClusterError:
-    message = _message(error)
-    if error.status == NOT_FOUND:
-        return NotFoundError(f"{what}: {message}")
-    if error.status == CONFLICT:
-        return ConflictError(f"{what}: {message}")
-    if error.status in {400, 422}:
-        return RefusedError(what, message, permanent=True)
-    if error.status == FORBIDDEN and "NamespaceTerminating" in (error.body or ""):
-        return TerminatingError(f"{what}: {message}")
-    if error.status in {401, FORBIDDEN}:
-        return RefusedError(what, message, permanent=False)
-    return UnavailableError(f"{what}: the API server answered {error.status}: {message}")
-
-
-def _message(error: ApiException) -> str:
-    try:
-        status: Any = json.loads(error.body or "")
-        return str(status["message"])
-    except (ValueError, KeyError, TypeError):
-        return str(error.body or error.reason)[:500]

@@ -21,17 +21,28 @@ class TerminatingError(ClusterError):
 
 
 class ConflictError(ClusterError):
-    """The object exists already, or is not the one that was meant."""
+    """An object is not as it was meant to be: it has changed, or is another one of its name. To be repeated."""
+
+
+class AlreadyExistsError(ConflictError):
+    """An object of this name is there."""
 
 
 class RefusedError(ClusterError):
     """The object is not acceptable as it stands, or not now."""
 
-    def __init__(self, what: str, message: str, *, permanent: bool) -> None:
+    def __init__(self, what: str, message: str, *, permanent: bool = False, room: bool = False) -> None:
+        """Makes one.
+
+        Args:
+            permanent: the object itself is wrong; it would be refused again.
+            room: only a quota is in the way: there will be room when others have ended.
+        """
         super().__init__(f"{what}: {message}")
         self.what = what
         self.message = message
         self.permanent = permanent
+        self.room = room
 
 
 class NotLeadingError(ClusterError):

@@ -113,7 +113,7 @@ class Observer:
         checks, proof = self._checks(key.namespace), self._proof(identity) if identity else None
         return LocationObservation(location, identity, jobs, pods, checks, self._doubted_at([key]), refusal, proof)
 
-    def task(self, key: Key) -> TaskObservation | None:
+    def task(self, key: Key, refusal: Refusal | None = None) -> TaskObservation | None:
         """A task with its locations and runs; None if it is gone.
 
         Raises:
@@ -124,7 +124,7 @@ class Observer:
             return None
         found = (self._reader.readable(run, parse_run) for run in self._cache.referrer_keys(key, Kind.RUN))
         runs = tuple(run for run in found if run is not None)
-        return TaskObservation(task, self._reader.ends_of_task(task), runs, self._done(last_ended(runs)))
+        return TaskObservation(task, self._reader.ends_of_task(task), runs, self._done(last_ended(runs)), refusal)
 
     def _done(self, run: Run | None) -> ResolvedTask | None:
         """What a run that has ended did."""

@@ -31,6 +31,7 @@ from smbferry_operator.decide.jobs import CHECK_DEADLINE, Check, build_check_job
 from smbferry_operator.decide.naming import ANNOTATION_CHECK_EPOCH, ANNOTATION_CHECK_INPUTS, ANNOTATION_LAST_CHECK
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.decide.status import SUMMARY_TYPES, Summary, changed, failure_of, is_permanent, transition_event
+from smbferry_operator.decide.text import sentence
 from smbferry_operator.model import Identity, Job, Key, Kind, Location, Manifest, Pod, Refusal
 
 RECHECK_FAILED: Final = timedelta(minutes=1)
@@ -292,14 +293,14 @@ def _handled_request(resource: Identity | Location, checks: Checks) -> str | Non
 
 
 def _refused(subject: Subject, refusal: Refusal, now: datetime) -> Decision:
-    """Kubernetes does not take the Job: said in the condition, looked at again in a minute."""
+    """Kubernetes does not take the Job: said in the condition, and tried again for as long as the object is there."""
     summary = Summary(subject.resource.meta, subject.resource.status.conditions, now)
     reason = SPEC_INVALID if refusal.permanent else AGENT_NOT_SCHEDULED
-    message = f"Kubernetes refused the agent's {refusal.what}: {refusal.message}"
+    message = f"Kubernetes refused the agent's {refusal.what}: {sentence(refusal.message)}"
     summary.add(ConditionType.READY, "False", reason, message)
     if refusal.permanent:
         summary.add(ConditionType.STALLED, "True", reason, message)
-    return _decision(subject, summary.done(), now, requeue_after=RECHECK_FAILED)
+    return _decision(subject, summary.done(), now, requeue_after=refusal.again_in(now))
 
 
 def _decision(

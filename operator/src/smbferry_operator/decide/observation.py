@@ -75,6 +75,7 @@ class TaskObservation:
     runs: tuple[Run, ...] = ()
     done: ResolvedTask | None = None
     """What the last of them that has ended did, as its Jobs record it; None where they are gone."""
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from smbferry_api.reasons import (
     RUN_CANCELLED,
     RUN_FAILED,
     RUN_IN_PROGRESS,
+    RUN_NOT_CREATED,
     RUN_PARTIALLY_SUCCEEDED,
     RUN_SKIPPED,
     SAME_DESTINATION,
@@ -43,7 +44,7 @@ from smbferry_operator.decide.resolve import Obstacle, overlap_obstacle, readine
 from smbferry_operator.decide.schedule import ScheduleError, Timetable
 from smbferry_operator.decide.status import Summary, as_wire, changed, failure_of, is_permanent, transition_event
 from smbferry_operator.decide.text import sentence
-from smbferry_operator.model import Kind, Manifest, Meta, Run
+from smbferry_operator.model import Kind, Manifest, Meta, Refusal, Run
 
 TASK_TYPES: Final = (ConditionType.READY, ConditionType.IN_SYNC, ConditionType.RECONCILING, ConditionType.STALLED)
 MAX_NAME: Final = 253
@@ -90,7 +91,15 @@ def decide_task(seen: TaskObservation, now: datetime) -> Decision:
         obstacle = overlap_obstacle(snapshot)
     due = _due(seen, timetable, now)
     act = _act(seen, due, ready=obstacle is None and snapshot is not None) if due else Act()
+    if act.run is not None and seen.refusal is not None:
+        obstacle, act = _refused(seen.refusal), Act()
     return _decision(seen, obstacle, timetable, act, now)
+
+
+def _refused(refusal: Refusal) -> Obstacle:
+    """The run stays due: it is tried again until it is accepted, or, a scheduled one, until its deadline has passed."""
+    text = f"Kubernetes refused the {refusal.what}: {sentence(refusal.message)}"
+    return Obstacle(RUN_NOT_CREATED, text, stalled=refusal.permanent)
 
 
 def _act(seen: TaskObservation, due: Due, *, ready: bool) -> Act:
@@ -223,7 +232,11 @@ def _decision(
         delete=surplus(seen),
         status=status if changed(task.status, existing, status, TASK_TYPES) else None,
         events=(*transition_event(existing, conditions, ConditionType.READY), *act.events),
-        requeue_after=soonest(LONGEST_SLEEP, upcoming - now) if upcoming else None,
+        requeue_after=soonest(
+            LONGEST_SLEEP if upcoming else None,
+            upcoming - now if upcoming else None,
+            seen.refusal.again_in(now) if seen.refusal else None,
+        ),
     )
 
 
@@ -252,6 +265,8 @@ def _conditions(
         summary.add_as_said(ConditionType.READY, "False", word, message)
         if obstacle.stalled:
             summary.add_as_said(ConditionType.STALLED, "True", word, message)
+        elif obstacle.reason is RUN_NOT_CREATED:
+            summary.add_as_said(ConditionType.RECONCILING, "True", word, message)
     _add_in_sync(seen, summary, begins=begins)
     if obstacle is None:
         _add_stalled_by_failure(seen, summary)

@@ -34,7 +34,7 @@ def decide_run(seen: RunObservation, now: datetime, settings: AgentSettings) -> 
 def _course(seen: RunObservation, job: Job | None, now: datetime, settings: AgentSettings) -> Decision:
     # What is refused while an agent is at work is no reason to end it: it is tried again.
     if seen.refusal is not None and (job is None or job.finished):
-        return refused(seen, now)
+        return refused(seen, now, settings)
     if job is None:
         return without_job(seen, now, settings)
     if job.finished:

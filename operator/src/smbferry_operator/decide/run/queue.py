@@ -45,6 +45,7 @@ from smbferry_operator.decide.run.status import (
 from smbferry_operator.decide.run_end import End, failed
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.decide.stages import Work, first_work
+from smbferry_operator.decide.text import sentence
 from smbferry_operator.model import Kind, Manifest, Meta
 
 LATER_STAGES: Final = frozenset({Stage.SHARDS, Stage.FINISH})
@@ -207,12 +208,16 @@ def _surroundings(run: Meta, task: ResolvedTask, settings: AgentSettings) -> tup
     )
 
 
-def refused(seen: RunObservation, now: datetime) -> Decision:
-    """What to do about an object that the API server refused: wait, or end the run if it would be refused again."""
+def refused(seen: RunObservation, now: datetime, settings: AgentSettings) -> Decision:
+    """What to do about an object that the API server refused: end the run if the object itself is wrong, or if nothing
+    has changed until the deadline for an agent's start; wait for a quota, which others use up, without one."""
     refusal = seen.refusal
     if refusal is None:
         raise ValueError("nothing was refused")
-    message = f"Kubernetes refused the agent's {refusal.what}: {refusal.message}"
+    message = f"Kubernetes refused the agent's {refusal.what}: {sentence(refusal.message)}"
     if refusal.permanent:
         return ended(seen, failed(SPEC_INVALID, message), now)
-    return standing(seen, RunState.QUEUED, AGENT_NOT_SCHEDULED, message, now, requeue_after=POLL_QUEUE)
+    if refusal.lasts(now) >= settings.start_deadline and not refusal.room:
+        return ended(seen, failed(AGENT_NOT_SCHEDULED, message), now)
+    again = refusal.again_in(now)
+    return standing(seen, RunState.QUEUED, AGENT_NOT_SCHEDULED, message, now, requeue_after=again)
