@@ -73,6 +73,7 @@ def transfer(
             scratch=Path(SCRATCH_DIR),
             cancelled=watch.cancelled,
             abandoned=watch.abandoned,
+            may_replace=watch.is_wanted,
             claimed=not spec.dry_run,
             bytes_per_second=lambda: current_limit(watch.manifest, task.options.bytes_per_second),
             standing=_standing(client, namespace, task),

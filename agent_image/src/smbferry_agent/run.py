@@ -68,6 +68,7 @@ class Surroundings:
 
     Attributes:
         abandoned: asked where the run must stop: whether nobody goes on with it, so that nothing half-done is of use.
+        may_replace: asked before anything at the destination is deleted or replaced; while it is false that waits.
         claimed: the run was let in as the only writer of the folder that its destination led to when it was checked.
         bytes_per_second: the limit as it stands at the moment, where it may change; else the task's own holds.
         standing: what is known of the identities, by name: a key that the KDC refused is not tried again.
@@ -81,6 +82,7 @@ class Surroundings:
     scratch: Path
     cancelled: Callable[[], bool]
     abandoned: Callable[[], bool] = lambda: True
+    may_replace: Callable[[], bool] = lambda: True
     claimed: bool = False
     bytes_per_second: Callable[[], int | None] | None = None
     address_rule: AddressRule = forbidden
@@ -109,6 +111,7 @@ def run_transfer(task: ResolvedTask, surroundings: Surroundings, report: RunRepo
             report,
             cancelled=surroundings.cancelled,
             abandoned=surroundings.abandoned,
+            may_replace=surroundings.may_replace,
             bytes_per_second=surroundings.bytes_per_second,
         ),
         records=surroundings.run_name,

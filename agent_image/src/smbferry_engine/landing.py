@@ -286,6 +286,7 @@ async def take_back(run: Run, path: str) -> None:
     """Delete a final name that was found wanting; if the run is stopped first, its clean-up does."""
     run.doomed.add(path)
     run.landing.pop(path, None)
+    await run.still_wanted()
     try:
         await run.destination.delete(path, directory=False, readonly=True)
     except FileError as error:

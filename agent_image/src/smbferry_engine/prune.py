@@ -55,6 +55,7 @@ async def _delete_each(run: Run, folder: str, entries: Iterator[Extra]) -> None:
 async def _delete(run: Run, path: str, entry: Extra) -> None:
     directory, readonly = bool(entry.attributes & DIRECTORY), bool(entry.attributes & READONLY)
     kind: Literal["File", "Directory"] = "Directory" if directory else "File"
+    await run.still_wanted()
     try:
         await run.recovery.persist(lambda: run.destination.delete(path, directory=directory, readonly=readonly))
     except FileError as error:

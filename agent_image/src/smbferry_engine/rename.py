@@ -51,6 +51,7 @@ async def rename_over(run: Run, landing: Landing, file_id: bytes) -> None:
         TargetInUseError: another program has the target open, after some 2 s.
         FileError: any other refusal; the file is closed, and lies where it was.
     """
+    await run.still_wanted()
     replies = await _try(run, landing, file_id)
     pauses = iter(_PAUSES)
     while await _is_in_use(run, landing.final, replies[0].status):

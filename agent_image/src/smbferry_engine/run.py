@@ -41,6 +41,7 @@ PhaseWord = Literal["Prepare", "Transfer", "Verify", "Delete"]
 ActionWord = Literal["Transferred", "Skipped", "Verified", "Deleted"]
 
 LARGE_FILES_AT_ONCE = 2
+_ASKED_AGAIN = 1.0  # seconds
 # Plain integers: these are combined once per file, and IntFlag is slow at that.
 _DACL, _SACL = int(SecurityPart.DACL), int(SecurityPart.SACL)
 _READ_CONTROL = int(Access.READ_CONTROL)
@@ -60,6 +61,8 @@ class Run:
 
     ``headway`` is what there is of large files whose copying was cut short, by path and the part's first byte.
 
+    ``may_replace`` is asked before anything at the destination is deleted or replaced, and waited for; what is new is
+    copied meanwhile.
     ``abandoned`` is asked where the run must stop: if somebody goes on with it, temporaries stay for that. ``shared``
     are temporaries that other agents write into, too: they go only if the run is abandoned as a whole.
     ``shard`` is the part of the tree that this agent copies, None for all of it; ``pieces`` are those of large files
@@ -95,11 +98,17 @@ class Run:
     roots: tuple[DirectoryEntry, DirectoryEntry] | None = None
     shared: set[str] = field(default_factory=set)
     abandoned: Callable[[], bool] = lambda: True
+    may_replace: Callable[[], bool] = lambda: True
     large: Gate = field(default_factory=lambda: Gate(LARGE_FILES_AT_ONCE))
 
     def __post_init__(self) -> None:
         self.phases = Phases(self.observer)
         self.ownership = Ownership(self.destination)
+
+    async def still_wanted(self) -> None:
+        """Return when something at the destination may be deleted or replaced."""
+        while not self.may_replace():
+            await self.scheduler.sleep(_ASKED_AGAIN)
 
     def owns(self, path: str) -> bool:
         """Whether a name is this agent's to count and to speak of."""

@@ -78,18 +78,20 @@ def transfer_shard(
     shard: Shard,
     cancelled: Callable[[], bool],
     abandoned: Callable[[], bool] = lambda: False,
+    may_replace: Callable[[], bool] = lambda: True,
     clock: Callable[[], float] = time.monotonic,
     bytes_per_second: Callable[[], int | None] | None = None,
 ) -> tuple[Result, tuple[Piece, ...]]:
     """Copy one shard; returns the pieces of large files that it has gathered, too, at most two.
 
     ``abandoned`` is asked once where this agent is stopped: whether the whole run is, so that nobody goes on.
+    ``may_replace`` is as for :func:`~smbferry_engine.transfer.transfer`.
     Folders get no times of their own, nothing is deleted, and whole trees are not compared: that is for the finish.
     """
     runs: list[Run] = []
 
     def work(run: Run) -> Coroutine[Any, Any, None]:
-        run.shard, run.abandoned = shard, abandoned
+        run.shard, run.abandoned, run.may_replace = shard, abandoned, may_replace
         runs.append(run)
         return execute(run)
 
@@ -122,6 +124,7 @@ def finish(
     all_went_well: bool,
     cancelled: Callable[[], bool],
     abandoned: Callable[[], bool] = lambda: True,
+    may_replace: Callable[[], bool] = lambda: True,
     clock: Callable[[], float] = time.monotonic,
     bytes_per_second: Callable[[], int | None] | None = None,
 ) -> Result:
@@ -133,7 +136,7 @@ def finish(
 
     def work(run: Run) -> Coroutine[Any, Any, None]:
         prepare_finish(run, pieces)
-        run.abandoned = abandoned
+        run.abandoned, run.may_replace = abandoned, may_replace
         return execute(run)
 
     return conduct(

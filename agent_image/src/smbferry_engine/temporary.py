@@ -229,6 +229,7 @@ class Temporary:
         Returns what could not be set.
         """
         run = self._run
+        await run.still_wanted()
         if over_readonly:
             await run.destination.change(
                 self._final, SET_ACCESS, (set_basic_request(attributes=NORMAL),), "making the old file writable"

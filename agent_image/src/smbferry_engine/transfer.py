@@ -59,19 +59,21 @@ def transfer(
     *,
     cancelled: Callable[[], bool],
     abandoned: Callable[[], bool] = lambda: True,
+    may_replace: Callable[[], bool] = lambda: True,
     clock: Callable[[], float] = time.monotonic,
     bytes_per_second: Callable[[], int | None] | None = None,
 ) -> Result:
     """Bring ``destination`` to the state of ``source`` as ``options`` say.
 
     ``cancelled`` is asked a few times a second, and ``abandoned`` once it was true: where somebody goes on with the
-    run, temporary files stay. ``bytes_per_second``, where given, is asked for the current limit, not the option.
+    run, temporary files stay. ``may_replace`` is asked before each file at the destination is deleted or replaced, and
+    waited for. ``bytes_per_second``, where given, is asked for the limit, in place of the option.
     Raises :class:`EngineError` when the run as a whole fails; single files only make the outcome
     ``PartiallySucceeded``.
     """
 
     def work(run: Run) -> Coroutine[Any, Any, None]:
-        run.abandoned = abandoned
+        run.abandoned, run.may_replace = abandoned, may_replace
         return execute(run)
 
     return conduct(

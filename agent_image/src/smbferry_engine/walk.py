@@ -181,6 +181,7 @@ class Walker:
 
     async def _remove(self, path: str, *, directory: bool) -> None:
         run = self._run
+        await run.still_wanted()
         await run.recovery.persist(lambda: run.destination.delete(path, directory=directory, readonly=True))
 
     async def _plan(self, folder: Folder, pairing: Pairing, ancestors: frozenset[int]) -> None:
