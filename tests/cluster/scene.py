@@ -74,6 +74,12 @@ class Scene:
         )
         return str(_current(found))
 
+    def confirm(self, task: str) -> None:
+        """Confirms a mirror to a destination that holds something, as a person does who has looked at both sides."""
+        found = self.kube.wait("transfertask", task, "unconfirmed", lambda o: o.get("status", {}).get("unconfirmed"))
+        self.kube.patch("transfertask", task, {"spec": {"mirrorConfirmation": found["status"]["unconfirmed"]}})
+        self.kube.wait("transfertask", task, "confirmed", lambda o: not o.get("status", {}).get("unconfirmed"))
+
     def end_of(self, run: str, *, timeout: float = 120) -> Object:
         """The run once it is over."""
         return self.kube.wait("transferrun", run, "over", ended, timeout=timeout)

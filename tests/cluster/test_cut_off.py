@@ -53,7 +53,9 @@ def test_an_agent_that_is_cut_off_from_the_api_server_deletes_nothing_until_it_i
     scene.ready()
     kube = scene.kube
     options = {"deletedFiles": "Remove", "maxDeletes": "100%", "bytesPerSecond": LIMIT}
-    kube.apply(objects.task("mirror", SOURCE, DESTINATION, trigger="one", options=options))
+    kube.apply(objects.task("mirror", SOURCE, DESTINATION, trigger="one", options=options, suspend=True))
+    scene.confirm("mirror")
+    kube.patch("transfertask", "mirror", {"spec": {"suspend": False}})
     run = scene.run_of("mirror")
     kube.wait("transferrun", run, "under way", under_way, timeout=60)
     (pod,) = kube.list("pods", f"smbferry.io/run={run}")

@@ -99,10 +99,14 @@ def watched(watching: Prometheus, scene: Scene) -> Prometheus:
         for folder in ("all", "part"):
             scene.destination.write(f"{folder}/before.txt", b"-")
         scene.ready()
-        scene.kube.apply(task("slow", "/all", bytesPerSecond="4Mi", deletedFiles="Remove", maxDeletes="100%"))
-        slow = scene.run_of("slow")
+        slow = task("slow", "/all", bytesPerSecond="4Mi", deletedFiles="Remove", maxDeletes="100%")
+        slow["spec"]["suspend"] = True
+        scene.kube.apply(slow)
+        scene.confirm("slow")
+        scene.kube.patch("transfertask", "slow", {"spec": {"suspend": False}})
+        first = scene.run_of("slow")
         scene.kube.apply(task("failed", "/none/such"), task("part", "/part"))
-        scene.kube.wait("transferrun", slow, "under way", under_way)
+        scene.kube.wait("transferrun", first, "under way", under_way)
         scene.kube.apply(task("queued", "/all"))
         ends = [scene.end_of(scene.run_of(name))["status"] for name in ("slow", "failed", "part", "queued")]
         assert [end["state"] for end in ends] == ["Succeeded", "Failed", "PartiallySucceeded", "Succeeded"], ends

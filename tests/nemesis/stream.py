@@ -159,9 +159,18 @@ class Actor:
             agent={"parallelism": shape.parallelism, "tolerations": [EVERYWHERE]},
             history={"succeeded": 100, "failed": 100},
         )
+        if shape.mirror and (word := self._unconfirmed()):
+            made["spec"]["mirrorConfirmation"] = word
         made["spec"]["source"]["path"] = f"/{folder}"
         made["spec"]["destination"]["path"] = f"/{shape.spelled or folder}"
         return made
+
+    def _unconfirmed(self) -> str | None:
+        """The word that the task's first mirror wants of a person: a run that was disturbed has not mirrored yet."""
+        known = [task for task in self._cluster.list("transfertasks") if task["metadata"]["name"] == self.shape.name]
+        spec, status = (known[0]["spec"], known[0].get("status", {})) if known else ({}, {})
+        word = status.get("unconfirmed") or spec.get("mirrorConfirmation")
+        return str(word) if word else None
 
     def _edit(self, *, whole: bool) -> list[str]:
         """Another version of some files, or of all; each is there from one moment to the next. Says of which."""

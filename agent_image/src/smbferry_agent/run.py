@@ -200,6 +200,7 @@ def engine_options(task: ResolvedTask, *, dry_run: bool) -> Options:
         include=task.filters.include,
         exclude=task.filters.exclude,
         dry_run=dry_run,
+        unconfirmed="" if dry_run else task.unconfirmed or "",
     )
 
 

@@ -178,6 +178,10 @@ DFS_TARGET_UNUSABLE = Reason(
 MAX_DELETES_EXCEEDED = Reason(
     "MaxDeletesExceeded", _C.GUARD, "Check that the source is whole; raise maxDeletes if the deletions are meant."
 )
+# A mirror that may be old over new: nobody has confirmed it, and it would delete, or replace what is newer.
+MIRROR_NOT_CONFIRMED = Reason(
+    "MirrorNotConfirmed", _C.GUARD, "Compare both sides; confirm the mirror if the source is the newer one."
+)
 # Part of the source could not be listed, so nothing may be deleted.
 SOURCE_LISTING_INCOMPLETE = Reason(
     "SourceListingIncomplete", _C.GUARD, "Mend access to the folders that the failures name."
@@ -199,6 +203,7 @@ class FileReason(StrEnum):
     HASH_MISMATCH = "HashMismatch"  # what was read back differs from what was sent
     METADATA_MISMATCH = "MetadataMismatch"  # same content; time, attribute, owner or access list differs at the end
     FILE_VANISHED = "FileVanished"  # listed, then gone
+    MIRROR_NOT_CONFIRMED = "MirrorNotConfirmed"  # newer at the destination, and nobody has confirmed the mirror
     TYPE_CONFLICT = "TypeConflict"  # a folder where a file should go, or the reverse
     ACCESS_DENIED = "AccessDenied"  # the server denied this one
     OWNER_NOT_PERMITTED = "OwnerNotPermitted"  # everything but the owner was copied

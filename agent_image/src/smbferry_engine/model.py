@@ -123,6 +123,8 @@ class Options:
 
     ``max_deletes`` is a count, or a share of the destination's files and folders such as ``"10%"``. ``include`` and
     ``exclude`` are patterns of DataSync's grammar. With ``dry_run`` nothing is changed and the counts are the same.
+    ``unconfirmed`` is the word by which a person confirms a mirror, where that is still wanted (ADR 20): nothing is
+    deleted then, and nothing replaced that is newer at the destination.
     """
 
     transfer_mode: TransferMode = TransferMode.CHANGED
@@ -141,6 +143,7 @@ class Options:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     dry_run: bool = False
+    unconfirmed: str = ""
 
 
 @dataclass(slots=True)

@@ -4,7 +4,13 @@ from collections.abc import Iterator
 from typing import Literal
 
 from smbferry_engine.core.group import run_all
-from smbferry_engine.errors import MAX_DELETES_EXCEEDED, SOURCE_LISTING_INCOMPLETE, EngineError, FileError
+from smbferry_engine.errors import (
+    MAX_DELETES_EXCEEDED,
+    MIRROR_NOT_CONFIRMED,
+    SOURCE_LISTING_INCOMPLETE,
+    EngineError,
+    FileError,
+)
 from smbferry_engine.extras import Extra
 from smbferry_engine.folders import restore_times
 from smbferry_engine.paths import join
@@ -19,6 +25,12 @@ def judge(run: Run) -> None:
     """Raise the guard that forbids deleting, if one does; nothing has been deleted then."""
     files, folders = run.counters.files, run.counters.directories
     deletes = files.to_delete + folders.to_delete - len(run.retained)
+    if run.options.unconfirmed and (deletes > 0 or run.held_back):
+        raise EngineError(
+            MIRROR_NOT_CONFIRMED,
+            f"{deletes} files and folders are only at the destination and {run.held_back} files are newer there;"
+            f" nothing was deleted and these were not replaced. Confirm by the word {run.options.unconfirmed!r}",
+        )
     if deletes <= 0:
         return
     if run.source_incomplete:

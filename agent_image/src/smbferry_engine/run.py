@@ -59,6 +59,8 @@ class Run:
     with the calls that close what was left. ``audit_refusal`` is why audit lists are not copied, where they were asked
     for.
 
+    ``held_back`` counts files that are newer at the destination and stay, as nobody has confirmed the mirror.
+
     ``headway`` is what there is of large files whose copying was cut short, by path and the part's first byte.
 
     ``may_replace`` is asked before anything at the destination is deleted or replaced, and waited for; what is new is
@@ -90,6 +92,7 @@ class Run:
     extras: ExtrasLog = field(default_factory=ExtrasLog)
     retained: set[str] = field(default_factory=set)
     source_incomplete: bool = False
+    held_back: int = 0
     audit_refusal: FileError | None = None
     shard: Shard | None = None
     pieces: list[Piece] = field(default_factory=list)

@@ -58,6 +58,8 @@ async def _process(run: Run, item: FileItem) -> None:
         count_planned(run, action, item.source)
     if run.options.dry_run:
         return
+    if run.options.unconfirmed and action is Action.REPLACE:
+        hold_back_newer(run, item)
     if item.part is not None:
         part = item.part
         await _with_pauses(run, lambda: gather_part(run, item.path, item.source, part))
@@ -67,6 +69,16 @@ async def _process(run: Run, item: FileItem) -> None:
         await _complete(run, item)
     else:
         await _copy(run, item)
+
+
+def hold_back_newer(run: Run, item: FileItem) -> None:
+    """Raise for a file that is newer at the destination: the mirror may be an old source over a new destination."""
+    if item.destination is not None and item.destination.write_time > item.source.write_time:
+        run.held_back += 1
+        raise FileError(
+            FileReason.MIRROR_NOT_CONFIRMED,
+            "the file is newer at the destination, and nobody has confirmed this mirror; it stays as it is",
+        )
 
 
 def skip(run: Run, path: str, source: DirectoryEntry) -> None:

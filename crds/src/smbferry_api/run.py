@@ -69,6 +69,14 @@ class ResolvedTask(Spec):
     filters: Filters = Filters()
     agent: AgentSpec = AgentSpec()
     report: Report = Report()
+    unconfirmed: Annotated[
+        str | None,
+        Field(
+            max_length=64,
+            description="The word by which a person confirms the mirror, where that is still wanted: until then nothing"
+            " is deleted, and nothing replaced that is newer at the destination.",
+        ),
+    ] = None
     report_to: Annotated[ResolvedEnd | None, Field(description="Where the report goes, if anywhere.")] = None
 
     @property

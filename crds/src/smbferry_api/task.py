@@ -287,6 +287,15 @@ class TransferTaskSpec(Spec):
     trigger: Annotated[
         FreeText, Field(description="Any text; changing it starts a run. The GitOps way to run now.")
     ] = ""
+    mirror_confirmation: Annotated[
+        str,
+        Field(
+            max_length=64,
+            pattern=r"^[a-z0-9]*$",
+            description="With deletedFiles: Remove, confirms the first mirror to a destination that already holds"
+            " something: the word that MirrorNotConfirmed names. It holds for this object and this destination only.",
+        ),
+    ] = ""
     suspend: Annotated[bool, Field(description="No new runs start while true; one that is under way goes on.")] = False
     concurrency: Concurrency = Concurrency.QUEUE
     options: Options = Options()
@@ -328,6 +337,16 @@ class TransferTaskStatus(Status):
     ] = None
     next_schedule_time: Annotated[Time | None, Field(description="When the schedule starts the next run.")] = None
     last_schedule_time: Annotated[Time | None, Field(description="The scheduled time of the newest run.")] = None
+    mirrored_to: Annotated[
+        str | None, Field(description="The destination that a run of this task last brought in step with its source.")
+    ] = None
+    unconfirmed: Annotated[
+        str | None,
+        Field(
+            description="The word for spec.mirrorConfirmation, while the mirror to this destination is neither proven"
+            " by a run that succeeded nor confirmed."
+        ),
+    ] = None
     observed_trigger: Annotated[str | None, Field(description="The value of spec.trigger that last started a run.")] = (
         None
     )

@@ -18,6 +18,14 @@ MAX_DELETES_EXCEEDED = define(
     "Check that the source is whole; raise options.maxDeletes if the deletions are meant.",
     _GUARD,
 )
+MIRROR_NOT_CONFIRMED = define(
+    "MirrorNotConfirmed",
+    "A task with deletedFiles: Remove has never mirrored to this destination, and nobody has confirmed it: nothing was"
+    " deleted, and nothing replaced that is newer there.",
+    "Make sure that the source is the newer side; then set spec.mirrorConfirmation to the word in the message, and"
+    " change spec.trigger.",
+    _GUARD,
+)
 SOURCE_LISTING_INCOMPLETE = define(
     "SourceListingIncomplete",
     "Part of the source could not be listed, so nothing was deleted.",

@@ -124,12 +124,11 @@ class Observer:
             return None
         found = (self._reader.readable(run, parse_run) for run in self._cache.referrer_keys(key, Kind.RUN))
         runs = tuple(run for run in found if run is not None)
-        return TaskObservation(task, self._reader.ends_of_task(task), runs, self._done(last_ended(runs)), refusal)
-
-    def _done(self, run: Run | None) -> ResolvedTask | None:
-        """What a run that has ended did."""
-        work = self._work_of(run) if run else None
-        return work.task if work else (reported(run.status) if run else None)
+        last = last_ended(runs)
+        work = self._work_of(last) if last else None
+        done = work.task if work else (reported(last.status) if last else None)
+        ends = self._reader.ends_of_task(task)
+        return TaskObservation(task, ends, runs, done, refusal, recorded=work.task if work else None)
 
     def run(
         self, key: Key, reserved: Mapping[Key, Claim] | None = None, refusal: Refusal | None = None

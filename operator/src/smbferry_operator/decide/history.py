@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 
 from smbferry_api.run_status import RunState, RunSummary
-from smbferry_api.task import TransferTaskStatus
 from smbferry_operator.decide.observation import TaskObservation
-from smbferry_operator.model import Key, Kind, Run
+from smbferry_operator.model import Key, Kind, Run, Task
 
 
 def ended_runs(runs: Iterable[Run]) -> list[Run]:
@@ -32,9 +31,17 @@ def summary_of(run: Run) -> RunSummary:
     )
 
 
-def last_runs(runs: Iterable[Run], status: TransferTaskStatus) -> tuple[RunSummary | None, RunSummary | None]:
+def is_of(run: Run, task: Task) -> bool:
+    """Whether it is a run of this very task, and not one that a person made for an earlier one of the name."""
+    return run.meta.controller_uid == task.meta.uid or (
+        not run.meta.controller_uid and run.meta.created > task.meta.created
+    )
+
+
+def last_runs(runs: Iterable[Run], task: Task) -> tuple[RunSummary | None, RunSummary | None]:
     """The last run that ended and the last that succeeded; the status remembers those that are deleted."""
-    ended = ended_runs(runs)
+    status = task.status
+    ended = [run for run in ended_runs(runs) if is_of(run, task)]
     good = [r for r in ended if r.status.state is RunState.SUCCEEDED]
     return (
         summary_of(ended[-1]) if ended else status.last_run,

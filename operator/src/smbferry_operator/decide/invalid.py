@@ -20,6 +20,8 @@ OWNED: Final[dict[Kind, tuple[str, ...]]] = {
         "activeRun",
         "lastRun",
         "lastSuccessfulRun",
+        "mirroredTo",
+        "unconfirmed",
         "nextScheduleTime",
         "lastScheduleTime",
         "observedTrigger",

@@ -76,6 +76,8 @@ class TaskObservation:
     done: ResolvedTask | None = None
     """What the last of them that has ended did, as its Jobs record it; None where they are gone."""
     refusal: Refusal | None = None
+    recorded: ResolvedTask | None = None
+    """The same, from the operator's own record only: None where that is gone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from smbferry_api.reasons import (
 )
 from smbferry_api.run import ResolvedEnd, ResolvedIdentity, ResolvedTask
 from smbferry_operator.decide.destination import Destination
+from smbferry_operator.decide.mirror import wanted_confirmation
 from smbferry_operator.decide.observation import Ends
 from smbferry_operator.decide.readiness import Readiness, Referent, referent
 from smbferry_operator.decide.text import with_remedy
@@ -63,8 +64,12 @@ def _location_obstacle(side: str, name: str, location: Referent) -> Obstacle | N
             return Obstacle(LOCATION_NOT_READY, message, stalled=location.stalled)
 
 
-def resolve(task: Task, ends: Ends) -> ResolvedTask | None:
-    """The snapshot; None while something that it names is not there."""
+def resolve(task: Task, ends: Ends, mirrored: str | None = None) -> ResolvedTask | None:
+    """The snapshot; None while something that it names is not there.
+
+    Args:
+        mirrored: where the task has mirrored to, where more is known of that than its status says.
+    """
     source = _end(task.spec.source.path, ends.source, ends.source_identity)
     destination = _end(task.spec.destination.path, ends.destination, ends.destination_identity)
     spec = task.spec
@@ -81,6 +86,7 @@ def resolve(task: Task, ends: Ends) -> ResolvedTask | None:
         filters=spec.filters,
         agent=spec.agent,
         report=spec.report,
+        unconfirmed=wanted_confirmation(task, destination, mirrored or task.status.mirrored_to),
         report_to=report,
     )
 

@@ -35,9 +35,10 @@ from smbferry_api.reasons import (
 )
 from smbferry_api.run import TransferRunSpec
 from smbferry_api.run_status import RunState
-from smbferry_api.task import Concurrency
+from smbferry_api.task import Concurrency, DeletedFiles
 from smbferry_operator.decide.decision import Decision, Event, OwnedStatus, soonest
 from smbferry_operator.decide.history import ended_runs, last_runs, surplus
+from smbferry_operator.decide.mirror import mirrored_to
 from smbferry_operator.decide.naming import HASH_LENGTH, label_value, owner_reference, short_hash
 from smbferry_operator.decide.observation import TaskObservation
 from smbferry_operator.decide.resolve import Obstacle, overlap_obstacle, readiness_obstacle, resolve
@@ -85,7 +86,7 @@ def decide_task(seen: TaskObservation, now: datetime) -> Decision:
         timetable = Timetable.read(task.spec.schedule) if task.spec.schedule else None
     except ScheduleError as error:
         return _decision(seen, Obstacle(SPEC_INVALID, str(error), stalled=True), None, Act(), now)
-    snapshot = resolve(task, seen.ends)
+    snapshot = resolve(task, seen.ends, mirrored_to(seen))
     obstacle = readiness_obstacle(task.spec.location_names, seen.ends)
     if obstacle is None and snapshot is not None:
         obstacle = overlap_obstacle(snapshot)
@@ -201,12 +202,16 @@ def _facts(seen: TaskObservation, timetable: Timetable | None, now: datetime) ->
     """All that the operator owns beside the conditions."""
     task = seen.task
     active = sorted((r for r in seen.runs if not _ended(r)), key=lambda r: (r.meta.created, r.meta.name))
-    last, last_good = last_runs(seen.runs, task.status)
+    last, last_good = last_runs(seen.runs, task)
     upcoming = timetable.next_after(now) if timetable and not task.spec.suspend else None
+    mirrored = mirrored_to(seen)
+    taken = resolve(task, seen.ends, mirrored) if task.spec.options.deleted_files is DeletedFiles.REMOVE else None
     scheduled_only = timetable is not None and task.spec.trigger == "" and task.status.observed_trigger is None
     return {
         "activeRun": active[0].meta.name if active else None,
         "lastRun": last.model_dump(mode="json", by_alias=True, exclude_none=True) if last else None,
+        "mirroredTo": mirrored,
+        "unconfirmed": taken.unconfirmed if taken else None,
         "lastSuccessfulRun": last_good.model_dump(mode="json", by_alias=True, exclude_none=True) if last_good else None,
         "nextScheduleTime": upcoming,
         "lastScheduleTime": task.status.last_schedule_time,
