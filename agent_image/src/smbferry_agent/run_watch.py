@@ -122,14 +122,15 @@ class RunWatch:
     def abandoned(self) -> bool:
         """Whether the run was cancelled or deleted, and not only this agent told to go: looked up now.
 
-        One that was cut off can't know, and leaves all that another agent may be using.
+        With a run its agents' account is deleted. An account that has had no right for longer says nothing: the pod may
+        have been given up for lost, and what is there belongs to another agent.
         """
-        if self._is_cut_off():
-            return False
         try:
             manifest = repeated(lambda: self._client.get(self.key), tries=2, worth=is_refused)
-        except (ObjectNotFoundError, PermissionWithdrawnError):  # with the run its agents' account is deleted
+        except ObjectNotFoundError:
             return True
+        except PermissionWithdrawnError:
+            return self.is_wanted()
         except AgentError as error:
             _log.warning("it is not known whether the run goes on", extra=fields(detail=error.message))
             return False

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.agent.api_server import ApiServer
 
 from smbferry_agent.errors import AgentError
+from smbferry_agent.report import api_client
 from smbferry_agent.report.api_client import ObjectKey
 from smbferry_agent.run_watch import ENDS_AFTER, PAUSES_AFTER, RunWatch
 from smbferry_api.exit_codes import RETRYABLE
@@ -81,8 +82,9 @@ def test_an_answer_counts_from_when_it_was_asked_for(server: ApiServer) -> None:
 
 
 def test_after_a_quarter_of_an_hour_it_ends_to_be_tried_again_and_leaves_what_others_may_use(
-    server: ApiServer,
+    server: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(api_client, "_PAUSE", 0)
     clock = Clock()
     server.status = 403
     watch = RunWatch(server.client(), KEY, RUN, clock)
