@@ -22,7 +22,13 @@ from smbferry_api import API_VERSION
 from smbferry_api.crd import KINDS
 from smbferry_api.names import FIELD_MANAGER_OPERATOR
 from smbferry_operator.cluster.answers import error_of
-from smbferry_operator.cluster.errors import ClusterError, NotFoundError, NotLeadingError, UnavailableError
+from smbferry_operator.cluster.errors import (
+    ClusterError,
+    ConflictError,
+    NotFoundError,
+    NotLeadingError,
+    UnavailableError,
+)
 from smbferry_operator.model import Key, Kind, Manifest
 
 logger = logging.getLogger(__name__)
