@@ -313,7 +313,7 @@ def test_a_run_that_is_refused_stays_due_and_the_task_says_the_servers_words() -
 
 
 def test_it_is_tried_again_after_as_long_as_it_has_been_refused() -> None:
-    world = World(*settled(), (Kind.RUN, run_body("one")))
+    world = World(*settled(), (Kind.TASK, task_body()), (Kind.RUN, run_body("one")))
     world.memory.refuse["Job"] = RefusedError("Job", "denied by a policy")
     key = Key(Kind.RUN, "team", "one")
     waits = []
@@ -326,7 +326,7 @@ def test_it_is_tried_again_after_as_long_as_it_has_been_refused() -> None:
 
 @pytest.mark.parametrize(("room", "state"), [(False, "Failed"), (True, "Queued")])
 def test_a_rule_ends_a_run_at_the_deadline_and_a_quota_does_not(room: bool, state: str) -> None:
-    world = World(*settled(), (Kind.RUN, run_body("one")))
+    world = World(*settled(), (Kind.TASK, task_body()), (Kind.RUN, run_body("one")))
     world.memory.refuse["Job"] = RefusedError("Job", "no", room=room)
     key = Key(Kind.RUN, "team", "one")
     asyncio.run(world.reconciler.reconcile(key))
@@ -377,7 +377,7 @@ def test_one_of_ours_that_exists_already_is_taken_in() -> None:
 
 
 def test_a_status_that_is_refused_is_written_again_and_ends_no_run() -> None:
-    world = World(*settled(), (Kind.RUN, run_body("one")))
+    world = World(*settled(), (Kind.TASK, task_body()), (Kind.RUN, run_body("one")))
     world.memory.refuse["status"] = RefusedError("TransferRun status", "field not declared", permanent=True)
 
     with pytest.raises(UnavailableError):
