@@ -50,7 +50,7 @@ cluster: lab-up images checks ## operator and agents in the real cluster
 	@$(PYTEST) -q -n 4 --dist loadfile -m 'not alone' --keep-chart tests/cluster
 	@$(PYTEST) -q -m alone tests/cluster
 
-drain-check: lab-up images checks ## a run of more than 15 minutes whose node is drained goes on; takes that long
+drain-check: lab-up images checks ## a run of 15 minutes whose node is drained, and forty at once; nothing else may use the machine
 	@$(PYTEST) -q tests/drain
 
 fuzz: $(VENV)/.done ## codecs and core against noise and hostile servers, FUZZ_SECONDS=600

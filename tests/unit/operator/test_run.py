@@ -311,7 +311,7 @@ def test_ends(
     job: dict[str, Any], left: dict[str, Any] | None, status: dict[str, Any], expected: tuple[str, str], stalled: bool
 ) -> None:
     pods = (pod(phase="Failed", ended_at=ago(seconds=31), **left),) if left else ()
-    before = {"startTime": "2026-11-21T11:50:00Z", **status}
+    before = {"startTime": "2026-11-21T11:50:00Z", "jobRef": "xrun-1", **status}
 
     decision = decide_run(seen(run(status=before), jobs=(transfer_job(**job),), pods=pods), NOW, SETTINGS)
 
@@ -352,6 +352,25 @@ def test_success_says_how_much(dry: bool, words: str) -> None:
 
     assert decision.status is not None
     assert decision.status.conditions[0].message == words
+
+
+@pytest.mark.parametrize(
+    ("status", "job", "expected"),
+    [
+        pytest.param({}, {"active": 1}, ["RunStarted"], id="its launch was cut off before its status was written"),
+        pytest.param({"jobRef": "xrun-0"}, {"active": 1}, ["RunStarted"], id="so was the next one's"),
+        pytest.param({"jobRef": "xrun-1"}, {"active": 1}, [], id="told already"),
+        pytest.param({}, {"complete": True, **ENDED}, ["RunStarted", "RunSucceeded"], id="over before it was told"),
+    ],
+)
+def test_the_start_is_told_with_the_status_that_first_names_the_job(
+    status: dict[str, Any], job: dict[str, Any], expected: list[str]
+) -> None:
+    pods = (pod(phase="Running"),) if "active" in job else ()
+
+    decision = decide_run(seen(run(status=status), jobs=(transfer_job(**job),), pods=pods), NOW, SETTINGS)
+
+    assert [event.reason.name for event in decision.events] == expected
 
 
 def test_an_ended_run_is_never_touched_again() -> None:

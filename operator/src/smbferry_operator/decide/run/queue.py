@@ -17,14 +17,13 @@ from smbferry_api.reasons import (
     IDENTITY_NOT_FOUND,
     LOCATION_NOT_READY,
     RUN_QUEUED,
-    RUN_STARTED,
     SPEC_INVALID,
     TASK_NOT_FOUND,
 )
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import RunState
 from smbferry_operator.decide.access import build_access
-from smbferry_operator.decide.decision import Decision, Event
+from smbferry_operator.decide.decision import Decision
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.jobs import MAX_ATTEMPTS, build_transfer_job, transfer_job_name, transfer_nameservers
 from smbferry_operator.decide.network import build_network_policy
@@ -192,7 +191,6 @@ def launch(
         decision,
         provide=_surroundings(run, task, settings),
         create=(job,),
-        events=(Event("Normal", RUN_STARTED, message),),
         claim=Destination.of(task.destination) if writes else None,
     )
 

@@ -12,6 +12,7 @@ from smbferry_api.reasons import (
     RETRYING,
     RUN_FAILED,
     RUN_QUEUED,
+    RUN_STARTED,
     TASK_NOT_FOUND,
     Reason,
     by_name,
@@ -51,7 +52,7 @@ def standing(
     status = _status(seen, state, summary.done(), facts)
     return Decision(
         status=status if changed(seen.run.status, seen.run.status.conditions, status, RUN_TYPES) else None,
-        events=_queue_events(seen, reason, message),
+        events=(*_started(seen, facts), *_queue_events(seen, reason, message)),
         requeue_after=requeue_after,
     )
 
@@ -59,6 +60,14 @@ def standing(
 def wait(seen: RunObservation, reason: Reason, message: str, now: datetime) -> Decision:
     """A run that stays Queued."""
     return standing(seen, RunState.QUEUED, reason, message, now, requeue_after=POLL_QUEUE)
+
+
+def _started(seen: RunObservation, facts: dict[str, Any]) -> tuple[Event, ...]:
+    """Said with the status that first names the Job: its launch may have been cut off before that was written."""
+    job = facts.get("jobRef")
+    if job is None or job == seen.run.status.job_ref:
+        return ()
+    return (Event("Normal", RUN_STARTED, f"Agent Job {job} was launched."),)
 
 
 def _queue_events(seen: RunObservation, reason: Reason, message: str) -> tuple[Event, ...]:
@@ -97,7 +106,8 @@ def ended(
         facts["failure"] = end.failure.model_dump(mode="json", by_alias=True)
     status = _status(seen, end.state, summary.done(), facts)
     peaceful = end.state in {RunState.SUCCEEDED, RunState.CANCELLED}
-    return Decision(status=status, events=(Event("Normal" if peaceful else "Warning", end.reason, end.message),))
+    last = Event("Normal" if peaceful else "Warning", end.reason, end.message)
+    return Decision(status=status, events=(*_started(seen, facts), last))
 
 
 def _ending(seen: RunObservation, end: End, now: datetime, facts: dict[str, Any]) -> Decision:
