@@ -140,11 +140,13 @@ def test_the_first_failures_are_listed_and_all_are_counted() -> None:
     engine = EngineCounters()
     for number in range(50):
         engine.files.failed += 1
+        engine.files.incomplete += number % 2
         report.failure(FileFailure(f"/{'x' * 5000}{number}", "Transfer", "AccessDenied", "m" * 5000))
     report.progress(engine)
     status = status_fields(report.status())
     assert len(status["failures"]) == MAX_LISTED_FAILURES
     assert status["counters"]["files"]["failed"] == 50
+    assert status["counters"]["files"]["incomplete"] == 25
 
 
 def test_evidence_of_tickets_and_of_the_session_is_one() -> None:

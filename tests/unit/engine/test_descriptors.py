@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.unit.engine.fake_server import ACCOUNT, Node, Request, descriptor, file, folder
+from tests.unit.engine.fake_server import ACCOUNT, CHUNK, Node, Request, descriptor, file, folder
 from tests.unit.engine.world import BIG, World, refuse
 
 from smbferry_engine.errors import CONNECTION_LOST, EngineError
@@ -326,6 +326,18 @@ def test_a_staging_file_that_somebody_else_may_open_is_not_gone_on_in() -> None:
     assert target.watcher.failures == []
     assert target.node("big") is not planted
     assert target.copied == target.original
+
+
+def test_a_staging_file_of_the_accounts_own_is_gone_on_in() -> None:
+    (name, *_) = _staging_of(World(folder(big=tree().children["big"])))
+    kept = file(BIG[: 3 * CHUNK])
+    kept.created, kept.security = True, {7: PRIVATE}
+    world = World(folder(big=tree().children["big"]), folder(**{name: kept}))
+    run = world.transfer(security_descriptors=OWNER_DACL)
+    assert world.watcher.failures == []
+    assert run.counters.bytes.written == len(BIG) - 3 * CHUNK
+    assert world.node("big") is kept
+    assert meaning(kept) == meaning(tree().children["big"])
 
 
 def _staging_of(world: World) -> list[str]:
