@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tests.support.shell import Result
 
 BACKUP_OPERATORS = "fs1-backup-operators"
+Shown = dict[str, Any]
 READERS, WRITERS = "src-readers", "dst-writers"
 
 
@@ -65,9 +66,9 @@ class Member(Machine):
         filled = {path: sddl.format_map(sids) for path, sddl in wanted.items()}
         self.call("describe", directory.inside, filled, self.sid(""))
 
-    def look(self, directory: Directory) -> dict[str, dict[str, Any]]:
+    def look(self, directory: Directory) -> dict[str, Shown]:
         """Path → owner, group, control bits, lists, attributes and times of each object, as `descriptors.look` says."""
-        found: dict[str, dict[str, Any]] = self.call("look", directory.inside)
+        found: dict[str, Shown] = self.call("look", directory.inside)
         return found
 
     @contextmanager

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 SHARES = {"dc1": ("src", "dst"), "fs1": ("acl-src", "acl-dst")}
 ON_BOTH = {test for table in (SWITCHES, OTHERS) for tests in table.values() for test in tests}
 ON_BOTH |= {test for row in ("empty files and folders", "counters") for test in BESIDE[row]}
-# What a copied access list that does not name the destination's account ends: its access.
-ON_BOTH -= {"test_owner_and_access_list_are_the_sources", "test_compared_by_checksum_a_changed_access_list_follows"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

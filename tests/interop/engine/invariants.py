@@ -7,6 +7,8 @@ I4  A failure has a reason that is a word of ours with a remedy, within a bounde
 I5  The source, what lies beside both folders and the shares' roots are as they were.
 I6  One writer per destination is the operator's to decide (tests/unit/operator/test_destination.py); a run refuses
     folders that overlap (tests/unit/engine/test_decisions.py).
+I8  What the run says it transferred has the source's owner, group, lists, control bits, attributes and times, and so
+    has the root of a run that Succeeded: by the server's own store, where it keeps such (the member server's).
 I7  Only a run that lost its network leaves a temporary file; `Bench.finish` shows that the next one goes on in it.
 """
 
@@ -20,17 +22,32 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.support.leaks import leaks
+from tests.support.member import Member
 
-from smbferry_engine import EngineError, FailureClass, FileReason, Outcome, Reason, Result, errors
+from smbferry_engine import (
+    EngineError,
+    FailureClass,
+    FileReason,
+    Options,
+    Outcome,
+    Preservation,
+    Reason,
+    Result,
+    SecurityDescriptors,
+    errors,
+)
 from smbferry_engine.paths import TEMPORARY_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.interop.engine.support import Bench
+    from tests.support.member import Shown
     from tests.support.trees import Tree
 
 KNOWN = frozenset(value.name for value in vars(errors).values() if isinstance(value, Reason))
+CARRIED_BITS = 0x0400 | 0x1000  # SE_DACL_AUTO_INHERITED, SE_DACL_PROTECTED
+CARRIED_ATTRIBUTES = 0x0001 | 0x0002 | 0x0004  # read-only, hidden, system; the archive bit of folders is Samba's own
 UNSPECIFIC = frozenset({"InternalError", FileReason.FILE_FAILED})
 
 
@@ -71,12 +88,14 @@ class Witness:
         self._before = Look.at(bench)
         self._began = time.monotonic()
 
-    def judge(self, result: Result | None, error: EngineError | None, log: list[str]) -> None:
+    def judge(self, options: Options, result: Result | None, error: EngineError | None, log: list[str]) -> None:
         """Raises AssertionError with the invariant that does not hold."""
         seconds = time.monotonic() - self._began
         after = Look.at(self._bench)
         no_partial_data(self._before, after)
         hashes_agree(self._bench, self._before, after, result)
+        if result is not None and not self._expected.source_moves:
+            metadata_agrees(self._bench, options, result)
         no_secrets(self._bench, f"{error} {result} {' '.join(log)}")
         reasons_are_specific(self._bench, error)
         assert error is None or seconds <= self._expected.within, f"I4: it took {seconds:.0f} s to fail"
@@ -112,6 +131,34 @@ def hashes_agree(bench: Bench, before: Look, after: Look, result: Result | None)
     if result is not None:
         assert result.counters.files.transferred >= len(copied), "I2: fewer files counted than recorded"
         assert (result.outcome is Outcome.SUCCEEDED) == (bench.watcher.failures == []), "I2: outcome and failures"
+
+
+def metadata_agrees(bench: Bench, options: Options, result: Result) -> None:
+    """I8."""
+    machine, done = bench.source.domain, result.outcome is Outcome.SUCCEEDED and not options.dry_run
+    if not isinstance(machine, Member):
+        return
+    ours, theirs = machine.look(bench.source), machine.look(bench.destination)
+    told = {record.path[1:] for record in bench.watcher.records if record.action == "Transferred"}
+    told -= {failure.path[1:] for failure in bench.watcher.failures}
+    for path in (told | ({""} if done else set())) & ours.keys():
+        for part, one, other in _compared(options, ours[path], theirs[path]):
+            assert one == other, f"I8: {path!r} has another {part}: {one} at the source, {other} at the destination"
+
+
+def _compared(options: Options, ours: Shown, theirs: Shown) -> Iterator[tuple[str, object, object]]:
+    """What these options carry over, on both sides. A file that we seeded has only what somebody set since."""
+    if options.security_descriptors is not SecurityDescriptors.NONE:
+        parts = ["owner", "group", "dacl"]
+        parts += ["sacl"] if options.security_descriptors is SecurityDescriptors.OWNER_DACL_SACL else []
+        yield from ((part, ours[part], theirs[part]) for part in parts)
+        yield "control bits", ours["control"] & CARRIED_BITS, theirs["control"] & CARRIED_BITS
+    if options.timestamps is Preservation.PRESERVE:
+        yield "time of writing", ours["written"] // 100, theirs["written"] // 100
+        if ours["created"] is not None:
+            yield "time of creation", ours["created"], theirs["created"]
+    if options.attributes is Preservation.PRESERVE and ours["attributes"] is not None:
+        yield "attributes", ours["attributes"] & CARRIED_ATTRIBUTES, (theirs["attributes"] or 0) & CARRIED_ATTRIBUTES
 
 
 def _through_link(path: str, source: Tree) -> bool:

@@ -172,7 +172,7 @@ class Bench:
             except EngineError as caught:
                 error = caught
         if witness is not None:
-            witness.judge(result, error, log)
+            witness.judge(chosen, result, error, log)
         if result is None:
             raise error or AssertionError("a run has a result or an error")
         return result

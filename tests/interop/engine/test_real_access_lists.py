@@ -35,6 +35,12 @@ LISTS = {
     "closed/large": "O:{Domain Admins}G:{Domain Users}D:PAI(A;;0x1f01ff;;;{Domain Admins})",
     "closed/denied": "O:{Domain Admins}G:{Domain Users}D:P(D;;0x1;;;{Domain Guests})(A;;0x1f01ff;;;{Domain Admins})",
 }
+# What is handed down to files, to folders, to both, and once.
+HANDED_DOWN = (
+    LISTS[""]
+    + "(D;CI;WO;;;{Domain Guests})(A;OICIIO;0x1f01ff;;;CO)(A;OI;0x1200a9;;;{Domain Users})(A;CINP;0x1301bf;;;BU)"
+)
+AUTO_INHERITED, INHERITED = 0x0400, 0x10
 FILES = ("open/small", "closed/large", "closed/denied")
 FOLDERS = ("", "open", "closed")
 
@@ -119,6 +125,20 @@ def test_a_tree_whose_access_lists_name_neither_account_is_migrated_and_the_next
         counters = result.counters
         assert (counters.files.transferred, counters.directories.transferred) == ((0, 0) if number else (3, 3))
         assert real.differences(*SECURITY, "written") == []
+
+
+def test_what_is_made_later_inherits_on_both_sides_alike(real: Real) -> None:
+    real.member.describe(real.source, {"": HANDED_DOWN, "open": HANDED_DOWN.replace("D:AI", "D:PAI")})
+    _, watcher = real.copy()
+    assert watcher.failures == []
+    for directory in (real.source, real.destination):
+        for folder in FOLDERS:
+            into = f'cd "{directory.name}/{folder}"'
+            real.member.smbclient("Administrator", directory.share, into, "mkdir new", "put /etc/hostname new/file")
+    assert real.differences(*SECURITY) == []
+    made = real.member.look(real.destination)
+    assert all(made[path]["control"] & AUTO_INHERITED for path in ("new", "new/file", "open/new/file"))
+    assert all(flags & INHERITED for _, flags, _, _ in made["open/new/file"]["dacl"])
 
 
 def test_what_changes_in_folders_that_are_closed_to_the_account_follows(real: Real) -> None:
