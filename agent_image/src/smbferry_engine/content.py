@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from blake3 import blake3
 
@@ -16,6 +17,7 @@ from smbferry_engine.core.tasks import Scheduler
 from smbferry_engine.errors import FileError, FileReason
 from smbferry_engine.share import DESCRIPTOR_LIMIT, READ_ACCESS, Share, check
 from smbferry_engine.wire.create import CloseReply, CreateOption, CreateReply, Disposition, decode_close, decode_create
+from smbferry_engine.wire.create import Share as Sharing
 from smbferry_engine.wire.data import READ_DATA_OFFSET, WRITE_DATA_OFFSET, decode_read
 from smbferry_engine.wire.info import OWNER_AND_GROUP, decode_query
 from smbferry_engine.wire.status import NtStatus
@@ -30,6 +32,9 @@ _OPENING = LARGEST
 _OPENING_FROM = 8 * _OPENING
 # What travels with the data of a small file, a credit each: CREATE, two SET_INFO at most, FLUSH, CLOSE; one to spare.
 _BESIDE_DATA = 6
+_TRIES = 3
+_WITHOUT_WRITERS = int(Sharing.READ | Sharing.DELETE)
+_WITH_EVERYBODY = int(Sharing.READ | Sharing.WRITE | Sharing.DELETE)
 _READ_OPTIONS = int(CreateOption.NON_DIRECTORY_FILE | CreateOption.SEQUENTIAL_ONLY)
 
 Sink = Callable[[bytearray, int, int, BufferPool], Awaitable[None]]
@@ -70,54 +75,120 @@ def single_frame_limit(share: Share, *, and_back: bool = False) -> int:
 
 
 def changed(opened: CreateReply, closed: CloseReply) -> bool:
-    """Whether a file was written to between CREATE and CLOSE, by its size and write time, where the server tells."""
-    return closed.known and (opened.size, opened.write_time) != (closed.size, closed.write_time)
+    """Whether a file was written to between CREATE and CLOSE, by its size and times, where the server tells.
+
+    The change time moves with each write on Samba, where the write time moves once, 2 s after the first one.
+    """
+    before, after = (opened.size, opened.write_time, opened.change_time), (closed.size, closed.write_time)
+    return closed.known and before != (*after, closed.change_time)
 
 
 async def read_small(
-    share: Share, path: str, size: int, *, access: int = 0, parts: int = 0, itself: bool = True
+    share: Share,
+    path: str,
+    size: int,
+    *,
+    access: int = 0,
+    parts: int = 0,
+    itself: bool = True,
+    refuses_writers: bool = False,
 ) -> SmallFile | None:
     """Read a file of about ``size`` bytes whole; None when it has outgrown one frame.
 
     ``access`` and ``parts`` ask for its security descriptor too, ``itself`` is as for
-    :func:`~smbferry_engine.core.calls.open_request`. :class:`FileError` SourceChanged when it was written
-    to meanwhile.
+    :func:`~smbferry_engine.core.calls.open_request`. With ``refuses_writers`` nobody can have it open for writing
+    meanwhile; if somebody has, it is read twice, and the same content both times was there at one moment.
+    :class:`FileError` SourceChanged when it was written to meanwhile.
     """
-    doing = "reading the file"
-    for _ in range(3):
-        requests = [_open_for_reading(share, path, access, itself=itself)]
-        if parts:
-            requests.append(query_security_request(parts | OWNER_AND_GROUP, DESCRIPTOR_LIMIT))
-        if size:
-            requests.append(read_request(0, size))
-        replies = iter(await share.lane.call(*requests, close_request(query_attributes=True)))
-        opened = decode_create(check(next(replies), doing).message)
-        descriptor = (
-            bytes(decode_query(check(next(replies), "reading the security descriptor").message)) if parts else None
-        )
-        data = b""
-        if size:
-            reply = next(replies)
-            if reply.status != NtStatus.END_OF_FILE:
-                start, length = decode_read(check(reply, doing).message, 0, len(reply.message))
-                data = bytes(reply.message[start : start + length])
-        closed = decode_close(check(next(replies), doing).message)
-        if len(data) == opened.size and not changed(opened, closed):
-            return SmallFile(data, opened, descriptor)
-        size = closed.size if closed.known else opened.size
+    asked = _Asked(share, path, access, parts, itself)
+    for _ in range(_TRIES):
+        read = await _read_once(asked, size, refuses_writers=refuses_writers)
+        if read is None:
+            read = await _read_twice(asked, size)
+        if read.whole:
+            return read.file
+        size = read.size
         if size > single_frame_limit(share):
             return None
     raise FileError(FileReason.SOURCE_CHANGED, "the file was written to while it was read, three times in a row")
 
 
-def _open_for_reading(share: Share, path: str, access: int, *, itself: bool) -> Request:
+async def _read_twice(asked: "_Asked", size: int) -> "_Read":
+    """Of a file that somebody has open for writing; whole if it was the same both times.
+
+    Its times say nothing: Samba's CREATE gives those of a writer's first write, its CLOSE those of the last.
+    """
+    first, second = await _read_once(asked, size), await _read_once(asked, size)
+    if first is None or second is None:
+        raise FileError(FileReason.SHARING_VIOLATION, "reading the file: another program holds it open")
+    whole = first.file.data == second.file.data and len(first.file.data) == second.size
+    return first._replace(whole=whole, size=second.size)
+
+
+class _Asked(NamedTuple):
+    """What :func:`read_small` was asked."""
+
+    share: Share
+    path: str
+    access: int
+    parts: int
+    itself: bool
+
+
+class _Read(NamedTuple):
+    """What one compound has read, whether that is a whole version of the file, and the file's size at the end."""
+
+    file: SmallFile
+    whole: bool
+    size: int
+
+
+async def _read_once(asked: _Asked, size: int, *, refuses_writers: bool = False) -> _Read | None:
+    """None where somebody has it open for writing, which was to be refused."""
+    doing = "reading the file"
+    share, path, access, parts, itself = asked
+    requests = [_open_for_reading(share, path, access, itself=itself, refuses_writers=refuses_writers)]
+    if parts:
+        requests.append(query_security_request(parts | OWNER_AND_GROUP, DESCRIPTOR_LIMIT))
+    if size:
+        requests.append(read_request(0, size))
+    replies = iter(await share.lane.call(*requests, close_request(query_attributes=True)))
+    reply = next(replies)
+    if refuses_writers and reply.status == NtStatus.SHARING_VIOLATION:
+        return None
+    opened = decode_create(check(reply, doing).message)
+    descriptor = bytes(decode_query(check(next(replies), "reading the security descriptor").message)) if parts else None
+    data = b""
+    if size:
+        reply = next(replies)
+        if reply.status != NtStatus.END_OF_FILE:
+            start, length = decode_read(check(reply, doing).message, 0, len(reply.message))
+            data = bytes(reply.message[start : start + length])
+    closed = decode_close(check(next(replies), doing).message)
+    whole = len(data) == opened.size and not changed(opened, closed)
+    return _Read(SmallFile(data, opened, descriptor), whole, closed.size if closed.known else opened.size)
+
+
+def _open_for_reading(share: Share, path: str, access: int, *, itself: bool, refuses_writers: bool = False) -> Request:
     return open_request(
         share.wire_path(path),
         access=READ_ACCESS | access,
         disposition=Disposition.OPEN,
         options=_READ_OPTIONS,
+        share=_WITHOUT_WRITERS if refuses_writers else _WITH_EVERYBODY,
         itself=itself,
     )
+
+
+async def has_writer(share: Share, path: str, *, itself: bool) -> bool:
+    """Whether somebody has the file open for writing, by an open that lasts for one compound and refuses writers."""
+    opened, _ = await share.lane.call(
+        _open_for_reading(share, path, 0, itself=itself, refuses_writers=True), close_request()
+    )
+    if opened.status == NtStatus.SHARING_VIOLATION:
+        return True
+    check(opened, "asking whether another program writes to it")
+    return False
 
 
 async def open_file(share: Share, path: str, *, access: int = 0, parts: int = 0, itself: bool = True) -> OpenFile:
@@ -152,14 +223,6 @@ def _close_unwanted(lane: Lane, call: Call) -> None:
         opened = call.result()[0]
         if opened.status == NtStatus.SUCCESS:
             lane.call(close_request(decode_create(opened.message).file_id))
-
-
-async def close_unchanged(file: OpenFile) -> None:
-    """Close a file that was read; SourceChanged when it was written to since it was opened."""
-    (reply,) = await file.lane.call(close_request(file.opened.file_id, query_attributes=True))
-    closed = decode_close(check(reply, "closing the file").message)
-    if changed(file.opened, closed):
-        raise FileError(FileReason.SOURCE_CHANGED, "its size or write time changed while it was read")
 
 
 async def stream(

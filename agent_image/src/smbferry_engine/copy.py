@@ -8,7 +8,6 @@ from blake3 import blake3
 from smbferry_engine.content import (
     OpenFile,
     SmallFile,
-    close_unchanged,
     open_file,
     read_small,
     single_frame_limit,
@@ -18,7 +17,7 @@ from smbferry_engine.core.frames import BufferPool
 from smbferry_engine.core.group import run_all
 from smbferry_engine.errors import EngineError, FileError
 from smbferry_engine.headway import Headway, Kept, KeptDiffersError
-from smbferry_engine.holes import holes_of
+from smbferry_engine.holes import holes_of, is_sparse
 from smbferry_engine.landing import (
     land_in_one_frame,
     metadata_of,
@@ -28,8 +27,10 @@ from smbferry_engine.landing import (
 )
 from smbferry_engine.plan import READONLY, is_deduplicated
 from smbferry_engine.recovery import is_transient
+from smbferry_engine.room import expect_room
 from smbferry_engine.run import Run
 from smbferry_engine.temporary import Temporary
+from smbferry_engine.torn import close_unchanged
 from smbferry_engine.wire.directory import DirectoryEntry
 from smbferry_engine.wire.status import NtStatus
 
@@ -88,6 +89,7 @@ class FileCopy:
             access=run.read_security_access,
             parts=run.security_parts,
             itself=not is_deduplicated(self._source),
+            refuses_writers=True,
         )
         if file is None:
             return None
@@ -152,16 +154,17 @@ class FileCopy:
         run = self._run
         temporary = await Temporary.create(run, self._path, self._source, keep=True)
         try:
-            digest = None
-            if run.server_copy is not None:
-                digest = await run.server_copy.fill(run, self._path, file, temporary, self._count_read)
-            if digest is None:
-                digest = await self._move(file, temporary)
-            metadata = metadata_of(run, file.opened, file.descriptor)
-            incomplete = await temporary.land(metadata, file.opened.size, over_readonly=self._over_readonly)
+            if run.room.short and not is_sparse(file.opened.attributes):
+                await expect_room(run.destination, self._path, file.opened.size - temporary.kept_size)
+            run.room.gathering += 1
+            try:
+                return await self._fill_and_land(file, temporary)
+            finally:
+                run.room.gathering -= 1
         except (FileError, EngineError) as error:
             kept = self._run.headway.get((self._path, 0))
             if is_transient(error) and kept is not None:
+                await temporary.settle()
                 kept.pause(temporary.through)
             else:
                 self._run.headway.pop((self._path, 0), None)
@@ -170,7 +173,16 @@ class FileCopy:
             else:
                 await temporary.discard()
             raise
-        self._run.headway.pop((self._path, 0), None)
+
+    async def _fill_and_land(self, file: OpenFile, temporary: Temporary) -> Copied:
+        run, digest = self._run, None
+        if run.server_copy is not None:
+            digest = await run.server_copy.fill(run, self._path, file, temporary, self._count_read)
+        if digest is None:
+            digest = await self._move(file, temporary)
+        metadata = metadata_of(run, file.opened, file.descriptor)
+        incomplete = await temporary.land(metadata, file.opened.size, over_readonly=self._over_readonly)
+        run.headway.pop((self._path, 0), None)
         return Copied(file.opened.size, digest, incomplete)
 
     async def _move(self, file: OpenFile, temporary: Temporary) -> bytes:
@@ -179,6 +191,8 @@ class FileCopy:
         headway = run.headway_of(self._path, file.opened, temporary.kept_size)
         kept = headway.kept()
         temporary.settled(0, kept.through)
+        temporary.tell_of_flushes(headway.flushed)
+        headway.remembers = run.connections_die
         self._count_read(kept.through)
         sent = found = b""
 
@@ -186,14 +200,17 @@ class FileCopy:
             nonlocal sent
             sent = await send(run, file, temporary, headway, kept, end=size, count=self._count_read)
             await temporary.complete(size)
-            await close_unchanged(file)
+            await close_unchanged(run, self._path, file, sent_digest)
+
+        async def sent_digest() -> bytes:
+            return sent
 
         async def check() -> None:
             nonlocal found
             if run.verifies_each:
-                found = await temporary.read_back(size, kept)
+                found = await temporary.read_back(size, headway)
             else:
-                await temporary.check(kept)
+                await temporary.check(headway)
 
         await run_all(run.scheduler, [send_all(), check()])
         if run.verifies_each and found != sent:
@@ -219,7 +236,7 @@ async def send(
 
     The digest (BLAKE3, 32 bytes) is of what was kept, too. ``count`` is told of each range's length once it is read.
     """
-    await temporary.go_on()
+    await temporary.go_on(file.opened)
     holes = await holes_of(file)
 
     async def sink(buffer: bytearray, offset: int, length: int, pool: BufferPool) -> None:

@@ -208,10 +208,13 @@ class FileReason(StrEnum):
     ACCESS_DENIED = "AccessDenied"  # the server denied this one
     OWNER_NOT_PERMITTED = "OwnerNotPermitted"  # everything but the owner was copied
     SECURITY_NOT_PERMITTED = "SecurityNotPermitted"  # everything but the descriptor was copied
+    DESTINATION_FULL = "DestinationFull"  # there is no room left where this one goes
+    QUOTA_EXCEEDED = "QuotaExceeded"  # the quota of a folder, of the account or of the owner is used up
     FOLDER_FAILED = "FolderFailed"  # the folder above could not be listed or made
     FILE_FAILED = "FileFailed"  # any other refusal, with its status in the message
 
 
+NO_ROOM = frozenset({FileReason.DESTINATION_FULL, FileReason.QUOTA_EXCEEDED})
 _SESSION_GONE = frozenset(
     {
         NtStatus.NETWORK_NAME_DELETED,
@@ -219,7 +222,6 @@ _SESSION_GONE = frozenset(
         NtStatus.NETWORK_SESSION_EXPIRED,
     }
 )
-_FULL = frozenset({NtStatus.DISK_FULL, NtStatus.QUOTA_EXCEEDED})
 _BY_STATUS: dict[int, tuple[FileReason, str]] = {
     NtStatus.ACCESS_DENIED: (FileReason.ACCESS_DENIED, "the server denied access"),
     NtStatus.CANNOT_DELETE: (FileReason.ACCESS_DENIED, "the server does not let it be deleted (read-only?)"),
@@ -236,6 +238,8 @@ _BY_STATUS: dict[int, tuple[FileReason, str]] = {
     NtStatus.NOT_A_DIRECTORY: (FileReason.TYPE_CONFLICT, "a folder expected, it is a file"),
     NtStatus.PATH_NOT_COVERED: (FileReason.REPARSE_POINT_SKIPPED, "a folder above it is a DFS link"),
     NtStatus.STOPPED_ON_SYMLINK: (FileReason.REPARSE_POINT_SKIPPED, "a folder above it is a link"),
+    NtStatus.DISK_FULL: (FileReason.DESTINATION_FULL, "there is no room left for it"),
+    NtStatus.QUOTA_EXCEEDED: (FileReason.QUOTA_EXCEEDED, "a quota is used up"),
     NtStatus.INVALID_OWNER: (FileReason.OWNER_NOT_PERMITTED, "the account may not set this owner"),
     NtStatus.PRIVILEGE_NOT_HELD: (FileReason.SECURITY_NOT_PERMITTED, "the account lacks the privilege"),
 }
@@ -245,7 +249,5 @@ def status_error(status: int, doing: str) -> EngineError | FileError:
     """The error for a refusal by the server; ``doing`` says what was tried, as in "opening the source file"."""
     if status in _SESSION_GONE:
         return EngineError(SESSION_ENDED, f"{doing}: the server has ended the session ({status_name(status)})")
-    if status in _FULL:
-        return EngineError(DESTINATION_FULL, f"{doing}: the server has no space left ({status_name(status)})")
     reason, words = _BY_STATUS.get(status, (FileReason.FILE_FAILED, "the server refused"))
     return FileError(reason, f"{doing}: {words} ({status_name(status)})", status=status)

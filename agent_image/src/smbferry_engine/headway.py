@@ -4,6 +4,9 @@ The next attempt goes on there, and reads of the source only what is missing: a 
 sessions of its server live comes to its end all the same. The destination is not believed for it. What an earlier
 session wrote is read back and hashed by the attempt that lands the file, while it copies the rest; if that is not what
 was read from the source, as after a server's crash, the file is gone through from its beginning.
+
+Where connections keep dying, reading back comes to its end, too: what was flushed to the server's disk and read back is
+not read back again.
 """
 
 from collections import deque
@@ -41,12 +44,21 @@ class Headway:
         self._version = _version(opened)
         self._ahead: deque[tuple[int, blake3]] = deque()
         self._begin = begin
+        self._back: deque[tuple[int, blake3]] = deque()
+        self._proved = NOTHING
+        self._durable = 0
+        self.remembers = False
         self.through = begin
         self.hasher = blake3()
 
     def kept(self) -> Kept:
         """What there is now."""
         return Kept(self.through, self.hasher)
+
+    @property
+    def amount(self) -> int:
+        """Grows with everything that is read, or read back, and need not be again."""
+        return self.through + self._proved.through
 
     def serves(self, opened: CreateReply, kept_size: int) -> bool:
         """Whether it is of the file as it is now, and a temporary of ``kept_size`` bytes can hold what it tells of."""
@@ -59,6 +71,29 @@ class Headway:
         if len(self._ahead) > _MOST_AHEAD:
             # A hole without an end yet: fewer points do, as long as the last one is among them.
             self._ahead = deque(reversed(list(self._ahead)[::-2]))
+
+    def read_back(self, end: int, hasher: blake3) -> None:
+        """All before ``end`` has been read back from the destination, and is in ``hasher``.
+
+        Called only where it ``remembers``: where connections die.
+        """
+        if end <= self._durable:
+            self._proved = Kept(end, hasher.copy())
+            return
+        self._back.append((end, hasher.copy()))
+        if len(self._back) > _MOST_AHEAD:
+            self._back = deque(reversed(list(self._back)[::-2]))
+
+    def flushed(self, through: int) -> None:
+        """All before ``through`` is on the destination's disk: what was read back of that need not be again."""
+        self._durable = max(self._durable, through)
+        while self._back and self._back[0][0] <= through:
+            self._proved = Kept(*self._back.popleft())
+
+    def proved(self) -> Kept:
+        """What was read back and can't be lost any more; not checked against the source. Forgets all beyond."""
+        self._back.clear()
+        return self._proved if self._proved.through <= self.through else NOTHING
 
     def settle(self, settled: int) -> None:
         """All before ``settled`` is at the destination."""

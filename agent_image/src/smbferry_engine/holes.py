@@ -10,6 +10,7 @@ from smbferry_engine.content import OpenFile
 from smbferry_engine.core.calls import ranges_request
 from smbferry_engine.core.errors import ProtocolError
 from smbferry_engine.plan import OFFLINE, REPARSE_POINT
+from smbferry_engine.wire.create import CreateReply
 from smbferry_engine.wire.ioctl import decode_ranges
 from smbferry_engine.wire.status import NtStatus
 
@@ -37,10 +38,19 @@ class Holes:
         return index >= 0 and offset + length <= self._holes[index][1]
 
 
+def is_sparse(attributes: int) -> bool:
+    """Whether a file with these attributes is sparse itself: a stub is, too, but that says nothing of its content."""
+    return attributes & (SPARSE | _KEPT_ELSEWHERE) == SPARSE
+
+
+def takes_less_than_its_size(opened: CreateReply) -> bool:
+    """Whether zeros take no room in it: it is sparse, compressed, or has holes that its server does not speak of."""
+    return is_sparse(opened.attributes) or not (opened.attributes & _KEPT_ELSEWHERE or opened.allocated >= opened.size)
+
+
 def may_have_holes(file: OpenFile) -> bool:
     """Whether the file says that it is sparse, and has its content to itself."""
-    attributes = file.opened.attributes
-    return file.itself and bool(attributes & SPARSE) and not attributes & _KEPT_ELSEWHERE
+    return file.itself and is_sparse(file.opened.attributes)
 
 
 async def holes_of(file: OpenFile) -> Holes:

@@ -23,9 +23,11 @@ from smbferry_engine.core.calls import (
     read_request,
     set_basic_request,
     set_security_request,
+    sparse_request,
     write_request,
 )
 from smbferry_engine.errors import EngineError, FileError, FileReason
+from smbferry_engine.holes import is_sparse
 from smbferry_engine.mark import mark_of
 from smbferry_engine.model import OverwriteMode
 from smbferry_engine.ownership import OWNER_REFUSALS, owner_refused
@@ -224,8 +226,9 @@ async def land_in_one_frame(run: Run, path: str, file: SmallFile) -> FileError |
     flush = [flush_request()] if run.flushes_each else []
     basic = basic_requests(metadata)
     back = [read_request(0, len(file.data))] if content and run.verifies_each else []
+    last = [sparse_request()] if is_sparse(file.opened.attributes) else []
     run.landing[path] = call = run.destination.lane.call(
-        _create(run, path, given, read=bool(back)), *security, *content, *flush, *basic, *back, close_request()
+        _create(run, path, given, read=bool(back)), *security, *content, *flush, *basic, *back, *last, close_request()
     )
     replies = iter(await call)
     created = next(replies)

@@ -6,7 +6,7 @@ all of it back, and gives it its name only if every part is what was read. If an
 is copied as any other, and goes on inside what is there.
 """
 
-from smbferry_engine.content import OpenFile, close_unchanged, open_file, stream
+from smbferry_engine.content import OpenFile, open_file, stream
 from smbferry_engine.copy import Copied, send
 from smbferry_engine.errors import EngineError, FileError, FileReason
 from smbferry_engine.landing import metadata_of
@@ -15,6 +15,7 @@ from smbferry_engine.recovery import is_transient
 from smbferry_engine.run import Run
 from smbferry_engine.shard import Piece, key_of, whole
 from smbferry_engine.temporary import Temporary
+from smbferry_engine.torn import close_unchanged
 from smbferry_engine.wire.directory import DirectoryEntry
 
 
@@ -26,13 +27,17 @@ async def gather_part(run: Run, path: str, source: DirectoryEntry, part: tuple[i
         try:
             _check_version(file, source)
             digest = await _gather(run, path, source, file, part)
-            await close_unchanged(file)
+
+            async def gathered() -> bytes:
+                return digest
+
+            await close_unchanged(run, path, file, gathered, part=part)
         except (FileError, EngineError):
             file.close()
             raise
     finally:
         run.large.leave()
-    run.pieces.append(Piece(path, version_of(source), *part, digest))
+    run.pieces.append(Piece(path, _version_of(source, file), *part, digest))
 
 
 async def _gather(run: Run, path: str, source: DirectoryEntry, file: OpenFile, part: tuple[int, int]) -> bytes:
@@ -61,8 +66,10 @@ async def _gather(run: Run, path: str, source: DirectoryEntry, file: OpenFile, p
         if part[1] == source.size:
             await temporary.complete(source.size)
         await temporary.flush()
-    except (FileError, EngineError):
+    except (FileError, EngineError) as error:
         counters.transferred -= moved
+        if is_transient(error):
+            await temporary.settle()
         headway.pause(temporary.through)
         raise
     finally:
@@ -76,8 +83,8 @@ async def land_gathered(
     """Give a file its name that other agents have gathered whole; None where it is to be copied as any other."""
     if not run.gathered:
         return None
-    pieces = whole(run.gathered.get(key_of(path), ()), version_of(source), source.size)
-    if not pieces:
+    some = run.gathered.get(key_of(path))
+    if not some:
         return None
     file = await open_file(
         run.source,
@@ -88,6 +95,10 @@ async def land_gathered(
     )
     try:
         _check_version(file, source)
+        pieces = whole(some, _version_of(source, file), source.size)
+        if not pieces:
+            file.close()
+            return None
         over_readonly = destination is not None and bool(destination.attributes & READONLY)
         return await _land(run, path, source, file, pieces, over_readonly=over_readonly)
     except (FileError, EngineError):
@@ -104,7 +115,7 @@ async def _land(
             temporary.leave()
             file.close()
             return None
-        await close_unchanged(file)
+        await close_unchanged(run, path, file, lambda: _digest_of(run, temporary))
         metadata = metadata_of(run, file.opened, file.descriptor)
         incomplete = await temporary.land(metadata, source.size, over_readonly=over_readonly)
     except (FileError, EngineError) as error:
@@ -117,6 +128,15 @@ async def _land(
     return Copied(source.size, b"", incomplete)
 
 
+async def _digest_of(run: Run, temporary: Temporary) -> bytes:
+    """BLAKE3 of what was gathered."""
+    back = await open_file(run.destination, temporary.path)
+    try:
+        return await stream(run.scheduler, back)
+    finally:
+        back.close()
+
+
 async def _is_proved(run: Run, temporary: Temporary, pieces: list[Piece]) -> bool:
     """Whether each part of the temporary reads back as what was read from the source."""
     back = await open_file(run.destination, temporary.path)
@@ -127,6 +147,11 @@ async def _is_proved(run: Run, temporary: Temporary, pieces: list[Piece]) -> boo
     finally:
         back.close()
     return True
+
+
+def _version_of(source: DirectoryEntry, file: OpenFile) -> bytes:
+    """What tells the file as it is from all that it was and will be: parts of two versions make no file."""
+    return version_of(source) + file.opened.change_time.to_bytes(8, "big")
 
 
 def _check_version(file: OpenFile, source: DirectoryEntry) -> None:

@@ -4,7 +4,7 @@ from smbferry_engine.content import EndedEarlyError, OpenFile, open_file, stream
 from smbferry_engine.core.calls import query_standard_request
 from smbferry_engine.core.tasks import Scheduler, Signal
 from smbferry_engine.errors import FileError, FileReason
-from smbferry_engine.headway import NOTHING, Kept, KeptDiffersError
+from smbferry_engine.headway import NOTHING, Headway, Kept, KeptDiffersError
 from smbferry_engine.share import Share, check
 from smbferry_engine.wire.info import decode_standard
 
@@ -59,19 +59,27 @@ class Frontier:
 
 
 async def read_back(
-    scheduler: Scheduler, share: Share, path: str, size: int, frontier: Frontier, *, kept: Kept = NOTHING
+    scheduler: Scheduler, share: Share, path: str, size: int, frontier: Frontier, *, headway: Headway | None = None
 ) -> bytes:
     """BLAKE3 (32 bytes) of what the file at ``path`` holds when ``frontier`` is complete.
 
     Raises:
-        KeptDiffersError: it does not begin with what was ``kept``.
+        KeptDiffersError: it does not begin with what there is in ``headway``.
         FileError: HashMismatch, when it is shorter or longer than ``size``; any refusal of the server.
     """
+    kept = headway.kept() if headway is not None else NOTHING
     file = await open_file(share, path)
     try:
-        await _check_kept(scheduler, file, kept)
+        if headway is not None:
+            await _check_kept(scheduler, file, headway, kept)
         found = await stream(
-            scheduler, file, part=(kept.through, size), before=frontier.reach, depth=_DEPTH, begun=kept.hasher
+            scheduler,
+            file,
+            part=(kept.through, size),
+            before=frontier.reach,
+            depth=_DEPTH,
+            begun=kept.hasher,
+            hashed=headway.read_back if headway is not None and headway.remembers else None,
         )
         await frontier.completed
         (reply,) = await file.lane.call(query_standard_request(file.opened.file_id))
@@ -87,20 +95,29 @@ async def read_back(
     return found
 
 
-async def check_kept(scheduler: Scheduler, share: Share, path: str, kept: Kept) -> None:
-    """The file at ``path`` begins with what was ``kept``, or :class:`KeptDiffersError`."""
+async def check_kept(scheduler: Scheduler, share: Share, path: str, headway: Headway) -> None:
+    """The file at ``path`` begins with what there is in ``headway``, or :class:`KeptDiffersError`."""
+    kept = headway.kept()
     if not kept.through:
         return
     file = await open_file(share, path)
     try:
-        await _check_kept(scheduler, file, kept)
+        await _check_kept(scheduler, file, headway, kept)
     finally:
         file.close()
 
 
-async def _check_kept(scheduler: Scheduler, file: OpenFile, kept: Kept) -> None:
+async def _check_kept(scheduler: Scheduler, file: OpenFile, headway: Headway, kept: Kept) -> None:
+    proved = headway.proved()
     try:
-        found = await stream(scheduler, file, part=(0, kept.through), depth=_DEPTH)
+        found = await stream(
+            scheduler,
+            file,
+            part=(proved.through, kept.through),
+            depth=_DEPTH,
+            begun=proved.hasher,
+            hashed=headway.read_back if headway.remembers else None,
+        )
     except EndedEarlyError as error:
         raise KeptDiffersError(kept.through) from error
     if found != kept.hasher.digest():

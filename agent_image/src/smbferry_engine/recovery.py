@@ -15,7 +15,8 @@ from smbferry_engine.model import Counters
 
 T = TypeVar("T")
 
-# Seconds before each attempt; as many attempts in a row without a file, a folder or a byte between them are the end.
+# Seconds before each attempt. As many in a row are the end, unless something was done between them that need not be
+# done again: bytes alone do not count, which may be the same each time.
 PAUSES = (0.2, 1.0, 2.0, 4.0, 8.0)
 
 _TRANSIENT = frozenset(reason.name for reason in (CONNECTION_LOST, DEADLINE_EXCEEDED, SESSION_ENDED))
@@ -30,7 +31,8 @@ class Recovery:
     """Repeats operations over reconnections.
 
     ``broken()`` tells whether a side's session is gone, ``restore()`` makes every such side anew (blocking, bounded in
-    time) or raises :class:`EngineError`.
+    time) or raises :class:`EngineError`. ``headway()``, where it is set, changes with every part of a large file that
+    need not be done again.
     """
 
     def __init__(
@@ -42,7 +44,8 @@ class Recovery:
         self._restore = restore
         self._under_way: Signal[None] | None = None
         self._attempts = 0
-        self._progress = (0, 0, 0)
+        self._progress = (0, 0, 0, 0)
+        self.headway: Callable[[], int] = lambda: 0
 
     async def persist(self, operation: Callable[[], Awaitable[T]]) -> T:
         """The result of ``operation``, which is started again whenever its connection was lost and is back."""
@@ -72,7 +75,9 @@ class Recovery:
 
     async def _reconnect(self, error: EngineError) -> None:
         files, folders = self._counters.files, self._counters.directories
-        progress = (files.transferred, files.listed + folders.listed, self._counters.bytes.written)
+        done = files.transferred + files.skipped + files.failed + files.deleted + folders.deleted
+        seen = files.listed + folders.listed
+        progress = (done, seen, self._counters.bytes.server_side, self.headway())
         if progress != self._progress:
             self._progress = progress
             self._attempts = 0

@@ -8,7 +8,7 @@ lacks the right. It lasts for one compound. A target that is in use is waited fo
 
 from typing import NamedTuple
 
-from smbferry_engine.core.calls import Reply, close_request, open_request, rename_request
+from smbferry_engine.core.calls import Reply, close_request, open_request, rename_request, sparse_request
 from smbferry_engine.core.lane import Lane
 from smbferry_engine.errors import FileError, FileReason
 from smbferry_engine.landing import Metadata, basic_requests
@@ -35,13 +35,17 @@ class TargetInUseError(FileError):
 
 
 class Landing(NamedTuple):
-    """An open file on its way: where it lies and what it shall be called, from the root of the transfer."""
+    """An open file on its way: where it lies and what it shall be called, from the root of the transfer.
+
+    ``sparse`` is said again last of all: Samba forgets it with each rename and each change of attributes.
+    """
 
     lane: Lane
     path: str
     final: str
     metadata: Metadata
     metadata_first: bool
+    sparse: bool
 
 
 async def rename_over(run: Run, landing: Landing, file_id: bytes) -> None:
@@ -74,11 +78,12 @@ async def _try(run: Run, landing: Landing, file_id: bytes = RELATED_FILE_ID) -> 
     setting = basic_requests(landing.metadata, file_id)
     rename = rename_request(run.destination.wire_path(landing.final), replace=True, file_id=file_id)
     at = len(setting) if landing.metadata_first else 0
-    replies = await landing.lane.call(*opening, *setting[:at], rename, *setting[at:], close_request())
-    for reply in replies[: len(opening)]:
-        check(reply, "opening the temporary file again")
+    last = [sparse_request(file_id)] if landing.sparse else []
+    replies = await landing.lane.call(*opening, *setting[:at], rename, *setting[at:], *last, close_request(file_id))
+    if opening and replies[0].status != NtStatus.SUCCESS:
+        raise TargetInUseError(replies[0].status)
     del replies[: len(opening)]
-    return [replies.pop(at), *replies]
+    return [replies[at], *replies[:at], *replies[at + 1 : len(setting) + 1], replies[-1]]
 
 
 async def _is_in_use(run: Run, final: str, status: int) -> bool:

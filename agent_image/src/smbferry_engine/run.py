@@ -28,6 +28,7 @@ from smbferry_engine.ownership import Ownership
 from smbferry_engine.paths import display
 from smbferry_engine.progress import Limiter, Phases
 from smbferry_engine.recovery import Recovery
+from smbferry_engine.room import Room
 from smbferry_engine.shard import Piece, Shard
 from smbferry_engine.share import Share
 from smbferry_engine.wire.create import Access, CreateReply
@@ -102,11 +103,18 @@ class Run:
     shared: set[str] = field(default_factory=set)
     abandoned: Callable[[], bool] = lambda: True
     may_replace: Callable[[], bool] = lambda: True
+    room: Room = field(default_factory=Room)
     large: Gate = field(default_factory=lambda: Gate(LARGE_FILES_AT_ONCE))
 
     def __post_init__(self) -> None:
         self.phases = Phases(self.observer)
         self.ownership = Ownership(self.destination)
+        self.recovery.headway = lambda: sum(headway.amount for headway in self.headway.values())
+
+    @property
+    def connections_die(self) -> bool:
+        """Whether a connection of this run has been lost: ranges are small, and what is done is made to last."""
+        return self.source.lane.follows_a_death or self.destination.lane.follows_a_death
 
     async def still_wanted(self) -> None:
         """Return when something at the destination may be deleted or replaced."""
@@ -177,6 +185,7 @@ class Run:
         """Record that one file or folder failed; the run goes on."""
         self.count(kind).failed += 1
         self.failures[error.reason] += 1
+        self.room.failed(path, error)
         self.observer.failure(FileFailure(display(path), phase, error.reason, error.message))
 
     def miss(self, path: str, kind: Literal["File", "Directory"], error: FileError) -> None:

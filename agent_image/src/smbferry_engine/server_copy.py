@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from smbferry_engine.content import OpenFile, close_unchanged, stream
+from smbferry_engine.content import OpenFile, stream
 from smbferry_engine.core.calls import (
     Reply,
     close_request,
@@ -31,6 +31,7 @@ from smbferry_engine.model import Endpoint, Options, ServerSideCopy, ServerSideF
 from smbferry_engine.run import Run
 from smbferry_engine.share import READ_ACCESS, check
 from smbferry_engine.temporary import Temporary
+from smbferry_engine.torn import WRITTEN, close_unchanged
 from smbferry_engine.wire.create import CreateOption, decode_create
 from smbferry_engine.wire.errors import WireError
 from smbferry_engine.wire.info import decode_standard
@@ -122,7 +123,7 @@ class ServerCopy:
 
         async def work(source: _Source, moved: Callable[[int], None]) -> bytes:
             try:
-                return await self._fill(run, file, temporary, source, moved)
+                return await self._fill(run, path, file, temporary, source=source, moved=moved)
             except _RefusedError:
                 await temporary.restart()
                 raise
@@ -184,7 +185,14 @@ class ServerCopy:
             return None
 
     async def _fill(
-        self, run: Run, file: OpenFile, temporary: Temporary, source: _Source, moved: Callable[[int], None]
+        self,
+        run: Run,
+        path: str,
+        file: OpenFile,
+        temporary: Temporary,
+        *,
+        source: _Source,
+        moved: Callable[[int], None],
     ) -> bytes:
         size = file.opened.size
         kept = self._trusted_until(temporary.kept_size, size) if run.verifies_each else 0
@@ -197,7 +205,7 @@ class ServerCopy:
 
         if not run.verifies_each:
             await copy()
-            await close_unchanged(file)
+            await close_unchanged(run, path, file, lambda: temporary.read_back(size))
             return b""
         digest, found = await _compare(run, file, temporary, copy())
         if found != digest and kept:
@@ -205,9 +213,14 @@ class ServerCopy:
             digest, found = await _compare(
                 run, file, temporary, self._copy(run, temporary, source, (0, kept), lambda _length: None)
             )
-        await close_unchanged(file)  # before the verdict: one that was written to meanwhile is no fault of the server's
+
+        async def sent() -> bytes:
+            return digest
+
+        # Before the verdict: one that was written to meanwhile is no fault of the server's.
+        written = await close_unchanged(run, path, file, sent)
         if found != digest:
-            raise mismatch(digest, found)
+            raise FileError(FileReason.SOURCE_CHANGED, WRITTEN) if written else mismatch(digest, found)
         return digest
 
     def _trusted_until(self, kept: int, size: int) -> int:

@@ -106,7 +106,7 @@ class Shard:
 class Piece:
     """Part of a file as one agent has gathered it in the file's temporary, from ``start`` to before ``end``.
 
-    ``version`` is the source's as :func:`~smbferry_engine.plan.version_of` gives it, ``digest`` the part's BLAKE3.
+    ``version`` stands for the source's size, write time and change time, ``digest`` is the part's BLAKE3.
     """
 
     path: str

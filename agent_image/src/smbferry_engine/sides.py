@@ -57,6 +57,7 @@ class Sides:
                     self._refusing.add(index)
                 if index in self._refusing:
                     self.channels[index].leave_session()
+                self.channels[index].lane.follow(old.lane)
                 share.lane = self.channels[index].lane
 
     def close(self) -> None:

@@ -8,19 +8,15 @@ and one that somebody else put there are mended, never trusted.
 """
 
 import contextlib
+from collections.abc import Callable
 from typing import Self
 
 from smbferry_engine.content import ZEROS, OpenFile, open_file
 from smbferry_engine.core.calls import (
     Call,
-    Reply,
-    Request,
     close_request,
     delete_request,
     flush_request,
-    open_request,
-    query_security_request,
-    query_standard_request,
     set_basic_request,
     set_size_request,
     sparse_request,
@@ -29,9 +25,9 @@ from smbferry_engine.core.calls import (
 from smbferry_engine.core.frames import BufferPool
 from smbferry_engine.core.lane import Lane
 from smbferry_engine.errors import EngineError, FileError
-from smbferry_engine.headway import NOTHING, Kept
+from smbferry_engine.headway import Headway
+from smbferry_engine.holes import is_sparse, takes_less_than_its_size
 from smbferry_engine.landing import (
-    WRITE_ACCESS,
     Metadata,
     access_list_requests,
     check_access_list,
@@ -40,21 +36,22 @@ from smbferry_engine.landing import (
     next_run_mends,
     owner_requests,
 )
+from smbferry_engine.opening import open_temporary, wait_until_closed
 from smbferry_engine.paths import join, split, temporary_names
-from smbferry_engine.plan import DIRECTORY, NORMAL, REPARSE_POINT, version_of
+from smbferry_engine.plan import NORMAL, version_of
 from smbferry_engine.readback import Frontier, check_kept, read_back
 from smbferry_engine.rename import Landing, rename_over
 from smbferry_engine.run import Run
-from smbferry_engine.share import DESCRIPTOR_LIMIT, SET_ACCESS, check
-from smbferry_engine.wire.create import CreateOption, CreateReply, Disposition, decode_create
+from smbferry_engine.share import SET_ACCESS, check
+from smbferry_engine.wire.create import CreateReply
 from smbferry_engine.wire.create import Share as Sharing
 from smbferry_engine.wire.data import WRITE_DATA_OFFSET, decode_read
 from smbferry_engine.wire.directory import DirectoryEntry
-from smbferry_engine.wire.info import OWNER_AND_GROUP, SecurityPart, decode_query, decode_standard
-from smbferry_engine.wire.security import decode_security_descriptor, only_for, owner_and_group
 from smbferry_engine.wire.status import NtStatus
 
 _FLUSH_FROM = 1 << 20
+# Ranges between two flushes where connections die.
+_FLUSH_EVERY = 8
 _DOING = "creating a temporary file"
 _SHARED = Sharing.READ | Sharing.WRITE | Sharing.DELETE  # each has opened it to delete it, too
 
@@ -66,17 +63,25 @@ class Temporary:
     range and :meth:`complete`. :meth:`read_back` may begin before all that.
     """
 
-    def __init__(self, run: Run, lane: Lane, path: str, opened: CreateReply, final: str) -> None:
+    def __init__(self, run: Run, source: DirectoryEntry, path: str, opened: CreateReply, final: str) -> None:
         self._run = run
-        self._lane = lane
+        self._lane = run.destination.lane
         self._file_id = opened.file_id
         self._final = final
         self._kept_size = opened.size
         self._frontier = Frontier(opened.size)
         self._kept: OpenFile | None = None
+        self._sparse = is_sparse(source.attributes)
+        self._leaves_zeros = False
         self._has_holes = False
         self._flushing: Call | None = None
+        self._writes: set[Call] = set()
+        self._flushed = 0
+        self._told_of_flushes: Callable[[int], None] = lambda _through: None
         self.path = path
+        if self._sparse:
+            # A server that can leaves room free for what is not written. One that can't gives zeros, which is as good.
+            self._lane.call(sparse_request(self._file_id))
 
     @classmethod
     async def create(
@@ -91,9 +96,9 @@ class Temporary:
         held: FileError | None = None
         for temporary in temporary_names(name, version_of(source)):
             path = join(parent, temporary)
-            await _closed(run, final, path)
+            await wait_until_closed(run, final, path)
             try:
-                opened = await _open(run, path, keep=keep, sharing=_SHARED if shared else Sharing.READ)
+                opened = await open_temporary(run, final, path, keep=keep, sharing=_SHARED if shared else Sharing.READ)
             except FileError as error:
                 run.temporaries.pop(path, None)
                 if error.status != NtStatus.SHARING_VIOLATION:
@@ -101,7 +106,7 @@ class Temporary:
                 held = error
                 run.left[final].setdefault(path, [])
             else:
-                return cls(run, run.destination.lane, path, opened, final)
+                return cls(run, source, path, opened, final)
         raise held or FileError("FileFailed", _DOING)
 
     @property
@@ -124,6 +129,10 @@ class Temporary:
         """Before which byte all is there, or was said to be by :meth:`settled`."""
         return self._frontier.through
 
+    def tell_of_flushes(self, told: Callable[[int], None]) -> None:
+        """``told(through)`` is called when all before a byte is on the server's disk."""
+        self._told_of_flushes = told
+
     def settled(self, offset: int, length: int) -> None:
         """The server has put a range there by itself, or it is kept as it is: :meth:`read_back` may read it."""
         self._frontier.settled(offset, length)
@@ -135,8 +144,9 @@ class Temporary:
         self._kept_size = 0
         self._frontier = Frontier(0)
 
-    async def go_on(self) -> None:
-        """Get ready to compare what is there already; nothing to do for a file that is empty."""
+    async def go_on(self, source: CreateReply) -> None:
+        """Get ready for the ranges of ``source``, and to compare what is there already."""
+        self._leaves_zeros = takes_less_than_its_size(source)
         if self._kept_size:
             self._kept = await open_file(self._run.destination, self.path)
 
@@ -157,11 +167,14 @@ class Temporary:
     async def write_in_place(self, buffer: bytearray, offset: int, length: int, pool: BufferPool) -> None:
         """Write a range that lies in ``buffer`` as :func:`~smbferry_engine.content.stream` hands it on, if need be.
 
-        Zeros are not sent where nothing was ever written, for that reads as zeros; nor is what is there already.
+        What is there already is not sent. Nor are zeros where nothing was ever written, for that reads as zeros, unless
+        they take up room at the source.
         """
         if offset >= self._kept_size:
-            if ZEROS.startswith(memoryview(buffer)[WRITE_DATA_OFFSET : WRITE_DATA_OFFSET + length]):
-                self._leave_hole()
+            if self._leaves_zeros and ZEROS.startswith(
+                memoryview(buffer)[WRITE_DATA_OFFSET : WRITE_DATA_OFFSET + length]
+            ):
+                self._has_holes = True
                 pool.give_back(buffer)
                 self._frontier.settled(offset, length, hole=True)
                 return
@@ -169,16 +182,45 @@ class Temporary:
             pool.give_back(buffer)
             self._frontier.settled(offset, length)
             return
-        (reply,) = await self._lane.write_in_place(buffer, self._file_id, offset, length, pool)
+        call = self._lane.write_in_place(buffer, self._file_id, offset, length, pool)
+        self._writes.add(call)
+        call.when_done(lambda: self._answered(call, offset, length))
+        (reply,) = await call
         check_written(reply, length)
-        self._run.counters.bytes.written += length
-        self._frontier.settled(offset, length)
 
-    def _leave_hole(self) -> None:
-        """There will be one: a server that can leaves its room free. One that can't gives zeros, which is as good."""
-        if not self._has_holes:
-            self._has_holes = True
-            self._lane.call(sparse_request(self._file_id))
+    def _answered(self, call: Call, offset: int, length: int) -> None:
+        """A write has its reply: it counts, whether or not the attempt that sent it still waits."""
+        self._writes.discard(call)
+        with contextlib.suppress(FileError, EngineError):  # told to whoever waits
+            check_written(call.result()[0], length)
+            self._run.counters.bytes.written += length
+            self._frontier.settled(offset, length)
+            self._flush_now_and_then()
+
+    def _flush_now_and_then(self) -> None:
+        """Where connections die, what was written is made to last, so that it is read back only once."""
+        through = self._frontier.through
+        if self._lane.follows_a_death and through - self._flushed >= _FLUSH_EVERY * self._lane.write_limit():
+            self._flushed = through
+            self._flush_through(self._lane.call(flush_request(self._file_id)), through)
+
+    def _flush_through(self, call: Call, through: int) -> None:
+        def flushed() -> None:
+            if call.error is None and call.result()[0].status == NtStatus.SUCCESS:
+                self._told_of_flushes(through)
+
+        call.when_done(flushed)
+
+    async def settle(self) -> None:
+        """Wait for the writes that are under way where the attempt has ended, so that what they wrote counts."""
+        for call in list(self._writes):
+            with contextlib.suppress(EngineError):
+                await call
+        if self._lane.usable and self._run.connections_die:
+            call = self._lane.call(flush_request(self._file_id))
+            self._flush_through(call, self.through)
+            with contextlib.suppress(EngineError):
+                await call
 
     async def _holds(self, buffer: bytearray, offset: int, length: int) -> bool:
         """Whether the temporary file has these very bytes, read through another open than the one that writes."""
@@ -209,19 +251,21 @@ class Temporary:
         if size >= _FLUSH_FROM:
             # Waited for in :meth:`land`: the rest of the reading back need not wait for the disk.
             self._flushing = self._lane.call(flush_request(self._file_id))
+            self._flush_through(self._flushing, size)
 
-    async def read_back(self, size: int, kept: Kept = NOTHING) -> bytes:
+    async def read_back(self, size: int, headway: Headway | None = None) -> bytes:
         """BLAKE3 of the file, read behind the writes through another open.
 
         Raises:
-            KeptDiffersError: it does not begin with what was ``kept``.
+            KeptDiffersError: it does not begin with what there is in ``headway``.
             FileError: HashMismatch if it has another size; any refusal of the server.
         """
-        return await read_back(self._run.scheduler, self._run.destination, self.path, size, self._frontier, kept=kept)
+        run = self._run
+        return await read_back(run.scheduler, run.destination, self.path, size, self._frontier, headway=headway)
 
-    async def check(self, kept: Kept) -> None:
-        """It begins with what was ``kept``, or :class:`KeptDiffersError`."""
-        await check_kept(self._run.scheduler, self._run.destination, self.path, kept)
+    async def check(self, headway: Headway) -> None:
+        """It begins with what there is in ``headway``, or :class:`KeptDiffersError`."""
+        await check_kept(self._run.scheduler, self._run.destination, self.path, headway)
 
     async def land(self, metadata: Metadata, size: int, *, over_readonly: bool) -> FileError | None:
         """Set the descriptor, rename over the final name, set times last; before that, if no later run would mend them.
@@ -240,7 +284,7 @@ class Temporary:
         incomplete = await self._set_descriptor(metadata)
         if incomplete is not None:
             metadata = metadata.marked()
-        landing = Landing(lane, self.path, self._final, metadata, metadata_first=not next_run_mends(run))
+        landing = Landing(lane, self.path, self._final, metadata, not next_run_mends(run), self._sparse)
         await rename_over(run, landing, self._file_id)
         await self._remove_others()
         return incomplete
@@ -292,76 +336,3 @@ class Temporary:
         if self._kept is not None:
             self._kept.close()
             self._kept = None
-
-
-async def _closed(run: Run, final: str, path: str) -> None:
-    """Wait until what earlier attempts of this run had open there is closed.
-
-    A server may finish the writes that are under way before it closes a file (Samba does), and meanwhile look at what
-    was sent later: it would find the file in use.
-    """
-    for closing in run.left.get(final, {}).get(path, ()):
-        with contextlib.suppress(EngineError):  # the connection is gone: then it is up to the server
-            await closing
-
-
-async def _open(run: Run, path: str, *, keep: bool, sharing: Sharing) -> CreateReply:
-    """Open ``path`` for writing: made anew, or as it is if it is kept and is ours to write into.
-
-    Where descriptors are copied it is open to nobody but the account before there is any content.
-    """
-    private = only_for(await run.ownership.own(path)) if run.security_parts else None
-    (reply, *_) = await _call(run, path, Disposition.CREATE, sharing, private)
-    if reply.status == NtStatus.OBJECT_NAME_COLLISION:
-        found = await _open_kept(run, path, sharing) if keep else None
-        if found is not None:
-            return found
-        await run.destination.delete(path, directory=False, readonly=True)
-        (reply, *_) = await _call(run, path, Disposition.CREATE, sharing, private)
-    return decode_create(check(reply, _DOING).message)
-
-
-async def _open_kept(run: Run, path: str, sharing: Sharing) -> CreateReply | None:
-    """What is there, if it is a plain file with this one name: what is written into a hard link shows elsewhere too.
-
-    None also if it may not be opened, or if others may: whoever planted it would read what is added.
-    """
-    asking = [query_standard_request()]
-    if run.security_parts:
-        asking.append(query_security_request(OWNER_AND_GROUP | SecurityPart.DACL, DESCRIPTOR_LIMIT))
-    replies = await _call(run, path, Disposition.OPEN, sharing, None, *asking)
-    if replies[0].status == NtStatus.ACCESS_DENIED:
-        return None
-    opened = decode_create(check(replies[0], _DOING).message)
-    standard = decode_standard(check(replies[1], "asking for the number of links").message)
-    is_plain = standard.links == 1 and not opened.attributes & (DIRECTORY | REPARSE_POINT)
-    if is_plain and (not run.security_parts or await _is_private(run, path, replies[2])):
-        return opened
-    await run.destination.lane.call(close_request(opened.file_id))
-    return None
-
-
-async def _is_private(run: Run, path: str, reply: Reply) -> bool:
-    """Whether the account owns it and nobody else may open it."""
-    found = bytes(decode_query(check(reply, "asking whose it is").message))
-    own = await run.ownership.own(path)
-    expected = decode_security_descriptor(only_for(own)).dacl
-    return owner_and_group(found)[0] == own and decode_security_descriptor(found).dacl == expected
-
-
-async def _call(
-    run: Run, path: str, disposition: Disposition, sharing: Sharing, private: bytes | None, *requests: Request
-) -> list[Reply]:
-    request = open_request(
-        run.destination.wire_path(path),
-        access=WRITE_ACCESS | run.write_security_access | run.read_security_access,
-        disposition=disposition,
-        options=CreateOption.NON_DIRECTORY_FILE,
-        share=sharing,
-        descriptor=private,
-    )
-    run.temporaries[path] = call = run.destination.lane.call(request, *requests)
-    replies = await call
-    if replies[0].status != NtStatus.SUCCESS:
-        del run.temporaries[path]
-    return replies

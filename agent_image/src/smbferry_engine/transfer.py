@@ -44,7 +44,7 @@ from smbferry_engine.sides import Sides
 from smbferry_engine.transport import Driver
 from smbferry_engine.trees import Comparer, Difference, Where
 from smbferry_engine.walk import Walker
-from smbferry_engine.work import FileItem, process
+from smbferry_engine.work import FileItem, process, process_put_off
 
 FILES_IN_FLIGHT = 24
 FOLDERS_IN_FLIGHT = 8
@@ -224,6 +224,7 @@ async def each_file(run: Run, handle: Callable[[Run, FileItem], Coroutine[Any, A
     tasks: list[Coroutine[Any, None, None]] = [walk(), *(work() for _ in range(FILES_IN_FLIGHT))]
     try:
         await run_all(run.scheduler, tasks)
+        await process_put_off(run)
     except FileError as error:
         raise EngineError(ACCESS_DENIED, f"the transfer's root folder: {error.message}") from error
 

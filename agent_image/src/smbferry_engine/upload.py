@@ -12,7 +12,7 @@ from smbferry_engine.core.calls import (
     rename_request,
     write_request,
 )
-from smbferry_engine.errors import ACCESS_DENIED, CANCELLED, EngineError, FileError
+from smbferry_engine.errors import ACCESS_DENIED, CANCELLED, DESTINATION_FULL, NO_ROOM, EngineError, FileError
 from smbferry_engine.landing import WRITE_ACCESS, check_written
 from smbferry_engine.logoff import log_off
 from smbferry_engine.model import Endpoint
@@ -43,7 +43,8 @@ def upload(endpoint: Endpoint, path: str, content: BinaryIO, *, cancelled: Calla
 
         Driver([side.channel]).run(_put(share_of(side, endpoint), target, content), tick)
     except FileError as error:
-        raise EngineError(ACCESS_DENIED, f"writing {path}: {error.message}") from error
+        reason = DESTINATION_FULL if error.reason in NO_ROOM else ACCESS_DENIED
+        raise EngineError(reason, f"writing {path}: {error.message}") from error
     finally:
         log_off(side.channel)
 

@@ -1,12 +1,12 @@
 """What happens to one file of the plan: compared where the plan could not tell, then copied or recorded."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from smbferry_engine.copy import Copied, FileCopy
 from smbferry_engine.descriptors import file_descriptor
-from smbferry_engine.errors import FileError, FileReason
+from smbferry_engine.errors import EngineError, FileError, FileReason
 from smbferry_engine.folders import Folder, child_done
 from smbferry_engine.landing import apply_and_mark, metadata_of
 from smbferry_engine.metadata import security_differences
@@ -42,10 +42,38 @@ async def process(run: Run, item: FileItem) -> None:
     """Do what is to be done with one file; its failure is recorded, the run's failure is raised."""
     try:
         await _process(run, item)
+    except _PutOffError:
+        await _judge_room(run)
+        return
     except FileError as error:
-        phase: PhaseWord = "Verify" if error.reason == FileReason.HASH_MISMATCH else "Transfer"
-        run.fail(item.path, "File", phase, error)
+        _record(run, item, error)
+        await _judge_room(run)
     await child_done(run, item.folder)
+
+
+async def process_put_off(run: Run) -> None:
+    """Try once more what found no room when everything else was under way: one at a time, the smallest first."""
+    for item in run.room.second_pass():
+        await process(run, item)
+
+
+def _record(run: Run, item: FileItem, error: FileError) -> None:
+    phase: PhaseWord = "Verify" if error.reason == FileReason.HASH_MISMATCH else "Transfer"
+    run.fail(item.path, "File", phase, error)
+
+
+async def _judge_room(run: Run) -> None:
+    """The run ends where it has nothing to gain by going on."""
+    try:
+        await run.recovery.persist(lambda: run.room.judge(run.destination))
+    except EngineError:
+        for item, error in run.room.put_off:
+            _record(run, item, error)
+        raise
+
+
+class _PutOffError(Exception):
+    """The file found no room, and is tried once more later."""
 
 
 async def _process(run: Run, item: FileItem) -> None:
@@ -68,7 +96,12 @@ async def _process(run: Run, item: FileItem) -> None:
     elif action is Action.COMPLETE:
         await _complete(run, item)
     else:
-        await _copy(run, item)
+        try:
+            await _copy(run, item)
+        except FileError as error:
+            if run.room.later(replace(item, action=Action.REPLACE), error):
+                raise _PutOffError from error
+            raise
 
 
 def hold_back_newer(run: Run, item: FileItem) -> None:
@@ -153,6 +186,7 @@ async def _complete(run: Run, item: FileItem) -> None:
 async def _copy(run: Run, item: FileItem) -> None:
     item.folder.dirty = True
     copied = await _with_pauses(run, lambda: _attempt(run, item))
+    run.room.found(copied.size)
     run.counters.files.transferred += 1
     if run.verifies_each:
         run.counters.files.verified += 1

@@ -193,7 +193,7 @@ class GatheredPiece(Status):
     """Part of a large file, as one agent has gathered it; whoever finishes the run reads it back and lands the file."""
 
     path: Annotated[str, Field(description="The file, from the transfer's root.", max_length=4096)]
-    version: Annotated[str, Field(description="The source's size and write time, in hex.", max_length=64)]
+    version: Annotated[str, Field(description="The source's size, write time and change time, in hex.", max_length=64)]
     start: Annotated[int, Field(description="Its first byte.")]
     end: Annotated[int, Field(description="The byte behind its last.")]
     digest: Annotated[str, Field(description="BLAKE3 of what was read from the source, in hex.", max_length=64)]

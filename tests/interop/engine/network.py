@@ -31,6 +31,8 @@ class Proxy:
     `downstream(frame, count)` gets each whole frame of the server's and how many bytes went before; it returns what
     to send instead, or None to end the connection. `resets` makes that end a reset (RST). `upstream(frame)` does the
     same to the client's frames, where it is given.
+    A connection that `carries` only so many bytes, up and down together, ends when they have gone; `deaths` counts
+    those, `passed` all bytes.
     """
 
     def __init__(
@@ -41,11 +43,15 @@ class Proxy:
         port: int = 445,
         resets: bool = False,
         upstream: Callable[[bytes], bytes | None] | None = None,
+        carries: int | None = None,
     ) -> None:
         self._target = (machine.address, port)
         self._downstream = downstream
         self._resets = resets
         self._upstream = upstream
+        self._carries = carries
+        self.deaths = 0
+        self.passed = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._clients: list[socket.socket] = []
@@ -92,14 +98,26 @@ class Proxy:
                     return
                 server = socket.create_connection(self._target)
                 self._servers.append(server)
-                threading.Thread(target=self._up, args=(client, server), daemon=True).start()
-                threading.Thread(target=self._down, args=(client, server), daemon=True).start()
+                gone = [0]
+                threading.Thread(target=self._up, args=(client, server, gone), daemon=True).start()
+                threading.Thread(target=self._down, args=(client, server, gone), daemon=True).start()
 
-    def _up(self, client: socket.socket, server: socket.socket) -> None:
+    def _carry(self, gone: list[int], count: int) -> bool:
+        """Whether so many bytes still get through."""
+        if self._carries is not None and gone[0] <= self._carries < gone[0] + count:
+            self.deaths += 1
+        gone[0] += count
+        self.passed += count
+        return self._carries is None or gone[0] <= self._carries
+
+    def _up(self, client: socket.socket, server: socket.socket, gone: list[int]) -> None:
         with contextlib.suppress(OSError):
             if self._upstream is not None:
                 self._change_upstream(self._upstream, client, server)
             while data := client.recv(MIB):
+                if not self._carry(gone, len(data)):
+                    self._end(client, server)
+                    return
                 if not self._swallows.is_set():
                     server.sendall(data)
             server.shutdown(socket.SHUT_RDWR)
@@ -118,7 +136,7 @@ class Proxy:
                 return
             server.sendall(changed)
 
-    def _down(self, client: socket.socket, server: socket.socket) -> None:
+    def _down(self, client: socket.socket, server: socket.socket, gone: list[int]) -> None:
         before = 0
         with contextlib.suppress(OSError):
             stream = server.makefile("rb")
@@ -126,7 +144,7 @@ class Proxy:
                 frame = prefix + stream.read(int.from_bytes(prefix, "big"))
                 changed = self._downstream(frame, before)
                 before += len(frame)
-                if changed is None:
+                if changed is None or not self._carry(gone, len(frame)):
                     break
                 if self._swallows.is_set():
                     continue

@@ -18,10 +18,12 @@ from tests.support.environment import engine_environment
 from tests.support.file_server import FileServer
 from tests.support.trees import Wanted, differences
 
-from smbferry_engine import FileReason, Outcome, Symlinks
+from smbferry_engine import FileReason, Outcome, ServerSideCopy, Symlinks, VerifyMode
 from smbferry_engine.connect import connect
-from smbferry_engine.core.calls import open_request
+from smbferry_engine.core.calls import open_request, write_request
+from smbferry_engine.share import check
 from smbferry_engine.transport import Driver
+from smbferry_engine.wire.create import decode_create
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,6 +143,68 @@ def test_a_source_that_changes_while_it_is_copied_never_lands_torn(bench: Bench)
     assert bench.watcher.reasons == {"/moving": "SourceChanged"}
     assert set(bench.destination.tree()) == {"still"}
     bench.finish()
+
+
+@contextlib.contextmanager
+def written_to(bench: Bench, name: str, *, writes: int = sys.maxsize) -> Iterator[None]:
+    """A file of the destination's share that another client has open for writing, and writes to, 20 times a second.
+
+    Samba moves its write time once, 2 s after the first write, and then not before it is closed.
+    """
+    writer = connect(bench.tickets.endpoint("dst", "/"))
+    done, moved = threading.Event(), threading.Event()
+
+    async def work() -> None:
+        lane = writer.channel.lane
+        (reply,) = await lane.call(open_request(f"{bench.destination.name}\\{name}", access=0x2, share=7))
+        file_id = decode_create(check(reply, "opening").message).file_id
+        for index in itertools.count():
+            if done.is_set():
+                return
+            if index < writes:
+                (reply,) = await lane.call(write_request(0, bytes([index % 256]), file_id))
+                check(reply, "writing")
+            if index == 80:
+                moved.set()
+            await driver.scheduler.sleep(0.05)
+
+    driver = Driver([writer.channel])
+    thread = threading.Thread(target=driver.run, args=(work(),))
+    thread.start()
+    try:
+        assert moved.wait(30)
+        yield
+    finally:
+        done.set()
+        thread.join()
+        writer.channel.close()
+
+
+@pytest.mark.parametrize("verify", [VerifyMode.ONLY_FILES_TRANSFERRED, VerifyMode.NONE])
+def test_a_live_writer_whose_writes_move_no_write_time_never_leaves_a_torn_file(
+    bench: Bench, domain: Domain, verify: VerifyMode
+) -> None:
+    bench.destination.seed([Wanted("moving", size=60 * MIB), Wanted("still", size=10)])
+    with domain.directory("dst") as elsewhere:
+        ends = bench.ends()[1], bench.tickets.endpoint("dst", elsewhere.path)
+        with written_to(bench, "moving"):
+            bench.copy(ends=ends, verify_mode=verify, server_side_copy=ServerSideCopy.NEVER, expected=None)
+        assert bench.watcher.reasons == {"/moving": "SourceChanged"}
+        assert set(elsewhere.tree()) == {"still"}
+        bench.copy(ends=ends, verify_mode=verify, server_side_copy=ServerSideCopy.NEVER, expected=None)
+        assert differences(bench.destination.tree(), elsewhere.tree(), times=True) == []
+
+
+@pytest.mark.parametrize("has_written", [False, True], ids=["never written to", "written to before"])
+def test_a_file_that_is_only_open_for_writing_is_copied(bench: Bench, domain: Domain, *, has_written: bool) -> None:
+    bench.destination.seed([Wanted("open", size=60 * MIB), Wanted("small", size=10)])
+    with domain.directory("dst") as elsewhere:
+        ends = bench.ends()[1], bench.tickets.endpoint("dst", elsewhere.path)
+        first = 60 if has_written else 0
+        with written_to(bench, "open", writes=first), written_to(bench, "small", writes=first):
+            bench.copy(ends=ends, server_side_copy=ServerSideCopy.NEVER, expected=None)
+            assert bench.watcher.failures == []
+            assert differences(bench.destination.tree(), elsewhere.tree()) == []
 
 
 # --- 37: nothing in it ------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ class CutUpwards(Proxy):
         super().__init__(domain, lambda frame, _before: frame)
         self._left = count
 
-    def _up(self, client: socket.socket, server: socket.socket) -> None:
+    def _up(self, client: socket.socket, server: socket.socket, _gone: list[int]) -> None:
         with contextlib.suppress(OSError):
             while self._left and (data := client.recv(self._left)):
                 self._left -= len(data)

@@ -244,13 +244,25 @@ def little_space(bench: Bench, size: str) -> Iterator[None]:
         domain.run("umount", bench.destination.inside)
 
 
+def test_a_file_larger_than_what_is_free_is_named_and_the_others_are_copied(bench: Bench) -> None:
+    bench.source.seed([Wanted("large", size=30 * MIB), *small(200)])
+    with little_space(bench, "12m"):
+        bench.destination.write("large", b"old")
+        result = bench.copy()
+        assert result.outcome is Outcome.PARTIALLY_SUCCEEDED
+        assert bench.watcher.reasons == {"/large": "DestinationFull"}
+        assert bench.destination.read("large") == b"old"
+        assert len(differences(bench.source.tree(), bench.destination.tree())) == 1
+
+
 def test_a_full_destination_is_named_and_keeps_only_whole_files(bench: Bench) -> None:
-    bench.source.seed([Wanted("large", size=30 * MIB), *small(2000)])
+    bench.source.seed([Wanted("large", size=30 * MIB), *small(160, size=160 * 1024)])
     with little_space(bench, "12m"):
         bench.destination.write("large", b"old")
         with pytest.raises(EngineError) as caught:
             bench.copy()
         assert caught.value.reason == "DestinationFull"
+        assert "/many/group 0/folder 0/file " in caught.value.message
         there, ours = bench.destination.tree(), bench.source.tree()
         assert bench.destination.read("large") == b"old"
         assert not [path for path in there if TEMPORARY in path]

@@ -170,6 +170,7 @@ def test_a_run_of_the_cluster_is_taken_from_stdin(tmp_path: Path, monkeypatch: p
         (json.dumps(SUMMARY), gzip.compress(b"{\n", mtime=0), "a line is not JSON"),
         (json.dumps(SUMMARY), gzip.compress(b"{}" * 1000, mtime=0)[:-9], "compressed by gzip"),
     ],
+    ids=["half a JSON", "a list", "plain records", "a list in a line", "half a line", "half a file"],
 )
 def test_files_that_are_no_report(
     summary: str, records: bytes, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

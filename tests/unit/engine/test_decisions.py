@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.unit.engine.fake_server import drive
 
 from smbferry_engine.core.tasks import Scheduler
-from smbferry_engine.errors import DESTINATION_FULL, EngineError, FileError, FileReason, status_error
+from smbferry_engine.errors import EngineError, FileError, FileReason, status_error
 from smbferry_engine.filters import Descent, Filters
 from smbferry_engine.model import (
     CompareBy,
@@ -378,13 +378,6 @@ def test_a_refusal_becomes_the_failure_of_one_file(status: int, reason: str) -> 
     assert isinstance(error, FileError)
     assert (error.reason, error.status) == (reason, status)
     assert "opening" in error.message
-
-
-@pytest.mark.parametrize("status", [NtStatus.DISK_FULL, NtStatus.QUOTA_EXCEEDED])
-def test_a_full_disk_is_the_failure_of_the_run(status: int) -> None:
-    error = status_error(status, "writing")
-    assert isinstance(error, EngineError)
-    assert error.failure_class is DESTINATION_FULL.failure_class
 
 
 def test_times_are_told_in_utc_and_set_only_when_they_are_times() -> None:

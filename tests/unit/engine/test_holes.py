@@ -4,10 +4,11 @@ import struct
 
 import pytest
 from tests.unit.engine.fake_server import CHUNK, file, folder
+from tests.unit.engine.fake_server.azure_files import AzureFiles
 from tests.unit.engine.world import World, refuse
 
 from smbferry_engine.core.errors import ProtocolError
-from smbferry_engine.model import VerifyMode
+from smbferry_engine.model import OverwriteMode, VerifyMode
 from smbferry_engine.paths import is_temporary
 from smbferry_engine.wire.errors import WireError
 from smbferry_engine.wire.header import Command
@@ -71,6 +72,57 @@ def test_ranges_that_can_not_be_end_the_run(ranges: list[tuple[int, int]]) -> No
     with pytest.raises((ProtocolError, WireError)):
         world.transfer()
     assert all(is_temporary(path[1:]) for path in world.copied)
+
+
+STUB = SPARSE | 0x1000
+
+
+@pytest.mark.parametrize("size", [100, 3 * CHUNK])
+@pytest.mark.parametrize("overwrite", OverwriteMode)
+@pytest.mark.parametrize("replaces", [False, True])
+def test_a_file_is_sparse_where_its_source_is_and_nowhere_else(
+    size: int, overwrite: OverwriteMode, *, replaces: bool
+) -> None:
+    content = b"x" + bytes(size)
+    source = {
+        "plain": file(content),
+        "sparse": file(content, attributes=SPARSE),
+        "stub": file(content, attributes=STUB),
+    }
+    source["sparse"].allocated_ranges = [(0, 1 + size)]
+    there = (
+        {name: file(b"older", time=2) for name in source} if replaces and overwrite is not OverwriteMode.NEVER else {}
+    )
+    world = World(folder(**source), folder(**there))
+    world.transfer(overwrite_mode=overwrite)
+    assert (world.copied, world.reasons) == (world.original, [])
+    assert {name: world.node(name).sparse for name in source} == {"plain": False, "sparse": True, "stub": False}
+
+
+@pytest.mark.parametrize(("allocated", "written"), [(CHUNK, CHUNK), (4 * CHUNK, 4 * CHUNK)], ids=["holes", "none"])
+def test_zeros_that_take_no_room_at_the_source_take_none_and_the_file_is_not_sparse_for_it(
+    allocated: int, written: int
+) -> None:
+    """Samba does not call a file sparse whose holes a local program made."""
+    source = file(b"x" * CHUNK + bytes(3 * CHUNK))
+    source.allocated = allocated
+    world = World(folder(big=source))
+    run = world.transfer()
+    assert (world.copied, world.reasons) == (world.original, [])
+    assert run.counters.bytes.written == written
+    assert not world.node("big").sparse
+
+
+@pytest.mark.parametrize("size", [100, 3 * CHUNK])
+def test_a_sparse_file_comes_whole_to_a_server_without_sparse_files(size: int) -> None:
+    source = file(b"x" + bytes(size), attributes=SPARSE)
+    source.allocated_ranges = [(0, 1)]
+    world = World(folder(sparse=source))
+    world.destination.personality = AzureFiles()
+    world.destination.personality.missing_listing_classes = frozenset()
+    world.transfer()
+    assert (world.copied, world.reasons) == (world.original, [])
+    assert not world.node("sparse").sparse
 
 
 def offsets_read(world: World) -> list[int]:

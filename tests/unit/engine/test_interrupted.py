@@ -10,6 +10,7 @@ from smbferry_engine.cleanup import undo
 from smbferry_engine.core.calls import Call, Reply
 from smbferry_engine.errors import CONNECTION_LOST, SESSION_ENDED, EngineError
 from smbferry_engine.recovery import PAUSES
+from smbferry_engine.room import IN_A_ROW
 from smbferry_engine.temporary import Temporary
 from smbferry_engine.wire.directory import DirectoryEntry
 from smbferry_engine.wire.header import Command
@@ -75,7 +76,10 @@ def test_a_run_stopped_anywhere_leaves_only_whole_files(stop_at: int) -> None:
 
     def full(request: Request) -> int | None:
         count[0] += 1
-        return NtStatus.DISK_FULL if count[0] >= stop_at and request.command == Command.WRITE else None
+        if count[0] < stop_at or request.command != Command.WRITE or world.run is None:
+            return None
+        world.destination.room, world.run.room.in_a_row = 0, IN_A_ROW  # it is not the first to find none
+        return NtStatus.DISK_FULL
 
     world.destination.faults.append(full)
     with pytest.raises(EngineError, match="DestinationFull") if stop_at < 10 else contextlib.suppress(EngineError):

@@ -1,5 +1,7 @@
 """The fake server's personalities do what their sources say; how the engine meets it is each behavior's own test."""
 
+import struct
+
 import pytest
 from tests.unit.engine.fake_server import FakeServer, Link, Node, Personality, drive, file, folder, make_lane
 from tests.unit.engine.fake_server.azure_files import AzureFiles
@@ -25,6 +27,7 @@ from smbferry_engine.core.tasks import Scheduler
 from smbferry_engine.wire.create import decode_create
 from smbferry_engine.wire.data import decode_read
 from smbferry_engine.wire.directory import FULL, PLAIN
+from smbferry_engine.wire.header import Command
 from smbferry_engine.wire.info import decode_size
 from smbferry_engine.wire.status import NtStatus
 
@@ -60,8 +63,9 @@ def test_windows_denies_a_rename_over_a_target_that_is_open_and_a_buffer_that_is
     asked.server.release(other)
     assert asked.statuses("temporary", over)[1] == 0
     assert asked.server.tree() == {"/report": b"new"}
-    small = rename_request("r", replace=False)
-    assert asked.statuses("report", small._replace(body=small.body[:54]))[1] == INFO_LENGTH_MISMATCH
+    small = rename_request("r", replace=False).body
+    shorter = Request(Command.SET_INFO, small[:4] + struct.pack("<I", 22) + small[8:54])
+    assert asked.statuses("report", shorter)[1] == INFO_LENGTH_MISMATCH
 
 
 def test_windows_gives_what_a_stub_stands_for_and_leaves_a_symbolic_link_to_the_client() -> None:

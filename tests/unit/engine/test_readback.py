@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from tests.unit.engine.fake_server import CHUNK, FakeServer, Link, Node, Request, drive, file, folder, make_lane
+from tests.unit.engine.fake_server.nodes import SPARSE
 from tests.unit.engine.world import BIG, World, refuse
 
 from smbferry_engine import content
@@ -40,7 +41,9 @@ def test_ranges_are_read_back_while_later_ones_are_still_to_be_written() -> None
     ids=["nothing else", "at the end", "at the beginning", "in the middle"],
 )
 def test_zeros_that_are_not_sent_are_read_back_all_the_same(data: bytes) -> None:
-    world = World(folder(big=file(data)))
+    sparse = file(data, attributes=SPARSE)
+    sparse.allocated_ranges = [(0, len(data))]
+    world = World(folder(big=sparse))
     run = world.transfer()
     assert world.copied == {"/big": data}
     assert run.counters.files.verified == 1

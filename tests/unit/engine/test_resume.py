@@ -4,6 +4,7 @@ import struct
 
 import pytest
 from tests.unit.engine.fake_server import CHUNK, Link, Node, Request, drive, file, folder
+from tests.unit.engine.fake_server.nodes import SPARSE
 from tests.unit.engine.world import BIG, World, refuse
 
 from smbferry_engine.errors import EngineError
@@ -81,7 +82,9 @@ def test_what_is_longer_than_the_source_is_cut_off() -> None:
 
 def test_zeros_of_the_source_replace_what_is_kept() -> None:
     zeros = bytes(len(BIG))
-    world = interrupted(b"x" * (2 * CHUNK), big=file(zeros))
+    sparse = file(zeros, attributes=SPARSE)
+    sparse.allocated_ranges = [(0, len(zeros))]
+    world = interrupted(b"x" * (2 * CHUNK), big=sparse)
     run = world.transfer(verify_mode=VerifyMode.NONE)
     assert world.copied == {"/big": zeros}
     assert run.counters.bytes.written == 2 * CHUNK

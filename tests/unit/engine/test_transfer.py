@@ -20,6 +20,7 @@ from tests.unit.engine.fake_server import (
     folder,
     make_lane,
 )
+from tests.unit.engine.fake_server.nodes import SPARSE
 from tests.unit.engine.world import BIG, World, refuse
 
 from smbferry_engine.errors import EngineError, FileReason
@@ -135,15 +136,6 @@ def test_a_refusal_after_create_leaves_no_file(command: int, size: int) -> None:
     failed = world.reasons[0][0]
     assert failed not in world.copied
     assert not [path for path in world.copied if TEMPORARY_PREFIX in path]
-
-
-def test_a_full_destination_stops_the_run_and_keeps_the_old_content() -> None:
-    world = World(folder(f=file(BIG, time=2)), folder(f=file(b"old")))
-    world.destination.faults.append(refuse(Command.WRITE, NtStatus.DISK_FULL))
-    with pytest.raises(EngineError) as caught:
-        world.transfer()
-    assert caught.value.reason == "DestinationFull"
-    assert world.copied == {"/f": b"old"}
 
 
 def test_what_is_read_back_wrongly_does_not_stay() -> None:
@@ -441,23 +433,26 @@ def test_replies_in_any_order_give_the_same_content() -> None:
 
 
 @pytest.mark.parametrize("holes", [{0}, {4}, {1, 3}, {0, 1, 2, 3, 4}])
-def test_zeros_are_not_sent_and_read_as_zeros(holes: set[int]) -> None:
+def test_zeros_of_a_sparse_file_are_not_sent_and_those_of_any_other_are(holes: set[int]) -> None:
     content = b"".join(bytes(CHUNK) if index in holes else b"x" * CHUNK for index in range(5))
-    world = World(folder(big=file(content)))
+    world = World(folder(big=file(content, attributes=SPARSE), whole=file(content)))
+    for node in world.source.root.children["data"].children.values():
+        node.allocated_ranges = [(0, 5 * CHUNK)]
     run = world.transfer()
     assert world.copied == world.original
     assert world.watcher.failures == []
-    assert run.counters.bytes.transferred == 5 * CHUNK
-    assert run.counters.bytes.written == (5 - len(holes)) * CHUNK
+    assert run.counters.bytes.transferred == 10 * CHUNK
+    assert run.counters.bytes.written == (10 - len(holes)) * CHUNK
     assert world.node("big").sparse
-    asked = [request for request in world.destination.requests if request.command == Command.IOCTL]
-    assert len(asked) == 1
+    assert not world.node("whole").sparse
 
 
 @pytest.mark.parametrize("status", [NtStatus.NOT_SUPPORTED, 0xC0000010])
 def test_a_server_without_sparse_files_gets_the_zeros_by_the_size_alone(status: int) -> None:
     content = b"x" * CHUNK + bytes(3 * CHUNK)
-    world = World(folder(big=file(content)))
+    sparse = file(content, attributes=SPARSE)
+    sparse.allocated_ranges = [(0, CHUNK)]
+    world = World(folder(big=sparse))
     world.destination.faults.append(refuse(Command.IOCTL, status))
     run = world.transfer()
     assert world.copied == world.original

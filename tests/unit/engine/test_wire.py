@@ -197,7 +197,9 @@ DISK_ID = struct.pack("<IHHHHI", 0, 16, 4, 0, 24, 32) + b"QFid\0\0\0\0" + struct
 
 
 def test_a_create_reply_gives_file_times_and_maximal_access() -> None:
-    assert create.decode_create(create_reply()) == create.CreateReply(1, 1, 2, 3, 4, 77, 0x21, FID, None)
+    assert create.decode_create(create_reply()) == create.CreateReply(
+        1, 1, 2, 3, 4, 77, 0x21, FID, None, allocated=4096
+    )
     assert create.decode_create(create_reply(MAXIMAL)).maximal_access == 0x1F01FF
     assert create.decode_create(create_reply(DISK_ID)).disk_id == 0x2_0000_0000_0000_0009
     other = struct.pack("<IHHHHI", 24, 16, 4, 0, 0, 0) + b"QFid\0\0\0\0"

@@ -120,7 +120,9 @@ class World:
         for link, share in zip(self.links, (self.run.source, self.run.destination), strict=True):
             if not link.lane.usable:
                 link.lane.fail(EngineError(SESSION_ENDED, "again"))
+                last = link.lane
                 link.renew(make_lane())
+                link.lane.follow(last)
                 share.lane = link.lane
 
     @property

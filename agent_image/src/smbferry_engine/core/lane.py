@@ -31,11 +31,16 @@ from smbferry_engine.wire.status import NtStatus
 _FRAME_OVERHEAD = 64 * 1024
 # What one READ or WRITE carries at most, even where it is more than a chunk: what Windows and Samba allow by default.
 LARGEST = 8 << 20
+# Where a connection has died, a range of the next one is this part of what either has carried so far: when it dies as
+# early, most of it was in ranges that have come whole, however many are under way.
+_CARRIED_PER_RANGE = 32
+_LEAST_RANGE = CREDIT_BYTES
 _MAX_BREAKS = 10_000
 # ECHOes in a row that ask for the credits of one request; a server that has not given them by then never will.
 _MOST_ECHOES = 64
 # Plain integers: each message is looked at, and enums are slow at that.
 _PENDING, _ECHO, _EXPIRED = int(NtStatus.PENDING), int(Command.ECHO), int(NtStatus.NETWORK_SESSION_EXPIRED)
+_WRITE = int(Command.WRITE)
 _NO_HEADER, _PADDING = bytes(HEADER_SIZE), bytes(8)
 _SESSION_GONE = frozenset({NtStatus.NETWORK_NAME_DELETED, NtStatus.USER_SESSION_DELETED})
 
@@ -65,6 +70,8 @@ class Lane:
     A session whose ticket's life is over refuses all requests until it is authenticated again (3.3.5.2.9). Where there
     is somebody to do so (``renewable``), it is only ``expired``: what was refused is sent again after :meth:`renewed`,
     with all else that waits. Otherwise it is gone.
+
+    ``carried`` is how many bytes have come back in replies, or were written and acknowledged.
     """
 
     def __init__(self, facts: SessionFacts, *, chunk: int, salt: bytes = b"", pool: BufferPool | None = None) -> None:
@@ -85,6 +92,8 @@ class Lane:
         self.renewable = False
         self.expired = False
         self.answers = 0
+        self.carried = 0
+        self._carried_by_last: int | None = None
         self._chunk = chunk
         self._backlog: deque[Call] = deque()
         self._urgent: deque[Call] = deque()
@@ -115,6 +124,15 @@ class Lane:
         """Whether the server has said of something outstanding that it takes longer (3.2.5.1.5)."""
         return bool(self._interim)
 
+    @property
+    def follows_a_death(self) -> bool:
+        """Whether the connection before this one has ended while it was used."""
+        return self._carried_by_last is not None
+
+    def follow(self, last: "Lane") -> None:
+        """This connection takes the place of one that has ended: ranges are small until it has carried more."""
+        self._carried_by_last = last.carried
+
     def read_limit(self, wanted: int = 0) -> int:
         """The most bytes that one READ may ask for just now; few credits make it small, never zero.
 
@@ -127,7 +145,11 @@ class Lane:
         return self._limit(wanted, self.facts.max_write_size)
 
     def _limit(self, wanted: int, most: int) -> int:
-        return min(wanted or self._chunk, LARGEST, most, max(1, self.credits.total // 2) * CREDIT_BYTES)
+        limit = min(wanted or self._chunk, LARGEST, most, max(1, self.credits.total // 2) * CREDIT_BYTES)
+        if self._carried_by_last is None:
+            return limit
+        proved = max(self.carried, self._carried_by_last) // _CARRIED_PER_RANGE
+        return min(limit, self._chunk, max(_LEAST_RANGE, proved - proved % CREDIT_BYTES))
 
     def list_limit(self, wanted: int) -> int:
         """``wanted`` bytes of a listing or descriptor, or as many as server and credits allow."""
@@ -309,6 +331,7 @@ class Lane:
         elif status == _EXPIRED:
             self._note_expiry(message_id)
         self.answers += command != _ECHO
+        self.carried += end - start + (request.charge * CREDIT_BYTES if command == _WRITE else 0)
         if single and call.keep_buffer and status == 0:
             call.answer(index, Reply(status, memoryview(frame.buffer)[start:end], frame.buffer))
             return True, True

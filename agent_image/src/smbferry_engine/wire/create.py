@@ -83,6 +83,7 @@ class CreateReply(NamedTuple):
     """An open file: times in 100 ns since 1601, sizes in bytes, attributes of MS-FSCC 2.6.
 
     ``disk_id`` is the same number for every open of one file or folder of a server; 0 where that was not asked or told.
+    ``allocated`` is the room that it takes.
     """
 
     action: int
@@ -95,6 +96,7 @@ class CreateReply(NamedTuple):
     file_id: bytes
     maximal_access: int | None
     disk_id: int = 0
+    allocated: int = 0
 
 
 class CloseReply(NamedTuple):
@@ -162,7 +164,7 @@ def decode_create(message: bytes | memoryview) -> CreateReply:
     """A successful CREATE reply (2.2.14)."""
     fields = unpack(_RESPONSE, message, HEADER_SIZE, "create")
     check_structure_size(fields[0], _RESPONSE_SIZE, "create")
-    (_, _, _, action, creation, access, write, change, _, size, attributes, _, file_id, offset, length) = fields
+    (_, _, _, action, creation, access, write, change, allocated, size, attributes, _, file_id, offset, length) = fields
     maximal_access, disk_id = None, 0
     if length:
         data = slice_of(message, offset, length, HEADER_SIZE + _RESPONSE.size, "create contexts")
@@ -172,7 +174,7 @@ def decode_create(message: bytes | memoryview) -> CreateReply:
     return CreateReply(
         action, creation, access, write, change, size, attributes,
         file_id,  # type: ignore[arg-type]  # struct gives bytes for "16s"
-        maximal_access, disk_id,
+        maximal_access, disk_id, allocated,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ _GUARD = FailureClass.GUARD
 
 DESTINATION_FULL = define(
     "DestinationFull",
-    "The destination has no space left, or its quota is used up.",
+    "The destination, or a folder of it, has no space left.",
     "Free space on the destination; what was complete stays, and the next attempt goes on.",
     FailureClass.DESTINATION_FULL,
 )
@@ -67,6 +67,11 @@ REPARSE_POINT_SKIPPED = define(
 )
 SHARING_VIOLATION = define(
     "SharingViolation", "Another program holds the file open.", "Close it there; the next run copies it."
+)
+QUOTA_EXCEEDED = define(
+    "QuotaExceeded",
+    "The quota of a folder, of the account or of the file's owner is used up.",
+    "Raise the quota, or free space that counts against it; the next run copies the file.",
 )
 SOURCE_CHANGED = define(
     "SourceChanged",

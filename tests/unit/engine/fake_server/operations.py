@@ -127,8 +127,9 @@ class Files:
             for quota, most in self.quotas.items():
                 if (path + "\\").upper().startswith(quota.upper() + "\\"):
                     return most, max(0, most - self._held(self.find(quota)))
-        total = self.room or 1000 * _UNIT * _SECTOR
-        return total, 400 * _UNIT * _SECTOR if self.room is None else max(0, total - self._held(self.root))
+        if self.room is None:
+            return 1000 * _UNIT * _SECTOR, 400 * _UNIT * _SECTOR
+        return self.room, max(0, self.room - self._held(self.root))
 
     def tree(self, node: Node | None = None, prefix: str = "") -> dict[str, bytes | None]:
         """Every path with its content; None for folders."""
@@ -174,9 +175,10 @@ class Files:
             delete=bool(options & DELETE_ON_CLOSE),
         )  # fmt: skip
         size = len(node.data or b"")
+        allocated = size if node.allocated is None else node.allocated
         contexts = self._contexts(body, node)
-        reply = struct.pack("<HBBI4QQQII16sII", 89, 0, 0, 1, *node.times, size, size, node.wire_attributes, 0, file_id,
-                            HEADER_SIZE + 88 if contexts else 0, len(contexts))  # fmt: skip
+        reply = struct.pack("<HBBI4QQQII16sII", 89, 0, 0, 1, *node.times, allocated, size, node.wire_attributes, 0,
+                            file_id, HEADER_SIZE + 88 if contexts else 0, len(contexts))  # fmt: skip
         return 0, reply + contexts, file_id
 
     def _judge_open(self, node: Node, access: int, share: int, options: int) -> int:
