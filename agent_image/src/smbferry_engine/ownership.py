@@ -5,6 +5,7 @@ made. An empty file that the server deletes on its own when it is closed tells b
 """
 
 import secrets
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 
 from smbferry_engine.core.calls import (
@@ -47,12 +48,12 @@ class Ownership:
         self._share = share
         self._own: bytes | None = None
         self._answers: dict[tuple[bytes, bytes], int] = {}
-        self._one_at_a_time = Gate(1)
+        self._gates: defaultdict[object, Gate] = defaultdict(lambda: Gate(1))
 
     async def own(self, path: str) -> bytes:
         """The SID (raw) that owns what the account creates; it is found out beside ``path`` if need be."""
         if self._own is None:
-            await self._once(lambda: self._own is None, lambda: self._try(path))
+            await self._once("own", lambda: self._own is None, lambda: self._try(path))
         return self._own or b""
 
     async def refusal(self, path: str, descriptor: bytes) -> FileError | None:
@@ -64,17 +65,19 @@ class Ownership:
         """
         key = owner_and_group(descriptor)
         if key not in self._answers:
-            await self._once(lambda: key not in self._answers, lambda: self._ask(path, key, descriptor))
+            await self._once(key, lambda: key not in self._answers, lambda: self._ask(path, key, descriptor))
         status = self._answers[key]
         return None if status == NtStatus.SUCCESS else owner_refused(status)
 
-    async def _once(self, wanted: Callable[[], bool], ask: Callable[[], Awaitable[object]]) -> None:
-        await self._one_at_a_time.enter()
+    async def _once(self, what: object, wanted: Callable[[], bool], ask: Callable[[], Awaitable[object]]) -> None:
+        """Ask about one thing only once, of different things at the same time."""
+        gate = self._gates[what]
+        await gate.enter()
         try:
             if wanted():
                 await ask()
         finally:
-            self._one_at_a_time.leave()
+            gate.leave()
 
     async def _ask(self, path: str, key: tuple[bytes, bytes], descriptor: bytes) -> None:
         (reply,) = await self._try(path, set_security_request(OWNER_AND_GROUP, descriptor))

@@ -218,6 +218,16 @@ def test_an_owner_that_could_not_be_set_is_told_by_every_run_until_it_is_set(opt
     assert world.transfer(**chosen).counters.files.skipped == 3
 
 
+def test_each_owner_is_asked_about_once_however_many_files_are_on_their_way() -> None:
+    owners = ("ann", "bob", "cy")
+    world = World(Node(None, {f"f{n}": secured(file(b"x"), owners[n % 3]) for n in range(30)}, 0))
+    world.transfer(security_descriptors=OWNER_DACL)
+    opens = [request for request in world.destination.requests if request.command == Command.CREATE]
+    asked = [r for r in opens if int.from_bytes(r.body[40:44], "little") & DELETE_ON_CLOSE]
+    assert len(asked) == len(owners)
+    assert world.watcher.failures == []
+
+
 def test_a_file_that_lacks_its_owner_is_done_when_the_options_do_not_ask_for_it_any_more() -> None:
     world = World(tree())
     world.destination.faults.append(no_owner)
