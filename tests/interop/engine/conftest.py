@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 SHARES = {"dc1": ("src", "dst"), "fs1": ("acl-src", "acl-dst")}
 ON_BOTH = {test for table in (SWITCHES, OTHERS) for tests in table.values() for test in tests}
 ON_BOTH |= {test for row in ("empty files and folders", "counters") for test in BESIDE[row]}
+# Somebody else has the file open, or writes to it.
+ON_BOTH |= {
+    "test_a_file_that_another_program_holds_is_recorded_and_the_others_are_copied",
+    "test_a_file_that_is_held_for_a_moment_is_waited_for",
+    "test_a_source_that_changes_while_it_is_copied_never_lands_torn",
+}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

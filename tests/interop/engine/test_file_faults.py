@@ -39,7 +39,7 @@ pytestmark = pytest.mark.takes(65)
 @contextlib.contextmanager
 def held(bench: Bench, name: str) -> Iterator[None]:
     """A file of the source, held open so that nobody else may open it."""
-    holder = connect(bench.tickets.endpoint("src", "/"))
+    holder = connect(bench.tickets.endpoint(bench.source.share, "/"))
     try:
 
         async def hold() -> None:

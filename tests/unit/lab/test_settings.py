@@ -27,9 +27,10 @@ def test_the_cache_lies_where_the_environment_says(environ: dict[str, str], cach
 def test_fixed_addresses_stay_clear_of_those_docker_gives_out() -> None:
     lab = settings.from_environment({"SMBFERRY_LAB_SUBNET": "10.1.2.0/24"}, REPO)
     assert lab.dc_address == ipaddress.IPv4Address("10.1.2.10")
+    assert lab.fs_address == ipaddress.IPv4Address("10.1.2.11")
     assert lab.gateway == ipaddress.IPv4Address("10.1.2.1")
     assert lab.dynamic_range == ipaddress.IPv4Network("10.1.2.128/25")
-    assert lab.dc_address not in lab.dynamic_range
+    assert not {lab.dc_address, lab.fs_address} & set(lab.dynamic_range)
 
 
 @pytest.mark.parametrize(
