@@ -19,6 +19,7 @@ from tests.unit.operator.builders import (
     ago,
     check_job,
     checked_identity,
+    checked_location,
     checks,
     condition,
     ends,
@@ -37,6 +38,7 @@ from tests.unit.operator.builders import (
 from smbferry_api.conditions import ConditionType
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.fields import format_time
+from smbferry_operator.decide.history import last_ended
 from smbferry_operator.decide.identity import decide_identity
 from smbferry_operator.decide.invalid import decide_invalid
 from smbferry_operator.decide.location import decide_location
@@ -46,6 +48,7 @@ from smbferry_operator.decide.observation import (
     RunObservation,
     TaskObservation,
 )
+from smbferry_operator.decide.record import reported
 from smbferry_operator.decide.run import decide_run
 from smbferry_operator.decide.task import decide_task
 from smbferry_operator.model import Kind
@@ -114,7 +117,9 @@ def waits(name: str, *conditions: Object) -> Location:
 
 def transfer(body: Object, *runs: Run, **seen: Any) -> Object:
     """A task after a look at it; its locations are good unless others are given."""
-    return after(body, decide_task(TaskObservation(parse_task(body), seen.get("ends", ends()), runs), NOW))
+    last = last_ended(runs)
+    done = reported(last.status) if last else None
+    return after(body, decide_task(TaskObservation(parse_task(body), seen.get("ends", ends()), runs, done), NOW))
 
 
 def execution(body: Object, **seen: Any) -> Object:
@@ -125,7 +130,7 @@ def execution(body: Object, **seen: Any) -> Object:
 
 def ended(state: str, **status: Any) -> Run:
     """A run of the task that has ended."""
-    status |= {"state": state, "completionTime": format_time(ago(minutes=1))}
+    status |= {"state": state, "completionTime": format_time(ago(minutes=1)), "task": {**snapshot(), "options": {}}}
     return run("nightly-1", status, owner_uid="uid-nightly", created=ago(minutes=6))
 
 
@@ -204,7 +209,8 @@ def _tasks() -> dict[str, Object]:
 
 
 def _runs() -> dict[str, Object]:
-    onto_itself = {**snapshot(), "destination": snapshot()["source"]}
+    onto_itself = task(destination={"locationRef": {"name": "src"}, "path": "/below"})
+    around = ends(destination=checked_location("src"))
     refused = pod(phase="Failed", exit_code=int(ExitCode.IDENTITY), ended_at=ago(seconds=31))
     partial = pod(phase="Failed", exit_code=int(ExitCode.DONE_WITH_FAILURES), ended_at=ago(seconds=31))
     by_policy = transfer_job(failure_reason="PodFailurePolicy", **OVER)
@@ -227,7 +233,7 @@ def _runs() -> dict[str, Object]:
         "single files failed": execution(run_body(), jobs=(by_policy,), pods=(partial,)),
         "refused": execution(run_body(), jobs=(by_policy,), pods=(refused,)),
         "given up": execution(run_body(status=lost), jobs=(given_up,)),
-        "onto itself": execution(run_body(task=onto_itself)),
+        "onto itself": execution(run_body(), task=onto_itself, ends=around),
         "cancelled": execution(run_body(cancel=True)),
         "spec of no use": invalid(Kind.RUN, run_body()),
     }
