@@ -34,7 +34,7 @@ from smbferry_agent.report.run_report import RunReport
 from smbferry_agent.resolve import Resolver
 from smbferry_api.agent_contract import SPOOL_DIR, Side
 from smbferry_api.exit_codes import ExitCode
-from smbferry_api.fields import parse_quantity
+from smbferry_api.fields import parse_duration, parse_quantity
 from smbferry_api.identity import KerberosIdentityStatus, KeyRefusal
 from smbferry_api.reasons import INTERNAL_ERROR, KEYTAB_STALE
 from smbferry_api.run import ResolvedEnd, ResolvedTask
@@ -51,10 +51,12 @@ from smbferry_engine import (
     SecurityDescriptors,
     ServerSideCopy,
     Symlinks,
+    SystemFolders,
     TransferMode,
     VerifyMode,
     resolve_dfs,
     transfer,
+    units_of,
 )
 
 T = TypeVar("T")
@@ -194,6 +196,8 @@ def engine_options(task: ResolvedTask, *, dry_run: bool) -> Options:
         timestamps=Preservation(wanted.timestamps),
         attributes=Preservation(wanted.attributes),
         symlinks=Symlinks(wanted.symlinks),
+        system_folders=SystemFolders(wanted.system_folders),
+        modify_window=units_of(parse_duration(wanted.modify_window)),
         server_side_copy=ServerSideCopy(wanted.server_side_copy),
         durability=Durability(wanted.durability),
         bytes_per_second=None if wanted.bytes_per_second is None else parse_quantity(wanted.bytes_per_second),

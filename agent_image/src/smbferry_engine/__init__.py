@@ -38,13 +38,14 @@ from smbferry_engine.model import (
     ShareFacts,
     SideName,
     Symlinks,
+    SystemFolders,
     TransferMode,
     VerifyMode,
 )
 from smbferry_engine.probe import probe_share
 from smbferry_engine.shard import Cut, Piece, Shard, shards_of
 from smbferry_engine.sharded import finish, survey, transfer_shard
-from smbferry_engine.times import TOLERATED_SKEW
+from smbferry_engine.times import TOLERATED_SKEW, units_of
 from smbferry_engine.transfer import transfer
 from smbferry_engine.upload import upload
 
@@ -87,6 +88,7 @@ __all__ = [
     "ShareFacts",
     "SideName",
     "Symlinks",
+    "SystemFolders",
     "TransferMode",
     "VerifyMode",
     "compare",
@@ -99,5 +101,6 @@ __all__ = [
     "survey",
     "transfer",
     "transfer_shard",
+    "units_of",
     "upload",
 ]

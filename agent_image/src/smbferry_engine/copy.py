@@ -15,7 +15,7 @@ from smbferry_engine.content import (
 )
 from smbferry_engine.core.frames import BufferPool
 from smbferry_engine.core.group import run_all
-from smbferry_engine.errors import EngineError, FileError
+from smbferry_engine.errors import EngineError, FileError, FileReason
 from smbferry_engine.headway import Headway, Kept, KeptDiffersError
 from smbferry_engine.holes import holes_of, is_sparse
 from smbferry_engine.landing import (
@@ -25,7 +25,8 @@ from smbferry_engine.landing import (
     next_run_mends,
     take_back,
 )
-from smbferry_engine.plan import READONLY, is_deduplicated
+from smbferry_engine.paths import case_key, join, split
+from smbferry_engine.plan import READONLY, is_data_elsewhere
 from smbferry_engine.recovery import is_transient
 from smbferry_engine.room import expect_room
 from smbferry_engine.run import Run
@@ -88,7 +89,7 @@ class FileCopy:
             self._source.size,
             access=run.read_security_access,
             parts=run.security_parts,
-            itself=not is_deduplicated(self._source),
+            itself=not is_data_elsewhere(self._source),
             refuses_writers=True,
         )
         if file is None:
@@ -105,6 +106,7 @@ class FileCopy:
             except FileError as error:
                 if error.status != NtStatus.OBJECT_NAME_COLLISION:
                     raise
+                await self._refuse_another_name()
             else:
                 run.counters.bytes.written += len(file.data)
                 return incomplete
@@ -122,6 +124,21 @@ class FileCopy:
             await temporary.discard()
             raise
 
+    async def _refuse_another_name(self) -> None:
+        """Raise CaseCollision for a name that was not listed, where the server takes it for one that we tell apart.
+
+        That one stays, whatever the options remove: it would be this one that went.
+        """
+        run, (folder, name) = self._run, split(self._path)
+        found = await run.destination.look_up(self._path)
+        if found is None or case_key(found.name) == case_key(name):
+            return
+        run.retained.add(join(folder, found.name))
+        raise FileError(
+            FileReason.CASE_COLLISION,
+            f"expected the name to be free at the destination, got {found.name!r}, which its server takes for the same",
+        )
+
     async def _copy_large(self) -> Copied:
         run = self._run
         await run.large.enter()
@@ -131,7 +148,7 @@ class FileCopy:
                 self._path,
                 access=run.read_security_access,
                 parts=run.security_parts,
-                itself=not is_deduplicated(self._source),
+                itself=not is_data_elsewhere(self._source),
             )
             try:
                 return await self._gather_from_where_it_is(file)
@@ -180,6 +197,8 @@ class FileCopy:
             digest = await run.server_copy.fill(run, self._path, file, temporary, self._count_read)
         if digest is None:
             digest = await self._move(file, temporary)
+        if self._destination is None:
+            await self._refuse_another_name()
         metadata = metadata_of(run, file.opened, file.descriptor)
         incomplete = await temporary.land(metadata, file.opened.size, over_readonly=self._over_readonly)
         run.headway.pop((self._path, 0), None)

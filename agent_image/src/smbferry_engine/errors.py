@@ -7,7 +7,7 @@ a person what to do. Foreign exceptions are converted once, where they arise: in
 from dataclasses import dataclass
 from enum import StrEnum
 
-from smbferry_engine.wire.status import NtStatus, status_name
+from smbferry_engine.wire.status import CLOUD_FILE_STATUSES, NtStatus, status_name
 
 
 class FailureClass(StrEnum):
@@ -196,7 +196,8 @@ class FileReason(StrEnum):
 
     NAME_NOT_REPRESENTABLE = "NameNotRepresentable"  # reserved or illegal name: Windows clients could not open it
     CASE_COLLISION = "CaseCollision"  # another source name differs only in case and is the one copied
-    REPARSE_POINT_SKIPPED = "ReparsePointSkipped"  # a link, mount point or placeholder, where options say Fail
+    REPARSE_POINT_SKIPPED = "ReparsePointSkipped"  # a link or mount point, where options say Fail
+    REPARSE_POINT_UNREADABLE = "ReparsePointUnreadable"  # its server can't give what is behind it (tiered, in a cloud)
     DIRECTORY_LOOP = "DirectoryLoop"  # a folder that is its own ancestor by file id
     SHARING_VIOLATION = "SharingViolation"  # another program holds the file open, after retries
     SOURCE_CHANGED = "SourceChanged"  # size or time changed while it was copied
@@ -222,6 +223,7 @@ _SESSION_GONE = frozenset(
         NtStatus.NETWORK_SESSION_EXPIRED,
     }
 )
+_UNREADABLE = "its content is kept elsewhere, and the server could not get it"
 _BY_STATUS: dict[int, tuple[FileReason, str]] = {
     NtStatus.ACCESS_DENIED: (FileReason.ACCESS_DENIED, "the server denied access"),
     NtStatus.CANNOT_DELETE: (FileReason.ACCESS_DENIED, "the server does not let it be deleted (read-only?)"),
@@ -240,6 +242,13 @@ _BY_STATUS: dict[int, tuple[FileReason, str]] = {
     NtStatus.STOPPED_ON_SYMLINK: (FileReason.REPARSE_POINT_SKIPPED, "a folder above it is a link"),
     NtStatus.DISK_FULL: (FileReason.DESTINATION_FULL, "there is no room left for it"),
     NtStatus.QUOTA_EXCEEDED: (FileReason.QUOTA_EXCEEDED, "a quota is used up"),
+    NtStatus.FILE_IS_OFFLINE: (FileReason.REPARSE_POINT_UNREADABLE, _UNREADABLE),
+    NtStatus.IO_REPARSE_TAG_INVALID: (FileReason.REPARSE_POINT_UNREADABLE, _UNREADABLE),
+    NtStatus.IO_REPARSE_TAG_MISMATCH: (FileReason.REPARSE_POINT_UNREADABLE, _UNREADABLE),
+    NtStatus.IO_REPARSE_DATA_INVALID: (FileReason.REPARSE_POINT_UNREADABLE, _UNREADABLE),
+    NtStatus.IO_REPARSE_TAG_NOT_HANDLED: (FileReason.REPARSE_POINT_UNREADABLE, _UNREADABLE),
+    NtStatus.REPARSE_POINT_NOT_RESOLVED: (FileReason.REPARSE_POINT_UNREADABLE, _UNREADABLE),
+    **dict.fromkeys(CLOUD_FILE_STATUSES, (FileReason.REPARSE_POINT_UNREADABLE, _UNREADABLE)),
     NtStatus.INVALID_OWNER: (FileReason.OWNER_NOT_PERMITTED, "the account may not set this owner"),
     NtStatus.PRIVILEGE_NOT_HELD: (FileReason.SECURITY_NOT_PERMITTED, "the account lacks the privilege"),
 }

@@ -94,6 +94,11 @@ class Filters:
             return Descent.WHOLE
         return Descent.THROUGH if any(lead.startswith(text + "/") for lead in self._leads) else Descent.NONE
 
+    def names(self, path: str) -> bool:
+        """Whether an include spells out ``path`` (an engine path), or something in it."""
+        text = _text(path)
+        return any(lead == text or lead.startswith(text + "/") for lead in self._leads)
+
     def _excluded(self, text: str) -> bool:
         return self._exclude is not None and self._exclude.fullmatch(text) is not None
 

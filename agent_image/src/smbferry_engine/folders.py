@@ -42,7 +42,7 @@ class Folder:
     copied and it was listed; ``refusal`` is why one could not be read. ``pending`` counts what must be done before the
     folder's own metadata: its listing and each thing in it. ``dirty`` is set when something in it was written, which
     moved its times. ``selected`` is False for a folder that only leads to something included: it is made, and keeps its
-    own metadata.
+    own metadata. ``replaced`` marks one that goes before the source's file of the same name is copied, and those in it.
     """
 
     path: str
@@ -58,6 +58,7 @@ class Folder:
     descriptor: bytes | None = None
     descriptor_found: bytes | None = None
     refusal: FileError | None = None
+    replaced: bool = False
 
     @property
     def is_new(self) -> bool:

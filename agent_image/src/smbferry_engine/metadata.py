@@ -6,7 +6,7 @@ Access times are left out, for reading a file moves them; so is a creation time 
 from dataclasses import dataclass
 
 from smbferry_engine.plan import ARCHIVE, COMPARED_ATTRIBUTES, COMPARED_ON_FOLDERS, DIRECTORY, HIDDEN, READONLY, SYSTEM
-from smbferry_engine.times import to_datetime
+from smbferry_engine.times import same_time, to_datetime
 from smbferry_engine.wire.directory import DirectoryEntry
 from smbferry_engine.wire.info import SecurityPart
 from smbferry_engine.wire.security import AccessControlList, decode_security_descriptor
@@ -17,20 +17,21 @@ _ATTRIBUTES = ((READONLY, "read-only"), (HIDDEN, "hidden"), (SYSTEM, "system"), 
 @dataclass(frozen=True, slots=True)
 class Compared:
     """Which metadata is compared: what the options copy. ``parts`` are those of a descriptor beside owner and group,
-    0 for none; ``access`` is what it takes to read them.
+    0 for none; ``access`` is what it takes to read them. Times within ``window`` (in 100 ns) are the same.
     """
 
     times: bool = False
     attributes: bool = False
     parts: int = 0
     access: int = 0
+    window: int = 0
 
 
 def listed_differences(source: DirectoryEntry, destination: DirectoryEntry, compared: Compared) -> list[str]:
     """What differs of two entries of listings, in words; nothing where they agree."""
     found = []
     if compared.times:
-        found += _times(source, destination)
+        found += _times(source, destination, compared.window)
     if compared.attributes:
         mask = COMPARED_ON_FOLDERS if source.attributes & DIRECTORY else COMPARED_ATTRIBUTES
         ours, theirs = source.attributes & mask, destination.attributes & mask
@@ -39,11 +40,12 @@ def listed_differences(source: DirectoryEntry, destination: DirectoryEntry, comp
     return found
 
 
-def _times(source: DirectoryEntry, destination: DirectoryEntry) -> list[str]:
+def _times(source: DirectoryEntry, destination: DirectoryEntry, window: int) -> list[str]:
     found = []
-    if source.write_time != destination.write_time:
+    if not same_time(source.write_time, destination.write_time, window):
         found.append(_apart("written", source.write_time, destination.write_time))
-    if source.creation_time != destination.creation_time and not (_made_up(source) or _made_up(destination)):
+    created = same_time(source.creation_time, destination.creation_time, window)
+    if not created and not (_made_up(source) or _made_up(destination)):
         found.append(_apart("created", source.creation_time, destination.creation_time))
     return found
 

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Literal, NamedTuple, Protocol
 from uuid import UUID
 
+from smbferry_engine.upcase import upcase
+
 SideName = Literal["source", "destination"]
 
 
@@ -62,10 +64,17 @@ class Preservation(StrEnum):
 
 
 class Symlinks(StrEnum):
-    """What a reparse point in the source means: it is never followed either way."""
+    """What a link in the source means: it is never followed either way."""
 
     SKIP = "Skip"
     FAIL = "Fail"
+
+
+class SystemFolders(StrEnum):
+    """Whether folders that a server keeps for itself (recycle bin, snapshots) are part of the transfer."""
+
+    SKIP = "Skip"
+    COPY = "Copy"
 
 
 class ServerSideCopy(StrEnum):
@@ -114,7 +123,7 @@ class Endpoint:
     @property
     def share_key(self) -> tuple[str, int, str]:
         """Equal for endpoints of one share."""
-        return (*self.server_key, self.share.lower())
+        return (*self.server_key, upcase(self.share))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +131,10 @@ class Options:
     """How files are compared, copied, verified and deleted; ``bytes_per_second`` None is unlimited.
 
     ``max_deletes`` is a count, or a share of the destination's files and folders such as ``"10%"``. ``include`` and
-    ``exclude`` are patterns of DataSync's grammar. With ``dry_run`` nothing is changed and the counts are the same.
-    ``unconfirmed`` is the word by which a person confirms a mirror, where that is still wanted (ADR 20): nothing is
-    deleted then, and nothing replaced that is newer at the destination.
+    ``exclude`` are patterns of DataSync's grammar. Times that differ by no more than ``modify_window`` (in 100 ns) are
+    the same. With ``dry_run`` nothing is changed and the counts are the same. ``unconfirmed`` is the word by which a
+    person confirms a mirror, where that is still wanted (ADR 20): nothing is deleted then, and nothing replaced that is
+    newer at the destination.
     """
 
     transfer_mode: TransferMode = TransferMode.CHANGED
@@ -137,6 +147,8 @@ class Options:
     timestamps: Preservation = Preservation.PRESERVE
     attributes: Preservation = Preservation.PRESERVE
     symlinks: Symlinks = Symlinks.SKIP
+    system_folders: SystemFolders = SystemFolders.SKIP
+    modify_window: int = 0
     server_side_copy: ServerSideCopy = ServerSideCopy.AUTO
     durability: Durability = Durability.BUFFERED
     bytes_per_second: int | None = None
@@ -151,6 +163,10 @@ class ItemCounters:
     """Files, or folders. ``listed`` is what the source's listing held after filters.
 
     ``incomplete`` are those in place that lack something of their metadata; they count as failed, too.
+    ``links`` and ``system`` are the links and the server's own folders that the options left out. ``renamed`` are those
+    whose spelling was carried over where only case differed; they are counted as transferred or skipped, too.
+    ``rounded_times`` are files of the same size that were to be copied again only because the destination keeps times
+    less exactly than the source.
     """
 
     listed: int = 0
@@ -158,6 +174,10 @@ class ItemCounters:
     to_transfer: int = 0
     transferred: int = 0
     skipped: int = 0
+    links: int = 0
+    system: int = 0
+    rounded_times: int = 0
+    renamed: int = 0
     verified: int = 0
     to_delete: int = 0
     deleted: int = 0
@@ -218,13 +238,16 @@ class FileFailure:
 
 
 class FileRecord(NamedTuple):
-    """What was done with one file or folder, for the report. ``digest`` is BLAKE3 in hex, where it was computed."""
+    """What was done with one file or folder, for the report. ``digest`` is BLAKE3 in hex, where it was computed;
+    ``left_out`` why it is no part of the transfer, with LeftOut only.
+    """
 
     path: str
     kind: Literal["File", "Directory"]
-    action: Literal["Transferred", "Skipped", "Verified", "Deleted"]
+    action: Literal["Transferred", "Skipped", "Verified", "Deleted", "LeftOut"]
     size: int
     digest: str | None = None
+    left_out: Literal["Link", "SystemFolder"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

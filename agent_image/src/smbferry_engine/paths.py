@@ -10,9 +10,13 @@ from typing import Final
 
 from blake3 import blake3
 
+from smbferry_engine.upcase import upcase
+
 SEPARATOR: Final = "\\"
 TEMPORARY_PREFIX: Final = ".smbferry-"
+MAX_NAME_UNITS: Final = 255
 MAX_PATH_UNITS: Final = 32_000
+"""From the share's root, for a folder: a name in it still fits into the 65,535 bytes of a CREATE's path."""
 MAX_DEPTH: Final = 1_000
 
 ILLEGAL: Final = re.compile(r'[\x00-\x1f"*/:<>?\\|]')
@@ -38,6 +42,11 @@ def split(path: str) -> tuple[str, str]:
     """Parent and name."""
     parent, _, name = path.rpartition(SEPARATOR)
     return parent, name
+
+
+def units(text: str) -> int:
+    """UTF-16 code units, which names and paths are counted in: two for a character beyond 0xFFFF."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def from_user(path: str) -> str:
@@ -74,6 +83,8 @@ def name_problem(name: str) -> str | None:
     illegal = ILLEGAL.search(name)
     if illegal:
         return f"the character {illegal.group()!r} is not allowed in names on SMB shares"
+    if len(name) > MAX_NAME_UNITS // 2 and units(name) > MAX_NAME_UNITS:
+        return f"expected at most {MAX_NAME_UNITS} UTF-16 units, got {units(name)}"
     if name[-1] in ". ":
         return "names that end in a dot or a space can't be opened by Windows clients"
     if _RESERVED.fullmatch(name):
@@ -87,10 +98,8 @@ def is_link_to_self_or_parent(name: str) -> bool:
 
 
 def case_key(name: str) -> str:
-    """Equal for names that SMB takes for the same: each character's own upper case, never one that changes length."""
-    if name.isascii():
-        return name.upper()
-    return "".join(upper if len(upper := char.upper()) == 1 else char for char in name)
+    """Equal for names that SMB takes for the same (see :mod:`~smbferry_engine.upcase`)."""
+    return upcase(name)
 
 
 def plain_keys(names: Sequence[str]) -> list[str] | None:
@@ -100,11 +109,11 @@ def plain_keys(names: Sequence[str]) -> list[str] | None:
     It looks at all of them at once, which takes a tenth of the time; None only means that each must be looked at.
     """
     text = "/".join(("", *names, ""))
-    upper = text.upper()
+    upper = upcase(text)
     if "./" in upper or " /" in upper or _ODD_CHARACTER.search(upper) or _ODD_BEGINNING.search(upper):
         return None
     keys = upper.split("/")[1:-1]
-    return keys if len(keys) == len(names) and len(upper) == len(text) else None
+    return keys if len(keys) == len(names) else None
 
 
 def temporary_names(name: str, version: bytes) -> tuple[str, ...]:

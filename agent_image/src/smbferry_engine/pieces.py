@@ -10,7 +10,7 @@ from smbferry_engine.content import OpenFile, open_file, stream
 from smbferry_engine.copy import Copied, send
 from smbferry_engine.errors import EngineError, FileError, FileReason
 from smbferry_engine.landing import metadata_of
-from smbferry_engine.plan import READONLY, is_deduplicated, version_of
+from smbferry_engine.plan import READONLY, is_data_elsewhere, version_of
 from smbferry_engine.recovery import is_transient
 from smbferry_engine.run import Run
 from smbferry_engine.shard import Piece, key_of, whole
@@ -23,7 +23,7 @@ async def gather_part(run: Run, path: str, source: DirectoryEntry, part: tuple[i
     """Copy the bytes of ``part`` into the file's temporary and note their digest; :class:`FileError` if it fails."""
     await run.large.enter()
     try:
-        file = await open_file(run.source, path, itself=not is_deduplicated(source))
+        file = await open_file(run.source, path, itself=not is_data_elsewhere(source))
         try:
             _check_version(file, source)
             digest = await _gather(run, path, source, file, part)
@@ -91,7 +91,7 @@ async def land_gathered(
         path,
         access=run.read_security_access,
         parts=run.security_parts,
-        itself=not is_deduplicated(source),
+        itself=not is_data_elsewhere(source),
     )
     try:
         _check_version(file, source)

@@ -12,7 +12,7 @@ from smbferry_engine.errors import (
 )
 from smbferry_engine.model import Endpoint, SideName
 from smbferry_engine.paths import display, from_user
-from smbferry_engine.plan import DIRECTORY, HIDDEN, REPARSE_POINT, SYSTEM
+from smbferry_engine.plan import DIRECTORY, HIDDEN, REPARSE_POINT, SYSTEM, is_data_elsewhere
 from smbferry_engine.share import Share
 from smbferry_engine.wire.create import Access, CreateReply
 from smbferry_engine.wire.directory import DirectoryEntry
@@ -43,11 +43,21 @@ async def check_root(share: Share, side: SideName | None = None) -> CreateReply:
         if error.reason == FileReason.FILE_VANISHED:
             raise EngineError(PATH_NOT_FOUND, f"the {where} expected, the share does not have it") from error
         raise EngineError(ACCESS_DENIED, f"the {where}: {error.message}") from error
-    if opened.attributes & REPARSE_POINT:
+    if opened.attributes & REPARSE_POINT and not await _is_data_elsewhere(share):
         raise EngineError(PATH_IS_REPARSE_POINT, f"the {where} is a link")
     if not opened.attributes & DIRECTORY:
         raise EngineError(PATH_NOT_FOUND, f"the {where} is a file")
     return opened
+
+
+async def _is_data_elsewhere(share: Share) -> bool:
+    """Whether a root that is a reparse point is a folder all the same, which the share is then told."""
+    try:
+        entry = await share.look_up("")
+    except FileError:
+        return False
+    share.root_itself = entry is None or not is_data_elsewhere(entry)
+    return not share.root_itself
 
 
 async def check_writable(share: Share, opened: CreateReply) -> None:

@@ -36,7 +36,9 @@ from smbferry_engine.wire.directory import DirectoryEntry
 from smbferry_engine.wire.info import SecurityPart
 
 if TYPE_CHECKING:
+    from smbferry_engine.folders import Folder
     from smbferry_engine.server_copy import ServerCopy
+    from smbferry_engine.work import FileItem
 
 PhaseWord = Literal["Prepare", "Transfer", "Verify", "Delete"]
 ActionWord = Literal["Transferred", "Skipped", "Verified", "Deleted"]
@@ -66,6 +68,9 @@ class Run:
 
     ``may_replace`` is asked before anything at the destination is deleted or replaced, and waited for; what is new is
     copied meanwhile.
+    ``replaced`` is what the destination has in place of something of another kind, and goes before that is copied:
+    ``replacing_folders`` and ``replacing_files``.
+
     ``abandoned`` is asked where the run must stop: if somebody goes on with it, temporaries stay for that. ``shared``
     are temporaries that other agents write into, too: they go only if the run is abandoned as a whole.
     ``shard`` is the part of the tree that this agent copies, None for all of it; ``pieces`` are those of large files
@@ -92,6 +97,9 @@ class Run:
     ownership: Ownership = field(init=False)
     extras: ExtrasLog = field(default_factory=ExtrasLog)
     retained: set[str] = field(default_factory=set)
+    replaced: ExtrasLog = field(default_factory=ExtrasLog)
+    replacing_folders: list["Folder"] = field(default_factory=list)
+    replacing_files: list["FileItem"] = field(default_factory=list)
     source_incomplete: bool = False
     held_back: int = 0
     audit_refusal: FileError | None = None

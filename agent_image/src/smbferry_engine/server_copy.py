@@ -104,7 +104,7 @@ class ServerCopy:
     def __init__(self, source: Endpoint, destination: Endpoint, tell: Callable[[ServerSideFact], None]) -> None:
         self._server = destination.server
         self._share = source.share
-        self._same_share = source.share.lower() == destination.share.lower()
+        self._same_share = source.share_key == destination.share_key
         self._tell = tell
         self._trees: WeakKeyDictionary[Lane, int] = WeakKeyDictionary()
         self._limits = DEFAULT_LIMITS

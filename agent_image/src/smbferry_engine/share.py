@@ -11,14 +11,15 @@ from smbferry_engine.core.calls import (
     list_request,
     open_request,
     query_security_request,
+    rename_request,
     set_basic_request,
 )
 from smbferry_engine.core.errors import ProtocolError
 from smbferry_engine.core.lane import Lane
 from smbferry_engine.entries import Entries
 from smbferry_engine.errors import FileError, status_error
-from smbferry_engine.paths import join
-from smbferry_engine.plan import NORMAL
+from smbferry_engine.paths import join, split
+from smbferry_engine.plan import COPIED_ATTRIBUTES, DIRECTORY, NORMAL
 from smbferry_engine.wire.create import (
     DISK_ID_CONTEXT,
     MAXIMAL_ACCESS_CONTEXT,
@@ -28,7 +29,7 @@ from smbferry_engine.wire.create import (
     Disposition,
     decode_create,
 )
-from smbferry_engine.wire.directory import FULL, PLAIN, DirectoryEntry, EntryClass, decode_query_directory
+from smbferry_engine.wire.directory import BOTH, FULL, PLAIN, DirectoryEntry, EntryClass, decode_query_directory
 from smbferry_engine.wire.info import OWNER_AND_GROUP, decode_query
 from smbferry_engine.wire.status import NtStatus
 
@@ -45,6 +46,19 @@ _REFUSED = frozenset({NtStatus.ACCESS_DENIED, NtStatus.PRIVILEGE_NOT_HELD})
 READ_ACCESS = int(Access.READ_DATA | Access.READ_ATTRIBUTES | Access.SYNCHRONIZE)
 LIST_ACCESS = READ_ACCESS
 DELETE_ACCESS = int(Access.DELETE | Access.READ_ATTRIBUTES | Access.SYNCHRONIZE)
+_NOT_THERE = frozenset({NtStatus.OBJECT_NAME_NOT_FOUND, NtStatus.OBJECT_PATH_NOT_FOUND, NtStatus.NO_SUCH_FILE})
+_NOT_BELOW = frozenset({*_NOT_THERE, NtStatus.NOT_A_DIRECTORY})
+_NOT_LISTED = frozenset({NtStatus.NO_MORE_FILES, NtStatus.NO_SUCH_FILE})
+_NO_SUCH_CLASS = frozenset(
+    {
+        NtStatus.INVALID_INFO_CLASS,
+        NtStatus.NOT_SUPPORTED,
+        NtStatus.NOT_IMPLEMENTED,
+        NtStatus.INVALID_PARAMETER,
+        NtStatus.INVALID_DEVICE_REQUEST,
+    }
+)
+_THERE_BUT_CLOSED = frozenset({NtStatus.ACCESS_DENIED, NtStatus.SHARING_VIOLATION, NtStatus.DELETE_PENDING})
 SET_ACCESS = int(Access.READ_ATTRIBUTES | Access.WRITE_ATTRIBUTES | Access.SYNCHRONIZE)
 
 
@@ -68,10 +82,14 @@ class Listing(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What of a folder's descriptor is asked for: ``parts`` beside owner and group, ``access`` is what it takes."""
+    """What of a folder's descriptor is asked for: ``parts`` beside owner and group, ``access`` is what it takes.
+
+    ``itself`` is as for :func:`~smbferry_engine.core.calls.open_request`, of the folder.
+    """
 
     access: int = 0
     parts: int = 0
+    itself: bool = True
 
     def requests(self) -> list[Request]:
         """QUERY_INFO for it, where it is asked for."""
@@ -91,7 +109,7 @@ class _Pages:
 
     def add(self, reply: Reply) -> bool:
         """Take a page; False when there are no more."""
-        if reply.status in (NtStatus.NO_MORE_FILES, NtStatus.NO_SUCH_FILE):
+        if reply.status in _NOT_LISTED:
             return False
         page = decode_query_directory(check(reply, self._doing).message, self.entry_class)
         self.entries.add(page)
@@ -115,6 +133,8 @@ class Share:
         self.root = root
         self._entry_class = PLAIN
         self._paged_listings = 0
+        # False for a root that is itself a reparse point, and a folder all the same (in a cloud, as a rule).
+        self.root_itself = True
 
     def wire_path(self, path: str) -> str:
         """From the share's root."""
@@ -145,13 +165,23 @@ class Share:
         """Every entry of a folder and the folder's identity; up to some two thousand names take one round trip.
 
         Plain entries cost a server a quarter less than full ones. Where they do not tell enough, a side is listed with
-        full ones from then on: where a reparse point's tag must be known, or folders have no id but that of ``.``.
+        full ones from then on: where a reparse point's tag must be known, or folders have no id but that of ``.``. A
+        class that the server does not have is not asked for again (ADR 33).
         """
-        listing = await self._listing(path, doing, self._entry_class, wanted)
-        if self._entry_class is PLAIN and (not listing.identity or listing.entries.has_links):
-            self._entry_class = FULL
-            listing = await self._listing(path, doing, FULL, wanted)
-        return listing
+        if not path and not self.root_itself:
+            wanted = wanted._replace(itself=False)
+        while True:
+            entry_class = self._entry_class
+            try:
+                listing = await self._listing(path, doing, entry_class, wanted)
+            except FileError as error:
+                if error.status not in _NO_SUCH_CLASS or entry_class is BOTH:
+                    raise
+            else:
+                if entry_class is not PLAIN or (listing.identity and not listing.entries.has_links):
+                    return listing
+            if self._entry_class is entry_class:  # another listing may have found the same meanwhile
+                self._entry_class = BOTH if entry_class is FULL else FULL
 
     async def _listing(self, path: str, doing: str, entry_class: EntryClass, wanted: Wanted) -> Listing:
         """A folder whose descriptor is kept from the account is listed without it."""
@@ -160,7 +190,7 @@ class Share:
         except FileError as error:
             if not wanted.parts or error.status not in _REFUSED:
                 raise
-            listing = await self._listing_with(path, doing, entry_class, NOTHING_WANTED)
+            listing = await self._listing_with(path, doing, entry_class, Wanted(itself=wanted.itself))
             return listing._replace(refusal=error)
 
     async def _listing_with(self, path: str, doing: str, entry_class: EntryClass, wanted: Wanted) -> Listing:
@@ -206,6 +236,7 @@ class Share:
             access=LIST_ACCESS | wanted.access,
             options=CreateOption.DIRECTORY_FILE,
             contexts=(DISK_ID_CONTEXT,),
+            itself=wanted.itself,
         )
 
     @staticmethod
@@ -245,6 +276,53 @@ class Share:
         for reply in replies:
             check(reply, doing)
 
+    async def attributes_of(self, path: str) -> int | None:
+        """The attributes (MS-FSCC 2.6) of what has this name just now, 0 where they can't be read; None for nothing."""
+        replies = await self.lane.call(
+            open_request(self.wire_path(path), access=Access.READ_ATTRIBUTES), close_request()
+        )
+        status = replies[0].status
+        if status in _NOT_BELOW:
+            return None
+        if status in _THERE_BUT_CLOSED:
+            return 0
+        return decode_create(check(replies[0], "looking at the source again").message).attributes
+
+    async def look_up(self, path: str) -> DirectoryEntry | None:
+        """The entry of one name in its folder's listing: spelled as the server does, with its tag; None for nothing.
+
+        Names that the server takes for the same are found, too.
+        """
+        folder, name = split(self.wire_path(path))
+        opening = open_request(folder, access=LIST_ACCESS, options=CreateOption.DIRECTORY_FILE)
+        for entry_class in (FULL, BOTH):
+            replies = await self.lane.call(opening, list_request(entry_class, _LEAST_PAGE, name=name), close_request())
+            if replies[1].status in _NOT_LISTED:
+                return None
+            if replies[1].status not in _NO_SUCH_CLASS or entry_class is BOTH:
+                found = decode_query_directory(check(replies[1], "looking for the name").message, entry_class)
+                return found[0] if found else None
+        return None
+
+    async def rename(self, path: str, name: str, *, attributes: int) -> None:
+        """Give a file or folder another name in its folder; nothing is replaced, and one that is gone is fine.
+
+        ``attributes`` are those that it has (MS-FSCC 2.6): servers set ARCHIVE on what is renamed.
+        """
+        directory = bool(attributes & DIRECTORY)
+        kind = CreateOption.DIRECTORY_FILE if directory else CreateOption.NON_DIRECTORY_FILE
+        new = self.wire_path(join(split(path)[0], name))
+        replies = await self.lane.call(
+            open_request(self.wire_path(path), access=DELETE_ACCESS | Access.WRITE_ATTRIBUTES, options=kind),
+            rename_request(new, replace=False),
+            set_basic_request(attributes=attributes & COPIED_ATTRIBUTES or NORMAL),
+            close_request(),
+        )
+        if replies[0].status == NtStatus.OBJECT_NAME_NOT_FOUND:
+            return
+        for reply in replies[:-1]:
+            check(reply, "renaming it where only case differs")
+
     async def delete(self, path: str, *, directory: bool, readonly: bool = False) -> None:
         """Delete a file, an empty folder or a link itself; one that is gone already is fine."""
         kind = CreateOption.DIRECTORY_FILE if directory else CreateOption.NON_DIRECTORY_FILE
@@ -256,7 +334,7 @@ class Share:
             delete_request(),
             close_request(),
         )
-        if replies[0].status in (NtStatus.OBJECT_NAME_NOT_FOUND, NtStatus.OBJECT_PATH_NOT_FOUND):
+        if replies[0].status in _NOT_THERE:
             return
         for reply in replies[:-1]:
             check(reply, "deleting")

@@ -8,6 +8,7 @@ TOLERATED_SKEW: Final = timedelta(minutes=5)
 UNITS_PER_SECOND = 10_000_000
 _EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 _LARGEST = 2**63 - 1
+_COARSEST = 2
 _UNITS_PER_MICROSECOND = 10
 
 
@@ -17,6 +18,25 @@ def to_datetime(filetime: int) -> datetime:
         return _EPOCH + timedelta(microseconds=filetime // _UNITS_PER_MICROSECOND)
     except OverflowError:
         return datetime.max.replace(tzinfo=UTC)
+
+
+def units_of(length: timedelta) -> int:
+    """A length of time in 100 ns, to the microsecond."""
+    return length // timedelta(microseconds=1) * _UNITS_PER_MICROSECOND
+
+
+def same_time(one: int, other: int, window: int) -> bool:
+    """Whether two times are the same to within ``window`` (all in 100 ns): not every server keeps what it is given."""
+    return one == other or abs(one - other) <= window
+
+
+def looks_rounded(time: int, stored: int) -> bool:
+    """Whether ``stored`` is what a server makes of ``time`` that keeps whole seconds (or every other one), or none.
+
+    FAT keeps write times to 2 s (Win32, "File Times"), some NAS to 1 s.
+    """
+    whole = stored % UNITS_PER_SECOND == 0
+    return stored == 0 or (whole and abs(time - stored) < _COARSEST * UNITS_PER_SECOND)
 
 
 def settable(filetime: int) -> int:

@@ -1,7 +1,7 @@
 """One run from end to end: both sides up, walk and copy at once, verify, prune; nothing half-done stays."""
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from smbferry_engine.cleanup import clean_up
@@ -34,7 +34,7 @@ from smbferry_engine.paths import overlaps
 from smbferry_engine.plan import DeleteLimit, removes
 from smbferry_engine.privileges import check_audit_privilege
 from smbferry_engine.progress import Limiter, Meter
-from smbferry_engine.prune import judge, prune
+from smbferry_engine.prune import judge, prune, replace
 from smbferry_engine.recovery import Recovery
 from smbferry_engine.roots import check_root, check_writable, root_entries, root_of
 from smbferry_engine.run import Run
@@ -202,20 +202,34 @@ async def _walk_and_copy(run: Run) -> None:
     elif not run.verifies_trees:
         run.phases.skip(Phase.VERIFY)
     await each_file(run, process)
+    if run.replacing_files or run.replacing_folders:
+        await replace(run)
+        await each_file(run, process, run.replacing_folders, run.replacing_files)
     run.phases.end(Phase.TRANSFER)
     if run.verifies_each:
         run.phases.end(Phase.VERIFY)
 
 
-async def each_file(run: Run, handle: Callable[[Run, FileItem], Coroutine[Any, Any, None]]) -> None:
-    """Walkers fill a queue while workers empty it; the walk's end is the end of the phase Prepare."""
+async def each_file(
+    run: Run,
+    handle: Callable[[Run, FileItem], Coroutine[Any, Any, None]],
+    folders: Iterable[Folder] | None = None,
+    files: Iterable[FileItem] = (),
+) -> None:
+    """Walkers fill a queue while workers empty it; the walk's end is the end of the phase Prepare.
+
+    ``folders`` are where the walk begins, the root unless told otherwise; ``files`` are there already.
+    """
     queue: Queue[FileItem] = Queue(QUEUED_FILES)
-    walker = Walker(run, _root_folder(run), queue)
+    walker = Walker(run, (_root_folder(run),) if folders is None else folders, queue)
 
     async def walk() -> None:
+        for item in files:
+            await queue.put(item)
         await run_all(run.scheduler, [walker.run() for _ in range(FOLDERS_IN_FLIGHT)])
         queue.close()
-        run.phases.end(Phase.PREPARE)
+        if folders is None:
+            run.phases.end(Phase.PREPARE)
 
     async def work() -> None:
         while (item := await queue.get()) is not None:
@@ -255,7 +269,14 @@ async def _verify_trees(run: Run) -> None:
         run.destination,
         run.filters,
         differs,
-        metadata=Compared(run.keeps_times, run.keeps_attributes, run.security_parts, run.read_security_access),
+        metadata=Compared(
+            run.keeps_times,
+            run.keeps_attributes,
+            run.security_parts,
+            run.read_security_access,
+            run.options.modify_window,
+        ),
+        options=run.options,
         persist=run.recovery.persist,
     )
     await comparer.run()

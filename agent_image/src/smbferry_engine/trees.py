@@ -13,16 +13,18 @@ from smbferry_engine.entries import Entries, side_by_side
 from smbferry_engine.errors import FileError, FileReason
 from smbferry_engine.filters import Descent, Filters
 from smbferry_engine.metadata import Compared, listed_differences, security_differences
+from smbferry_engine.model import Options
 from smbferry_engine.paths import join
-from smbferry_engine.plan import DIRECTORY, Pairing, is_link, pair
+from smbferry_engine.plan import DIRECTORY, REPARSE_POINT, Pairing, is_data_elsewhere, is_system_folder, pair
 from smbferry_engine.roots import open_roots
-from smbferry_engine.share import Share
+from smbferry_engine.share import Share, Wanted
 from smbferry_engine.verify import fingerprint_of
 from smbferry_engine.wire.directory import DirectoryEntry
 
 _AT_ONCE = 16
 _FOLDERS_AT_ONCE = 4
 _CONTENT_ONLY = Compared()
+_DEFAULTS = Options()
 
 
 class Where(Enum):
@@ -65,11 +67,20 @@ class _Pair(NamedTuple):
     destination: DirectoryEntry
 
 
+class _Folder(NamedTuple):
+    """A folder that is to be looked at, and whether each side opens the folder itself (see ``open_request``)."""
+
+    path: str
+    source_itself: bool = True
+    destination_itself: bool = True
+
+
 @dataclass(slots=True)
 class Comparer:
     """Two sides, what is compared beside content, and who hears of each difference.
 
-    ``persist`` repeats an operation whose connection was lost (see ``recovery``).
+    ``persist`` repeats an operation whose connection was lost (see ``recovery``), ``options`` say whether the servers'
+    own folders are looked at.
     """
 
     scheduler: Scheduler
@@ -78,17 +89,18 @@ class Comparer:
     filters: Filters
     differs: Callable[[Difference], None]
     metadata: Compared = _CONTENT_ONLY
+    options: Options = _DEFAULTS
     persist: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]] = once
     totals: Totals = field(default_factory=Totals)
 
     async def run(self) -> None:
         """Compare from the root down; a folder's files are hashed together, its folders follow."""
-        stack = [""]
+        stack = [_Folder("")]
         if self.filters.descent("") is Descent.WHOLE:
             await self._root()
         while stack:
             batch = [stack.pop() for _ in range(min(_FOLDERS_AT_ONCE, len(stack)))]
-            await run_all(self.scheduler, (self._folder(path, stack) for path in batch))
+            await run_all(self.scheduler, (self._folder(folder, stack) for folder in batch))
 
     async def _root(self) -> None:
         """The root folders themselves; one that can't be opened is told of when it can't be listed."""
@@ -104,13 +116,18 @@ class Comparer:
             if await self._agree(root, self._directory):
                 self.totals.same_directories += 1
 
-    async def _folder(self, path: str, stack: list[str]) -> None:
+    async def _folder(self, folder: _Folder, stack: list[_Folder]) -> None:
         listings: list[Entries] = []
+        path = folder.path
 
         async def both() -> None:
             listings.clear()
-            listings.append((await self.source.listing(path, "listing the source folder")).entries)
-            listings.append((await self.destination.listing(path, "listing the destination folder")).entries)
+            asked = Wanted(itself=folder.source_itself)
+            ours = self.source.listing(path, "listing the source folder", asked)
+            listings.append((await ours).entries)
+            asked = Wanted(itself=folder.destination_itself)
+            theirs = self.destination.listing(path, "listing the destination folder", asked)
+            listings.append((await theirs).entries)
 
         try:
             await self.persist(both)
@@ -128,8 +145,10 @@ class Comparer:
         """Names that have no counterpart, or may have none."""
         for entry, reason, message in pairing.refused:
             self._tell(join(path, entry.name), entry, Where.SOURCE, reason, message)
+        for entry, reason, message in pairing.twins:
+            self._tell(join(path, entry.name), entry, Where.DESTINATION, reason, message)
         for entry in pairing.only_destination:
-            if self._wanted(join(path, entry.name), entry):
+            if self._wanted(join(path, entry.name), entry, self.destination):
                 message = "the source does not have it"
                 self._tell(join(path, entry.name), entry, Where.DESTINATION, FileReason.HASH_MISMATCH, message)
 
@@ -137,7 +156,9 @@ class Comparer:
         """What both sides have, of one kind."""
         for one, other in pairing.both:
             name = join(path, one.name)
-            if is_link(one) or not self._wanted(name, one):
+            if one.attributes & REPARSE_POINT and not is_data_elsewhere(one):
+                continue
+            if not self._wanted(name, one, self.source):
                 continue
             if other is None:
                 message = "the destination does not have it"
@@ -148,8 +169,10 @@ class Comparer:
             else:
                 yield _Pair(name, one, other)
 
-    def _wanted(self, path: str, entry: DirectoryEntry) -> bool:
+    def _wanted(self, path: str, entry: DirectoryEntry, side: Share) -> bool:
         if entry.attributes & DIRECTORY:
+            if is_system_folder(path, entry, side.root, self.filters, self.options):
+                return False
             return self.filters.descent(path) is not Descent.NONE
         return self.filters.wants_file(path)
 
@@ -157,11 +180,12 @@ class Comparer:
         kind: Literal["File", "Directory"] = "Directory" if entry.attributes & DIRECTORY else "File"
         self.differs(Difference(path, kind, where, reason, message))
 
-    async def _each(self, queue: Iterator[_Pair], stack: list[str]) -> None:
+    async def _each(self, queue: Iterator[_Pair], stack: list[_Folder]) -> None:
         """Compare until there is nothing left; several of these share one iterator."""
         for one in queue:
             if one.source.attributes & DIRECTORY:
-                stack.append(one.path)
+                itself = [not is_data_elsewhere(entry) for entry in (one.source, one.destination)]
+                stack.append(_Folder(one.path, *itself))
                 self.totals.directories += 1
                 if await self._agree(one, self._directory):
                     self.totals.same_directories += 1

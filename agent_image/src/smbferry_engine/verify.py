@@ -6,7 +6,7 @@ from blake3 import blake3
 
 from smbferry_engine.content import open_file, read_small, single_frame_limit, stream
 from smbferry_engine.core.tasks import Scheduler
-from smbferry_engine.plan import is_deduplicated
+from smbferry_engine.plan import is_data_elsewhere
 from smbferry_engine.share import Share
 from smbferry_engine.wire.directory import DirectoryEntry
 
@@ -22,7 +22,7 @@ async def fingerprint_of(
     scheduler: Scheduler, share: Share, path: str, entry: DirectoryEntry, *, access: int = 0, parts: int = 0
 ) -> Fingerprint:
     """Read the file at ``path``, listed as ``entry``; ``access`` and ``parts`` ask for its descriptor too."""
-    itself = not is_deduplicated(entry)
+    itself = not is_data_elsewhere(entry)
     if entry.size <= single_frame_limit(share):
         small = await read_small(share, path, entry.size, access=access, parts=parts, itself=itself)
         if small is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from smbferry_engine.copy import Copied, FileCopy
 from smbferry_engine.descriptors import file_descriptor
@@ -20,6 +20,7 @@ from smbferry_engine.times import settable
 from smbferry_engine.verify import fingerprint_of
 from smbferry_engine.wire.directory import DirectoryEntry
 
+Kind = Literal["File", "Directory"]
 T = TypeVar("T")
 
 _PAUSES = (0.2, 0.6, 1.5)
@@ -120,6 +121,17 @@ def skip(run: Run, path: str, source: DirectoryEntry) -> None:
     run.record(path, "File", "Skipped", source.size)
 
 
+def leave_out(run: Run, path: str, kind: Kind, why: Literal["Link", "SystemFolder"]) -> None:
+    """Count a link, or a folder of the server's own, that the options leave out."""
+    counters = run.count(kind)
+    counters.listed += 1
+    if why == "Link":
+        counters.links += 1
+    else:
+        counters.system += 1
+    run.observer.record(FileRecord(display(path), kind, "LeftOut", 0, left_out=why))
+
+
 def skip_all(run: Run, folder: str, entries: list[DirectoryEntry]) -> None:
     """Count files of one folder that are the same on both sides."""
     files = run.counters.files
@@ -149,7 +161,7 @@ async def _compare(run: Run, item: FileItem) -> tuple[Action, bytes | None]:
     )
     if ours.digest != theirs.digest:
         return Action.REPLACE, None
-    if is_incomplete(item.source, item.destination):
+    if is_incomplete(item.source, item.destination, run.options.modify_window):
         return Action.COMPLETE, None
     if ours.descriptor is not None and security_differences(ours.descriptor, theirs.descriptor or b"", parts):
         return Action.METADATA, ours.descriptor

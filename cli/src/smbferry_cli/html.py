@@ -64,7 +64,7 @@ class Facts:
             case "File" | "Directory" as kind:
                 key = (kind, str(record.get("action")))
                 self.actions[key] = self.actions.get(key, 0) + 1
-                if kind == "File" and record.get("action") != "Deleted":
+                if kind == "File" and record.get("action") not in ("Deleted", "LeftOut"):
                     self.sizes[_bucket(int(record.get("size") or 0))] += 1
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 from smbferry_agent.report import words
 from smbferry_api.conditions import IDENTITY_CHECKS, LOCATION_CHECKS
 from smbferry_api.run_status import (
+    ROUNDED_TIMES,
     ByteCounters,
     Counters,
     FileFailure,
@@ -102,6 +103,7 @@ def _summary(name: str, status: TransferRunStatus, *, dry_run: bool, to_delete: 
         yield Text()
         yield _counts(status.counters, dry_run=dry_run)
         yield Text(_moved(status, status.counters.bytes, dry_run=dry_run, to_delete=to_delete))
+        yield from _left_out(status.counters)
         listed, failed = len(status.failures), status.counters.files.failed + status.counters.directories.failed
         if failed > listed:
             yield Text(f"{failed - listed:,} more failures are not listed.")
@@ -131,6 +133,22 @@ def _counts(counters: Counters, *, dry_run: bool) -> Table:
         numbers = (*_numbers(items, dry_run=dry_run), *((items.incomplete,) if lacking else ()))
         table.add_row(what, *(f"{n:,}" for n in numbers))
     return table
+
+
+def _left_out(counters: Counters) -> Iterator[Text]:
+    """What the numbers do not show: names that are no part of the transfer, and names that were spelled anew."""
+    links = counters.files.links + counters.directories.links
+    renamed = counters.files.renamed + counters.directories.renamed
+    if links:
+        yield Text(f"{links:,} links were left out: they are never followed.")
+    if counters.directories.system:
+        yield Text(
+            f"{counters.directories.system:,} folders of the server's own were left out (options.systemFolders)."
+        )
+    if counters.files.rounded_times:
+        yield Text(f"{counters.files.rounded_times:,} files differ only by rounded times. {ROUNDED_TIMES}")
+    if renamed:
+        yield Text(f"{renamed:,} renamed where only case differed.")
 
 
 def _moved(status: TransferRunStatus, octets: ByteCounters, *, dry_run: bool, to_delete: int) -> str:

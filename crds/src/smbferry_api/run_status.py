@@ -10,6 +10,11 @@ from smbferry_api.fields import Status, Time
 
 MAX_LISTED_FAILURES: Final = 20
 MAX_SHARD_FAILURES: Final = 3
+ROUNDED_TIMES: Final = (
+    "The destination does not keep times as they are set: set options.modifyWindow to 2s,"
+    " or options.compareBy to Checksum if it keeps none."
+)
+"""What to do about `ItemCounters.rounded_times`."""
 
 
 class RunState(StrEnum):
@@ -80,6 +85,18 @@ class ItemCounters(Status):
     to_transfer: Annotated[int, Field(description="To be copied, as far as is known by now.")] = 0
     transferred: Annotated[int, Field(description="Copied.")] = 0
     skipped: Annotated[int, Field(description="Left as they were: nothing differed, or the options say so.")] = 0
+    links: Annotated[int, Field(description="Links that were left out: they are never followed.")] = 0
+    system: Annotated[
+        int, Field(description="Folders of the server's own that were left out, such as $RECYCLE.BIN.")
+    ] = 0
+    rounded_times: Annotated[
+        int,
+        Field(description="To be copied again only because the destination rounds times: set options.modifyWindow."),
+    ] = 0
+    renamed: Annotated[
+        int,
+        Field(description="Renamed at the destination where only case differed; counted as copied or skipped, too."),
+    ] = 0
     verified: Annotated[int, Field(description="Read back and found equal.")] = 0
     deleted: Annotated[int, Field(description="Removed from the destination.")] = 0
     failed: Annotated[int, Field(description="Not copied, verified or removed; failures says why.")] = 0

@@ -63,10 +63,17 @@ class Preservation(StrEnum):
 
 
 class Symlinks(StrEnum):
-    """What a reparse point does to the run; it is never followed."""
+    """What a link does to the run: left out and counted, or a failure of its own. It is never followed."""
 
     SKIP = "Skip"
     FAIL = "Fail"
+
+
+class SystemFolders(StrEnum):
+    """What happens to folders that a server keeps for itself, such as its recycle bin and its snapshots."""
+
+    SKIP = "Skip"
+    COPY = "Copy"
 
 
 class ServerSideCopy(StrEnum):
@@ -199,6 +206,21 @@ class Options(Spec):
     timestamps: Preservation = Preservation.PRESERVE
     attributes: Preservation = Preservation.PRESERVE
     symlinks: Symlinks = Symlinks.SKIP
+    system_folders: Annotated[
+        SystemFolders,
+        Field(
+            description="Skip: $RECYCLE.BIN, RECYCLER, System Volume Information, DfsrPrivate, .SystemShareInformation,"
+            " .snapshot and .ifsvar at a share's root, and ~snapshot in any folder, are neither copied nor deleted,"
+            " unless an include names them. Copy: they are folders like any other."
+        ),
+    ] = SystemFolders.SKIP
+    modify_window: Annotated[
+        Annotated[str, DurationRange("0s", "1h")],
+        Field(
+            description="Times that differ by no more than this are the same. For destinations that keep times less"
+            " exactly than the source: 2s for FAT and for many NAS."
+        ),
+    ] = "0s"
     server_side_copy: Annotated[
         ServerSideCopy,
         Field(

@@ -54,6 +54,8 @@ SWITCHES: dict[tuple[str, str], tuple[str, ...]] = {
     ("attributes", "None"): ("test_attributes_that_are_not_copied_are_the_destinations_own",),
     ("symlinks", "Skip"): ("test_a_reparse_point_is_skipped_or_fails_and_is_never_followed",),
     ("symlinks", "Fail"): ("test_a_reparse_point_is_skipped_or_fails_and_is_never_followed",),
+    ("systemFolders", "Skip"): ("test_a_servers_own_folders_are_left_out_unless_told_otherwise",),
+    ("systemFolders", "Copy"): ("test_a_servers_own_folders_are_left_out_unless_told_otherwise",),
     ("serverSideCopy", "Auto"): ("test_a_server_copies_large_files_by_itself_unless_told_not_to",),
     ("serverSideCopy", "Never"): ("test_a_server_copies_large_files_by_itself_unless_told_not_to",),
     ("durability", "Buffered"): ("test_a_small_file_is_flushed_where_that_is_asked_for",),
@@ -61,6 +63,7 @@ SWITCHES: dict[tuple[str, str], tuple[str, ...]] = {
 }
 
 OTHERS: dict[str, tuple[str, ...]] = {
+    "modifyWindow": ("test_a_destination_that_rounds_times_gets_nothing_twice_within_the_window",),
     "maxDeletes": ("test_at_most_so_many_are_deleted_or_none",),
     "bytesPerSecond": ("test_a_limit_is_kept_and_a_changed_one_is_in_effect_at_once",),
     "include": ("test_filters_choose_what_is_copied_and_what_is_deleted",),

@@ -213,9 +213,10 @@ def test_a_reparse_point_is_skipped_or_fails_and_is_never_followed(
     fails = symlinks is Symlinks.FAIL
     assert bench.watcher.reasons == ({"/d/link": "ReparsePointSkipped"} if fails else {})
     assert result.outcome is (Outcome.PARTIALLY_SUCCEEDED if fails else Outcome.SUCCEEDED)
-    assert [record.path for record in bench.watcher.records if record.action == "Skipped"] == (
-        [] if fails else ["/d/link"]
-    )
+    left_out = [(record.path, record.left_out) for record in bench.watcher.records if record.action == "LeftOut"]
+    assert left_out == ([] if fails else [("/d/link", "Link")])
+    assert result.counters.directories.links + result.counters.files.links == len(left_out)
+    assert result.counters.files.skipped == 0
 
 
 @pytest.mark.parametrize(("wanted", "share_of_it"), [(ServerSideCopy.AUTO, 1), (ServerSideCopy.NEVER, 0)])

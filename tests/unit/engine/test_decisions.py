@@ -91,8 +91,9 @@ def test_folders_and_links_are_decided_by_what_is_there() -> None:
     assert decide_directory(item(attributes=FOLDER)).action is Action.SKIP
     assert decide_directory(item()).reason is FileReason.TYPE_CONFLICT
     assert decide_directory(item(attributes=FOLDER | LINK)).reason is FileReason.TYPE_CONFLICT
-    assert decide_reparse_point(Options()).action is Action.SKIP
-    assert decide_reparse_point(Options(symlinks=Symlinks.FAIL)).reason is FileReason.REPARSE_POINT_SKIPPED
+    link = item(attributes=0x20 | LINK)
+    assert decide_reparse_point(link, Options()).action is Action.SKIP
+    assert decide_reparse_point(link, Options(symlinks=Symlinks.FAIL)).reason is FileReason.REPARSE_POINT_SKIPPED
 
 
 @pytest.mark.parametrize(

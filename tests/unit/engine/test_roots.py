@@ -26,6 +26,10 @@ class OneFolder:
             raise self._answer
         return SimpleNamespace(attributes=self._answer)
 
+    async def look_up(self, path: str) -> None:
+        """No listing tells a tag."""
+        assert not path
+
 
 def look(answer: int | FileError) -> Any:
     with pytest.raises(StopIteration) as ended:

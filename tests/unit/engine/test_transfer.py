@@ -34,6 +34,7 @@ from smbferry_engine.model import (
     VerifyMode,
 )
 from smbferry_engine.paths import TEMPORARY_PREFIX, temporary_names
+from smbferry_engine.transfer import FOLDERS_IN_FLIGHT
 from smbferry_engine.wire.header import Command
 from smbferry_engine.wire.security import owner_and_group
 from smbferry_engine.wire.status import NtStatus
@@ -190,7 +191,12 @@ def test_links_are_never_followed() -> None:
     world = World(folder(link=link, loop=loop, f=file(b"f")))
     run = world.transfer()
     assert world.copied == {"/f": b"f"}
-    assert (run.counters.files.skipped, run.counters.directories.skipped) == (1, 2)  # the root is one
+    files, folders = run.counters.files, run.counters.directories
+    assert (files.links, folders.links, files.skipped, folders.skipped) == (1, 1, 0, 1)  # the root is one
+    assert [(one.path, one.action, one.left_out) for one in world.watcher.records[:2]] == [
+        ("/link", "LeftOut", "Link"),
+        ("/loop", "LeftOut", "Link"),
+    ]
     strict = World(folder(link=Node(bytearray(b"t"), reparse=True)))
     strict.transfer(symlinks=Symlinks.FAIL)
     assert strict.reasons == [("/link", FileReason.REPARSE_POINT_SKIPPED)]
@@ -223,6 +229,41 @@ def test_full_entries_are_asked_for_only_where_plain_ones_tell_too_little() -> N
     mute.source.tells_disk_ids = False
     mute.transfer()
     assert classes(mute.source) == [PLAIN_ENTRIES] * 2 + [FULL_ENTRIES] * 4
+
+
+@pytest.mark.parametrize("status", [0xC0000003, NtStatus.NOT_SUPPORTED, NtStatus.INVALID_PARAMETER])
+@pytest.mark.parametrize(("missing", "used"), [((1,), 38), ((1, 38), 37), ((38,), 1), ((38, 37), 1)])
+def test_a_class_of_listing_that_a_server_does_not_have_is_asked_for_once(
+    status: int, missing: tuple[int, ...], used: int
+) -> None:
+    world = World(folder(a=folder(f=file(b"f")), b=folder(g=file(b"g"), c=folder()), d=folder()))
+    world.source.entries_per_page = 2
+    for server in (world.source, world.destination):
+        server.personality.missing_listing_classes = frozenset(missing)
+        server.personality.missing_listing_status = status
+    world.transfer()
+    assert world.reasons == []
+    assert world.copied == world.original
+    asked = [request.body[2] for request in world.source.requests if request.command == Command.QUERY_DIRECTORY]
+    assert asked[-1] == used
+    assert set(asked) <= {*missing, used}
+    assert all(asked.count(entry_class) <= FOLDERS_IN_FLIGHT for entry_class in missing)
+    assert world.transfer().counters.files.skipped == 2
+
+
+def test_a_server_without_any_class_of_listing_is_named() -> None:
+    world = World(folder(a=folder(f=file(b"f"))))
+    world.source.personality.missing_listing_classes = frozenset({1, 37, 38})
+    with pytest.raises(EngineError) as caught:
+        world.transfer()
+    assert "STATUS_INVALID_INFO_CLASS" in caught.value.message
+
+
+def test_links_are_told_where_only_the_third_class_is_there() -> None:
+    world = World(folder(link=Node(bytearray(b"t"), reparse=True, reparse_tag=0xA000000C), f=file(b"f")))
+    world.source.personality.missing_listing_classes = frozenset({38})
+    run = world.transfer()
+    assert (run.counters.files.links, run.counters.files.transferred) == (1, 1)
 
 
 def test_only_the_first_of_many_large_folders_is_asked_for_twice() -> None:
@@ -316,13 +357,6 @@ def test_a_file_that_the_server_deduplicates_is_a_file_like_any_other(size: int,
     assert world.watcher.failures == []
     assert world.copied == world.original
     assert (run.counters.files.transferred, run.counters.files.skipped) == (1, 1)
-
-
-def test_a_folder_or_another_tag_is_no_deduplicated_file() -> None:
-    odd = Node(None, {"x": file(b"x")}, reparse=True, reparse_tag=DEDUP)
-    world = World(folder(odd=odd, cloud=Node(bytearray(b"c"), reparse=True, reparse_tag=0x9000001A)))
-    world.transfer()
-    assert world.copied == {}
 
 
 def test_an_include_copies_only_its_part_of_the_tree() -> None:

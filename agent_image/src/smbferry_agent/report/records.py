@@ -63,6 +63,8 @@ class RecordFile:
         line: dict[str, Any] = {"kind": record.kind, "action": record.action, "path": record.path}
         if record.kind == "File":
             line["size"] = record.size
+        if record.left_out is not None:
+            line["leftOut"] = record.left_out
         if record.digest is not None:
             line["blake3"] = record.digest
         self._line(line)

@@ -182,11 +182,14 @@ class FinishReport(RunReport):
                 "to_transfer": own.files.to_transfer + shards.files.transferred,
                 "transferred": own.files.transferred + shards.files.transferred,
                 "skipped": max(0, own.files.skipped - shards.files.transferred),
+                "renamed": own.files.renamed + shards.files.renamed,
                 "verified": own.files.verified + shards.files.verified,
                 "failed": own.files.failed + self.unsettled,
             }
         )
+        renamed = own.directories.renamed + shards.directories.renamed
+        folders = own.directories.model_copy(update={"renamed": renamed})
         octets = _sum(api.ByteCounters, [own.bytes, shards.bytes]).model_copy(
             update={"to_transfer": own.bytes.to_transfer + shards.bytes.transferred}
         )
-        return own.model_copy(update={"files": files, "bytes": octets})
+        return own.model_copy(update={"files": files, "directories": folders, "bytes": octets})

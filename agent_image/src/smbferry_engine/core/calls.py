@@ -138,9 +138,11 @@ def flush_request(file_id: bytes = RELATED_FILE_ID) -> Request:
     return Request(Command.FLUSH, data.encode_flush(file_id))
 
 
-def list_request(entry_class: directory.EntryClass, limit: int, file_id: bytes = RELATED_FILE_ID) -> Request:
-    """QUERY_DIRECTORY, up to ``limit`` bytes of entries."""
-    body = directory.encode_query_directory(file_id, limit, entry_class)
+def list_request(
+    entry_class: directory.EntryClass, limit: int, file_id: bytes = RELATED_FILE_ID, *, name: str | None = None
+) -> Request:
+    """QUERY_DIRECTORY, up to ``limit`` bytes of entries; with ``name``, of the one that has it."""
+    body = directory.encode_query_directory(file_id, limit, entry_class, name)
     return Request(Command.QUERY_DIRECTORY, body, charge_for(limit))
 
 

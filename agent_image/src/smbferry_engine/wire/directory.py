@@ -1,4 +1,4 @@
-"""QUERY_DIRECTORY (2.2.33, 2.2.34) with the two classes of entries that the engine asks for (MS-FSCC 2.4)."""
+"""QUERY_DIRECTORY (2.2.33, 2.2.34) with the three classes of entries that the engine asks for (MS-FSCC 2.4)."""
 
 import struct
 from typing import NamedTuple
@@ -31,7 +31,10 @@ class EntryClass(NamedTuple):
 # FileDirectoryInformation (2.4.10): the cheapest for a server to make.
 PLAIN = EntryClass(1, struct.Struct("<IIQQQQQQII"))
 # FileIdFullDirectoryInformation (2.4.18): with the EaSize field, which holds the tag of reparse points, and file ids.
-FULL = EntryClass(38, struct.Struct("<IIQQQQQQIIIIQ"))
+FULL = EntryClass(38, struct.Struct("<IIQQQQQQIII4xQ"))
+# FileIdBothDirectoryInformation (2.4.17): the same with short names, which nobody here wants; Windows' own clients ask
+# for it, so that no server can do without.
+BOTH = EntryClass(37, struct.Struct("<IIQQQQQQIII28xQ"))
 
 
 class DirectoryEntry(NamedTuple):
@@ -48,10 +51,13 @@ class DirectoryEntry(NamedTuple):
     file_id: int
 
 
-def encode_query_directory(file_id: bytes, limit: int, entry_class: EntryClass = FULL) -> bytes:
-    """Ask for the next entries of an open directory, up to ``limit`` bytes of them."""
-    fixed = _REQUEST.pack(_REQUEST_SIZE, entry_class.identifier, 0, 0, file_id, _NAME_OFFSET, len(_ANY), limit)
-    return fixed + _ANY
+def encode_query_directory(
+    file_id: bytes, limit: int, entry_class: EntryClass = FULL, name: str | None = None
+) -> bytes:
+    """Ask for the next entries of an open directory, up to ``limit`` bytes of them; with ``name``, for that only."""
+    pattern = _ANY if name is None else encode_name(name)
+    fixed = _REQUEST.pack(_REQUEST_SIZE, entry_class.identifier, 0, 0, file_id, _NAME_OFFSET, len(pattern), limit)
+    return fixed + pattern
 
 
 def decode_query_directory(message: bytes | memoryview, entry_class: EntryClass = FULL) -> list[DirectoryEntry]:
@@ -73,7 +79,7 @@ def decode_query_directory(message: bytes | memoryview, entry_class: EntryClass 
         ]
     return [
         make(DirectoryEntry, (name, size, attributes, creation, access, write, change, tag, file_id))
-        for name, (_, _, creation, access, write, change, size, _, attributes, _, tag, _, file_id) in zip(
+        for name, (_, _, creation, access, write, change, size, _, attributes, _, tag, file_id) in zip(
             names, fields, strict=True
         )
     ]

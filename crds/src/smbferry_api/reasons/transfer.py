@@ -57,13 +57,18 @@ NAME_NOT_REPRESENTABLE = define(
 )
 CASE_COLLISION = define(
     "CaseCollision",
-    "Two names differ only in case, and the destination can hold only one.",
-    "Rename one of the two at the source, or exclude it.",
+    "Two names differ only in case: only one of them is copied, and none is deleted for the other.",
+    "Rename one of the two, or exclude it.",
 )
 REPARSE_POINT_SKIPPED = define(
     "ReparsePointSkipped",
-    "A symbolic link or other reparse point is never followed.",
+    "A symbolic link, junction or mount point is never followed.",
     "Make a task for the link's target, if its content is wanted.",
+)
+REPARSE_POINT_UNREADABLE = define(
+    "ReparsePointUnreadable",
+    "The server can't give the content of a file or folder that it keeps elsewhere, such as in a cloud.",
+    "Have the file recalled at the source, or exclude it; look at the tiering or sync service of that server.",
 )
 SHARING_VIOLATION = define(
     "SharingViolation", "Another program holds the file open.", "Close it there; the next run copies it."
@@ -75,7 +80,7 @@ QUOTA_EXCEEDED = define(
 )
 SOURCE_CHANGED = define(
     "SourceChanged",
-    "The source file changed while it was copied.",
+    "The source changed while the run worked on it: a file was written to, or a name came back before its deletion.",
     "The next run copies it; exclude what is always being written.",
 )
 REPORT_INSIDE_TRANSFER = define(

@@ -15,7 +15,7 @@ from smbferry_api.reasons import (
     Reason,
     by_name,
 )
-from smbferry_api.run_status import Counters, RunFailure, RunState
+from smbferry_api.run_status import ROUNDED_TIMES, Counters, RunFailure, RunState
 from smbferry_operator.decide.agent_end import exit_code, last_ended, lost_message, termination
 from smbferry_operator.decide.observation import RunObservation
 from smbferry_operator.decide.text import sentence, with_remedy
@@ -57,7 +57,17 @@ def _counted(counters: Counters | None) -> str:
     if counters is None:
         return RUN_SUCCEEDED.when
     files, verified = counters.files.transferred, counters.files.verified
-    return f"{files} files transferred, {verified} verified, {counters.files.skipped} unchanged."
+    text = f"{files} files transferred, {verified} verified, {counters.files.skipped} unchanged."
+    links = counters.files.links + counters.directories.links
+    if links:
+        text += f" {links} links were left out."
+    if counters.directories.system:
+        text += f" {counters.directories.system} folders of the server's own were left out."
+    if counters.files.rounded_times:
+        text += (
+            f" {counters.files.rounded_times} files were copied again only because of rounded times. {ROUNDED_TIMES}"
+        )
+    return text
 
 
 def _dry(counters: Counters | None) -> str:

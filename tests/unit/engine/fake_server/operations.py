@@ -17,6 +17,7 @@ from tests.unit.engine.fake_server.nodes import (
 )
 from tests.unit.engine.fake_server.personality import Personality
 
+from smbferry_engine.upcase import upcase
 from smbferry_engine.wire.header import HEADER_SIZE
 from smbferry_engine.wire.status import NtStatus
 
@@ -64,6 +65,7 @@ class Files:
         self._tree = TREE
         self._next_handle = 1
         self._next_node = 100
+        self.fold: Callable[[str], str] = upcase
         self._number(self.root)
 
     def _number(self, node: Node) -> None:
@@ -77,7 +79,7 @@ class Files:
         for part in [part for part in path.split("\\") if part]:
             if node is None or not node.is_directory:
                 return None
-            node = next((c for n, c in node.children.items() if n.upper() == part.upper()), None)
+            node = next((c for n, c in node.children.items() if self.fold(n) == self.fold(part)), None)
         return node
 
     def hold(self, path: str, *, access: int = _READS, share: int = 0) -> bytes:
@@ -288,6 +290,10 @@ class Files:
         if body[2] in self.personality.missing_listing_classes:
             return self.personality.missing_listing_status, _ERROR
         entries = [(".", handle.node), ("..", self.root), *handle.node.children.items()][handle.listed :]
+        at, length = struct.unpack_from("<HH", body, 24)
+        name = body[at - HEADER_SIZE : at - HEADER_SIZE + length].decode("utf-16-le", "surrogatepass")
+        if name != "*":
+            entries = [entry for entry in entries if self.fold(entry[0]) == self.fold(name)]
         entries = entries[: self.entries_per_page]
         if not entries:
             return NtStatus.NO_MORE_FILES, _ERROR
@@ -356,6 +362,7 @@ class Files:
     def _rename(self, handle: Handle, data: bytes) -> int:
         new = data[20 : 20 + struct.unpack_from("<I", data, 16)[0]].decode("utf-16-le", "surrogatepass")
         there = self.find(new)
+        there = None if there is handle.node else there  # only the case of its name changes
         opens = [other for other in self.handles.values() if there is not None and other.node is there]
         refused = self.personality.judge_rename(data, there, opens)
         if refused:
@@ -365,7 +372,7 @@ class Files:
         for path in (handle.path, new):
             parent = self.find(path.rpartition("\\")[0])
             assert parent is not None
-            for name in [n for n in parent.children if n.upper() == path.rpartition("\\")[2].upper()]:
+            for name in [n for n in parent.children if self.fold(n) == self.fold(path.rpartition("\\")[2])]:
                 del parent.children[name]
         target = self.find(new.rpartition("\\")[0])
         assert target is not None
