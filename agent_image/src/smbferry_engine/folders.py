@@ -148,7 +148,7 @@ async def _settle_root(run: Run, metadata: Metadata, before: bytes) -> FileError
             (reply,) = await lane.call(request)
             check(reply, "setting times and attributes")
     finally:
-        lane.call(close_request(file_id))
+        await lane.call(close_request(file_id))
     return incomplete
 
 
