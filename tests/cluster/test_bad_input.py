@@ -54,7 +54,7 @@ KID, LOC, TASK = "kerberosidentity", "smblocation", "transfertask"
         (KID, "no-secret-key", "SecretKeyNotFound", "something-else"),
         (KID, "no-config", "ConfigMapNotFound", "missing"),
         (KID, "no-config-key", "ConfigMapKeyNotFound", "other.conf"),
-        (KID, "bad-config", "Krb5ConfigRefused", "includedir"),
+        (KID, "bad-config", "Krb5ConfigRefused", "plugin_base_dir"),
         (KID, "cut", "KeytabUnreadable", "keytab"),
         (KID, "wrong-case", "PrincipalCaseMismatch", "{reader}"),
         (KID, "not-in-keytab", "PrincipalNotInKeytab", "{reader}"),

@@ -57,6 +57,8 @@ LONG = 60  # seconds that nothing but waiting for what never comes can take
 class ShortLives:
     """Makes the first ticket of each principal end after LIFE seconds; its later ones live as the KDC has it.
 
+    Those come once sessions have ``begun``, so that each session begins by a ticket that ends.
+
     Samba's KDC serves nobody by a ticket-granting ticket of less than two minutes, so the ticket for the file server is
     asked for directly, by the key, and put beside it.
     """
@@ -66,6 +68,7 @@ class ShortLives:
         self._initial, self._service = libkrb5.initial_ticket, libkrb5.service_ticket
         self._keys: dict[Path, tuple[str, Path]] = {}
         self._seen: set[str] = set()
+        self.begun: Callable[[], bool] = lambda: True  # whether later tickets may come
         self.issued: Callable[[str], object] = lambda _principal: None
         monkeypatch.setattr(libkrb5, "initial_ticket", self._initial_ticket)
         monkeypatch.setattr(libkrb5, "service_ticket", self._service_ticket)
@@ -73,6 +76,9 @@ class ShortLives:
     def _initial_ticket(
         self, config: Path, principal: str, keytab: Path, etypes: Sequence[int], ccache: Path
     ) -> Ticket:
+        until = time.monotonic() + LONG
+        while principal in self._seen and not self.begun() and time.monotonic() < until:
+            time.sleep(0.05)
         ticket = self._initial(config, principal, keytab, etypes, ccache)
         if principal in self._seen:
             return ticket
@@ -119,13 +125,18 @@ class Traffic:
     enough: Callable[[], bool] = bool  # never
 
     def all_have(self, what: list[str], times: int) -> bool:
-        """Whether each principal that has opened a session is there so many times."""
-        return len(set(self.opened)) == len(Side) and all(what.count(one) >= times for one in set(self.opened))
+        """Whether the principals of both sides are there so many times."""
+        return self.begun() and all(what.count(one) >= times for one in set(self.opened))
+
+    def begun(self) -> bool:
+        """Whether both sides have a session."""
+        return len(set(self.opened)) == 2
 
 
 @pytest.fixture
-def traffic(monkeypatch: pytest.MonkeyPatch) -> Traffic:
+def traffic(monkeypatch: pytest.MonkeyPatch, lives: ShortLives) -> Traffic:
     seen = Traffic()
+    lives.begun = seen.begun
     whose: dict[Lane, str] = {}
     read, renewed, answer, copying = Lane.read, Lane.renewed, Call.answer, FileCopy.run
     limited = Limiter.__init__
@@ -211,7 +222,9 @@ def goes_on_in_its_sessions(slow: Scene, traffic: Traffic) -> None:
     # What is under way when a file is begun again: each range, the one after it, and the first one is a large one.
     lost = begun_again * (2 * UNDER_WAY + LARGEST)
     written = slow.status()["counters"]["bytes"]["written"]
-    assert everything - lost <= written <= everything, "nothing was written twice"
+    # A write that waits for the renewal may land behind one that was refused, and is then done again with it.
+    again = begun_again * UNDER_WAY
+    assert everything - lost <= written <= everything + again, "nothing was written twice, but for what was under way"
     reader = slow.identities[Side.SOURCE].principal
     assert traffic.read[reader] <= everything + lost, "nor read, but for what was under way"
 
