@@ -139,9 +139,9 @@ def test_a_destination_that_rounds_times_gets_nothing_twice_within_the_window(be
     bench.source.seed([Wanted("a/one", size=10), Wanted("a/two", size=2_000_000), Wanted("three", size=30)])
     for path, second in (("a/one", "11.1234567"), ("a/two", "12.5"), ("three", "13.9"), ("a", "15.3")):
         bench.source.domain.run("touch", "-d", f"2020-02-02 02:02:{second}", f"{bench.source.inside}/{path}")
-    with FileServer(domain, "dos filetime resolution = yes").running() as server:
-        source, destination = bench.ends()
-        ends = source, server.through(destination)
+    rounding = FileServer(domain, "dos filetime resolution = yes")
+    with domain.directory("dst") as there, rounding.running() as server:
+        ends = bench.ends()[0], server.through(bench.tickets.endpoint("dst", there.path))
         for options in ({}, {"verify_mode": VerifyMode.POINT_IN_TIME_CONSISTENT}, {"compare_by": CompareBy.CHECKSUM}):
             bench.copy(ends=ends, expected=None, modify_window=2 * UNITS_PER_SECOND, **options)
             assert bench.watcher.failures == []
