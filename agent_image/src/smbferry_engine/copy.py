@@ -26,11 +26,11 @@ from smbferry_engine.landing import (
     take_back,
 )
 from smbferry_engine.paths import case_key, join, split
-from smbferry_engine.plan import READONLY, is_data_elsewhere
+from smbferry_engine.plan import is_data_elsewhere
 from smbferry_engine.recovery import is_transient
 from smbferry_engine.room import expect_room
 from smbferry_engine.run import Run
-from smbferry_engine.temporary import Temporary
+from smbferry_engine.temporary import Temporary, attributes_if_readonly
 from smbferry_engine.torn import close_unchanged
 from smbferry_engine.wire.directory import DirectoryEntry
 from smbferry_engine.wire.status import NtStatus
@@ -118,7 +118,7 @@ class FileCopy:
                 if found != sent:
                     raise mismatch(sent, found)
             return await temporary.land(
-                metadata_of(run, file.opened, file.descriptor), len(file.data), over_readonly=self._over_readonly
+                metadata_of(run, file.opened, file.descriptor), len(file.data), readonly=self._readonly
             )
         except (FileError, EngineError):
             await temporary.discard()
@@ -200,7 +200,7 @@ class FileCopy:
         if self._destination is None:
             await self._refuse_another_name()
         metadata = metadata_of(run, file.opened, file.descriptor)
-        incomplete = await temporary.land(metadata, file.opened.size, over_readonly=self._over_readonly)
+        incomplete = await temporary.land(metadata, file.opened.size, readonly=self._readonly)
         run.headway.pop((self._path, 0), None)
         return Copied(file.opened.size, digest, incomplete)
 
@@ -237,8 +237,8 @@ class FileCopy:
         return sent
 
     @property
-    def _over_readonly(self) -> bool:
-        return self._destination is not None and bool(self._destination.attributes & READONLY)
+    def _readonly(self) -> int:
+        return attributes_if_readonly(self._destination)
 
 
 async def send(

@@ -10,11 +10,11 @@ from smbferry_engine.content import OpenFile, open_file, stream
 from smbferry_engine.copy import Copied, send
 from smbferry_engine.errors import EngineError, FileError, FileReason
 from smbferry_engine.landing import metadata_of
-from smbferry_engine.plan import READONLY, is_data_elsewhere, version_of
+from smbferry_engine.plan import is_data_elsewhere, version_of
 from smbferry_engine.recovery import is_transient
 from smbferry_engine.run import Run
 from smbferry_engine.shard import Piece, key_of, whole
-from smbferry_engine.temporary import Temporary
+from smbferry_engine.temporary import Temporary, attributes_if_readonly
 from smbferry_engine.torn import close_unchanged
 from smbferry_engine.wire.directory import DirectoryEntry
 
@@ -99,15 +99,15 @@ async def land_gathered(
         if not pieces:
             file.close()
             return None
-        over_readonly = destination is not None and bool(destination.attributes & READONLY)
-        return await _land(run, path, source, file, pieces, over_readonly=over_readonly)
+        readonly = attributes_if_readonly(destination)
+        return await _land(run, path, source, file, pieces, readonly=readonly)
     except (FileError, EngineError):
         file.close()
         raise
 
 
 async def _land(
-    run: Run, path: str, source: DirectoryEntry, file: OpenFile, pieces: list[Piece], *, over_readonly: bool
+    run: Run, path: str, source: DirectoryEntry, file: OpenFile, pieces: list[Piece], *, readonly: int
 ) -> Copied | None:
     temporary = await Temporary.create(run, path, source, keep=True)
     try:
@@ -117,7 +117,7 @@ async def _land(
             return None
         await close_unchanged(run, path, file, lambda: _digest_of(run, temporary))
         metadata = metadata_of(run, file.opened, file.descriptor)
-        incomplete = await temporary.land(metadata, source.size, over_readonly=over_readonly)
+        incomplete = await temporary.land(metadata, source.size, readonly=readonly)
     except (FileError, EngineError) as error:
         if is_transient(error):
             temporary.leave()

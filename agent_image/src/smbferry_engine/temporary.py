@@ -38,7 +38,7 @@ from smbferry_engine.landing import (
 )
 from smbferry_engine.opening import open_temporary, wait_until_closed
 from smbferry_engine.paths import join, split, temporary_names
-from smbferry_engine.plan import NORMAL, version_of
+from smbferry_engine.plan import NORMAL, READONLY, version_of
 from smbferry_engine.readback import Frontier, check_kept, read_back
 from smbferry_engine.rename import Landing, rename_over
 from smbferry_engine.run import Run
@@ -54,6 +54,11 @@ _FLUSH_FROM = 1 << 20
 _FLUSH_EVERY = 8
 _DOING = "creating a temporary file"
 _SHARED = Sharing.READ | Sharing.WRITE | Sharing.DELETE  # each has opened it to delete it, too
+
+
+def attributes_if_readonly(entry: DirectoryEntry | None) -> int:
+    """The attributes of what is to be replaced if it is read-only, 0 otherwise."""
+    return entry.attributes if entry is not None and entry.attributes & READONLY else 0
 
 
 class Temporary:
@@ -267,17 +272,14 @@ class Temporary:
         """It begins with what there is in ``headway``, or :class:`KeptDiffersError`."""
         await check_kept(self._run.scheduler, self._run.destination, self.path, headway)
 
-    async def land(self, metadata: Metadata, size: int, *, over_readonly: bool) -> FileError | None:
+    async def land(self, metadata: Metadata, size: int, *, readonly: int) -> FileError | None:
         """Set the descriptor, rename over the final name, set times last; before that, if no later run would mend them.
 
+        ``readonly`` are the attributes of the file of that name, if it is read-only; it has them again if it stays.
         Returns what could not be set.
         """
         run = self._run
         await run.still_wanted()
-        if over_readonly:
-            await run.destination.change(
-                self._final, SET_ACCESS, (set_basic_request(attributes=NORMAL),), "making the old file writable"
-            )
         lane = self._lane
         if size >= _FLUSH_FROM or run.flushes_each:
             await self.flush()
@@ -285,9 +287,21 @@ class Temporary:
         if incomplete is not None:
             metadata = metadata.marked()
         landing = Landing(lane, self.path, self._final, metadata, not next_run_mends(run), self._sparse)
-        await rename_over(run, landing, self._file_id)
+        if readonly:
+            await self._set_old(NORMAL)
+        try:
+            await rename_over(run, landing, self._file_id)
+        except FileError:
+            if readonly:
+                with contextlib.suppress(FileError):
+                    await self._set_old(readonly)
+            raise
         await self._remove_others()
         return incomplete
+
+    async def _set_old(self, attributes: int) -> None:
+        request = set_basic_request(attributes=attributes)
+        await self._run.destination.change(self._final, SET_ACCESS, (request,), "changing the old file's attributes")
 
     async def _set_descriptor(self, metadata: Metadata) -> FileError | None:
         """Give it the descriptor that it ends with: until now it was open to nobody but the account.

@@ -59,6 +59,17 @@ def test_a_target_that_is_open_for_a_moment_is_waited_for_and_nothing_is_copied_
     assert world.node("report").times[2] == 2
 
 
+@SIZES
+def test_a_read_only_file_that_is_in_use_stays_as_it_was(content: bytes) -> None:
+    world = world_with(content)
+    world.node("report").attributes = 0x23
+    world.destination.hold("copy\\report")
+    world.transfer()
+    assert world.reasons == [("/report", "SharingViolation")]
+    assert world.copied["/report"] == b"before"
+    assert world.node("report").attributes == 0x23
+
+
 def refusing(status: int) -> Callable[[Request], int | None]:
     """A server that denies the rename, and answers an open for deleting alone with a status."""
 
