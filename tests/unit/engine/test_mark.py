@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smbferry_engine.mark import SHIFT_SECONDS, is_mark_of, mark_of
@@ -30,6 +30,7 @@ def test_a_mark_can_be_set_and_is_a_fixed_span_apart(time: int) -> None:
 
 
 @given(st.integers(0, 400_000_000_000) | st.just(0))
+@example(SHIFT_SECONDS + 1)
 def test_a_server_that_keeps_every_other_second_holds_it(seconds: int) -> None:
     kept = seconds // 2 * 2 * SECOND
     assert mark_of(kept) % (2 * SECOND) == 0
