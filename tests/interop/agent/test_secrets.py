@@ -23,6 +23,7 @@ from smbferry_agent.kerberos.session import KerberosSession
 from smbferry_agent.report.api_client import ApiClient, ObjectKey
 from smbferry_api import agent_contract
 from smbferry_api.agent_contract import Side
+from smbferry_api.snapshot import environment_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,14 +69,16 @@ def server(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setattr(cluster, "SCRATCH_DIR", str(tmp_path / "pod-scratch"))
     monkeypatch.setattr("smbferry_agent.manifests.SCRATCH_DIR", str(tmp_path / "pod-scratch"))
     monkeypatch.setenv("SMBFERRY_TERMINATION_LOG", str(tmp_path / "termination-log"))
-    task = scene.task().model_dump(mode="json", by_alias=True, exclude_unset=True)
+    for name, part in environment_of(scene.task()).items():
+        monkeypatch.setenv(name, part)
     (tmp_path / "server").mkdir()
     with ApiServer(tmp_path / "server") as running:
         monkeypatch.setattr(ApiClient, "in_cluster", classmethod(lambda _cls: running.client()))
-        running.objects[RUN.path] = {"metadata": meta(), "spec": {"taskRef": {"name": "task"}, "task": task}}
+        running.objects[RUN.path] = {"metadata": meta(), "spec": {"taskRef": {"name": "task"}}}
         spec = source.subject().spec.model_dump(mode="json", by_alias=True, exclude_none=True)
         running.objects[IDENTITY.path] = {"metadata": meta(), "spec": spec}
-        location = {**task["source"]["spec"], "identityRef": {"name": "it"}}
+        location = scene.task().source.spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        location |= {"identityRef": {"name": "it"}}
         running.objects[LOCATION.path] = {"metadata": meta(), "spec": location}
         yield running
 
