@@ -166,7 +166,7 @@ class Share:
 
         Plain entries cost a server a quarter less than full ones. Where they do not tell enough, a side is listed with
         full ones from then on: where a reparse point's tag must be known, or folders have no id but that of ``.``. A
-        class that the server does not have is not asked for again (ADR 33).
+        class that the server does not have is not asked for again (ADR 27).
         """
         if not path and not self.root_itself:
             wanted = wanted._replace(itself=False)
