@@ -41,8 +41,7 @@ def test_kustomize_and_helm_give_the_same_objects(kube: Kube) -> None:
     chart = by_name([render.without_helm(d) for d in render.helm_template()])
     base = by_name(list(yaml.safe_load_all(kube.kubectl("kustomize", str(BASE)))))
     for kind, name in chart:
-        if kind == "CustomResourceDefinition":  # the chart keeps them at its removal, and labels them
-            del chart[kind, name]["metadata"]["annotations"]["helm.sh/resource-policy"]
+        if kind == "CustomResourceDefinition":  # the chart labels them
             chart[kind, name]["metadata"] = {"name": name}
     assert set(base) == set(chart)
     assert base == chart

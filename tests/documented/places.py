@@ -119,6 +119,8 @@ RUN_AS: dict[str, str] = {
     # One transfer into a folder is enough: these are given to the API server to check.
     "kubectl apply -f migration/": "kubectl apply -f migration/ --dry-run=server",
     "kubectl apply -f transfer.yaml": "kubectl apply -f transfer.yaml --dry-run=server",
+    # The other commands still need it; tests/cluster/test_deletion.py deletes tasks.
+    "kubectl delete transfertask/finance": "kubectl delete transfertask/finance --dry-run=server",
     # Nobody has to see the last pod go.
     "kubectl delete -k examples/playground": "kubectl delete -k examples/playground --wait=false",
     # It is there already.
@@ -148,6 +150,7 @@ MENTIONED = frozenset(
     {
         "klist -kt",
         "kubectl apply",
+        "kubectl create",
         "kubectl diff",
         "kubectl explain",
         "kubectl smbferry watch",
@@ -175,6 +178,7 @@ ENDS_WITH: dict[str, int] = {
     "smbstatus -L | grep report.xlsx": 1,
     "kubectl logs job/JOB | grep traceback": 1,
     "kubectl get configmap corp-krb5 -o jsonpath='{.data.krb5\\.conf}' | grep -nE 'module|plugin|_exec|_program'": 1,
+    "kubectl get configmap corp-krb5 -o jsonpath='{.data.krb5\\.conf}' | grep -n 'kdc *= *https'": 1,
 }
 
 
