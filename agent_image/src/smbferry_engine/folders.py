@@ -7,7 +7,7 @@ the account can work in it even if the source's access list shuts it out.
 from dataclasses import dataclass
 
 from smbferry_engine.core.calls import close_request, open_request
-from smbferry_engine.errors import FileError, FileReason
+from smbferry_engine.errors import EngineError, FileError, FileReason
 from smbferry_engine.landing import (
     Metadata,
     access_list_requests,
@@ -144,11 +144,12 @@ async def _settle_root(run: Run, metadata: Metadata, before: bytes) -> FileError
             back = metadata._replace(descriptor=before)
             await lane.call(*access_list_requests(run, back, file_id), *owner_requests(back, file_id))
             raise FileError(FileReason.SECURITY_NOT_PERMITTED, _SHUT_OUT, status=error.status) from error
-        for request in basic_requests(metadata, file_id):
-            (reply,) = await lane.call(request)
-            check(reply, "setting times and attributes")
-    finally:
-        await lane.call(close_request(file_id))
+        *replies, _ = await lane.call(*basic_requests(metadata, file_id), close_request(file_id))
+    except (FileError, EngineError):
+        lane.call(close_request(file_id))
+        raise
+    for reply in replies:
+        check(reply, "setting times and attributes")
     return incomplete
 
 

@@ -185,8 +185,9 @@ async def check_roots(run: Run) -> None:
     """Both folders are there, and the destination's may be written to."""
 
     async def both() -> None:
+        other = run.scheduler.spawn(check_root(run.destination, "destination"))
         ours = await check_root(run.source, "source")
-        theirs = await check_root(run.destination, "destination")
+        theirs = await other
         if not run.options.dry_run:
             await check_writable(run.destination, theirs)
         run.roots = root_entries(run.source, ours, run.destination, theirs)
