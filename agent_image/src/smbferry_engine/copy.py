@@ -57,6 +57,7 @@ class FileCopy:
         self._source = source
         self._destination = destination
         self._read = 0
+        self._moves = False
 
     async def run(self) -> Copied:
         """Copy; :class:`FileError` when this file can't be, with the counters of bytes as if it had not been tried."""
@@ -142,6 +143,7 @@ class FileCopy:
     async def _copy_large(self) -> Copied:
         run = self._run
         await run.large.enter()
+        self._moves = True
         try:
             file = await open_file(
                 run.source,
@@ -156,7 +158,13 @@ class FileCopy:
                 file.close()
                 raise
         finally:
-            run.large.leave()
+            self._moved()
+
+    def _moved(self) -> None:
+        """Let the next large file begin: what is left to be done of this one holds no data."""
+        if self._moves:
+            self._moves = False
+            self._run.large.leave()
 
     async def _gather_from_where_it_is(self, file: OpenFile) -> Copied:
         try:
@@ -197,6 +205,7 @@ class FileCopy:
             digest = await run.server_copy.fill(run, self._path, file, temporary, self._count_read)
         if digest is None:
             digest = await self._move(file, temporary)
+        self._moved()
         if self._destination is None:
             await self._refuse_another_name()
         metadata = metadata_of(run, file.opened, file.descriptor)
