@@ -72,6 +72,7 @@ def test_a_stale_keytab_at_the_destination_ends_the_run_before_data_moves(scene:
 
 def test_a_keytab_rotated_during_a_run_serves_the_next_one(scene: Scene, domain: Domain) -> None:
     scene.source.seed([Wanted(f"big-{number}.bin", size=20_000_000) for number in range(3)])
+    scene.options["bytesPerSecond"] = "20Mi"  # so that the run is asked in its midst whether it goes on
     identity = scene.identities[Side.SOURCE]
     name = identity.principal.partition("@")[0]
     rotated: list[int] = []
