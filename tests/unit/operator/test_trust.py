@@ -189,7 +189,8 @@ def test_a_forged_job_with_the_snapshot_of_a_real_one_claims_nothing_elsewhere()
     assert agents(world) == ["transfer"]
 
 
-def test_two_honest_runs_of_two_namespaces_do_exclude_each_other() -> None:
+def with_a_writer_elsewhere() -> World:
+    """A run that has been looked at while an honest one of another namespace writes to the same destination."""
     (job,) = launched(EVIL)
     world = World(*place(HOME), (Kind.RUN, of(HOME, run_body(created=ago(seconds=5)))))
     for kind, body in place(EVIL):
@@ -197,6 +198,11 @@ def test_two_honest_runs_of_two_namespaces_do_exclude_each_other() -> None:
     world.cache.put(Kind.RUN, of(EVIL, run_body(status={"state": "Launching"})))
     world.cache.put(Kind.JOB, job)
     world.settle(RUN)
+    return world
+
+
+def test_two_honest_runs_of_two_namespaces_do_exclude_each_other() -> None:
+    world = with_a_writer_elsewhere()
 
     said = world.memory.objects["TransferRun", "run"]["status"]["conditions"][0]
     assert (agents(world), said["reason"]) == ([], "RunQueued")
@@ -204,13 +210,7 @@ def test_two_honest_runs_of_two_namespaces_do_exclude_each_other() -> None:
 
 
 def test_a_writer_keeps_its_claim_when_its_location_is_not_ready_any_more() -> None:
-    (job,) = launched(EVIL)
-    world = World(*place(HOME), (Kind.RUN, of(HOME, run_body(created=ago(seconds=5)))))
-    for kind, body in place(EVIL):
-        world.cache.put(kind, body)
-    world.cache.put(Kind.RUN, of(EVIL, run_body(status={"state": "Launching"})))
-    world.cache.put(Kind.JOB, job)
-    world.settle(RUN)
+    world = with_a_writer_elsewhere()
     lost = {"conditions": [condition("Ready", "False", "KeytabStale")]}
     world.cache.put(Kind.LOCATION, of(EVIL, location_body("dst", lost, version=99)))
     world.settle(RUN)
