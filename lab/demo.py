@@ -1,6 +1,6 @@
-"""`make demo`: smbferry's main job on real parts, from nothing to two equal trees, and a stale keytab mended live.
+"""`make demo`: starts a domain and a cluster, copies a tree, compares both sides, then breaks a keytab and fixes it.
 
-Every step says what it does and how long it took. It can be run again: what is there is used again.
+Every step shows what it does and how long it took. A second run reuses existing parts.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from lab.smblab import product, status
 from lab.smblab.errors import LabError
 from lab.smblab.progress import Progress, left, seconds
 from lab.smblab.settings import current
-from tests.cluster.kube import Kube, condition, ended, is_
-from tests.support.api import ApiError
-from tests.support.domain import Directory, Domain
-from tests.support.environment import lab_environment
-from tests.support.trees import Tree, Wanted, differences, odd, small
+from lab.support.cluster.api import ApiError
+from lab.support.cluster.kube import Kube, condition, ended, is_
+from lab.support.domain.domain import Domain
+from lab.support.domain.machine import Directory
+from lab.support.domain.trees import Tree, Wanted, differences, odd, small
+from lab.support.environment import lab_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.cluster.kube import Object
+    from lab.support.cluster.kube import Object
 
 ROOT = Path(__file__).resolve().parents[1]
 LAB = str(ROOT / "lab" / "lab")
@@ -37,22 +38,22 @@ BIG_FILE_BYTES = 512 << 20
 USERS = ("svc-src", "svc-dst")
 NEEDED = ("docker", "domain", "cluster")
 STEPS = {
-    "lab": "A domain and a cluster",
-    "images": "Operator and agent images",
-    "seed": "2,000 small files, odd names and one file of 512 MiB on the source share",
-    "install": "The chart, by Helm",
-    "apply": "Identities, locations and a task, by kubectl apply -f examples/basic",
-    "transfer": "The transfer",
-    "compare": "Both trees, by hash, both ways",
-    "kvno": "A password change in the domain: the keytab is stale, and mended",
+    "lab": "Start the domain and the cluster",
+    "images": "Build the images of operator and agent",
+    "seed": "Create 2,000 small files, files with unusual names and one file of 512 MiB on the source share",
+    "install": "Install the chart with Helm",
+    "apply": "Create identities, locations and a task with kubectl apply -f examples/basic",
+    "transfer": "Transfer the files",
+    "compare": "Compare both trees by hash",
+    "kvno": "Change the password in the domain, then replace the stale keytab",
 }
-"""All that is done, in order."""
+"""All steps, in order."""
 BY_MACHINE = ("lab", "images")
 """Steps that a machine which has taken them before takes in another time."""
 
 
 class DemoError(Exception):
-    """The demo can't go on; the message says what was expected and what was found."""
+    """The demo cannot continue; the message says what was expected and what was found."""
 
 
 class Demo:
@@ -69,7 +70,7 @@ class Demo:
         """Announces and times one of the STEPS, which are taken in their order."""
         what, number = STEPS[name], len(self.times)
         in_all = self.progress.expected(*map(self._key, list(STEPS)[number:]))
-        print(f"\n\033[1m{number + 1}. {what}\033[0m (all of it: {left(in_all, 0)})", flush=True)
+        print(f"\n\033[1m{number + 1}. {what}\033[0m (in total: {left(in_all, 0)})", flush=True)
         began = time.monotonic()
         with self.progress.step(self._key(name), what):
             yield
@@ -123,7 +124,7 @@ def lab_is_up() -> bool:
 def start_lab(demo: Demo) -> Domain:
     """Domain and cluster, and the environment to reach them."""
     if subprocess.run([LAB, "up", "domain", "cluster"], cwd=ROOT, check=False).returncode:
-        raise DemoError("the lab did not come up; see above")
+        raise DemoError("the lab did not start; see above")
     demo.environment = lab_environment()
     return Domain.from_environment(demo.environment)
 
@@ -207,7 +208,7 @@ def watch_run(demo: Demo, *, other_than: str | None = None) -> str:
     until = time.monotonic() + 90
     while (name := newest_run(demo)) in {None, other_than}:
         if time.monotonic() > until:
-            raise DemoError("no run was started within 90 s")
+            raise DemoError("expected a run within 90 s, got none")
         time.sleep(0.3)
     shown = ""
     until = time.monotonic() + 300
@@ -223,12 +224,13 @@ def watch_run(demo: Demo, *, other_than: str | None = None) -> str:
         if ended(run):
             break
         if time.monotonic() > until:
-            raise DemoError(f"{name} is still {status.get('state')} after 5 minutes")
+            raise DemoError(f"expected {name} to end within 5 minutes, got state {status.get('state')}")
         time.sleep(0.5)
     demo.kubectl("get", "transferrun", str(name), quiet=False)
     if status["state"] != "Succeeded":
         raise DemoError(
-            f"{name} ended {status['state']}: {json.dumps(status.get('failure') or status.get('failures'))}"
+            f"expected {name} to succeed, got state {status['state']}: "
+            f"{json.dumps(status.get('failure') or status.get('failures'))}"
         )
     return str(name)
 
@@ -241,9 +243,9 @@ def compare(source: Tree, destination: Tree) -> None:
     """
     found = differences(source, destination, times=True)
     if found:
-        raise DemoError(f"{len(found)} differences between the trees, the first: {found[:5]}")
+        raise DemoError(f"expected identical trees, found {len(found)} differences; first: {found[:5]}")
     size = sum(e.size for e in source.values())
-    print(f"   {len(source)} entries, {size / 1e6:.0f} MB: equal by SHA-256, size and time of last write, both ways")
+    print(f"   {len(source)} entries, {size / 1e6:.0f} MB: SHA-256, size and write time match in both directions")
 
 
 def show_condition(demo: Demo, name: str, *types: str) -> None:
@@ -255,9 +257,9 @@ def show_condition(demo: Demo, name: str, *types: str) -> None:
 
 
 def kvno_story(demo: Demo, domain: Domain, last_run: str) -> None:
-    """A password change makes the keytab stale; smbferry says so; a new keytab mends it and the task runs."""
+    """A password change makes the keytab stale; smbferry says so; a new keytab fixes it and the task runs."""
     identity = "svc-src"
-    print(f"\n   the password of {identity} is changed in the domain …")
+    print(f"\n   changing the password of {identity} in the domain …")
     domain.set_password(identity)
     demo.kubectl(
         "annotate", "--overwrite", "kid", identity, f"smbferry.io/requested-at={time.time():.0f}", quiet=False
@@ -266,7 +268,7 @@ def kvno_story(demo: Demo, domain: Domain, last_run: str) -> None:
     demo.wait("kerberosidentity", identity, lambda o: condition(o, "Ready").get("status") == "False", timeout=30)
     show_condition(demo, identity, "KvnoMismatch", "Ready")
     demo.kubectl("get", "kid", quiet=False)
-    print("\n   a new keytab into the Secret; nothing else is touched …", flush=True)
+    print("\n   writing a new keytab to the Secret …", flush=True)
     renewed = domain.export_keytab(identity)
     (current().keytabs / f"{identity}.keytab").write_bytes(renewed)  # the lab's own copy would be stale too
     store_keytab(demo, identity, renewed)
@@ -288,7 +290,7 @@ def show(demo: Demo, domain: Domain) -> None:
         if subprocess.run(
             [LAB, "build", "operator", "agent"], cwd=ROOT, check=False, stdout=subprocess.DEVNULL
         ).returncode:
-            raise DemoError("the images could not be built; see above")
+            raise DemoError("the images were not built; see above")
         subprocess.run([LAB, "load", "smbferry-operator:dev", "smbferry-agent:dev"], cwd=ROOT, check=True)
     with demo.step("seed"):
         forget_earlier(demo)
@@ -304,7 +306,7 @@ def show(demo: Demo, domain: Domain) -> None:
         compare(source.tree(), destination.tree())
     with demo.step("kvno"):
         kvno_story(demo, domain, last_run)
-    print("\n\033[1mWhat there is now\033[0m", flush=True)
+    print("\n\033[1mResult\033[0m", flush=True)
     demo.kubectl("get", "smbferry", quiet=False)
 
 
@@ -324,17 +326,17 @@ def main() -> int:
     except (DemoError, LabError, ApiError, subprocess.CalledProcessError, KeyboardInterrupt) as error:
         print(f"\ndemo: {str(error) or 'interrupted'}", file=sys.stderr)
         if keep:
-            print("demo: the lab was there before and stays; `make demo-down` takes it away", file=sys.stderr)
+            print("demo: the lab was already running and stays; `make demo-down` removes it", file=sys.stderr)
         else:
-            print("demo: cleaning up (SMBFERRY_KEEP_LAB=1 keeps the lab to be looked at)", file=sys.stderr)
+            print("demo: cleaning up (set SMBFERRY_KEEP_LAB=1 to keep the lab for inspection)", file=sys.stderr)
             subprocess.run([LAB, "down"], cwd=ROOT, check=False)
         return 1
-    print("\n\033[1mTimes\033[0m")
+    print("\n\033[1mDurations\033[0m")
     for what, took in demo.times:
         print(f"  {seconds(took):>12}  {what}")
-    print(f"  {seconds(time.monotonic() - began):>12}  in all")
-    print(f'\nLook around: eval "$(lab/lab env)"; kubectl -n {NAMESPACE} describe smbferry')
-    print("Take it away: make demo-down")
+    print(f"  {seconds(time.monotonic() - began):>12}  in total")
+    print(f'\nTo inspect the objects: eval "$(lab/lab env)"; kubectl -n {NAMESPACE} describe smbferry')
+    print("To remove the demo: make demo-down")
     return 0
 
 

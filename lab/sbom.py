@@ -1,4 +1,4 @@
-"""`make sbom`: what is in the images, as CycloneDX in build/sbom, and the licences of all of it in docs/licences.md."""
+"""`make sbom`: lists the images' packages as CycloneDX in build/sbom, and their licenses in docs/licenses.md."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.smblab import product
-from tests.support.environment import lab_environment
+from lab.support.environment import lab_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "build" / "sbom"
-PAGE = ROOT / "docs" / "licences.md"
+PAGE = ROOT / "docs" / "licenses.md"
 OWN = "smbferry"
 # Runs inside an image: what Python and Debian say of themselves there.
 COLLECT = r"""
@@ -37,7 +37,7 @@ for line in subprocess.run(["dpkg-query", "-W", "-f", fields], capture_output=Tr
 release = dict(line.split("=", 1) for line in pathlib.Path("/etc/os-release").read_text().splitlines() if "=" in line)
 print(json.dumps({"python": python, "debian": debian, "release": release["VERSION_ID"].strip('"')}))
 """
-# Debian packages whose copyright file only a person can read, by a pattern of their names: what they put into an image.
+# Debian packages without a machine-readable copyright file, by a pattern of their names: the license of their files.
 UNREADABLE = {
     r"base-files|debian-archive-keyring": "GPL-2+",
     r"gcc-\d+-base|libgcc-s1|libstdc\+\+6": "GPL-3+ with GCC Runtime Library Exception",
@@ -47,20 +47,20 @@ UNREADABLE = {
     r"(lib)?python3.*": "PSF-2.0",
 }
 HEAD = """\
-# Licences
+# Licenses
 
-What the images hold besides smbferry itself (Apache-2.0), under which licences, as the packages say it themselves.
-Versions are in each image's CycloneDX file. `make sbom` writes both.
+Packages in the images besides smbferry itself (Apache-2.0), with the licenses that they declare. Each image's CycloneDX
+file lists the versions. `make sbom` writes both.
 """
 
 
 class SbomError(Exception):
-    """Something is in an image of which no licence is known."""
+    """An image contains a package without a known license."""
 
 
 @dataclass(frozen=True, order=True)
 class Package:
-    """One package in an image. `expression` tells that `licence` is in SPDX's own language."""
+    """One package in an image. `expression`: `licence` is an SPDX expression."""
 
     ecosystem: str
     name: str
@@ -80,7 +80,7 @@ def packages(collected: Mapping[str, Any]) -> list[Package]:
     """The packages of an image, in order.
 
     Raises:
-        SbomError: one tells no licence.
+        SbomError: a package declares no license.
     """
     found = [_python(*said) for said in collected["python"]]
     found += [_debian(collected["release"], *said) for said in collected["debian"]]
@@ -106,7 +106,7 @@ def bom(image: str, contents: Iterable[Package]) -> dict[str, Any]:
 
 
 def page(images: Mapping[str, Iterable[Package]]) -> str:
-    """The licences of all packages of all images."""
+    """Returns the page with the licenses of all packages in all images."""
     where: dict[tuple[str, str, str], list[str]] = {}
     for image, contents in images.items():
         for package in contents:
@@ -114,7 +114,7 @@ def page(images: Mapping[str, Iterable[Package]]) -> str:
                 where.setdefault((package.ecosystem, package.name, package.licence), []).append(image)
     lines = [HEAD]
     for ecosystem in ("Python", "Debian"):
-        lines += [f"## {ecosystem} packages", "", "| package | licence | image |", "|---|---|---|"]
+        lines += [f"## {ecosystem} packages", "", "| package | license | image |", "|---|---|---|"]
         for (group, name, licence), names in sorted(where.items()):
             if group == ecosystem:
                 lines.append(f"| {name} | {licence} | {', '.join(names)} |")
@@ -127,7 +127,7 @@ def _python(name: str, version: str, expression: str | None, text: str | None, c
     short = text if text and "\n" not in text.strip() and text != "UNKNOWN" else ""
     licence = expression or short or ", ".join(classifiers)
     if not licence:
-        raise SbomError(f"the Python package {name} {version} names no licence: look, and say it in {__name__}")
+        raise SbomError(f"the Python package {name} {version} declares no license; look it up and add it to {__name__}")
     canonical = re.sub(r"[-_.]+", "-", name).lower()
     return Package("Python", canonical, version, f"pkg:pypi/{canonical}@{version}", licence, bool(expression))
 
@@ -139,7 +139,9 @@ def _debian(release: str, name: str, version: str, architecture: str, said: str)
         found = re.findall(r"^License:[ \t]*(\S.*?)[ \t]*$", said, re.MULTILINE)
         licence = ", ".join(sorted(set(found), key=str.lower))
     if not licence:
-        raise SbomError(f"no machine can read the copyright file of the Debian package {name}: add it to UNREADABLE")
+        raise SbomError(
+            f"the copyright file of the Debian package {name} is not machine-readable; add the package to UNREADABLE"
+        )
     escaped = version.replace("+", "%2B").replace(":", "%3A")
     purl = f"pkg:deb/debian/{name}@{escaped}?arch={architecture}&distro=debian-{release}"
     return Package("Debian", name, version, purl, licence)

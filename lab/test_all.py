@@ -1,8 +1,8 @@
-"""`make test`: everything, what finds a fault soonest first, with the lab coming up while pure tests run.
+"""`make test`: runs all tests, the fastest first; the lab starts while unit tests run.
 
-Begins with nothing but Python: the packages that the rest needs are installed while the lab starts.
+Requires only Python: the required packages are installed while the lab starts.
 
-The lab is stopped again at the end, however that comes, unless it was up before or SMBFERRY_KEEP_LAB is set.
+The lab is always stopped at the end, unless it was running before or SMBFERRY_KEEP_LAB is set.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Suite:
         """What came of it; a suite that left no results has failed as a whole."""
         report = ROOT / self.report
         if not report.exists():
-            return Results(self.name, 0, ("it left no results",), 0)
+            return Results(self.name, 0, ("no results found",), 0)
         return read_results(self.name, report.read_bytes())
 
 
@@ -131,7 +131,7 @@ def run(what: str, command: list[str]) -> int:
     """Runs a step in the foreground; returns its exit code."""
     rest = list(TOOK_EARLIER)[list(TOOK_EARLIER).index(what) :]
     left = seconds(sum(TOOK_EARLIER[step] for step in rest))
-    print(f"\n=== {what} (usually about {TOOK_EARLIER[what]} s; all of it: about {left} left)", flush=True)
+    print(f"\n=== {what} (usually about {TOOK_EARLIER[what]} s; total: about {left} left)", flush=True)
     began = time.monotonic()
     code = subprocess.run(command, cwd=ROOT, check=False).returncode
     became = f"FAILED with {code} after " if code else ""
@@ -152,7 +152,7 @@ def meanwhile(what: str, *commands: list[str]) -> Iterator[subprocess.Popen[byte
     """
     each = "; ".join(f"{shlex.join(command)} || code=$?" for command in commands)
     command = ["sh", "-c", f"code=0; {each}; exit $code"]
-    print(f"\n=== {what}: meanwhile", flush=True)
+    print(f"\n=== {what}: running in the background", flush=True)
     with (
         tempfile.TemporaryFile() as said,
         subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said, start_new_session=True) as process,
@@ -163,7 +163,7 @@ def meanwhile(what: str, *commands: list[str]) -> Iterator[subprocess.Popen[byte
             os.killpg(process.pid, signal.SIGTERM)
             raise
         if process.poll() is None:
-            print(f"\n=== {what}: waiting for it", flush=True)
+            print(f"\n=== {what}: waiting until it ends", flush=True)
         code = process.wait()
         said.seek(0)
         print(f"\n=== {what}\n{said.read().decode(errors='replace')}", flush=True)
@@ -184,7 +184,7 @@ def everything(steps: Steps, lab: subprocess.Popen[bytes]) -> None:
     with steps.meanwhile("coverage", make("coverage")):
         steps.run("verify", make("verify"))
         steps.run("unit", UNIT.command)
-        print("\n=== lab: waiting until domain and cluster are up", flush=True)
+        print("\n=== lab: waiting for the domain and the cluster", flush=True)
         if code := lab.wait():
             steps.failed["lab"] = code  # nothing that is left runs without it
             return
@@ -201,7 +201,7 @@ def summary(results: list[Results], failed_steps: dict[str, int]) -> tuple[str, 
     """
     named = [f"{found.name}: {failure}" for found in results for failure in found.failures]
     suites = {found.name for found in results if found.failures}
-    named += [f"{step}: it ended with {code}" for step, code in failed_steps.items() if step not in suites]
+    named += [f"{step}: exit code {code}" for step, code in failed_steps.items() if step not in suites]
     lines = [
         f"  {found.name:8} {found.passed:5} passed  {len(found.failures):3} failed  {found.seconds:5.0f} s"
         for found in results
@@ -236,7 +236,7 @@ def main() -> int:
             lab.wait()
         if not was_up and not os.environ.get("SMBFERRY_KEEP_LAB"):
             subprocess.run([LAB, "down"], cwd=ROOT, check=False)
-    print(f"\nEverything in {(time.monotonic() - began) / 60:.1f} minutes:")
+    print(f"\nTotal time: {(time.monotonic() - began) / 60:.1f} minutes")
     text, code = summary([suite.results() for suite in SUITES], steps.failed)
     print(text)
     return code

@@ -1,7 +1,7 @@
-"""Writes the kustomize base from the chart, so that both install the same: `python charts/kustomize/render.py`.
+"""Renders the kustomize base from the chart, so that both install the same objects: `python
+charts/kustomize/render.py`.
 
-Needs `helm` on the PATH. What only Helm needs (its labels) is left out; the CustomResourceDefinitions are a base of
-their own in crds/.
+Requires `helm` on the PATH. Omits Helm's labels; the CustomResourceDefinitions are a separate base, crds/.
 """
 
 import subprocess
@@ -20,12 +20,12 @@ _HEAD: Final = "# Rendered from the chart by charts/kustomize/render.py; do not 
 
 
 def helm_template(*values: str) -> list[dict[str, Any]]:
-    """The chart's objects, as `helm install smbferry` in its usual namespace makes them."""
+    """Returns the objects that `helm install smbferry` creates in the default namespace."""
     return [document for document in yaml.safe_load_all(helm_text("--skip-tests", *values)) if document]
 
 
 def helm_text(*values: str) -> str:
-    """The same as Helm prints it, with what `helm test` makes."""
+    """Returns Helm's output, including the objects of `helm test`."""
     command = [
         "helm",
         "template",
@@ -42,7 +42,7 @@ def helm_text(*values: str) -> str:
 
 
 def without_helm(document: dict[str, Any]) -> dict[str, Any]:
-    """The object as kustomize users should see it: not said to be managed by Helm."""
+    """Returns the object without the label that marks it as managed by Helm."""
     for metadata in (document["metadata"], document.get("spec", {}).get("template", {}).get("metadata", {})):
         labels = metadata.get("labels", {})
         labels.pop("helm.sh/chart", None)
@@ -53,7 +53,7 @@ def without_helm(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def render() -> str:
-    """The text of the base."""
+    """Returns the content of the base."""
     namespace = {
         "apiVersion": "v1",
         "kind": "Namespace",
@@ -64,12 +64,12 @@ def render() -> str:
 
 
 def main() -> int:
-    """Writes the base; with --check only says by exit code 1 whether it differs."""
+    """Writes the base. With --check, returns 1 if it is out of date."""
     text = render()
     if BASE.exists() and BASE.read_text(encoding="utf-8") == text:
         return 0
     if "--check" in sys.argv[1:]:
-        sys.stdout.write(f"{BASE.name} differs from the chart; run python charts/kustomize/render.py\n")
+        sys.stdout.write(f"{BASE.name} is out of date; run python charts/kustomize/render.py\n")
         return 1
     BASE.write_text(text, encoding="utf-8")
     return 0

@@ -1,4 +1,4 @@
-"""Puts files into the source share and each service user's keytab into a Secret, once the domain has them."""
+"""Creates files in the source share and a Secret with the keytab of each service user, once the domain is ready."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ FILES, LARGE_BYTES = 200, 64 << 20
 
 
 def seed() -> None:
-    """Two hundred small files in ten folders, and a large one."""
+    """Creates 200 small files in ten folders and one large file."""
     DESTINATION.mkdir(mode=0o777, exist_ok=True)
     DESTINATION.chmod(0o777)
     for number in range(FILES):
@@ -33,7 +33,7 @@ def seed() -> None:
 
 
 def store(user: str) -> None:
-    """Creates the user's Secret, or replaces it."""
+    """Creates or replaces the user's Secret."""
     namespace = (ACCOUNT / "namespace").read_text()
     name = f"{user}-keytab"
     keytab = base64.b64encode((KEYTABS / f"{user}.keytab").read_bytes()).decode()
@@ -42,21 +42,21 @@ def store(user: str) -> None:
     try:
         send("POST", path, secret)
     except urllib.error.HTTPError as error:
-        if error.code != 409:  # it is there already
+        if error.code != 409:  # already exists
             raise
         send("PUT", f"{path}/{name}", secret)
-    print(f"{name} holds the keytab of {user}")
+    print(f"{name} contains the keytab of {user}")
 
 
 def send(method: str, url: str, body: dict[str, object]) -> None:
-    """One request to the API server."""
+    """Sends one request to the API server."""
     headers = {"Authorization": f"Bearer {(ACCOUNT / 'token').read_text()}", "Content-Type": "application/json"}
     request = urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)
     urllib.request.urlopen(request, context=ssl.create_default_context(cafile=ACCOUNT / "ca.crt"), timeout=10).close()
 
 
 def main() -> None:
-    """Waits for the domain, does its part, and stays, as the pod's containers do."""
+    """Waits for the domain, creates the files and Secrets, and keeps running like the other containers of the pod."""
     while not (ZONES.exists() and Path("/srv/dst").is_dir()):
         time.sleep(0.5)
     seed()

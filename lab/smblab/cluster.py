@@ -78,7 +78,7 @@ def load(settings: Settings, docker: Docker, progress: Progress, names: Sequence
     kind = gobuild.tool(settings, docker, progress, "kind")
     ids = {name: docker.inspect("image", name, "{{.Id}}") for name in names}
     if absent := [name for name, id_ in ids.items() if id_ is None]:
-        raise LabError(f"no image {', '.join(absent)}: build it first")
+        raise LabError(f"image {', '.join(absent)} does not exist; build it first")
     wanted = [name for name, id_ in ids.items() if any(_given(docker, node, name) != id_ for node in NODES)]
     if not wanted:
         return
@@ -174,7 +174,7 @@ def _wait(settings: Settings) -> None:
     # Pods need it, and it appears a moment after the API server does.
     while not shell.succeeds(kubectl(settings, "get", "serviceaccount", "default"), timeout=15):
         if time.monotonic() > deadline:
-            raise LabError("the cluster made no default ServiceAccount; see `lab/lab logs cluster`")
+            raise LabError("the cluster did not create a default ServiceAccount; see `lab/lab logs cluster`")
         time.sleep(0.5)
     shell.output(
         kubectl(

@@ -52,8 +52,8 @@ def ensure(settings: Settings, progress: Progress) -> Docker:
         return found
     if os.geteuid() != 0 or not host.is_debian():
         raise LabError(
-            "no Docker daemon answers: start Docker (and see that `docker info` works for you); "
-            "on Debian, root may also run this command, which then installs and starts a daemon of its own"
+            "expected a running Docker daemon, found none. Start Docker and check that `docker info` works, or run "
+            "this command as root on Debian to install and start a private daemon"
         )
     log = settings.logs / "docker.log"
     wanted = COMMANDS if host.can_raise_limits() else COMMANDS | {"jq": "jq"}
@@ -99,11 +99,13 @@ def stop(settings: Settings) -> None:
 def _start(settings: Settings, log: Path) -> Docker:
     used = host.collision(settings.bridge.network, host.networks_in_use())
     if used and not Path(f"/sys/class/net/{BRIDGE}").exists():
-        raise LabError(f"{settings.bridge.network} is in use here ({used}): set SMBFERRY_LAB_BRIDGE to a free address")
+        raise LabError(
+            f"{settings.bridge.network} is already in use ({used}); set SMBFERRY_LAB_BRIDGE to a free address"
+        )
     if (pid := _pid(_pid_file(settings), "dockerd")) is not None:
-        raise LabError(f"a private Docker daemon runs (process {pid}) but does not answer: end it, then try again")
+        raise LabError(f"a private Docker daemon (process {pid}) is running but does not answer; stop it and try again")
     if len(str(_socket(settings))) > LONGEST_SOCKET_PATH:
-        raise LabError(f"{_socket(settings)} is too long for a Unix socket: set SMBFERRY_CACHE to a shorter path")
+        raise LabError(f"{_socket(settings)} is too long for a Unix socket; set SMBFERRY_CACHE to a shorter path")
     _root(settings).mkdir(parents=True, exist_ok=True)
     made = not Path(f"/sys/class/net/{BRIDGE}").exists()
     before = {"bridge_made": made, "forward_policy": firewall.forward_policy(), "ip_forward": FORWARDING.read_text()}
@@ -130,7 +132,7 @@ def _start(settings: Settings, log: Path) -> Docker:
             return docker
         time.sleep(0.3)
     last = shell.tail(log.read_text(errors="replace"))
-    raise LabError(f"the private Docker daemon did not start (whole log: {log}):\n{last}")
+    raise LabError(f"the private Docker daemon did not start (full log: {log}):\n{last}")
 
 
 def _command(settings: Settings) -> list[str]:
@@ -148,7 +150,9 @@ def _wait_for_end(pid: int) -> None:
         if not _runs(pid, "dockerd"):
             return
         time.sleep(0.2)
-    raise LabError(f"the private Docker daemon (process {pid}) did not end within {STOP_SECONDS:.0f} s; end it by hand")
+    raise LabError(
+        f"the private Docker daemon (process {pid}) did not stop within {STOP_SECONDS:.0f} s; stop it manually"
+    )
 
 
 def _pid(pid_file: Path, program: str) -> int | None:

@@ -52,7 +52,7 @@ def up(settings: Settings, docker: Docker, progress: Progress) -> None:
     build_image(settings, docker, progress)
     network.ensure(settings, docker)
     if docker.running(DC_CONTAINER) and settings.tmpfs and not on_tmpfs(docker):
-        progress.say("  · SMBFERRY_LAB_TMPFS is set and the shares lie on disk: the domain is made anew")
+        progress.say("  · SMBFERRY_LAB_TMPFS is set but the shares are on disk; recreating the domain")
         down(docker)
     if not docker.running(DC_CONTAINER):
         down(docker)
@@ -173,7 +173,7 @@ def wait(docker: Docker, container: str, program: str) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while (missing := ready(docker, container, program)) is not None:
         if not docker.running(container):
-            raise LabError(f"{container} ended by itself:\n{_last_words(docker, container)}")
+            raise LabError(f"{container} exited unexpectedly:\n{_last_words(docker, container)}")
         if time.monotonic() > deadline:
             raise LabError(
                 f"{container} was not ready after {READY_SECONDS:.0f} s: {missing}\n{_last_words(docker, container)}"
@@ -202,7 +202,7 @@ def export(settings: Settings, docker: Docker, users: Iterable[str]) -> None:
             if entry.enctype in keytab.AES
         ]
         if not entries:
-            raise LabError(f"the domain gave no AES key for {user}; see `lab/lab logs domain`")
+            raise LabError(f"expected an AES key for {user} from the domain, got none; see `lab/lab logs domain`")
         write_private(settings.keytabs / f"{user}.keytab", keytab.write(entries))
     settings.krb5_conf.write_text(krb5_conf(str(settings.dc_address)))
 

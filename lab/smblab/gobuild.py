@@ -115,7 +115,9 @@ def toolchain(settings: Settings, docker: Docker | None, progress: Progress) -> 
     if machine_has_go():
         return Go(settings)
     if docker is None:
-        raise LabError(f"no go of at least {'.'.join(map(str, versions.MINIMUM_GO))} is here, and no Docker to run one")
+        raise LabError(
+            f"expected Go {'.'.join(map(str, versions.MINIMUM_GO))} or newer, or Docker to run it; found neither"
+        )
     for directory in ("go", "go-build"):
         (settings.cache / directory).mkdir(parents=True, exist_ok=True)
     if images.from_upstream(settings, progress):

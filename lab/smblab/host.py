@@ -92,7 +92,7 @@ def need_packages(commands: dict[str, str], log: Path) -> None:
         return
     names = " ".join(missing)
     if not is_debian() or os.geteuid() != 0:
-        raise LabError(f"{names}: needed here and not installed; on Debian, as root: apt-get install {names}")
+        raise LabError(f"{names} is not installed; on Debian, run as root: apt-get install {names}")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     shell.logged(["apt-get", "update", "-qq"], log, env=quiet)
     shell.logged(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], log, env=quiet)

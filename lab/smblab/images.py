@@ -38,13 +38,13 @@ def from_upstream(settings: Settings, progress: Progress) -> bool:
     upstream = host.registry_answers()
     if not upstream and not host.is_debian():
         raise LabError(
-            f"the image registry ({host.REGISTRY}) can't be reached, and base images can be made only on Debian: "
-            "mend the way to the registry, or set SMBFERRY_LAB_IMAGES=upstream where Docker reaches it by a proxy"
+            f"the image registry ({host.REGISTRY}) is not reachable, and base images can be built only on Debian. "
+            "Fix the connection to the registry, or set SMBFERRY_LAB_IMAGES=upstream if Docker uses a proxy"
         )
     settings.cache.mkdir(parents=True, exist_ok=True)
     remembered.write_text("upstream\n" if upstream else "build\n")
-    way = "pulled from their registries" if upstream else "made here from Debian's packages and Go modules"
-    progress.say(f"  · images are {way} (SMBFERRY_LAB_IMAGES=upstream|build says otherwise)")
+    way = "pulled from registries" if upstream else "built locally from Debian packages and Go modules"
+    progress.say(f"  · images are {way} (set SMBFERRY_LAB_IMAGES=upstream|build to change this)")
     return upstream
 
 
@@ -55,7 +55,7 @@ def debian(settings: Settings, docker: Docker, progress: Progress) -> str:
         return versions.UPSTREAM_DEBIAN
     if docker.inspect("image", DEBIAN_BASE, "{{.Id}}") is None:
         log = settings.logs / "base.log"
-        with progress.step("base", f"making a Debian {versions.DEBIAN_SUITE} base image"):
+        with progress.step("base", f"building a Debian {versions.DEBIAN_SUITE} base image"):
             host.need_packages({"mmdebstrap": "mmdebstrap"}, log)
             archive = settings.cache / "base" / f"{versions.DEBIAN_SUITE}.tar"
             if not archive.exists():

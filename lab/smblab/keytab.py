@@ -42,7 +42,7 @@ def parse(data: bytes) -> list[Entry]:
         LabError: it is no keytab of version 0x0502, or cut short.
     """
     if data[:2] != VERSION:
-        raise LabError(f"expected a keytab that begins with 05 02, found {data[:2].hex(' ') or 'nothing'}")
+        raise LabError(f"expected a keytab that starts with 05 02, got {data[:2].hex(' ') or 'nothing'}")
     entries, at = [], 2
     try:
         while at + 4 <= len(data):
@@ -52,7 +52,9 @@ def parse(data: bytes) -> list[Entry]:
                 break
             if length > 0:
                 if at + length > len(data):
-                    raise LabError(f"the keytab is cut short at byte {len(data)}; an entry reaches to {at + length}")
+                    raise LabError(
+                        f"the keytab is truncated at byte {len(data)}; expected an entry up to byte {at + length}"
+                    )
                 entries.append(_entry(data[at : at + length]))
             at += abs(length)
     except (struct.error, UnicodeDecodeError) as error:

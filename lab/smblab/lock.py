@@ -24,6 +24,6 @@ def held(settings: Settings, progress: Progress, name: str = "lock") -> Iterator
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            progress.say("  · another lab command is at work; waiting for it to end")
+            progress.say("  · waiting for another lab command to end")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -40,18 +40,18 @@ INTERRUPTED = 130
 DESCRIPTION = """\
 A real Active Directory domain (Samba) and a two-node Kubernetes cluster (kind) on one Docker network.
 
-  lab/lab up              everything; or parts: up docker domain cluster tools
-  eval "$(lab/lab env)"   then kubectl, helm, kinit, smbclient and rclone find it
-  lab/lab tools -- CMD    run CMD in a container on the lab's network, with the repository in its place
-  lab/lab down            stop it and leave nothing but the cache
+  lab/lab up              start everything, or parts: up docker domain cluster tools
+  eval "$(lab/lab env)"   configure kubectl, helm, kinit, smbclient and rclone
+  lab/lab tools -- CMD    run CMD in a container on the lab's network, with the repository mounted
+  lab/lab down            stop the lab and remove everything except the cache
 """
 EPILOGUE = f"""\
 environment:
-  SMBFERRY_CACHE           where everything is kept, in lab/ below it (default ~/.cache/smbferry)
-  SMBFERRY_LAB_IMAGES      auto (default), upstream (pull images) or build (make them here)
+  SMBFERRY_CACHE           cache folder; the lab uses lab/ in it (default ~/.cache/smbferry)
+  SMBFERRY_LAB_IMAGES      auto (default), upstream (pull images) or build (build them locally)
   SMBFERRY_LAB_SUBNET      the lab's network (default {settings.DEFAULT_SUBNET})
   SMBFERRY_LAB_BRIDGE      the private daemon's own bridge (default {settings.DEFAULT_BRIDGE})
-  SMBFERRY_LAB_TMPFS       1: the shares lie in memory
+  SMBFERRY_LAB_TMPFS       1: keep the shares in memory
   SMBFERRY_LAB_NODE_IMAGE  another upstream node image
 """
 
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (0 done, 1 failed, 3 status: something is down, 130 interrupted)."""
     signal.signal(signal.SIGTERM, _as_interrupt)
     if sys.platform != "linux":
-        print(f"lab: Linux is needed (WSL 2 is fine), this is {sys.platform}", file=sys.stderr)
+        print(f"lab: expected Linux (or WSL 2), got {sys.platform}", file=sys.stderr)
         return 1
     chosen = _parser().parse_args(arguments)
     try:
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("lab: interrupted; what had been begun is cleaned up", file=sys.stderr)
+        print("lab: interrupted and cleaned up", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -94,7 +94,9 @@ def _up(lab: Settings, progress: Progress, chosen: argparse.Namespace) -> int:
         except BaseException:
             _abandon(lab, docker, started=before is None)
             raise
-    progress.say(f'lab: {", ".join(wanted)} up after {seconds(time.monotonic() - began)}; next: eval "$(lab/lab env)"')
+    progress.say(
+        f'lab: {", ".join(wanted)} started in {seconds(time.monotonic() - began)}; next: eval "$(lab/lab env)"'
+    )
     return 0
 
 
@@ -108,7 +110,7 @@ def _abandon(lab: Settings, docker: Docker, *, started: bool) -> None:
 def _down(lab: Settings, progress: Progress, _chosen: argparse.Namespace) -> int:
     with lock.held(lab, progress):
         _stop(lab, progress)
-    progress.say("lab: down; images and programs stay in the cache (`lab/lab clean` drops them)")
+    progress.say("lab: stopped; images and programs are kept in the cache (`lab/lab clean` removes them)")
     return 0
 
 
@@ -150,7 +152,7 @@ def _clean(lab: Settings, progress: Progress, _chosen: argparse.Namespace) -> in
     for directory, _, _ in os.walk(lab.cache / "go"):
         os.chmod(directory, 0o755)  # noqa: PTH101 (os.walk gives strings)
     shutil.rmtree(lab.cache)
-    progress.say(f"lab: {lab.cache} is gone; the next start builds everything anew")
+    progress.say(f"lab: removed {lab.cache}; the next start builds everything again")
     return 0
 
 
@@ -218,13 +220,13 @@ def _tools(lab: Settings, progress: Progress, chosen: argparse.Namespace) -> int
 def _running(lab: Settings) -> Docker:
     docker = daemon.find(lab)
     if docker is None:
-        raise LabError("no Docker daemon answers: run `lab/lab up` first")
+        raise LabError("expected a running Docker daemon, found none; run `lab/lab up` first")
     return docker
 
 
 def _part(name: str) -> str:
     if name not in status.PARTS:
-        raise argparse.ArgumentTypeError(f"{name!r} is no part of the lab; expected one of {', '.join(status.PARTS)}")
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(status.PARTS)}, got {name!r}")
     return name
 
 
@@ -246,13 +248,13 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     up = command("up", _up, "start the lab, or parts of it")
-    up.add_argument("part", nargs="*", type=_part, help=f"{', '.join(status.PARTS)}; all of them where none is named")
-    command("down", _down, "stop the lab; only the cache stays")
-    command("clean", _clean, "stop the lab and drop the cache")
-    command("status", _status, "what runs; exit code 3 where something does not")
-    command("env", _env, "print exports for a shell")
-    command("logs", _logs, "what a part has said").add_argument("part", choices=status.PARTS[:3])
-    command("load", _load, "give images to the cluster's nodes").add_argument("image", nargs="+")
+    up.add_argument("part", nargs="*", type=_part, help=f"{', '.join(status.PARTS)}; default: all")
+    command("down", _down, "stop the lab and keep the cache")
+    command("clean", _clean, "stop the lab and remove the cache")
+    command("status", _status, "show which parts run; exit code 3 if a part does not")
+    command("env", _env, "print environment variables as shell exports")
+    command("logs", _logs, "show the logs of a part").add_argument("part", choices=status.PARTS[:3])
+    command("load", _load, "load images into the cluster's nodes").add_argument("image", nargs="+")
     command("build", _build, "build images of the product").add_argument(
         "name", nargs="+", choices=[*product.DOCKERFILES, "tools"]
     )

@@ -23,14 +23,15 @@ def ensure(settings: Settings, docker: Docker) -> None:
     if found is not None:
         if found.split() != [str(settings.subnet)]:
             raise LabError(
-                f"the Docker network {NETWORK} has the subnet {found.strip()}, expected {settings.subnet}: "
-                "run `lab/lab down` first, or set SMBFERRY_LAB_SUBNET to the one that is there"
+                f"expected the subnet {settings.subnet} in the Docker network {NETWORK}, got {found.strip()}: run "
+                "`lab/lab down` first, or set SMBFERRY_LAB_SUBNET to the existing subnet"
             )
         return
     used = host.collision(settings.subnet, host.networks_in_use())
     if used:
         raise LabError(
-            f"{settings.subnet} is in use on this machine ({used}): set SMBFERRY_LAB_SUBNET to a free private network"
+            f"{settings.subnet} is already in use on this machine ({used}); set SMBFERRY_LAB_SUBNET to a free "
+            "private network"
         )
     docker.text(
         "network", "create", "--driver", "bridge", "--subnet", str(settings.subnet), "--gateway", str(settings.gateway),

@@ -58,7 +58,9 @@ def _fill(settings: Settings, docker: Docker, progress: Progress, directory: Pat
     module = go.module("sigs.k8s.io/kind", versions.KIND, settings.cache)
     files = Path(module["Dir"]) / "images" / "base" / "files"
     if not files.is_dir():
-        raise LabError(f"kind {versions.KIND} has no {files}; its layout has changed, pin another version")
+        raise LabError(
+            f"expected {files} in kind {versions.KIND}, found none: its layout has changed; pin another version"
+        )
     shutil.copytree(files, directory / "kind", copy_function=shutil.copyfile)
     for path in (directory / "kind").rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)

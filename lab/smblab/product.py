@@ -33,7 +33,7 @@ def build(settings: Settings, docker: Docker, progress: Progress, name: str) -> 
     """Build one image where its inputs changed; returns its tag."""
     dockerfile = settings.repo / DOCKERFILES[name]
     if not dockerfile.is_file():
-        raise LabError(f"{dockerfile} is not there; is this a whole checkout?")
+        raise LabError(f"{dockerfile} does not exist; is the checkout complete?")
     base = images.debian(settings, docker, progress)
     with images.context(settings) as directory:
         _fill(settings.repo, directory)

@@ -1,4 +1,4 @@
-"""Tells a person what is being done, since when, and how long it will still take, from how long it took before."""
+"""Shows the current step, its duration, and the remaining time estimated from earlier runs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ WORTH_A_TICK = 15.0
 
 
 def left(expected: float | None, elapsed: float) -> str:
-    """How long is left, in words."""
+    """Returns the remaining time in words."""
     if expected is None:
         return "time unknown"
     remaining = expected - elapsed

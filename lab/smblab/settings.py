@@ -115,7 +115,7 @@ def from_environment(environ: Mapping[str, str], repo: Path) -> Settings:
         base = str(Path(home) / "smbferry")
     images = environ.get("SMBFERRY_LAB_IMAGES", "auto")
     if images not in {"auto", "upstream", "build"}:
-        raise LabError(f"SMBFERRY_LAB_IMAGES is {images!r}; expected auto, upstream or build")
+        raise LabError(f"SMBFERRY_LAB_IMAGES: expected auto, upstream or build, got {images!r}")
     return Settings(
         repo=repo,
         cache=Path(base).absolute() / "lab",
@@ -136,11 +136,11 @@ def _subnet(text: str) -> ipaddress.IPv4Network:
         network = ipaddress.IPv4Network(text)
     except ValueError as error:
         raise LabError(
-            f"SMBFERRY_LAB_SUBNET is {text!r}: {error}; give a private IPv4 network such as {DEFAULT_SUBNET}"
+            f"SMBFERRY_LAB_SUBNET: expected a private IPv4 network such as {DEFAULT_SUBNET}, got {text!r}: {error}"
         ) from error
     if network.prefixlen > LONGEST_PREFIX or not network.is_private:
         raise LabError(
-            f"SMBFERRY_LAB_SUBNET is {text!r}; expected a private IPv4 network of /{LONGEST_PREFIX} or wider"
+            f"SMBFERRY_LAB_SUBNET: expected a private IPv4 network of /{LONGEST_PREFIX} or wider, got {text!r}"
         )
     return network
 
@@ -149,4 +149,6 @@ def _bridge(text: str) -> ipaddress.IPv4Interface:
     try:
         return ipaddress.IPv4Interface(text)
     except ValueError as error:
-        raise LabError(f"SMBFERRY_LAB_BRIDGE is {text!r}: {error}; give an address such as {DEFAULT_BRIDGE}") from error
+        raise LabError(
+            f"SMBFERRY_LAB_BRIDGE: expected an address such as {DEFAULT_BRIDGE}, got {text!r}: {error}"
+        ) from error

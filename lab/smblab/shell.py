@@ -43,10 +43,10 @@ def output(
     except FileNotFoundError as error:
         raise LabError(f"{command[0]} is not installed; install it and try again") from error
     except subprocess.TimeoutExpired as error:
-        raise LabError(f"`{shown(command)}` gave no answer within {timeout:.0f} s") from error
+        raise LabError(f"`{shown(command)}` did not end within {timeout:.0f} s") from error
     if done.returncode:
         detail = tail(done.stderr.decode(errors="replace") or done.stdout.decode(errors="replace"))
-        raise LabError(f"`{shown(command)}` ended with {done.returncode}:\n{detail}")
+        raise LabError(f"`{shown(command)}` failed with exit code {done.returncode}:\n{detail}")
     return done.stdout
 
 
@@ -93,7 +93,7 @@ def logged(
         with log.open("rb") as source:
             source.seek(start)
             detail = tail(source.read().decode(errors="replace"))
-        raise LabError(f"`{shown(command)}` ended with {done.returncode} (whole log: {log}):\n{detail}")
+        raise LabError(f"`{shown(command)}` failed with exit code {done.returncode} (full log: {log}):\n{detail}")
 
 
 def tail(said: str, lines: int = TAIL_LINES) -> str:

@@ -1,4 +1,4 @@
-"""What of the lab runs, and how it is reached."""
+"""The state and the addresses of the lab's parts."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def parts(settings: Settings, docker: Docker | None) -> list[Part]:
     """The state of every part."""
     if docker is None:
         return [
-            Part("docker", up=False, detail="no daemon answers; `lab/lab up` starts one"),
+            Part("docker", up=False, detail="no daemon is running; `lab/lab up` starts one"),
             *(Part(n, up=False, detail="-") for n in PARTS[1:]),
         ]
-    whose = "private daemon of the lab" if docker.ours else "the machine's own daemon"
+    whose = "the lab's private daemon" if docker.ours else "the machine's daemon"
     return [
         Part("docker", up=True, detail=f"{docker.server_version} at {docker.host} ({whose})"),
         _domain(settings, docker),
@@ -46,10 +46,10 @@ def render(found: list[Part]) -> str:
 
 
 def logs(settings: Settings, docker: Docker | None, part: str) -> str:
-    """What a part has said lately.
+    """Returns the last log lines of a part.
 
     Raises:
-        LabError: it isn't there.
+        LabError: the part does not exist.
     """
     if part == "docker" or docker is None:
         log = settings.logs / "docker.log"
@@ -70,7 +70,7 @@ def _domain(settings: Settings, docker: Docker) -> Part:
             return Part("domain", up=False, detail=f"no container {name}")
         if missing := ready(docker):
             last = missing.splitlines()[-1].strip()
-            return Part("domain", up=False, detail=f"{name} runs but is not ready: {last}")
+            return Part("domain", up=False, detail=f"{name} is running but not ready: {last}")
     where = "in memory" if domain.on_tmpfs(docker) else "on disk"
     controller = f"{DC_FQDN} at {settings.dc_address}, container {DC_CONTAINER}"
     server = f"{FS_FQDN} at {settings.fs_address}, container {FS_CONTAINER}"

@@ -54,7 +54,7 @@ def run(settings: Settings, docker: Docker, command: Sequence[str]) -> NoReturn:
         LabError: the domain isn't up.
     """
     if not docker.running(DC_CONTAINER):
-        raise LabError("the domain is not up: run `lab/lab up domain` first")
+        raise LabError("the domain is not running; run `lab/lab up domain` first")
     sys.stdout.flush()
     words = ["docker", *_arguments(settings, docker), IMAGE, *command]
     os.execvpe(words[0], words, {**os.environ, **docker.env})
@@ -69,14 +69,14 @@ def down(docker: Docker) -> None:
 def _arguments(settings: Settings, docker: Docker) -> list[str]:
     socket = docker.host.removeprefix("unix://")
     if not socket.startswith("/"):
-        raise LabError(f"the tools container needs Docker's Unix socket; DOCKER_HOST is {docker.host}")
+        raise LabError(f"expected a Unix socket in DOCKER_HOST for the tools container, got {docker.host}")
     words = ["run", "--rm", "--init", "--interactive", "--label", LABEL, "--network", NETWORK]
     # Docker's own resolver would answer reverse lookups with container names: the domain's is asked directly.
     resolver = settings.cache / "resolv.conf"
     resolver.write_text(f"search {DNS_DOMAIN}\nnameserver {settings.dc_address}\n")
     words += ["--volume", f"{resolver}:/etc/resolv.conf:ro", *_hosts(docker)]
     words += ["--user", f"{os.getuid()}:{os.getgid()}", "--group-add", str(Path(socket).stat().st_gid)]
-    # Files of the caller are mounted as they are, not relabelled, where SELinux is on.
+    # Files of the caller are mounted as they are, not relabeled, where SELinux is on.
     words += ["--security-opt", "label=disable", "--shm-size", MEMORY]
     words += ["--volume", f"{socket}:{SOCKET_INSIDE}", "--volume", f"{settings.repo}:{settings.repo}"]
     words += ["--volume", f"{settings.cache}:{settings.cache}:ro", "--workdir", _directory(settings)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.chromium import Browser, chromium
+from lab.support.chromium import Browser, chromium
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

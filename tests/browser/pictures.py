@@ -6,8 +6,8 @@ import html
 import sys
 from pathlib import Path
 
+from lab.support.chromium import Browser, Page, chromium
 from tests.browser import reports
-from tests.support.chromium import Browser, Page, chromium
 
 from smbferry_cli.html import page
 

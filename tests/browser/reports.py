@@ -65,7 +65,7 @@ def nightly() -> Facts:
 
 def failed() -> Facts:
     """A run that did not get as far as data."""
-    remedy = "Export a new keytab for the account and update the Secret; the check repeats by itself."
+    remedy = "Export a new keytab for the account and update the Secret. smbferry repeats the check automatically."
     failure = {
         "class": "Identity",
         "reason": "KeytabStale",

@@ -6,8 +6,8 @@ import itertools
 from typing import TYPE_CHECKING
 
 import pytest
+from lab.support.chromium import Browser, Page
 from tests.browser import reports
-from tests.support.chromium import Browser, Page
 
 from smbferry_cli.html import page
 
@@ -72,10 +72,10 @@ def test_a_screen_reader_is_told_what_the_charts_and_tables_say(browser: Browser
         assert shown.value("document.querySelectorAll('ul > li').length") == 3, "one for each file that failed"
     headings = [name for role, name in names if role == "heading"]
     assert headings == [
-        "finance-k7w2m9ab", "Throughput", "What was done", "Sizes of files", "What protected it", "Phases",
+        "finance-k7w2m9ab", "Throughput", "Actions", "File sizes", "Encryption and authentication", "Phases",
         "Files that failed",
     ]  # fmt: skip
     charts = [name for role, name in names if role == "image"]
     assert len(charts) == 2
-    assert charts[0].startswith("Throughput over 3m20s, at most ")
-    assert {"source", "destination", "phase", "how many"} <= {name for role, name in names if role == "columnheader"}
+    assert charts[0].startswith("Throughput over 3m20s, maximum ")
+    assert {"source", "destination", "phase", "count"} <= {name for role, name in names if role == "columnheader"}

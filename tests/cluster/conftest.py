@@ -3,50 +3,17 @@
 from __future__ import annotations
 
 import fcntl
-import secrets
-import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from lab.smblab import product
-from tests.cluster.kube import Kube, holder
-from tests.cluster.scene import Scene, new_scene
-from tests.support.domain import Domain
-from tests.support.environment import lab_environment
+from lab.support.cluster.chart import install_chart, uninstall_chart
+from lab.support.cluster.kube import Kube, new_namespace
+from lab.support.cluster.scene import Scene, new_scene
+from lab.support.domain.domain import Domain
+from lab.support.environment import lab_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from tests.cluster.kube import Object
-
-ROOT = Path(__file__).parents[2]
-SYSTEM = product.NAMESPACE
-
-
-def install_chart(environment: dict[str, str], *settings: str, chart: str | Path = product.CHART) -> None:
-    """Installs or upgrades the chart, or the one at another place, with the images that the lab built."""
-    _helm(environment, *product.helm_upgrade(environment, *settings, chart=chart))
-
-
-def uninstall_chart(environment: dict[str, str]) -> None:
-    """Uninstalls the chart."""
-    _helm(environment, "helm", "uninstall", product.RELEASE, "--namespace", SYSTEM, "--wait", "--ignore-not-found")
-
-
-def leading_pod(environment: dict[str, str], *, other_than: str = "") -> str:
-    """The installed operator that leads, as soon as one does that is not `other_than`."""
-
-    def holds(lease: Object) -> bool:
-        return holder(lease) not in {"", other_than}
-
-    lease = Kube(environment, SYSTEM).wait("lease", "smbferry-operator", "held by a leader", holds)
-    return holder(lease)
-
-
-def _helm(environment: dict[str, str], *command: str) -> None:
-    done = subprocess.run(command, env=environment, cwd=ROOT, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr.strip()}"
 
 
 @pytest.fixture(scope="session")
@@ -85,14 +52,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     option = session.config.option
     if not hasattr(session.config, "workerinput") and not option.collectonly and not option.keep_chart:
         uninstall_chart(lab_environment())
-
-
-def new_namespace(environment: dict[str, str], *, enforce: str = "restricted") -> Kube:
-    """A namespace in which only pods that pass this Pod Security standard may run."""
-    kube = Kube(environment, f"t-{secrets.token_hex(4)}")
-    kube.kubectl("create", "namespace", kube.namespace)
-    kube.kubectl("label", "namespace", kube.namespace, f"pod-security.kubernetes.io/enforce={enforce}")
-    return kube
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.cluster import objects
-from tests.cluster.kube import KubectlError, Object, condition, is_
-from tests.cluster.scene import READER, Scene
+from lab.support.cluster import objects
+from lab.support.cluster.kube import KubectlError, Object, condition, is_
+from lab.support.cluster.scene import READER, Scene
 
 pytestmark = pytest.mark.takes(140)
 
@@ -47,6 +47,14 @@ def bad(scene: Scene) -> Scene:
 KID, LOC, TASK = "kerberosidentity", "smblocation", "transfertask"
 
 
+@pytest.mark.verdict(
+    "Secret missing",
+    "Key of the Secret missing",
+    "ConfigMap missing",
+    "Key of the ConfigMap missing",
+    "Identity missing",
+    "Identity not ready",
+)
 @pytest.mark.parametrize(
     ("kind", "name", "reason", "named"),
     [
@@ -94,6 +102,7 @@ def test_no_bad_input_makes_a_pod_crash_with_a_traceback(bad: Scene) -> None:
 SPEC = {"server": "dc1.corp.example.com", "share": "src", "identityRef": {"name": "reader"}}
 
 
+@pytest.mark.fault(55)
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -6,15 +6,15 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.cluster import objects
-from tests.cluster.conftest import SYSTEM, install_chart
-from tests.cluster.kube import condition, is_
-from tests.cluster.scene import DESTINATION, READER, SOURCE, WRITER, Scene
+from lab.support.cluster import objects
+from lab.support.cluster.chart import SYSTEM, install_chart
+from lab.support.cluster.kube import condition, is_
+from lab.support.cluster.scene import DESTINATION, READER, SOURCE, WRITER, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cluster.kube import Object
+    from lab.support.cluster.kube import Object
 
 pytestmark = pytest.mark.alone
 

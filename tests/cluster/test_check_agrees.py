@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from tests.cluster import objects
-from tests.cluster.conftest import ROOT
-from tests.cluster.kube import Kube, KubectlError, condition
-from tests.support.environment import LAB
+from lab.support.cluster import objects
+from lab.support.cluster.chart import ROOT
+from lab.support.cluster.kube import Kube, KubectlError, condition
+from lab.support.environment import LAB
 
 from smbferry_api.conditions import IDENTITY_CHECKS, LOCATION_CHECKS
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.cluster.kube import Object
-    from tests.cluster.scene import Scene
+    from lab.support.cluster.kube import Object
+    from lab.support.cluster.scene import Scene
 
 pytestmark = pytest.mark.takes(80)
 

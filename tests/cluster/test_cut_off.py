@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import docker  # type: ignore[import-untyped]  # it publishes no types
 import pytest
-from tests.cluster import objects
-from tests.cluster.kube import under_way
-from tests.cluster.scene import DESTINATION, SOURCE, Scene
-from tests.support.trees import Wanted, differences
+from lab.support.cluster import objects
+from lab.support.cluster.kube import under_way
+from lab.support.cluster.scene import DESTINATION, SOURCE, Scene
+from lab.support.domain.trees import Wanted, differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cluster.kube import Kube, Object
+    from lab.support.cluster.kube import Kube, Object
 
 pytestmark = pytest.mark.takes(160)
 
@@ -47,6 +47,7 @@ def names(scene: Scene) -> set[str]:
     return set(scene.destination.tree())
 
 
+@pytest.mark.fault(133)
 def test_an_agent_that_is_cut_off_from_the_api_server_deletes_nothing_until_it_is_reached_again(scene: Scene) -> None:
     scene.source.seed(NEW)
     scene.destination.seed(EXTRA)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
-from tests.cluster import objects
-from tests.cluster.kube import under_way
-from tests.cluster.scene import DESTINATION, READER, SOURCE, Scene
-from tests.support.trees import Wanted, differences
+from lab.support.cluster import objects
+from lab.support.cluster.kube import under_way
+from lab.support.cluster.scene import DESTINATION, READER, SOURCE, Scene
+from lab.support.domain.trees import Wanted, differences
 
 pytestmark = pytest.mark.takes(100)
 
@@ -43,6 +43,7 @@ def nothing_half_done(scene: Scene) -> None:
     assert "slow.bin" not in tree
 
 
+@pytest.mark.fault(43)
 def test_deleting_a_run_stops_its_agent(scene: Scene) -> None:
     run = start(scene, "run-deleted")
     scene.kube.delete("transferrun", run)
@@ -51,6 +52,7 @@ def test_deleting_a_run_stops_its_agent(scene: Scene) -> None:
     scene.kube.delete("transfertask", "run-deleted")
 
 
+@pytest.mark.fault(43)
 def test_deleting_a_task_stops_its_run(scene: Scene) -> None:
     run = start(scene, "task-deleted")
     scene.kube.delete("transfertask", "task-deleted")
@@ -67,6 +69,7 @@ def test_cancelling_a_run_stops_its_agent_and_says_so(scene: Scene) -> None:
     scene.kube.delete("transfertask", "cancelled")
 
 
+@pytest.mark.fault(43)
 def test_a_run_goes_on_when_its_location_and_identity_are_deleted(scene: Scene) -> None:
     run = start(scene, "orphaned")
     scene.kube.delete("smblocation", SOURCE)

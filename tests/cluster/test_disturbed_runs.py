@@ -11,14 +11,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.cluster import objects
-from tests.cluster.kube import KubectlError, condition, under_way
-from tests.cluster.scene import DESTINATION, SOURCE, WRITER, Scene
+from lab.support.cluster import objects
+from lab.support.cluster.kube import KubectlError, condition, under_way
+from lab.support.cluster.scene import DESTINATION, SOURCE, WRITER, Scene
+from lab.support.domain.trees import Wanted, differences
 from tests.cluster.test_several_agents import evict
-from tests.support.trees import Wanted, differences
 
 if TYPE_CHECKING:
-    from tests.cluster.kube import Kube, Object
+    from lab.support.cluster.kube import Kube, Object
 
 pytestmark = pytest.mark.takes(130)
 
@@ -121,6 +121,7 @@ def queued(scene: Scene, task: str) -> Object:
     )
 
 
+@pytest.mark.fault(45)
 def test_an_evicted_agent_is_replaced_when_it_has_ended_and_is_not_charged(story: Story) -> None:
     (job,) = story.jobs
     assert job["status"].get("failed", 0) == 0
@@ -128,6 +129,7 @@ def test_an_evicted_agent_is_replaced_when_it_has_ended_and_is_not_charged(story
     assert story.most_at_once == 1
 
 
+@pytest.mark.fault(42)
 def test_a_job_that_was_deleted_by_hand_is_made_anew_and_the_run_goes_on(scene: Scene, story: Story) -> None:
     status = story.run["status"]
     assert status["state"] == "Succeeded", status
@@ -137,6 +139,7 @@ def test_a_job_that_was_deleted_by_hand_is_made_anew_and_the_run_goes_on(scene: 
     assert differences(source, {path: destination[path] for path in source}, times=True) == []
 
 
+@pytest.mark.fault(46)
 @pytest.mark.parametrize("alias", ALIASES)
 def test_a_second_run_to_the_same_place_waits_and_says_behind_whom(scene: Scene, story: Story, alias: str) -> None:
     run = story.waiting[alias]
@@ -145,6 +148,7 @@ def test_a_second_run_to_the_same_place_waits_and_says_behind_whom(scene: Scene,
     assert f"behind TransferRun {scene.kube.namespace}/{first}" in condition(run, "Succeeded")["message"]
 
 
+@pytest.mark.fault(46)
 def test_they_run_one_after_the_other_when_it_has_ended(scene: Scene, story: Story) -> None:
     runs = [scene.end_of(run["metadata"]["name"], timeout=60)["status"] for run in story.waiting.values()]
     assert [status["state"] for status in runs] == ["Succeeded"] * len(ALIASES)
@@ -152,6 +156,7 @@ def test_they_run_one_after_the_other_when_it_has_ended(scene: Scene, story: Sto
     assert all(one[1] <= other[0] for one, other in pairwise(turns)), turns
 
 
+@pytest.mark.fault(50)
 def test_many_writers_of_one_status_lose_nobodys_condition(scene: Scene, story: Story) -> None:
     """Two others apply conditions of their own, one replaces the whole by what it read; agent and operator go on."""
     before = types(scene)

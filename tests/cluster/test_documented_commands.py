@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from tests.cluster.kube import Kube, ended, is_
+from lab.support.cluster.kube import Kube, ended, is_
+from lab.support.domain.trees import Wanted, differences
 from tests.documented.commands import ROOT, Command, in_blocks
 from tests.documented.places import Place, of
 from tests.documented.run import Reader, put_datasync, with_names, with_smbferry
-from tests.support.trees import Wanted, differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cluster.kube import Object
-    from tests.support.domain import Directory, Domain, User
+    from lab.support.cluster.kube import Object
+    from lab.support.domain.domain import Domain, User
+    from lab.support.domain.machine import Directory
 
 pytestmark = pytest.mark.takes(75)
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from lab.smblab import checks, settings
+from lab.support.cluster.kube import Kube, condition
 from tests.charts.combinations import distinct, rendered
-from tests.cluster.kube import Kube, condition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.cluster.kube import Object
+    from lab.support.cluster.kube import Object
 
 pytestmark = pytest.mark.takes(15)
 

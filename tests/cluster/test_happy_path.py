@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.cluster import objects
-from tests.cluster.kube import condition, is_
-from tests.cluster.scene import DESTINATION, READER, SOURCE, WRITER, Scene
-from tests.support.trees import Wanted, differences, odd, small
+from lab.support.cluster import objects
+from lab.support.cluster.kube import condition, is_
+from lab.support.cluster.scene import DESTINATION, READER, SOURCE, WRITER, Scene
+from lab.support.domain.trees import Wanted, differences, odd, small
 
 pytestmark = pytest.mark.takes(70)
 
@@ -67,10 +67,8 @@ def test_a_task_copies_the_tree_and_shows_the_evidence(scene: Scene) -> None:
 
 
 def test_a_new_trigger_copies_only_what_changed(scene: Scene) -> None:
-    before = scene.run_of("copy")
     scene.source.write("signs/no extension", b"changed, and longer than before")
-    scene.kube.patch("transfertask", "copy", {"spec": {"trigger": "two"}})
-    run = scene.end_of(scene.run_of("copy", not_among=frozenset({before})))
+    run = scene.end_of(scene.next_run("copy", trigger="two"))
     assert run["status"]["state"] == "Succeeded", run["status"]
     assert run["status"]["counters"]["files"]["transferred"] == 1
     assert scene.destination.read("signs/no extension") == b"changed, and longer than before"
@@ -91,13 +89,11 @@ def test_a_dry_run_made_by_a_person_counts_and_writes_nothing(scene: Scene) -> N
 
 
 def test_a_run_that_cannot_write_one_file_copies_the_others(scene: Scene) -> None:
-    before = scene.run_of("copy")
     scene.source.write("locked/secret.txt", b"not for you")
     scene.source.write("locked/open.txt", b"for you")
     path = f"{scene.source.inside}/locked/secret.txt"
     scene.domain.run("chmod", "0600", path)
-    scene.kube.patch("transfertask", "copy", {"spec": {"trigger": "three"}})
-    run = scene.end_of(scene.run_of("copy", not_among=frozenset({before})))
+    run = scene.end_of(scene.next_run("copy", trigger="three"))
     scene.domain.run("rm", path)
     assert run["status"]["state"] == "PartiallySucceeded", run["status"]
     (failure,) = run["status"]["failures"]

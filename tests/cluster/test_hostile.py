@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.cluster import objects
-from tests.cluster.conftest import new_namespace
-from tests.cluster.kube import KubectlError, Object, condition, is_
-from tests.cluster.scene import READER, Scene
+from lab.support.cluster import objects
+from lab.support.cluster.kube import KubectlError, Object, condition, is_, new_namespace
+from lab.support.cluster.scene import READER, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +49,7 @@ def hostile(scene: Scene) -> Iterator[Scene]:
         yield scene
 
 
+@pytest.mark.fault(56, 57, 59, 60)
 @pytest.mark.parametrize(
     ("kind", "name", "reason", "named"),
     [
@@ -84,6 +84,7 @@ def location(**spec: object) -> Object:
     return made
 
 
+@pytest.mark.fault(55, 58, 59)
 @pytest.mark.parametrize(
     ("made", "said"),
     [
@@ -107,6 +108,7 @@ def test_what_can_never_be_right_is_refused_by_the_api_server(hostile: Scene, ma
     assert said in str(raised.value)
 
 
+@pytest.mark.fault(58)
 def test_an_agent_may_touch_nothing_of_another_namespace_and_no_secret(hostile: Scene) -> None:
     here, there = hostile.kube, new_namespace(hostile.kube.environment)
     try:

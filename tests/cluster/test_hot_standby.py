@@ -12,8 +12,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.cluster.conftest import new_namespace
-from tests.cluster.process import Operator, operator
+from lab.support.cluster.kube import new_namespace
+from lab.support.cluster.process import Operator, operator
 
 from smbferry_operator.decide.lease import LeaseTimes
 
@@ -41,6 +41,7 @@ def pair(environment: dict[str, str], tmp_path: Path) -> Iterator[tuple[Operator
         yield leader, standby
 
 
+@pytest.mark.fault(41)
 def test_a_leader_that_is_killed_is_succeeded_in_time(pair: tuple[Operator, Operator]) -> None:
     leader, standby = pair
     leader.process.kill()

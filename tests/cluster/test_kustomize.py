@@ -13,7 +13,7 @@ import yaml
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from tests.cluster.kube import Kube
+    from lab.support.cluster.kube import Kube
 
 BASE = Path(__file__).resolve().parents[2] / "charts" / "kustomize"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from tests.cluster import objects
-from tests.cluster.kube import condition, is_
-from tests.cluster.scene import DESTINATION, READER, SOURCE, Scene
+from lab.support.cluster import objects
+from lab.support.cluster.kube import condition, is_
+from lab.support.cluster.scene import DESTINATION, READER, SOURCE, Scene
 
 pytestmark = pytest.mark.takes(35)
 
@@ -36,9 +36,9 @@ def test_a_stale_keytab_is_named_blocks_runs_and_clears_with_a_new_one(scene: Sc
 
     scene.kube.apply(scene.keytab(READER, scene.reader))
     check_now(scene)  # instead of within a minute
-    mended = scene.kube.wait("kid", READER, "ready", is_("Ready", "True"), timeout=60)
-    assert condition(mended, "KvnoMismatch")["status"] == "False"
-    assert mended["status"]["kdc"]["kvno"] > old
+    fixed = scene.kube.wait("kid", READER, "ready", is_("Ready", "True"), timeout=60)
+    assert condition(fixed, "KvnoMismatch")["status"] == "False"
+    assert fixed["status"]["kdc"]["kvno"] > old
     run = scene.end_of(scene.run_of("waits", timeout=120))
     assert run["status"]["state"] == "Succeeded", run["status"]
     assert scene.destination.read("a.txt") == b"a"

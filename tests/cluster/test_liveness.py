@@ -6,9 +6,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.cluster import objects
-from tests.cluster.conftest import new_namespace
-from tests.cluster.process import operator
+from lab.support.cluster import objects
+from lab.support.cluster.kube import new_namespace
+from lab.support.cluster.process import operator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,10 +17,10 @@ pytestmark = [pytest.mark.takes(70), pytest.mark.usefixtures("chart")]
 
 NOTICED_WITHIN = 100
 DEAF = """
-from smbferry_operator.handlers import watch
+from smbferry_operator.cluster import kopf_events
 from smbferry_operator.main import main
-whole = watch._watch
-watch._watch = lambda service, kind, *rest: None if kind == "TransferTask" else whole(service, kind, *rest)
+whole = kopf_events._watch
+kopf_events._watch = lambda consumer, kind, *rest: None if kind == "TransferTask" else whole(consumer, kind, *rest)
 raise SystemExit(main([]))
 """
 

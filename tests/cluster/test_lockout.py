@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab.smblab import keytab as keytabs
-from tests.cluster import objects
-from tests.cluster.conftest import ROOT, new_namespace
-from tests.cluster.kube import Kube, condition, ended, is_
-from tests.support.counting_kdc import CountingKdc
+from lab.support.cluster import objects
+from lab.support.cluster.chart import ROOT
+from lab.support.cluster.kube import Kube, condition, ended, is_, new_namespace
+from lab.support.stubs.counting_kdc import CountingKdc
 
 from smbferry_api.reasons import KEY_REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cluster.kube import Object
-    from tests.support.domain import Directory, Domain, User
+    from lab.support.cluster.kube import Object
+    from lab.support.domain.domain import Domain, User
+    from lab.support.domain.machine import Directory
 
 pytestmark = pytest.mark.takes(210)
 
@@ -110,7 +111,7 @@ def test_secrets_that_are_filled_with_wrong_keys_then_cost_one_more(account: Acc
     for filled in range(3):
         account.kube.apply(account.keytab(keytabs.write(never_passwords(account, now, filled))))
         again = check_again(account)
-    assert "before a person asks for a check" in condition(again, "KvnoMismatch")["message"]
+    assert "or until a check of the identity is requested" in condition(again, "KvnoMismatch")["message"]
     refused_and_patient(account, "then three Secrets were filled with wrong keys", at_most=MOST)
 
 

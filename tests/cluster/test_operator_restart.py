@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from tests.cluster import objects
-from tests.cluster.conftest import SYSTEM
-from tests.cluster.kube import under_way
-from tests.cluster.scene import DESTINATION, SOURCE, Scene
-from tests.support.trees import Wanted, differences
+from lab.support.cluster import objects
+from lab.support.cluster.chart import SYSTEM
+from lab.support.cluster.kube import under_way
+from lab.support.cluster.scene import DESTINATION, SOURCE, Scene
+from lab.support.domain.trees import Wanted, differences
 
 pytestmark = pytest.mark.alone
 
 
+@pytest.mark.fault(41)
 def test_a_killed_operator_finds_its_job_again(scene: Scene) -> None:
     scene.source.seed([Wanted("slow.bin", size=64 << 20)])
     scene.ready()

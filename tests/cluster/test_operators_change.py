@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.cluster import objects
-from tests.cluster.conftest import SYSTEM
-from tests.cluster.process import WHOLE, operator
-from tests.cluster.scene import DESTINATION, SOURCE, Scene
+from lab.support.cluster import objects
+from lab.support.cluster.chart import SYSTEM
+from lab.support.cluster.kube import condition, is_
+from lab.support.cluster.process import WHOLE, operator
+from lab.support.cluster.scene import DESTINATION, SOURCE, Scene
+from lab.support.domain.trees import Wanted
 from tests.cluster.test_hot_standby import TAKEOVER_SECONDS
-from tests.support.trees import Wanted
 
 from smbferry_api.names import ANNOTATION_SCHEDULED_AT
 
@@ -20,18 +21,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.cluster.kube import Object
+    from lab.support.cluster.kube import Object
 
 pytestmark = pytest.mark.alone
 
 STREAM = 4
 HOURS_AWAY = 3
-LATER = (
-    "import datetime as d, smbferry_operator.reconcile as r;"
-    f" r.utc_now = lambda: d.datetime.now(d.UTC) + d.timedelta(hours={HOURS_AWAY});"
-    " r.Reconciler.__init__.__defaults__ = (r.utc_now,); "
-)
-"""Before an operator's own program: its clock is so many hours ahead, as if the others had been away for that long."""
+
+
+def later(minutes: int = 0) -> str:
+    """The program of an operator whose clock is that far and HOURS_AWAY ahead, as if the others had been away."""
+    clock = (
+        "import datetime as d, smbferry_operator.clock as clock;"
+        f" clock.utc_now = lambda: d.datetime.now(d.UTC) + d.timedelta(hours={HOURS_AWAY}, minutes={minutes}); "
+    )
+    return clock + WHOLE
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +53,7 @@ def vacancy(scene: Scene) -> Iterator[None]:
     scene.kube.kubectl("rollout", "status", *deployment, "--timeout=60s")
 
 
+@pytest.mark.fault(41)
 @pytest.mark.usefixtures("vacancy")
 def test_a_takeover_in_a_stream_of_runs_loses_none_and_doubles_none(scene: Scene, tmp_path: Path) -> None:
     scene.source.seed([Wanted("small.txt", size=100)])
@@ -74,6 +79,7 @@ def test_a_takeover_in_a_stream_of_runs_loses_none_and_doubles_none(scene: Scene
     assert len(jobs) == len(runs)
 
 
+@pytest.mark.fault(47)
 @pytest.mark.usefixtures("vacancy")
 def test_schedules_that_were_missed_are_made_up_for_once(scene: Scene, tmp_path: Path) -> None:
     """Three times of each were missed, the last of them ten minutes ago and half an hour ago."""
@@ -89,7 +95,7 @@ def test_schedules_that_were_missed_are_made_up_for_once(scene: Scene, tmp_path:
         before.process.terminate()
         before.process.wait(20)
     assert {run["metadata"]["name"] for run in scene.kube.list("transferruns")} == known
-    with operator(scene.kube, "after", 1, tmp_path, LATER + WHOLE) as after:
+    with operator(scene.kube, "after", 1, tmp_path, later()) as after:
         after.wait(leading=True, seconds=30)
         scene.run_of("hourly")
         scene.kube.wait("transfertask", "too-late", "looked at again", in_three_hours)
@@ -100,9 +106,30 @@ def test_schedules_that_were_missed_are_made_up_for_once(scene: Scene, tmp_path:
     assert timedelta(minutes=9) < late_by < timedelta(minutes=12), "the latest of them"
 
 
-def minute(later: int) -> int:
+@pytest.mark.usefixtures("vacancy")
+def test_a_scheduled_run_that_waited_in_vain_is_told_of_when_its_deadline_ends(scene: Scene, tmp_path: Path) -> None:
+    """An operator looks at it ten minutes after its time, the next one when it is too late."""
+    task = objects.task("waits", SOURCE, "missing")
+    task["spec"]["schedule"] = {"cron": f"{minute(-10)} * * * *", "startingDeadline": "30m"}
+    scene.kube.apply(task)
+    with operator(scene.kube, "in-time", 0, tmp_path, later()) as first:
+        first.wait(leading=True, seconds=30)
+        seen = scene.kube.wait("transfertask", "waits", "looked at", is_("OnSchedule", "True"))
+        first.process.terminate()
+        first.process.wait(20)
+    with operator(scene.kube, "too-late", 1, tmp_path, later(minutes=25)) as second:
+        second.wait(leading=True, seconds=30)
+        told = scene.kube.wait("transfertask", "waits", "told of", is_("OnSchedule", "False", "ScheduleMissed"))
+    message = condition(told, "OnSchedule")["message"]
+    assert seen["status"]["nextScheduleTime"] in message
+    assert "did not start within 30m" in message
+    assert "missing" in message, "the location that it waited for"
+    assert told["status"]["nextScheduleTime"] > seen["status"]["nextScheduleTime"]
+
+
+def minute(away: int) -> int:
     """The minute of the hour that it is so many minutes later."""
-    return (datetime.now(UTC) + timedelta(minutes=later)).minute
+    return (datetime.now(UTC) + timedelta(minutes=away)).minute
 
 
 def in_three_hours(task: Object) -> bool:

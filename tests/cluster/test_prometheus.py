@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from lab.smblab import keytab, product
-from tests.cluster import objects
-from tests.cluster.conftest import ROOT, SYSTEM
-from tests.cluster.kube import is_, under_way
-from tests.cluster.scene import DESTINATION, SOURCE, Scene
+from lab.support.cluster import objects
+from lab.support.cluster.chart import ROOT, SYSTEM
+from lab.support.cluster.kube import is_, under_way
+from lab.support.cluster.prometheus import RULE_TESTS, RULES, Prometheus, prometheus
+from lab.support.cluster.scene import DESTINATION, SOURCE, Scene
+from lab.support.domain.trees import Wanted
 from tests.cluster.test_kustomize import renderer
-from tests.support.prometheus import RULE_TESTS, RULES, Prometheus, prometheus
-from tests.support.trees import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.cluster.kube import Object
+    from lab.support.cluster.kube import Object
 
 pytestmark = pytest.mark.takes(50)
 
@@ -35,7 +35,7 @@ YEAR = 365 * 24 * 3600
 RATE_INTERVAL = "5s"
 MAY_BE_ZERO = {
     "Clock offset to the KDC": "two clocks may agree",
-    "Operator: queue and reconciles": "nothing has to wait, and nothing to go wrong",
+    "Operator: queue and reconciliations": "nothing has to wait, and nothing to go wrong",
 }
 """Panels whose figures need not have moved, and why; all others must have shown something."""
 TRUE_NOW = {
@@ -90,7 +90,7 @@ def watching(scene: Scene, rendered: dict[str, Object], environment: dict[str, s
 
 @pytest.fixture(scope="module")
 def watched(watching: Prometheus, scene: Scene) -> Prometheus:
-    """It has seen runs that succeeded, failed, copied in part and waited; and a key that is old and stale."""
+    """It has seen runs that succeeded, failed, copied in part and waited, a schedule, and an old and stale key."""
     with scene.domain.user("src-readers") as user:
         stale_key(scene, user)
         scene.source.seed([Wanted("all/slow.bin", size=16 << 20), Wanted("part/open.txt", size=10)])
@@ -105,7 +105,9 @@ def watched(watching: Prometheus, scene: Scene) -> Prometheus:
         scene.confirm("slow")
         scene.kube.patch("transfertask", "slow", {"spec": {"suspend": False}})
         first = scene.run_of("slow")
-        scene.kube.apply(task("failed", "/none/such"), task("part", "/part"))
+        scheduled = task("scheduled", "/all")
+        scheduled["spec"]["schedule"] = {"cron": "@yearly"}
+        scene.kube.apply(task("failed", "/none/such"), task("part", "/part"), scheduled)
         scene.kube.wait("transferrun", first, "under way", under_way)
         scene.kube.apply(task("queued", "/all"))
         ends = [scene.end_of(scene.run_of(name))["status"] for name in ("slow", "failed", "part", "queued")]
@@ -161,8 +163,8 @@ def test_states_and_reasons_are_told_apart_from_the_first_run_on(watched: Promet
     dashboard = {parameter.values[0]: parameter.values[1] for parameter in panels()}
     here = scene.kube.namespace
     for title, wanted in (
-        ("Runs that ended, by state", {"Succeeded", "Failed", "PartiallySucceeded"}),
-        ("Failures, by reason", {"PathNotFound"}),
+        ("Finished runs by state", {"Succeeded", "Failed", "PartiallySucceeded"}),
+        ("Failures by reason", {"PathNotFound"}),
     ):
         asked = dashboard[title].replace("$namespace", here).replace("$__rate_interval", "10m")
         found = {next(iter(series["metric"].values())): float(series["value"][1]) for series in watched.now(asked)}

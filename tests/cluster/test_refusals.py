@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.cluster import objects
-from tests.cluster.kube import KubectlError, condition, is_
-from tests.cluster.scene import DESTINATION, SOURCE, Scene
-from tests.support.trees import Wanted
+from lab.support.cluster import objects
+from lab.support.cluster.kube import KubectlError, condition, is_
+from lab.support.cluster.scene import DESTINATION, SOURCE, Scene
+from lab.support.domain.trees import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cluster.kube import Kube, Object
+    from lab.support.cluster.kube import Kube, Object
 
 pytestmark = pytest.mark.takes(60)
 
@@ -81,6 +81,7 @@ def no_jobs(kube: Kube) -> Iterator[None]:
         kube.kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", name)
 
 
+@pytest.mark.fault(132)
 def test_runs_that_a_quota_or_a_policy_refuses_are_made_when_it_lets_them(scene: Scene) -> None:
     scene.source.seed([Wanted("small.txt", size=10)])
     scene.ready()

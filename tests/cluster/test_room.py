@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.cluster import objects
-from tests.cluster.kube import condition
-from tests.cluster.scene import DESTINATION, SOURCE, Scene
-from tests.support.trees import Wanted
+from lab.support.cluster import objects
+from lab.support.cluster.kube import condition
+from lab.support.cluster.scene import DESTINATION, SOURCE, Scene
+from lab.support.domain.trees import Wanted
 
 if TYPE_CHECKING:
-    from tests.cluster.kube import Object
+    from lab.support.cluster.kube import Object
 
 pytestmark = pytest.mark.takes(60)
 
@@ -23,6 +23,7 @@ def waits_for_room(run: Object) -> bool:
     return (run.get("status", {}).get("state"), said.get("reason")) == ("Queued", "AgentNotScheduled")
 
 
+@pytest.mark.fault(121)
 def test_an_agent_for_which_no_node_has_room_waits_in_the_schedulers_words(scene: Scene) -> None:
     scene.source.seed([Wanted("one.txt", size=10)])
     scene.ready()
@@ -38,6 +39,7 @@ def test_an_agent_for_which_no_node_has_room_waits_in_the_schedulers_words(scene
     assert scene.end_of(name)["status"]["state"] == "Cancelled"
 
 
+@pytest.mark.fault(121)
 def test_a_job_that_may_make_no_pod_waits_and_begins_when_it_may(scene: Scene) -> None:
     scene.ready()
     scene.kube.apply(QUOTA)

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab.smblab import keytab as keytabs
-from tests.cluster import objects
-from tests.cluster.conftest import SYSTEM
-from tests.cluster.kube import KubectlError, is_
-from tests.cluster.scene import DESTINATION, READER, SOURCE, WRITER, Scene
-from tests.support.leaks import leaks
+from lab.support.cluster import objects
+from lab.support.cluster.chart import SYSTEM
+from lab.support.cluster.kube import KubectlError, is_
+from lab.support.cluster.leaks import leaks
+from lab.support.cluster.scene import DESTINATION, READER, SOURCE, WRITER, Scene
 
 from smbferry_cli.html import Facts, page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cluster.kube import Kube
-    from tests.support.domain import Directory
+    from lab.support.cluster.kube import Kube
+    from lab.support.domain.machine import Directory
 
 pytestmark = pytest.mark.takes(65)
 

@@ -6,18 +6,17 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.cluster import objects
-from tests.cluster.scene import DESTINATION, SOURCE, Scene
-from tests.support.trees import Wanted, differences, odd, small
+from lab.support.cluster import objects
+from lab.support.cluster.scene import DESTINATION, SOURCE, Scene
+from lab.support.domain.trees import Wanted, differences, odd, small
 
 if TYPE_CHECKING:
-    from tests.cluster.kube import Kube, Object
+    from lab.support.cluster.kube import Kube, Object
 
 pytestmark = pytest.mark.takes(190)
 
 INDEX = "batch.kubernetes.io/job-completion-index"
 BIG = 160 << 20
-EVERYWHERE = {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}
 
 
 def agents(kube: Kube, run: str) -> list[Object]:
@@ -50,6 +49,7 @@ def evict(kube: Kube, pod: str) -> None:
     )
 
 
+@pytest.mark.fault(45)
 def test_two_agents_on_two_nodes_copy_a_tree_byte_for_byte_though_one_is_evicted(scene: Scene) -> None:
     scene.source.seed([*odd(), *small(600, per_folder=50), Wanted("images/disk.vhdx", size=BIG)])
     scene.ready()
@@ -59,7 +59,7 @@ def test_two_agents_on_two_nodes_copy_a_tree_byte_for_byte_though_one_is_evicted
             SOURCE,
             DESTINATION,
             trigger="one",
-            agent={"parallelism": 2, "tolerations": [EVERYWHERE]},
+            agent={"parallelism": 2, "tolerations": [objects.EVERYWHERE]},
             options={"bytesPerSecond": "12Mi"},
         )
     )
@@ -90,22 +90,18 @@ def test_two_agents_on_two_nodes_copy_a_tree_byte_for_byte_though_one_is_evicted
 
 
 def test_the_next_run_with_another_number_of_agents_finds_everything_in_place(scene: Scene) -> None:
-    before = scene.run_of("shared")
-    change = {"trigger": "two", "agent": {"parallelism": 3}, "options": {"bytesPerSecond": None}}
-    scene.kube.patch("transfertask", "shared", {"spec": change})
-    run = scene.end_of(scene.run_of("shared", not_among=frozenset({before})))
+    change = {"agent": {"parallelism": 3}, "options": {"bytesPerSecond": None}}
+    run = scene.end_of(scene.next_run("shared", trigger="two", **change))
     assert run["status"]["state"] == "Succeeded", run["status"]
     assert run["status"]["counters"]["files"]["transferred"] == 0
     assert "shards" not in run["status"], "there was nothing to share"
 
 
 def test_a_tree_that_shrank_loses_its_surplus_once_and_last(scene: Scene) -> None:
-    before = scene.run_of("shared")
     scene.source.remove("many")
     scene.source.seed([Wanted(f"new/{n}.bin", size=20 << 20) for n in range(4)])
     options = {"deletedFiles": "Remove", "maxDeletes": "100%"}
-    scene.kube.patch("transfertask", "shared", {"spec": {"trigger": "three", "options": options}})
-    run = scene.end_of(scene.run_of("shared", not_among=frozenset({before})))
+    run = scene.end_of(scene.next_run("shared", trigger="three", options=options))
     assert run["status"]["state"] == "Succeeded", run["status"]
     assert len(run["status"]["shards"]) == 3
     assert run["status"]["counters"]["files"]["deleted"] == 600
@@ -114,11 +110,9 @@ def test_a_tree_that_shrank_loses_its_surplus_once_and_last(scene: Scene) -> Non
 
 
 def test_a_cancelled_run_leaves_no_temporary_of_a_file_that_its_agents_shared(scene: Scene) -> None:
-    before = scene.run_of("shared")
     scene.source.seed([Wanted("again/disk.vhdx", size=BIG)])
-    change = {"trigger": "four", "agent": {"parallelism": 2}, "options": {"bytesPerSecond": "12Mi"}}
-    scene.kube.patch("transfertask", "shared", {"spec": change})
-    name = scene.run_of("shared", not_among=frozenset({before}))
+    change = {"agent": {"parallelism": 2}, "options": {"bytesPerSecond": "12Mi"}}
+    name = scene.next_run("shared", trigger="four", **change)
     scene.kube.wait(
         "transferrun", name, "copied by both", lambda r: len([b for b in moved(r).values() if b]) == 2, timeout=120
     )

@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import urllib3
-from tests.cluster import objects
-from tests.cluster.conftest import new_namespace
-from tests.cluster.kube import KubectlError, is_, under_way
-from tests.cluster.scene import DESTINATION, READER, SOURCE, WRITER, Scene
-from tests.support.api import MERGE, OWN, connection
-from tests.support.trees import Wanted, differences
+from lab.support.cluster import objects
+from lab.support.cluster.api import MERGE, OWN, connection
+from lab.support.cluster.kube import KubectlError, is_, new_namespace, under_way
+from lab.support.cluster.scene import DESTINATION, READER, SOURCE, WRITER, Scene
+from lab.support.domain.trees import Wanted, differences
 
-from smbferry_operator.decide.jobs import transfer_job_name
+from smbferry_operator.decide.manifests.jobs import transfer_job_name
 from smbferry_operator.parse import parse_meta
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cluster.kube import Kube
+    from lab.support.cluster.kube import Kube
 
 pytestmark = pytest.mark.takes(90)
 
@@ -108,6 +107,7 @@ def evil(scene: Scene) -> Iterator[Kube]:
     kube.kubectl("delete", "namespace", kube.namespace, "--wait=false")
 
 
+@pytest.mark.fault(110, 111, 114)
 def test_forged_pods_and_jobs_leave_the_runs_and_checks_of_other_namespaces_untouched(scene: Scene, evil: Kube) -> None:
     scene.source.seed([Wanted("a.bin", size=1 << 20)])
     scene.ready()
@@ -130,8 +130,7 @@ def test_forged_pods_and_jobs_leave_the_runs_and_checks_of_other_namespaces_unto
         *(job(f"check-{n}", None, "") for n in range(JOBS)),
     )
     time.sleep(2)  # the operator has heard of them
-    scene.kube.patch("transfertask", "copy", {"spec": {"trigger": "after"}})
-    after = scene.end_of(scene.run_of("copy", not_among=frozenset({first})))
+    after = scene.end_of(scene.next_run("copy", trigger="after"))
 
     assert after["status"]["state"] == "Succeeded", after["status"]
     assert seconds_to_start(after) <= before + 2
@@ -161,6 +160,7 @@ def handed_in(shown: dict[str, Any]) -> dict[str, Any]:
     return other
 
 
+@pytest.mark.fault(116)
 def test_who_may_only_create_runs_gets_the_tasks_of_the_namespace_and_no_secret(scene: Scene) -> None:
     scene.source.seed([Wanted("maker/b.txt", size=10)])
     scene.destination.seed([Wanted("kept.txt", size=10)])
@@ -225,6 +225,7 @@ class Agent:
         }
 
 
+@pytest.mark.fault(117)
 def test_the_token_of_an_agent_gets_nothing_that_the_namespaces_objects_do_not_give(scene: Scene, evil: Kube) -> None:
     wanted = [Wanted(f"several/{n}.bin", size=3 << 20) for n in range(8)]
     scene.source.seed(wanted)
@@ -255,6 +256,7 @@ def test_the_token_of_an_agent_gets_nothing_that_the_namespaces_objects_do_not_g
     assert [text for text in told if "kept.txt" not in text] == []
 
 
+@pytest.mark.fault(118)
 def test_the_role_of_an_agent_is_its_own_run_and_its_identities_by_name(scene: Scene, evil: Kube) -> None:
     agent, kube = Agent(scene.kube, "several"), scene.kube
     own = {("get", "transferruns", "several"), ("patch", "transferruns/status", "several")}
@@ -278,6 +280,7 @@ def test_the_role_of_an_agent_is_its_own_run_and_its_identities_by_name(scene: S
     assert codes == dict.fromkeys(refused, 403)
 
 
+@pytest.mark.fault(113)
 def test_one_run_after_the_other_still_writes_to_a_folder_that_two_namespaces_may_write_to(scene: Scene) -> None:
     """Both have the keys: what is proven counts everywhere."""
     there = new_namespace(scene.kube.environment)
@@ -291,7 +294,7 @@ def test_one_run_after_the_other_still_writes_to_a_folder_that_two_namespaces_ma
         scene.kube.wait("transferrun", slow, "under way", under_way, timeout=60)
         there.apply(objects.task("after", SOURCE, DESTINATION, trigger="one"))
         after = other.run_of("after")
-        waits = there.wait("transferrun", after, "in line", is_("Succeeded", "Unknown", "RunQueued"), timeout=30)
+        waits = there.wait("transferrun", after, "queued", is_("Succeeded", "Unknown", "RunQueued"), timeout=30)
         assert f"{scene.kube.namespace}/{slow}" in waits["status"]["conditions"][0]["message"]
         assert scene.end_of(slow)["status"]["state"] == other.end_of(after)["status"]["state"] == "Succeeded"
     finally:

@@ -7,11 +7,11 @@ import subprocess
 from typing import Any
 
 import pytest
-from tests.cluster import objects
-from tests.cluster.kube import is_
-from tests.cluster.scene import DESTINATION, SOURCE, Scene
+from lab.support.cluster import objects
+from lab.support.cluster.kube import is_
+from lab.support.cluster.scene import DESTINATION, SOURCE, Scene
+from lab.support.domain.trees import Wanted
 from tests.documented.run import with_smbferry
-from tests.support.trees import Wanted
 
 pytestmark = pytest.mark.takes(40)
 
@@ -47,14 +47,14 @@ def test_what_is_over_is_told_as_a_summary(scene: Scene, environment_with_plugin
     assert done.returncode == 3, done.stderr
     assert "PartiallySucceeded" in done.stdout
     assert scene.reader.principal in done.stdout
-    assert "none is due" in done.stderr
+    assert "No run is active or due" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["nosuch"], "there is no TransferTask nosuch in the namespace"),
-        (["watched", "--context", "nosuch"], "the kubeconfig can't be used"),
+        (["nosuch"], 'TransferTask "nosuch" not found in namespace'),
+        (["watched", "--context", "nosuch"], "cannot use the kubeconfig"),
     ],
 )
 def test_what_can_not_be_watched_is_said(

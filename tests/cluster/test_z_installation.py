@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab.smblab import product
-from tests.cluster import objects
-from tests.cluster.conftest import SYSTEM, install_chart, new_namespace, uninstall_chart
-from tests.cluster.kube import Kube, is_
-from tests.cluster.scene import DESTINATION, SOURCE, Scene
+from lab.support.cluster import objects
+from lab.support.cluster.chart import SYSTEM, install_chart, uninstall_chart
+from lab.support.cluster.kube import Kube, is_, new_namespace
+from lab.support.cluster.scene import DESTINATION, SOURCE, Scene
 
 if TYPE_CHECKING:
-    from tests.support.domain import Domain
+    from lab.support.domain.domain import Domain
 
 pytestmark = pytest.mark.alone
 
@@ -95,7 +95,10 @@ def test_helm_test_says_what_is_wrong_and_leaves_nothing(kube: Kube) -> None:
         kube.kubectl("scale", *deployment, "--replicas=1")
         kube.kubectl("rollout", "status", *deployment, "--timeout=60s")
     assert said.returncode == 1
-    assert f"failed: no pod of the operator is in {SYSTEM}: kubectl -n {SYSTEM} get deployments" in said.stderr
+    assert (
+        f"failed: expected a pod of the operator in {SYSTEM}, found none: kubectl -n {SYSTEM} get deployments"
+        in said.stderr
+    )
     assert left_of_helm_test(kube) == ""
 
 

@@ -29,7 +29,9 @@ PROGRAMS: dict[str, Place] = {
     **dict.fromkeys(["make", "smbferry --version", "smbferry init", "smbferry import", "smbferry report"], Place.UNIT),
     "smbferry completion": Place.UNIT,
     "smbferry watch": Place.CLUSTER,
-    **dict.fromkeys(["smbferry check", "smbferry run", "smbclient", "smbcacls", "shred"], Place.TOOLS),
+    **dict.fromkeys(
+        ["smbferry check", "smbferry run", "smbferry survey", "smbclient", "smbcacls", "shred"], Place.TOOLS
+    ),
     **dict.fromkeys(["dig", "kinit", "klist", "kvno", "nc", "ss", "zcat"], Place.TOOLS),
     **dict.fromkeys(["samba-tool", "ldbsearch", "testparm", "smbstatus", "wbinfo", "find"], Place.DOMAIN),
     **dict.fromkeys(["getprinc", "ktadd", "addent", "wkt"], Place.DOMAIN),
@@ -88,7 +90,7 @@ ELSEWHERE: dict[str, Elsewhere] = {
     "export PATH=~/.venvs/smbferry/bin:$PATH": _INSTALL,
     "echo $?": Elsewhere("shows how the command before it ended", "tests/interop/docs/test_documented_commands.py"),
     "lab/lab up": _LAB,
-    'eval "$(lab/lab env)"': Elsewhere("the tests themselves do it", "tests/support/environment.py"),
+    'eval "$(lab/lab env)"': Elsewhere("the tests themselves do it", "lab/support/environment.py"),
     "lab/lab tools -- dig +short dc1.corp.example.com": _LAB,
     "lab/lab status; lab/lab logs domain; lab/lab down": _LAB,
     "docker build -t smbferry-lab-dc lab/domain": _LAB_IMAGE,
@@ -126,6 +128,9 @@ RUN_AS: dict[str, str] = {
     # It is there already.
     "kubectl create configmap corp-krb5 --from-file=krb5.conf=krb5.conf":
         "kubectl create configmap corp-krb5-2 --from-file=krb5.conf=krb5.conf",
+    # What is in the file is shown above it, and no task of the tests has it.
+    "kubectl create configmap corp-sids --from-file=sids=sids.txt":
+        "kubectl create configmap corp-sids --from-literal=sids=S-1-5-18 --dry-run=client -o name",
     # Images of a registry, and a terminal.
     "kubectl run look --rm -it --image=nicolaka/netshoot --labels=app.kubernetes.io/name=smbferry-agent -- bash":
         "kubectl run look --image=nicolaka/netshoot --labels=app.kubernetes.io/name=smbferry-agent"
@@ -157,14 +162,16 @@ MENTIONED = frozenset(
         "lab/lab clean",
         "lab/lab down",
         "lab/lab tools -- …",
-        "python3 -m tests.bench --help",
+        "python3 -m lab.bench --help",
         "samba-tool domain exportkeytab",
         "samba-tool spn add",
         "samba-tool spn delete",
         "samba-tool user enable|unlock|setexpiry svc-src",
         "smbferry check",
         "smbferry import datasync",
+        "smbferry report",
         "smbferry run",
+        "smbferry survey",
         "smbferry watch",
     }
 )

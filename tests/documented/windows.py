@@ -108,7 +108,7 @@ PROGRAMS: dict[str, Program] = {
     "dfsutil": _p("pktinfo", _LINK),
     # Files and disks
     "Get-Acl": _p("", _ACL),
-    "Get-Item": _p("", _FILE),
+    "Get-Item": _p("Stream", _FILE),
     "Get-ChildItem": _p("Directory Recurse Attributes", _FILE),
     "Test-Path": _p("", "test -d /srv/src && echo True"),
     "fsutil": _p("", _FILE),
@@ -118,6 +118,7 @@ PROGRAMS: dict[str, Program] = {
     "Get-Volume": _p("", _DISK),
     "Get-PhysicalDisk": _p("", _DISK),
     "chkdsk": _p("scan", _DISK),
+    "vssadmin": _p("", "testparm -s -v --parameter-name='vfs objects'"),
     "certutil": _p(
         "error", "python3 -c 'from samba import ntstatus; print(hex(ntstatus.NT_STATUS_SHARING_VIOLATION))'"
     ),

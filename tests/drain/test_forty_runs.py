@@ -8,14 +8,15 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tests.cluster import objects
-from tests.cluster.conftest import SYSTEM
-from tests.cluster.kube import Kube, condition, ended
-from tests.cluster.scene import DESTINATION, SOURCE, Scene
-from tests.support.trees import Wanted
+import pytest
+from lab.support.cluster import objects
+from lab.support.cluster.chart import SYSTEM
+from lab.support.cluster.kube import Kube, condition, ended
+from lab.support.cluster.scene import DESTINATION, SOURCE, Scene
+from lab.support.domain.trees import Wanted
 
 if TYPE_CHECKING:
-    from tests.cluster.kube import Object
+    from lab.support.cluster.kube import Object
 
 RUNS = 40
 SOON = 10.0
@@ -53,6 +54,7 @@ def followed(kube: Kube, *, timeout: float) -> tuple[list[Object], dict[str, flo
         time.sleep(0.5)
 
 
+@pytest.mark.fault(123)
 def test_each_says_at_once_how_it_stands_no_event_is_lost_and_the_lease_is_kept(scene: Scene) -> None:
     scene.source.seed([Wanted(f"{i}.bin", size=100_000) for i in range(20)])
     scene.domain.run("mkdir", "--mode=0777", *(f"{scene.destination.inside}/{i:02}" for i in range(RUNS)))

@@ -1,4 +1,4 @@
-"""examples/playground as its page says: a domain in a namespace, a transfer, a stale keytab and its mending."""
+"""examples/playground as its page says: a domain in a namespace, a transfer, a stale keytab and a new one."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from lab.smblab import cluster, daemon, domain
 from lab.smblab.progress import Progress
 from lab.smblab.settings import current
-from tests.cluster.conftest import install_chart, uninstall_chart
-from tests.cluster.kube import Kube, is_
+from lab.support.cluster.chart import install_chart, uninstall_chart
+from lab.support.cluster.kube import Kube, is_
+from lab.support.environment import lab_environment
 from tests.documented.commands import ROOT, in_blocks
 from tests.documented.places import PLAYGROUND, Place, place_of
 from tests.documented.run import Reader, with_smbferry
-from tests.support.environment import lab_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

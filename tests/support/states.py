@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from tests.unit.operator.builders import (
+from tests.support.builders import (
     IDENTITY_GOOD,
     LOCATION_GOOD,
     NOW,

@@ -1,40 +1,31 @@
-"""docs/faults.md names a test for every fault, and every test that it names is there."""
+"""docs/faults.md has a row for every fault, and tests that have its number as a marker show each."""
 
 from __future__ import annotations
 
-import ast
-import re
-from functools import cache
-from pathlib import Path
-
 import pytest
+from lab.test_columns import PAGES, keys, marked
 
-TESTS = Path(__file__).resolve().parents[1]
-PAGE = TESTS.parent / "docs" / "faults.md"
 KUBERNETES = {41, 42, 43, 45, 46, 47, 49, 50, 51, 52}
 REQUIRED = {*range(1, 5), *range(6, 10), *range(11, 15), *range(16, 27), *range(28, 33), *range(34, 41), *range(55, 61)}
-ROW = re.compile(r"\| (\d+) \|.*\| ([^|]*) \|")
-TEST = re.compile(r"`([\w/]+\.py)::(\w+)`")
-
-
-def rows() -> dict[int, list[tuple[str, str]]]:
-    """Number of a fault → (file below tests/, function) of each of its tests."""
-    return {int(row[1]): TEST.findall(row[2]) for row in map(ROW.fullmatch, PAGE.read_text().splitlines()) if row}
-
-
-@cache
-def functions(file: str) -> frozenset[str]:
-    tree = ast.parse((TESTS / file).read_text())
-    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
+NUMBERS = [int(key) for key in keys(PAGES["fault"].read_text())]
+TESTS = {int(number): tests for number, tests in marked("fault").items()}
 
 
 def test_every_fault_has_a_row() -> None:
-    assert rows().keys() >= REQUIRED | KUBERNETES
+    assert set(NUMBERS) >= REQUIRED | KUBERNETES
 
 
-@pytest.mark.parametrize(("number", "tests"), rows().items())
-def test_every_fault_is_shown_by_tests_that_exist(number: int, tests: list[tuple[str, str]]) -> None:
-    assert tests, f"fault {number} has no test"
-    for file, name in tests:
-        assert name.startswith("test_")
-        assert name in functions(file), f"fault {number}: {file} has no {name}"
+def test_a_number_is_one_fault() -> None:
+    assert sorted(NUMBERS) == sorted(set(NUMBERS))
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_every_fault_is_shown_by_tests(number: int) -> None:
+    assert TESTS.get(number), f"no test has @pytest.mark.fault({number})"
+    for test in TESTS[number]:
+        assert test.split("::")[1].startswith("test_")
+
+
+@pytest.mark.parametrize(("number", "tests"), TESTS.items())
+def test_every_marker_names_a_row(number: int, tests: list[str]) -> None:
+    assert number in NUMBERS, f"docs/faults.md has no fault {number}: {tests}"

@@ -1,5 +1,5 @@
 """The agent: checks identities and locations, and runs transfers, in a pod or without any cluster.
 
-``kerberos`` knows keytabs, krb5.conf and KDCs; ``preflight`` gathers facts (probes, IO) and judges them (pure);
-``report`` carries what was found to where it is read; ``main`` gives the order of the phases and the exit code.
+`kerberos` has keytabs, krb5.conf and the exchange with KDCs; `preflight` collects facts (probes, IO) and judges them
+(pure); `report` writes the results; `main` runs a command and returns its exit code.
 """

@@ -1,4 +1,4 @@
-"""The checks: probe, judge, write the status. Callable with any sink, in a pod or not."""
+"""The checks: probe, judge, write the status to any sink, in a pod or elsewhere."""
 
 import logging
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 def check_identity(subject: IdentitySubject, sink: StatusSink, now: datetime | None = None) -> AgentError | None:
-    """Checks an identity and writes what was found; returns the first failure.
+    """Checks an identity and writes its status; returns the first failure, None if all checks passed.
 
     Raises:
         AgentError, ObjectNotFoundError: the status could not be written.
@@ -31,7 +31,7 @@ def check_identity(subject: IdentitySubject, sink: StatusSink, now: datetime | N
 
 
 def check_location(subject: LocationSubject, sink: StatusSink, now: datetime | None = None) -> AgentError | None:
-    """Checks a location with its identity and writes what was found; returns the first failure.
+    """Checks a location with its identity and writes its status; returns the first failure, None if all checks passed.
 
     Raises:
         AgentError, ObjectNotFoundError: the status could not be written.
@@ -45,7 +45,7 @@ def check_location(subject: LocationSubject, sink: StatusSink, now: datetime | N
 
 
 def log_findings(findings: tuple[Finding, ...]) -> None:
-    """A line per check."""
+    """Logs a line per check."""
     for found in findings:
         level = logging.WARNING if found.failed else logging.INFO
         values = fields(condition=found.type.value, status=found.status, reason=str(found.reason))

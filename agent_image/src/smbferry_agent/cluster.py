@@ -1,9 +1,11 @@
-"""The commands in a pod: objects come from the API server, results go to their status."""
+"""The commands in a pod: read objects from the API server, write results to their status."""
 
 import logging
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from smbferry_agent.checks import check_identity, check_location
 from smbferry_agent.errors import AgentError
@@ -11,27 +13,36 @@ from smbferry_agent.logs import fields
 from smbferry_agent.manifests import identity_subject, location_subject, previous_status, run_spec
 from smbferry_agent.mounts import IdentityMount
 from smbferry_agent.preflight.identity_probe import IdentitySubject
-from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError, repeated
+from smbferry_agent.preflight.sid_map import SidMapSource
+from smbferry_agent.report.api_client import ApiClient, ClusterSink, ObjectKey, ObjectNotFoundError, repeated
 from smbferry_agent.report.key_turns import ClusterTurn
 from smbferry_agent.report.run_report import RunReport
 from smbferry_agent.report.shards import FinishReport
-from smbferry_agent.report.sinks import ClusterSink, status_fields
+from smbferry_agent.report.sinks import status_fields
+from smbferry_agent.report.snapshot_record import ClusterSnapshotRecord
+from smbferry_agent.report.survey_report import SurveyReport
 from smbferry_agent.report.throttle import Throttle
 from smbferry_agent.report.writer import BackgroundWriter
-from smbferry_agent.run import Surroundings, run_transfer
+from smbferry_agent.run import run_transfer
+from smbferry_agent.run_environment import Identities, RunEnvironment
 from smbferry_agent.run_watch import RunWatch, current_limit
 from smbferry_agent.stages import run_finish, run_shard, run_survey
+from smbferry_agent.survey import run_source_survey
 from smbferry_api.agent_contract import SCRATCH_DIR, Side, Stage
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.identity import KerberosIdentityStatus
+from smbferry_api.names import FIELD_MANAGER_AGENT
 from smbferry_api.reasons import API_SERVER_UNREACHABLE, IDENTITY_NOT_FOUND
-from smbferry_api.run import ResolvedTask
+from smbferry_api.run import ResolvedTask, TransferRunSpec
+from smbferry_api.run_status import TransferRunStatus
+from smbferry_api.sid_status import SidStatus
+from smbferry_engine import Control
 
 _log = logging.getLogger(__name__)
 
 
 def cluster_identity_check(client: ApiClient, namespace: str, name: str) -> AgentError | None:
-    """Checks a KerberosIdentity; returns the first failure, which its status tells, too."""
+    """Checks a KerberosIdentity; returns the first failure, which is also in its status."""
     key = ObjectKey("KerberosIdentity", namespace, name)
     subject = replace(identity_subject(repeated(lambda: client.get(key)), Side.SELF), turn=ClusterTurn(client, key))
     return check_identity(subject, ClusterSink(client, key))
@@ -54,48 +65,73 @@ def transfer(
     stage: Stage = Stage.WHOLE,
     index: int | None = None,
 ) -> ExitCode:
-    """Does the work of a TransferRun, or one stage of it.
+    """Carries out a TransferRun, or one stage of it.
 
     Args:
-        task: the snapshot, as this agent's Job holds it.
-        index: the shard's.
+        task: the snapshot in this agent's Job.
+        index: the index of the shard.
 
     Raises:
-        AgentError: the run as a whole failed or was cancelled; its status tells so.
-        ObjectNotFoundError: there is no such run.
+        AgentError: the run failed as a whole or was cancelled; its status says so.
+        ObjectNotFoundError: the run does not exist.
     """
     key = ObjectKey("TransferRun", namespace, name)
     manifest = repeated(lambda: client.get(key))
     spec = run_spec(manifest)
     with RunWatch(client, key, manifest) as watch:
-        around = Surroundings(
-            mounts={side: IdentityMount.of(side) for side in (Side.SOURCE, Side.DESTINATION, Side.REPORT)},
-            scratch=Path(SCRATCH_DIR),
-            cancelled=watch.cancelled,
-            abandoned=watch.abandoned,
-            may_replace=watch.is_wanted,
-            claimed=not spec.dry_run,
-            bytes_per_second=lambda: current_limit(watch.manifest, task.options.bytes_per_second),
-            standing=_standing(client, namespace, task),
-            standing_now=partial(_status_of, client, namespace),
-            turn=lambda identity: ClusterTurn(client, ObjectKey("KerberosIdentity", namespace, identity)),
+        environment = RunEnvironment(
+            Identities(
+                mounts={side: IdentityMount.of(side) for side in (Side.SOURCE, Side.DESTINATION, Side.REPORT)},
+                scratch=Path(SCRATCH_DIR),
+                statuses=_identity_statuses(client, namespace, task),
+                status_now=partial(_status_of, client, namespace),
+                turn=lambda identity: ClusterTurn(client, ObjectKey("KerberosIdentity", namespace, identity)),
+            ),
+            Control(
+                watch.cancelled,
+                watch.abandoned,
+                watch.is_wanted,
+                bytes_per_second=lambda: current_limit(watch.manifest, task.options.bytes_per_second),
+            ),
+            started=datetime.fromisoformat(manifest["metadata"]["creationTimestamp"]),
+            claimed=spec.writes,
             run_name=name,
+            sid_map=SidMapSource(agree=partial(_agreed_sid_map, client, key, manifest)),
+            snapshots=ClusterSnapshotRecord(client, key),
         )
         if stage is Stage.SHARDS:
-            return run_shard(task, around, client, watch, index or 0)
-        report = FinishReport() if stage is Stage.FINISH else RunReport()
+            return run_shard(task, environment, client, watch, index or 0)
+        report = _report_of(stage, spec)
         writer = BackgroundWriter(ClusterSink(client, key), lambda: status_fields(report.status()), Throttle())
         with writer:
             report.changed = writer.notify
             if stage is Stage.SURVEY:
-                return run_survey(task, around, report, client, key)
+                return run_survey(task, environment, report, client, key)
             if isinstance(report, FinishReport):
-                return run_finish(task, around, report, manifest)
-            return run_transfer(task, around, report, dry_run=spec.dry_run)
+                return run_finish(task, environment, report, manifest)
+            if isinstance(report, SurveyReport):
+                return run_source_survey(task, environment, report, measure_destination=spec.measure_destination)
+            return run_transfer(task, environment, report, dry_run=spec.dry_run)
 
 
-def _standing(client: ApiClient, namespace: str, task: ResolvedTask) -> dict[str, KerberosIdentityStatus]:
-    """What the statuses of the identities say now; one that can't be read leaves the run without that knowledge."""
+def _agreed_sid_map(client: ApiClient, key: ObjectKey, manifest: dict[str, Any], name: str, digest: str) -> str:
+    """The digest of the run's SID map, recorded before anything is copied: an agent that follows uses the same map."""
+    recorded = previous_status(TransferRunStatus, manifest).sids
+    if recorded is not None and recorded.digest is not None:
+        return recorded.digest
+    status = status_fields(TransferRunStatus(sids=SidStatus(config_map=name, digest=digest)))
+    repeated(lambda: client.apply_status(key, status, f"{FIELD_MANAGER_AGENT}-sid-map"))
+    return digest
+
+
+def _report_of(stage: Stage, spec: TransferRunSpec) -> RunReport:
+    if stage is Stage.FINISH:
+        return FinishReport()
+    return SurveyReport() if spec.survey else RunReport()
+
+
+def _identity_statuses(client: ApiClient, namespace: str, task: ResolvedTask) -> dict[str, KerberosIdentityStatus]:
+    """The current statuses of the identities, by name. The run starts without one that cannot be read."""
     statuses = {name: _status_of(client, namespace, name) for name in task.identity_names}
     return {name: status for name, status in statuses.items() if status is not None}
 
@@ -104,7 +140,7 @@ def _status_of(client: ApiClient, namespace: str, identity: str) -> KerberosIden
     try:
         manifest = client.get(ObjectKey("KerberosIdentity", namespace, identity))
     except (AgentError, ObjectNotFoundError) as error:
-        _log.warning("the identity's status could not be read: %s", error, extra=fields(identity=identity))
+        _log.warning("could not read the identity's status: %s", error, extra=fields(identity=identity))
         return None
     return previous_status(KerberosIdentityStatus, manifest)
 
@@ -113,7 +149,9 @@ def _identity_of(client: ApiClient, namespace: str, name: str) -> IdentitySubjec
     try:
         key = ObjectKey("KerberosIdentity", namespace, name)
         subject = identity_subject(repeated(lambda: client.get(key)), Side.SELF)
-        return replace(subject, requested=False, turn=ClusterTurn(client, key))  # only its own check was asked for
+        return replace(
+            subject, requested=False, turn=ClusterTurn(client, key)
+        )  # the request was for the identity's own check
     except ObjectNotFoundError:
         return AgentError(IDENTITY_NOT_FOUND, f"There is no KerberosIdentity {name!r} in namespace {namespace!r}.")
     except AgentError as error:

@@ -1,4 +1,4 @@
-"""The engine's errors as the agent's: the engine knows nothing of the API, so its words are looked up by name."""
+"""Converts the engine's errors to the agent's."""
 
 from smbferry_agent.errors import AgentError
 from smbferry_api.reasons import INTERNAL_ERROR, by_name
@@ -6,7 +6,7 @@ from smbferry_engine import EngineError
 
 
 def convert(error: EngineError) -> AgentError:
-    """The same reason with the API's remedy; a word that the API does not know is a bug and says so."""
+    """The error of the same reason, with its remedy; an unregistered reason is a bug and is reported as one."""
     reason = by_name(error.reason)
     if reason is None or reason.failure is None:
         return AgentError(INTERNAL_ERROR, f"The engine failed with {error.reason}: {error.message}.")
@@ -14,7 +14,7 @@ def convert(error: EngineError) -> AgentError:
 
 
 def _sentence(text: str) -> str:
-    """The engine's words as a sentence, so that a remedy can follow; names at its beginning stay as they are."""
+    """The text as a sentence that a remedy can follow. A name at its beginning keeps its case."""
     text = text.strip()
     if text.partition(" ")[0].isalpha():
         text = text[0].upper() + text[1:]

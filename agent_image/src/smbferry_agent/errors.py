@@ -1,11 +1,12 @@
-"""The one exception that ends an agent with a reason; everything foreign is converted to it at its boundary."""
+"""The exception that ends an agent with a reason. Errors of libraries are converted to it where they occur."""
 
-from smbferry_api.exit_codes import EXIT_CODE_OF, ExitCode, FailureClass
+from smbferry_api.exit_codes import EXIT_CODE_OF, ExitCode
 from smbferry_api.reasons import Reason
+from smbferry_words.failure_class import FailureClass
 
 
 class AgentError(Exception):
-    """Something that a person must hear of: what was expected, what was found; the remedy comes from the reason."""
+    """A failure with a reason and a message: what was expected, what was got. The remedy comes from the reason."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(f"{reason}: {message}")
@@ -14,14 +15,14 @@ class AgentError(Exception):
 
     @property
     def failure_class(self) -> FailureClass:
-        """The reason's class; a reason without one is no way to fail, so it is a bug to raise it."""
+        """The reason's class. Raising a reason without a class is a bug."""
         return self.reason.failure or FailureClass.BUG
 
     @property
     def exit_code(self) -> ExitCode:
-        """How the process ends by this error."""
+        """The exit code of the process for this error."""
         return EXIT_CODE_OF[self.failure_class]
 
 
 class Terminated(BaseException):
-    """SIGTERM, though nobody cancelled anything. Not an Exception: nothing on the way may take it for its own."""
+    """SIGTERM without a cancellation. Not an Exception, so that no handler on the way catches it."""

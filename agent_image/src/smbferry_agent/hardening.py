@@ -1,4 +1,4 @@
-"""Keeps an agent's memory, in which keys and tickets lie, from leaving it."""
+"""Keeps an agent's memory, which contains keys and tickets, private."""
 
 import ctypes
 import os
@@ -10,9 +10,9 @@ _PR_SET_DUMPABLE: Final = 4  # prctl(2)
 
 
 def forbid_core_dumps() -> None:
-    """No core file is written of this process, and no other of the same user may read its memory.
+    """Disables core dumps, and reading this process's memory by other processes of the same user.
 
-    The limit alone is not enough on Linux: a core_pattern that is a pipe does not ask for it.
+    The resource limit alone is not enough on Linux: a core_pattern that is a pipe ignores it.
 
     Raises:
         OSError: the kernel refused.

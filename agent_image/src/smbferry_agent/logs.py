@@ -1,4 +1,4 @@
-"""Logs: a JSON object per line on stderr. What is logged is chosen field by field; no object is ever dumped whole."""
+"""Logs: one JSON object per line on stderr. Only selected fields are logged, never a whole object."""
 
 import json
 import logging
@@ -10,10 +10,10 @@ _FIELDS: Final = "smbferry_fields"
 
 
 class JsonLines(logging.Formatter):
-    """time, level, logger, message, the fields of `fields(...)`, and a traceback where there is one."""
+    """Formats time, level, logger, message, the fields of `fields(...)`, and the traceback if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
+        """Formats one line."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -23,17 +23,17 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        # Names from a server may hold lone surrogates, which ASCII JSON can write and UTF-8 can't.
+        # Names from a server may contain lone surrogates: valid in ASCII JSON, not in UTF-8.
         return json.dumps(line, default=str)
 
 
 def fields(**values: Any) -> dict[str, Any]:
-    """For `extra=`: named values beside the message."""
+    """Named values beside the message, for `extra=`."""
     return {_FIELDS: values}
 
 
 def set_up(level: int = logging.INFO) -> None:
-    """Sends all logs to stderr. Libraries speak only from WARNING on: their debug lines may hold tokens."""
+    """Sends all logs to stderr. Libraries log from WARNING on only: their debug lines may contain tokens."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.root.handlers[:] = [handler]

@@ -1,4 +1,4 @@
-"""The container's command: which check or transfer, how it ends, and the last word that it leaves behind."""
+"""The container's command: runs a check or a transfer, and leaves an exit code and a termination message."""
 
 import argparse
 import logging
@@ -15,6 +15,9 @@ from smbferry_agent.manifests import recorded_task
 from smbferry_agent.report.api_client import ApiClient, ObjectNotFoundError
 from smbferry_api.agent_contract import (
     COMPLETION_INDEX,
+    NAME_OPTION,
+    NAMESPACE_OPTION,
+    STAGE_OPTION,
     TERMINATION_MESSAGE_PATH,
     AgentCommand,
     Stage,
@@ -35,57 +38,57 @@ _log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command to its end and returns the process's exit code."""
+    """Runs one command; returns the exit code of the process."""
     arguments = _parse(argv)
     logs.set_up()
     message_path = Path(os.environ.get("SMBFERRY_TERMINATION_LOG", TERMINATION_MESSAGE_PATH))
     try:
         code, message = _run(arguments)
     except AgentError as error:
-        code, message = error.exit_code, _last_word(error.reason, error.message)
+        code, message = error.exit_code, _termination_message(error.reason, error.message)
     except ObjectNotFoundError as error:
-        code, message = ExitCode.CANCELLED, _last_word(OBJECT_GONE, str(error))
+        code, message = ExitCode.CANCELLED, _termination_message(OBJECT_GONE, str(error))
     except Terminated as signalled:
-        code, message = ExitCode.TERMINATED, _last_word(AGENT_LOST, str(signalled))
-    except Exception as error:  # noqa: BLE001 (the boundary: whatever else happens is a bug, and is reported as one)
+        code, message = ExitCode.TERMINATED, _termination_message(AGENT_LOST, str(signalled))
+    except Exception as error:  # noqa: BLE001 (the boundary: any other exception is a bug, and is reported as one)
         _log.exception("unexpected error")
-        code, message = ExitCode.BUG, _last_word(INTERNAL_ERROR, f"{type(error).__name__} in smbferry-agent.")
+        code, message = ExitCode.BUG, _termination_message(INTERNAL_ERROR, f"{type(error).__name__} in smbferry-agent.")
     level = logging.INFO if code in {ExitCode.DONE, ExitCode.DONE_WITH_FAILURES} else logging.ERROR
     _log.log(level, message.message, extra=logs.fields(reason=message.reason, exit_code=int(code)))
-    _leave(message, message_path)
+    _write_termination_message(message, message_path)
     return int(code)
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="smbferry-agent", description="Checks and transfers, run by smbferry.")
     parser.add_argument("command", type=AgentCommand, choices=list(AgentCommand))
-    parser.add_argument("--namespace", required=True)
-    parser.add_argument("--name", required=True)
-    parser.add_argument("--stage", type=Stage, choices=list(Stage), default=Stage.WHOLE)
+    parser.add_argument(NAMESPACE_OPTION, required=True)
+    parser.add_argument(NAME_OPTION, required=True)
+    parser.add_argument(STAGE_OPTION, type=Stage, choices=list(Stage), default=Stage.WHOLE)
     return parser.parse_args(argv)
 
 
 def _run(arguments: argparse.Namespace) -> tuple[ExitCode, TerminationMessage]:
     client = ApiClient.in_cluster()
-    signal.signal(signal.SIGTERM, _terminate)  # a transfer that has begun takes it over, to end cleanly
+    signal.signal(signal.SIGTERM, _terminate)  # a transfer replaces this handler, to end cleanly
     if arguments.command is AgentCommand.TRANSFER:
         index = os.environ.get(COMPLETION_INDEX)
         task = recorded_task(os.environ)
         shard = int(index) if index else None
         code = transfer(client, arguments.namespace, arguments.name, task, stage=arguments.stage, index=shard)
         reason = RUN_SUCCEEDED if code is ExitCode.DONE else RUN_PARTIALLY_SUCCEEDED
-        return code, _last_word(reason, reason.when)
+        return code, _termination_message(reason, reason.when)
     check = cluster_identity_check if arguments.command is AgentCommand.CHECK_IDENTITY else cluster_location_check
     if failure := check(client, arguments.namespace, arguments.name):
         raise failure
-    return ExitCode.DONE, _last_word(CHECKS_PASSED, CHECKS_PASSED.when)
+    return ExitCode.DONE, _termination_message(CHECKS_PASSED, CHECKS_PASSED.when)
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:
-    raise Terminated("SIGTERM ended the agent before it had begun, or during a check.")
+    raise Terminated("SIGTERM ended the agent before it started work, or during a check.")
 
 
-def _last_word(reason: Reason, message: str) -> TerminationMessage:
+def _termination_message(reason: Reason, message: str) -> TerminationMessage:
     return TerminationMessage(
         reason=reason.name,
         message=message[:2048],
@@ -94,10 +97,10 @@ def _last_word(reason: Reason, message: str) -> TerminationMessage:
     )
 
 
-def _leave(message: TerminationMessage, path: Path) -> None:
-    """Writes the termination message. Outside a pod its file is not there, and nobody would read it."""
+def _write_termination_message(message: TerminationMessage, path: Path) -> None:
+    """Writes the termination message. Outside a pod its file does not exist, and nobody reads it."""
     try:
         with path.open("w") as file:
             file.write(message.model_dump_json(by_alias=True))
     except OSError as error:
-        _log.warning("the termination message could not be written: %s", error.strerror)
+        _log.warning("could not write the termination message: %s", error.strerror)

@@ -1,4 +1,4 @@
-"""Objects as the API server, or a file, gives them: into subjects to check and tasks to run."""
+"""Parses manifests, from the API server or a file, to subjects of checks and tasks of runs."""
 
 import logging
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from smbferry_agent.mounts import IdentityMount
 from smbferry_agent.preflight.identity_probe import IdentitySubject
 from smbferry_agent.preflight.location_probe import LocationSubject
 from smbferry_api.agent_contract import SCRATCH_DIR, Side
+from smbferry_api.explain import explain
 from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
 from smbferry_api.location import SmbLocationSpec, SmbLocationStatus
 from smbferry_api.names import ANNOTATION_REQUESTED_AT
@@ -26,21 +27,19 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def parse_spec(model: type[Model], spec: Any, what: str) -> Model:
-    """The spec as its model; fields that this agent does not know are left aside.
+    """Parses a spec; unknown fields are ignored.
 
     Raises:
-        AgentError: SpecInvalid, with the first field that is wrong.
+        AgentError: SpecInvalid, with the invalid fields.
     """
     try:
         return read_spec(model, spec)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise AgentError(SPEC_INVALID, f"{what}: spec.{where}: {first['msg']}.") from None
+        raise AgentError(SPEC_INVALID, f"{what}: {explain(error, 'spec', model)}.") from None
 
 
 def identity_subject(manifest: dict[str, Any], side: Side, scratch: Path = Path(SCRATCH_DIR)) -> IdentitySubject:
-    """A KerberosIdentity as the API server gives it, with its pod's mounts.
+    """The subject of a KerberosIdentity, with the mounts of this pod.
 
     Raises:
         AgentError: SpecInvalid.
@@ -58,7 +57,7 @@ def identity_subject(manifest: dict[str, Any], side: Side, scratch: Path = Path(
 
 
 def location_subject(manifest: dict[str, Any], identity: IdentitySubject | AgentError) -> LocationSubject:
-    """An SmbLocation as the API server gives it.
+    """The subject of an SmbLocation.
 
     Raises:
         AgentError: SpecInvalid.
@@ -81,7 +80,7 @@ def run_spec(manifest: dict[str, Any]) -> TransferRunSpec:
 
 
 def recorded_task(environment: Mapping[str, str]) -> ResolvedTask:
-    """The snapshot that the run works by, which the operator wrote into this agent's Job.
+    """The snapshot of the task, which the operator wrote into this agent's Job.
 
     Raises:
         AgentError: SpecInvalid.
@@ -96,8 +95,8 @@ def recorded_task(environment: Mapping[str, str]) -> ResolvedTask:
 
 
 def previous_status(model: type[Model], manifest: dict[str, Any]) -> Model:
-    """The status that is there; a field that can't be read counts as not written."""
+    """The current status; an unreadable field counts as missing."""
     status, problem = read_status(model, manifest.get("status") or {})
     if problem:
-        _log.warning("left aside what can't be read", extra=fields(detail=problem))
+        _log.warning("ignored unreadable fields of the status", extra=fields(detail=problem))
     return status

@@ -1,4 +1,4 @@
-"""DNS as the pod sees it, telling apart what libc's resolver does not: no such name, no such record, no answer."""
+"""DNS lookups that distinguish what libc's resolver does not: no such name, no such record, no answer."""
 
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +18,7 @@ _MAX_ANSWERS: Final = 16
 
 
 class Outcome(StrEnum):
-    """How a look-up ended."""
+    """The result of a lookup."""
 
     FOUND = "Found"
     NO_NAME = "NoName"
@@ -29,7 +29,11 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """One question and its end. ``kind`` is a record type, or "A, AAAA" for addresses."""
+    """One lookup and its result.
+
+    Attributes:
+        kind: a record type, or "A, AAAA" for addresses.
+    """
 
     name: str
     kind: str
@@ -40,11 +44,11 @@ class Lookup:
 
     @property
     def found(self) -> bool:
-        """Whether there is an answer to use."""
+        """Whether the lookup has answers."""
         return self.outcome is Outcome.FOUND
 
     def describe(self) -> str:
-        """What was asked whom, and what came back; half a sentence."""
+        """The question, the servers and the result, for a message; without a full stop."""
         asked = f"{self.kind} {self.name} (asked {', '.join(self.servers) or 'no server'})"
         ends = {
             Outcome.FOUND: ", ".join(self.answers),
@@ -58,7 +62,7 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class SrvRecord:
-    """RFC 2782."""
+    """An SRV record (RFC 2782)."""
 
     host: str
     port: int
@@ -67,10 +71,12 @@ class SrvRecord:
 
 
 def by_priority(records: Iterable[SrvRecord], uniform: Callable[[], float] = random.random) -> list[SrvRecord]:
-    """Lowest priority first; within one a heavier record is likelier to come first (RFC 2782).
+    """Sorts by priority, lowest first; within a priority a heavier record is more likely to be first (RFC 2782).
 
-    ``uniform`` gives numbers in [0, 1). Each record draws uniform ** (1 / weight): sorting these is the same as
-    drawing by weight again and again.
+    Each record draws uniform ** (1 / weight): sorting by this equals repeated drawing by weight.
+
+    Args:
+        uniform: returns random numbers in [0, 1).
     """
 
     def key(record: SrvRecord) -> tuple[int, float]:
@@ -80,7 +86,7 @@ def by_priority(records: Iterable[SrvRecord], uniform: Callable[[], float] = ran
 
 
 class Resolver:
-    """Asks the given servers, or those of /etc/resolv.conf."""
+    """Asks the given nameservers, or those of /etc/resolv.conf."""
 
     def __init__(self, nameservers: Sequence[str] = ()) -> None:
         try:
@@ -94,7 +100,7 @@ class Resolver:
         self._servers = tuple(str(s) for s in self._resolver.nameservers)
 
     def addresses(self, name: str) -> Lookup:
-        """IPv4 and IPv6 addresses, IPv4 first; both are asked at once."""
+        """Looks up IPv4 and IPv6 addresses concurrently; IPv4 addresses come first."""
         with ThreadPoolExecutor(2) as pool:
             four, six = pool.map(lambda kind: self._look(name, kind), ("A", "AAAA"))
         found = (*four.answers, *six.answers)[:_MAX_ANSWERS]
@@ -104,7 +110,7 @@ class Resolver:
         return Lookup(name, "A, AAAA", worse.outcome, (), self._servers, worse.detail)
 
     def services(self, name: str) -> tuple[Lookup, tuple[SrvRecord, ...]]:
-        """SRV records, unordered. A lone target "." says that there is no such service (RFC 2782)."""
+        """Looks up SRV records, unordered. A single target "." means that the service does not exist (RFC 2782)."""
         lookup, rdata = self._ask(name, "SRV")
         records = tuple(
             SrvRecord(r.target.to_text(omit_final_dot=True), r.port, r.priority, r.weight)
@@ -116,7 +122,7 @@ class Resolver:
         return lookup, records
 
     def reverse(self, address: str) -> Lookup:
-        """The host name of an address."""
+        """Looks up the host name of an address."""
         lookup = self._look(dns.reversename.from_address(address).to_text(), "PTR")
         return Lookup(address, "PTR", lookup.outcome, tuple(a.rstrip(".") for a in lookup.answers), self._servers)
 
@@ -124,8 +130,8 @@ class Resolver:
         return self._ask(name, kind)[0]
 
     def _ask(self, name: str, kind: str) -> tuple[Lookup, list[Any]]:
-        """The look-up and its records, as dnspython has them."""
-        # A name with a dot is first taken as it stands: with Kubernetes' ndots:5 libc would first ask for
+        """The lookup and its records, as dnspython returns them."""
+        # A name with a dot is first looked up unchanged: with Kubernetes' ndots:5 libc would first ask for
         # files.corp.example.com.NAMESPACE.svc.cluster.local and its like.
         first, records = self._ask_once(name, kind, search=False) if "." in name else self._ask_once(name, kind)
         if first.outcome is Outcome.NO_NAME and "." in name.rstrip(".") and kind != "PTR":

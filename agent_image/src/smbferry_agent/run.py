@@ -1,17 +1,14 @@
-"""One transfer from a resolved task: preflight of both sides, tickets, engine, report. No Kubernetes in here."""
+"""One transfer of a resolved task: preflight of both sides, tickets, engine, report. Independent of Kubernetes."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from smbferry_agent.engine_errors import convert
 from smbferry_agent.errors import AgentError
-from smbferry_agent.kerberos.addresses import AddressRule, forbidden
 from smbferry_agent.kerberos.enctypes import name_of
 from smbferry_agent.kerberos.error_codes import ErrorCode
 from smbferry_agent.kerberos.facts import Ticket
@@ -19,11 +16,10 @@ from smbferry_agent.kerberos.keytab import Keytab
 from smbferry_agent.kerberos.libkrb5 import KerberosError
 from smbferry_agent.kerberos.renewal import Renewal
 from smbferry_agent.logs import fields
-from smbferry_agent.mounts import IdentityMount
 from smbferry_agent.preflight.claim import check_claim
 from smbferry_agent.preflight.findings import Finding, first_failure
 from smbferry_agent.preflight.identity_probe import IdentitySubject, checked_identity
-from smbferry_agent.preflight.key_turn import KeyTurn, NoTurn, Tried
+from smbferry_agent.preflight.key_turn import KeyTurn, Tried
 from smbferry_agent.preflight.location_facts import LocationFacts
 from smbferry_agent.preflight.location_judge import judge_location
 from smbferry_agent.preflight.location_probe import endpoint
@@ -32,125 +28,110 @@ from smbferry_agent.preflight.server_names import locator, look_up_server
 from smbferry_agent.report.delivery import Delivery
 from smbferry_agent.report.run_report import RunReport
 from smbferry_agent.resolve import Resolver
-from smbferry_api.agent_contract import SPOOL_DIR, Side
+from smbferry_agent.run_environment import RunEnvironment
+from smbferry_agent.source_snapshot import in_snapshot
+from smbferry_api.agent_contract import Side
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.fields import parse_duration, parse_quantity
 from smbferry_api.identity import KerberosIdentityStatus, KeyRefusal
 from smbferry_api.reasons import INTERNAL_ERROR, KEYTAB_STALE
 from smbferry_api.run import ResolvedEnd, ResolvedTask
-from smbferry_api.run_status import PhaseName, PhaseState, RunState
+from smbferry_api.run_status import RunState
+from smbferry_api.task_options import Filters
 from smbferry_engine import (
-    CompareBy,
-    DeletedFiles,
-    Durability,
     Endpoint,
     EngineError,
+    Links,
     Options,
-    OverwriteMode,
-    Preservation,
-    SecurityDescriptors,
-    ServerSideCopy,
-    Symlinks,
-    SystemFolders,
-    TransferMode,
-    VerifyMode,
+    RetryLocked,
+    Selection,
+    SidMap,
     resolve_dfs,
+    to_filetime,
     transfer,
     units_of,
 )
+from smbferry_words.run import PhaseName, PhaseState
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """Where a run finds its files, and when it must stop.
-
-    Attributes:
-        abandoned: asked where the run must stop: whether nobody goes on with it, so that nothing half-done is of use.
-        may_replace: asked before anything at the destination is deleted or replaced; while it is false that waits.
-        claimed: the run was let in as the only writer of the folder that its destination led to when it was checked.
-        bytes_per_second: the limit as it stands at the moment, where it may change; else the task's own holds.
-        standing: what is known of the identities, by name: a key that the KDC refused is not tried again.
-        standing_now: looks again during the run, before tickets are renewed by a key.
-        turn: by identity, what is waited for before its key is tried.
-        run_name: what the files of a report are called by.
-        spool: where the records of a report are kept until they are delivered.
-    """
-
-    mounts: Mapping[Side, IdentityMount]
-    scratch: Path
-    cancelled: Callable[[], bool]
-    abandoned: Callable[[], bool] = lambda: True
-    may_replace: Callable[[], bool] = lambda: True
-    claimed: bool = False
-    bytes_per_second: Callable[[], int | None] | None = None
-    address_rule: AddressRule = forbidden
-    standing: Mapping[str, KerberosIdentityStatus] = field(default_factory=dict)
-    standing_now: Callable[[str], KerberosIdentityStatus | None] = lambda _name: None
-    turn: Callable[[str], KeyTurn] = lambda _name: NoTurn()
-    run_name: str = "run"
-    spool: Path = Path(SPOOL_DIR)
-
-
-def run_transfer(task: ResolvedTask, surroundings: Surroundings, report: RunReport, *, dry_run: bool) -> ExitCode:
-    """Checks both sides and transfers; the report has the failure, too, when this raises.
+def run_transfer(task: ResolvedTask, environment: RunEnvironment, report: RunReport, *, dry_run: bool) -> ExitCode:
+    """Checks both sides and transfers.
 
     Raises:
-        AgentError: the run as a whole failed or was cancelled; nothing half-done stays behind.
+        AgentError: the run failed as a whole or was cancelled; the report contains the failure, too.
     """
     report.dry_run = dry_run
     between(
         task,
-        surroundings,
+        environment,
         report,
-        lambda source, destination: transfer(
+        lambda source, destination, sid_map: transfer(
             source,
             destination,
-            engine_options(task, dry_run=dry_run),
+            engine_options(task, sid_map, dry_run=dry_run, started=environment.started),
             report,
-            cancelled=surroundings.cancelled,
-            abandoned=surroundings.abandoned,
-            may_replace=surroundings.may_replace,
-            bytes_per_second=surroundings.bytes_per_second,
+            cancelled=environment.control.cancelled,
+            abandoned=environment.control.abandoned,
+            may_replace=environment.control.may_replace,
+            bytes_per_second=environment.control.bytes_per_second,
         ),
-        records=surroundings.run_name,
+        records=environment.run_name,
     )
     return exit_code(report)
 
 
 def exit_code(report: RunReport) -> ExitCode:
-    """Of a run that nothing stopped."""
+    """The exit code of a run that was not stopped."""
     return ExitCode.DONE if report.outcome() is RunState.SUCCEEDED else ExitCode.DONE_WITH_FAILURES
 
 
 def between(
     task: ResolvedTask,
-    surroundings: Surroundings,
+    environment: RunEnvironment,
     report: RunReport,
-    work: Callable[[Endpoint, Endpoint], T],
+    work: Callable[[Endpoint, Endpoint, SidMap], T],
     *,
     records: str | None = None,
 ) -> T:
-    """Checks source and destination, does `work` between them and returns what it returns; the report has its failure.
+    """Checks the SID map, source and destination, calls `work` with them and returns its result.
 
     Args:
-        records: the name under which records of single files are delivered, where the task wants them.
+        records: the name under which per-file records are delivered, if the task wants them.
 
     Raises:
-        AgentError: as a whole it failed or was cancelled.
+        AgentError: it failed as a whole or was cancelled; the report contains the failure, too.
     """
+    sides = (Side.SOURCE, Side.DESTINATION)
+    return with_sides(
+        task, environment, report, sides, lambda ends, sid_map: work(ends[0], ends[1], sid_map), records=records
+    )
+
+
+def with_sides(
+    task: ResolvedTask,
+    environment: RunEnvironment,
+    report: RunReport,
+    sides: Sequence[Side],
+    work: Callable[[Sequence[Endpoint], SidMap], T],
+    *,
+    records: str | None = None,
+) -> T:
+    """Does the same with the given sides only, the source first."""
     try:
         with ExitStack() as stack:
             report.phase(PhaseName.PREFLIGHT, PhaseState.RUNNING)
-            source = _prepare(Side.SOURCE, task.source, surroundings, report, stack)
-            destination = _prepare(Side.DESTINATION, task.destination, surroundings, report, stack)
-            delivery = _delivery(task, surroundings, report, stack, records) if records else nullcontext()
+            sid_map = environment.sid_map.read(task.options.sid_map)
+            of_task = {Side.SOURCE: task.source, Side.DESTINATION: task.destination}
+            ends = [_prepare(side, of_task[side], environment, report, stack) for side in sides]
+            ends[0] = in_snapshot(ends[0], task.source_snapshot, environment.snapshots, report)
+            delivery = _delivery(task, environment, report, stack, records) if records else nullcontext()
             report.phase(PhaseName.PREFLIGHT, PhaseState.SUCCEEDED)
             with delivery:
-                return work(source, destination)
+                return work(ends, sid_map)
     except EngineError as error:
         failure = convert(error)
         report.failed(failure)
@@ -166,58 +147,87 @@ def between(
 
 
 def _delivery(
-    task: ResolvedTask, around: Surroundings, report: RunReport, stack: ExitStack, name: str
+    task: ResolvedTask, environment: RunEnvironment, report: RunReport, stack: ExitStack, name: str
 ) -> AbstractContextManager[object]:
-    """What keeps records and delivers them; nothing where the task wants none."""
+    """The context that stores and delivers records; a null context if the task wants none."""
     if task.report_to is None:
         return nullcontext()
     return Delivery(
         task=task,
         run_name=name,
         end=task.report_to,
-        endpoint=_prepare(Side.REPORT, task.report_to, around, report, stack),
-        spool=around.spool,
+        endpoint=_prepare(Side.REPORT, task.report_to, environment, report, stack),
+        spool=environment.spool,
         report=report,
-        cancelled=around.cancelled,
+        cancelled=environment.control.cancelled,
     )
 
 
-def engine_options(task: ResolvedTask, *, dry_run: bool) -> Options:
-    """The task's options and filters as the engine takes them."""
+def engine_options(task: ResolvedTask, sid_map: SidMap, *, dry_run: bool, started: datetime) -> Options:
+    """The task's options and filters, as the engine's options; ages are counted back from `started`."""
     wanted = task.options
     return Options(
-        transfer_mode=TransferMode(wanted.transfer_mode),
-        compare_by=CompareBy(wanted.compare_by),
-        overwrite_mode=OverwriteMode(wanted.overwrite_mode),
-        deleted_files=DeletedFiles(wanted.deleted_files),
+        transfer_mode=wanted.transfer_mode,
+        compare_by=wanted.compare_by,
+        overwrite_mode=wanted.overwrite_mode,
+        deleted_files=wanted.deleted_files,
         max_deletes=wanted.max_deletes,
-        verify_mode=VerifyMode(wanted.verify_mode),
-        security_descriptors=SecurityDescriptors(wanted.security_descriptors),
-        timestamps=Preservation(wanted.timestamps),
-        attributes=Preservation(wanted.attributes),
-        symlinks=Symlinks(wanted.symlinks),
-        system_folders=SystemFolders(wanted.system_folders),
+        verify_mode=wanted.verify_mode,
+        security_descriptors=wanted.security_descriptors,
+        timestamps=wanted.timestamps,
+        attributes=wanted.attributes,
+        sid_map=sid_map,
+        streams=wanted.streams,
+        extended_attributes=wanted.extended_attributes,
+        links=wanted.links or Links(wanted.symlinks),
+        hard_links=wanted.hard_links,
+        system_folders=wanted.system_folders,
         modify_window=units_of(parse_duration(wanted.modify_window)),
-        server_side_copy=ServerSideCopy(wanted.server_side_copy),
-        durability=Durability(wanted.durability),
+        server_side_copy=wanted.server_side_copy,
+        durability=wanted.durability,
+        retry_locked=RetryLocked(
+            wanted.retry_locked.attempts, parse_duration(wanted.retry_locked.interval).total_seconds()
+        ),
         bytes_per_second=None if wanted.bytes_per_second is None else parse_quantity(wanted.bytes_per_second),
         include=task.filters.include,
         exclude=task.filters.exclude,
+        selection=_selection(task.filters, to_filetime(started)),
         dry_run=dry_run,
         unconfirmed="" if dry_run else task.unconfirmed or "",
     )
 
 
-def _prepare(side: Side, end: ResolvedEnd, around: Surroundings, report: RunReport, stack: ExitStack) -> Endpoint:
-    """One side's tickets and names, judged; its tickets live and are renewed until the stack is left."""
+def _selection(filters: Filters, started: int) -> Selection:
+    """The filters by size, age and attribute; `started` is a FILETIME."""
+
+    def size(quantity: str | int | None) -> int | None:
+        return None if quantity is None else parse_quantity(quantity)
+
+    def before(age: str | None) -> int | None:
+        return None if age is None else started - units_of(parse_duration(age))
+
+    return Selection(
+        min_size=size(filters.min_size),
+        max_size=size(filters.max_size),
+        written_from=before(filters.max_age),
+        written_until=before(filters.min_age),
+        without=filters.exclude_attributes,
+    )
+
+
+def _prepare(
+    side: Side, end: ResolvedEnd, environment: RunEnvironment, report: RunReport, stack: ExitStack
+) -> Endpoint:
+    """Gets and checks one side's tickets and names. Tickets are renewed until the stack is closed."""
+    identities = environment.identities
     subject = IdentitySubject(
         spec=end.identity.spec,
         generation=end.identity.generation,
-        mount=around.mounts[side],
-        scratch=around.scratch / side.value,
-        previous=around.standing.get(end.identity.name),
-        address_rule=around.address_rule,
-        turn=around.turn(end.identity.name),
+        mount=identities.mounts[side],
+        scratch=identities.scratch / side.value,
+        previous=identities.statuses.get(end.identity.name),
+        address_rule=identities.address_rule,
+        turn=identities.turn(end.identity.name),
     )
     checked = stack.enter_context(checked_identity(subject, datetime.now(UTC)))
     _raise_first(side, checked.findings)
@@ -225,12 +235,12 @@ def _prepare(side: Side, end: ResolvedEnd, around: Surroundings, report: RunRepo
     if checked.session is None or account is None or account.ticket is None:
         raise AssertionError("an identity without a finding against it has a ticket")
     resolver = Resolver(end.spec.nameservers)
-    names = look_up_server(resolver, end.spec.server, address_rule=around.address_rule)
+    names = look_up_server(resolver, end.spec.server, address_rule=identities.address_rule)
     ticket = checked.session.service_ticket(end.spec.target)
     _raise_first(side, judge_location(end.spec, LocationFacts(names, ticket=ticket)))
     named = endpoint(end.spec, end.full_path, names.addresses, checked.session)
-    found = resolve_dfs(named, locator(resolver, checked.session, around.address_rule))
-    if side is Side.DESTINATION and around.claimed:
+    found = resolve_dfs(named, locator(resolver, checked.session, identities.address_rule))
+    if side is Side.DESTINATION and environment.claimed:
         check_claim(end.place, found)
     target = end.spec.target
     if found is not named:
@@ -243,7 +253,7 @@ def _prepare(side: Side, end: ResolvedEnd, around: Surroundings, report: RunRepo
         ticket_enctype=name_of(ticket.enctype) if isinstance(ticket, Ticket) else None,
         keytab_fingerprint=keytab.fingerprint if isinstance(keytab, Keytab) else None,
     )
-    objection = _objection(end, keytab, account.tries[-1].account_kvno, around)
+    objection = _objection(end, keytab, account.tries[-1].account_kvno, identities.status_now)
     turn = partial(_in_turn, subject.turn, end, keytab, account.tries[-1].kvno)
     stack.enter_context(Renewal(checked.session, account.ticket, target, objection, turn))
     _log.info("side is ready", extra=fields(side=side.value, server=found.server, addresses=found.addresses))
@@ -251,23 +261,26 @@ def _prepare(side: Side, end: ResolvedEnd, around: Surroundings, report: RunRepo
 
 
 def _objection(
-    end: ResolvedEnd, keytab: Keytab | AgentError, kvno: int | None, around: Surroundings
+    end: ResolvedEnd,
+    keytab: Keytab | AgentError,
+    kvno: int | None,
+    status_now: Callable[[str], KerberosIdentityStatus | None],
 ) -> Callable[[], str | None]:
-    """Says whether the key that served at the beginning may be used again."""
+    """Returns a function that says why the key of the start must not be used again, None if it may."""
     identity = end.identity
 
     def object_() -> str | None:
         if isinstance(keytab, AgentError):
             return keytab.message
-        standing = around.standing_now(identity.name)
-        return outdated_key(identity.spec, identity.generation, keytab, standing, kvno=kvno, now=datetime.now(UTC))
+        status = status_now(identity.name)
+        return outdated_key(identity.spec, identity.generation, keytab, status, kvno=kvno, now=datetime.now(UTC))
 
     return object_
 
 
 @contextmanager
 def _in_turn(turn: KeyTurn, end: ResolvedEnd, keytab: Keytab | AgentError, kvno: int) -> Iterator[None]:
-    """Encloses a use of the key during the run; word is left of one that was refused."""
+    """The context of using the key during the run; a refused key is recorded for other agents."""
     tried = None
     turn.begin()
     try:
@@ -281,7 +294,7 @@ def _in_turn(turn: KeyTurn, end: ResolvedEnd, keytab: Keytab | AgentError, kvno:
                 generation=end.identity.generation,
                 time=datetime.now(UTC),
                 reason=KEYTAB_STALE.name,
-                message=f"The KDC refused the key of {end.identity.spec.principal} when tickets were to be renewed.",
+                message=f"The KDC refused the key of {end.identity.spec.principal} when tickets were renewed.",
             )
             tried = Tried(refused, wrong=1)
         raise

@@ -1,8 +1,8 @@
-"""Looks at the run every few seconds while it goes on: whether it must stop, and how fast it may be by now.
+"""Reads the TransferRun every few seconds: whether it must stop, and its current limit.
 
-An agent that can't reach the API server does not know whether the run still exists, or whether its pod was given up for
-lost and another agent is at work. It goes on for a minute; then nothing at the destination is deleted or replaced until
-it has reached the API server again (new files still arrive), and after a quarter of an hour it ends, to be tried again.
+An agent that cannot reach the API server does not know whether the run still exists, or whether another agent has
+replaced it. It continues for a minute. Then it pauses deletes and replacements until it reaches the API server again,
+and copies only new files. After 15 minutes it ends, to be retried.
 """
 
 import logging
@@ -32,15 +32,15 @@ from smbferry_api.run_status import Limit
 _log = logging.getLogger(__name__)
 _POLL_SECONDS: Final = 5.0
 PAUSES_AFTER: Final = 60.0
-"""Seconds without the API server after which nothing is deleted or replaced."""
+"""Seconds without the API server after which deletes and replacements pause."""
 ENDS_AFTER: Final = 900.0
-_LAST_LOOK_SECONDS: Final = 5.0  # an API server that is away holds up no run's end for longer
+_LAST_LOOK_SECONDS: Final = 5.0  # an unreachable API server does not delay the end for longer
 
 
 def current_limit(manifest: dict[str, Any], snapshot: str | int | None) -> int | None:
-    """Bytes per second, None without a limit: status.limit where it stands (ADR 9), else the snapshot's quantity.
+    """Bytes per second, None without a limit: status.limit if it is set (ADR 9), else the snapshot's quantity.
 
-    A limit that can't be read leaves the snapshot's in force: whatever is wrong, nothing becomes unlimited by it.
+    If status.limit is unreadable, the snapshot's limit applies, so that an error never removes the limit.
     """
     changed = (manifest.get("status") or {}).get("limit")
     if changed is not None:
@@ -48,19 +48,20 @@ def current_limit(manifest: dict[str, Any], snapshot: str | int | None) -> int |
             limit = Limit.model_validate(changed)
             return None if limit.bytes_per_second is None else parse_quantity(limit.bytes_per_second)
         except (ValidationError, ValueError):
-            _log.warning("status.limit can't be read; the snapshot's limit holds")
+            _log.warning("ignoring an unreadable status.limit; the snapshot's limit applies")
     return None if snapshot is None else parse_quantity(snapshot)
 
 
 def uptime() -> float:
-    """Seconds of a clock that never goes back and runs on while the machine sleeps, so that an agent knows it did."""
+    """Seconds of a clock that never goes back and runs on while the machine is suspended."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class RunWatch:
     """A context manager in the main thread.
 
-    The run must stop by spec.cancel, its deletion, or SIGTERM; by the last alone it is not over: `Terminated` says so.
+    The work must stop on spec.cancel, on deletion of the run, and on SIGTERM. After SIGTERM alone another agent
+    continues the run, and leaving the context raises `Terminated`.
 
     Args:
         manifest: the run as it was read last.
@@ -100,30 +101,31 @@ class RunWatch:
             text = f"Expected an answer from the API server within {ENDS_AFTER / 60:.0f} minutes, got none."
             raise AgentError(API_SERVER_UNREACHABLE, text) from error
         if stopped and not self.abandoned():
-            raise Terminated("The agent was told to end, by an eviction or a deleted pod; the run goes on.") from error
+            text = "The agent was ended by an eviction or the deletion of its pod; the run continues."
+            raise Terminated(text) from error
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """The run as it was seen last; replaced whole, never changed."""
+        """The run as it was read last. It is replaced, never modified."""
         return self._manifest
 
     def cancelled(self) -> bool:
-        """Asked by the engine a few times a second."""
+        """Whether the work must stop. The engine asks a few times per second."""
         return self._cancelled.is_set() or self._is_cut_off()
 
     def is_wanted(self) -> bool:
-        """Whether the API server said within the last minute that the run goes on."""
+        """Whether the run was read within the last minute, and was to continue."""
         return self._clock() - self._reached < PAUSES_AFTER
 
     def _is_cut_off(self) -> bool:
-        """Whether the API server has been away for so long that this agent is to end; it is then tried again."""
+        """Whether the API server has been unreachable for so long that this agent must end, to be retried."""
         return self._clock() - self._reached >= ENDS_AFTER
 
     def abandoned(self) -> bool:
-        """Whether the run was cancelled or deleted, and not only this agent told to go: looked up now.
+        """Reads whether the run was cancelled or deleted, and not only this agent ended.
 
-        With a run its agents' account is deleted. An account that has had no right for longer says nothing: the pod may
-        have been given up for lost, and what is there belongs to another agent.
+        The agents' ServiceAccount is deleted with the run. So a withdrawn permission means deletion, unless the run was
+        unreadable before: then another agent may have replaced this one, and owns what is at the destination.
         """
         try:
             manifest = repeated(lambda: self._client.get(self.key), tries=2, worth=is_refused)
@@ -132,12 +134,12 @@ class RunWatch:
         except PermissionWithdrawnError:
             return self.is_wanted()
         except AgentError as error:
-            _log.warning("it is not known whether the run goes on", extra=fields(detail=error.message))
+            _log.warning("could not find out whether the run continues", extra=fields(detail=error.message))
             return False
         return bool(manifest["spec"].get("cancel") or manifest["metadata"].get("deletionTimestamp"))
 
     def wait(self, seconds: float) -> bool:
-        """Waits until the run must stop, for at most so long; returns whether it must."""
+        """Waits for at most this many seconds; returns whether the work must stop."""
         return self._cancelled.wait(seconds)
 
     def _terminate(self, _number: int, _frame: FrameType | None) -> None:
@@ -152,7 +154,7 @@ class RunWatch:
                 self._stop()
                 return
             except AgentError as error:
-                self._away(error)
+                self._unreachable(error)
                 continue
             if manifest.get("metadata", {}).get("uid") != self._uid or manifest["spec"].get("cancel", False):
                 self._stop()
@@ -160,15 +162,15 @@ class RunWatch:
             self._manifest, self._reached = manifest, asked
             if self._paused:
                 self._paused = False
-                _log.info("the API server is reached again; deleting and replacing go on")
+                _log.info("the API server answers again; resuming deletes and replacements")
 
-    def _away(self, error: AgentError) -> None:
-        """An API server that is away, or refuses, is no reason to stop copying what is new."""
-        _log.warning("the run could not be looked at", extra=fields(reason=str(error.reason), detail=error.message))
+    def _unreachable(self, error: AgentError) -> None:
+        """Pauses deletes and replacements after a while. Copying new files continues."""
+        _log.warning("could not read the run", extra=fields(reason=str(error.reason), detail=error.message))
         if not self._paused and not self.is_wanted():
             self._paused = True
-            _log.warning("nothing is deleted or replaced until the API server is reached again")
+            _log.warning("pausing deletes and replacements until the API server answers again")
 
     def _stop(self) -> None:
-        _log.info("the run is cancelled or gone; stopping")
+        _log.info("the run was cancelled or deleted; stopping")
         self._cancelled.set()

@@ -1,4 +1,4 @@
-"""The three stages of a run by several agents: a survey that splits the tree, the shards, and the finish."""
+"""The three stages of a run with several agents: the survey, which splits the tree, the shards, and the finish."""
 
 import logging
 from collections.abc import Callable
@@ -19,65 +19,67 @@ from smbferry_agent.report.shards import (
 from smbferry_agent.report.sinks import status_fields
 from smbferry_agent.report.throttle import INTERVAL, Throttle
 from smbferry_agent.report.writer import BackgroundWriter
-from smbferry_agent.run import Surroundings, between, engine_options, exit_code
+from smbferry_agent.run import between, engine_options, exit_code
+from smbferry_agent.run_environment import RunEnvironment
 from smbferry_agent.run_watch import RunWatch
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.names import FIELD_MANAGER_AGENT
 from smbferry_api.reasons import SPEC_INVALID
 from smbferry_api.run import ResolvedTask
-from smbferry_api.run_status import CutStatus, PhaseName, PhaseState, SplitStatus, TransferRunStatus
+from smbferry_api.run_status import CutStatus, SplitStatus, TransferRunStatus
 from smbferry_engine import Cut, Piece, Shard, finish, shards_of, survey, transfer_shard
+from smbferry_words.run import PhaseName, PhaseState
 
 _log = logging.getLogger(__name__)
-_SECONDS_PER_AGENT: Final = 0.6  # all agents of a run together write no more often than this
+_SECONDS_PER_AGENT: Final = 0.6  # the write interval of all agents of a run together
 
 
 def run_survey(
-    task: ResolvedTask, around: Surroundings, report: RunReport, client: ApiClient, key: ObjectKey
+    task: ResolvedTask, environment: RunEnvironment, report: RunReport, client: ApiClient, key: ObjectKey
 ) -> ExitCode:
-    """Splits the tree and writes the cuts down in the run's status; without that there is nothing to go on with.
+    """Splits the tree and writes the cuts to the run's status, which the later stages need.
 
     Raises:
-        AgentError: it failed as a whole, or the cuts could not be written.
+        AgentError: the stage failed, or the cuts could not be written.
     """
     count = task.agent.parallelism
     cuts = between(
         task,
-        around,
+        environment,
         report,
-        lambda source, destination: survey(
+        lambda source, destination, sid_map: survey(
             source,
             destination,
-            engine_options(task, dry_run=True),
+            engine_options(task, sid_map, dry_run=True, started=environment.started),
             report,
             count=count,
-            cancelled=around.cancelled,
+            cancelled=environment.control.cancelled,
         ),
     )
     report.phase(PhaseName.TRANSFER, PhaseState.RUNNING)
     split = SplitStatus(cuts=tuple(CutStatus(path=cut.shown, offset=cut.offset) for cut in cuts))
-    _log.info("the tree is split", extra=fields(agents=len(cuts) + 1, wanted=count))
-    told = status_fields(TransferRunStatus(split=split))
-    repeated(lambda: client.apply_status(key, told, f"{FIELD_MANAGER_AGENT}-survey"))
+    _log.info("split the tree", extra=fields(agents=len(cuts) + 1, wanted=count))
+    status = status_fields(TransferRunStatus(split=split))
+    repeated(lambda: client.apply_status(key, status, f"{FIELD_MANAGER_AGENT}-survey"))
     return ExitCode.DONE
 
 
 def shards_of_run(manifest: dict[str, Any]) -> list[Shard]:
-    """The shards that the survey wrote down.
+    """The shards, from the cuts that the survey wrote.
 
     Raises:
-        AgentError: SpecInvalid, they are not there or make no sense.
+        AgentError: SpecInvalid, the cuts are missing or invalid.
     """
-    told = (manifest.get("status") or {}).get("split")
+    written = (manifest.get("status") or {}).get("split")
     try:
-        split = SplitStatus.model_validate(told)
+        split = SplitStatus.model_validate(written)
         return shards_of([Cut.read(cut.path, cut.offset) for cut in split.cuts])
     except ValueError as error:
-        raise AgentError(SPEC_INVALID, f"The run's status.split does not say how the tree is split: {error}") from None
+        raise AgentError(SPEC_INVALID, f"Expected the cuts of the tree in status.split: {error}") from None
 
 
 class ShardSink:
-    """Where an agent's part of the status goes; one of the agents tells the whole run's counters, too."""
+    """Writes a shard's part of the status; one of the agents also writes the run's counters."""
 
     def __init__(self, client: ApiClient, key: ObjectKey, index: int, manifest: Callable[[], dict[str, Any]]) -> None:
         self._client = client
@@ -86,18 +88,20 @@ class ShardSink:
         self._manifest = manifest
 
     def write(self, status: dict[str, Any]) -> None:
-        """Applies it as this agent's own field manager: the other agents' parts stay."""
+        """Applies it with a field manager of this agent, so that the parts of other agents stay."""
         self._client.apply_status(self._key, status, self._manager)
         (own,) = shards_in({"status": status})
         if (together := totals(self._manifest(), own)) is not None:
             self._client.apply_status(self._key, together)
 
 
-def run_shard(task: ResolvedTask, around: Surroundings, client: ApiClient, watch: RunWatch, index: int) -> ExitCode:
-    """Copies one shard. Files that can't be copied are in its status; the finish tries them again and tells of them.
+def run_shard(
+    task: ResolvedTask, environment: RunEnvironment, client: ApiClient, watch: RunWatch, index: int
+) -> ExitCode:
+    """Copies one shard. Its status lists files that could not be copied; the finish retries and reports them.
 
     Raises:
-        AgentError: it failed as a whole.
+        AgentError: the stage failed.
     """
     shards = shards_of_run(watch.manifest)
     if index >= len(shards):
@@ -106,30 +110,30 @@ def run_shard(task: ResolvedTask, around: Surroundings, client: ApiClient, watch
     pieces: tuple[Piece, ...] = ()
     sink = ShardSink(client, watch.key, index, lambda: watch.manifest)
 
-    def told() -> dict[str, Any]:
+    def shard_fields() -> dict[str, Any]:
         return status_fields(shard_status(index, report.status(), state, pieces))
 
     throttle = Throttle(interval=max(INTERVAL, _SECONDS_PER_AGENT * len(shards)))
-    with BackgroundWriter(sink, told, throttle) as writer:
+    with BackgroundWriter(sink, shard_fields, throttle) as writer:
         report.changed = writer.notify
-        limit = around.bytes_per_second
+        limit = environment.control.bytes_per_second
         try:
             _, pieces = between(
                 task,
-                around,
+                environment,
                 report,
-                lambda source, destination: transfer_shard(
+                lambda source, destination, sid_map: transfer_shard(
                     source,
                     destination,
-                    engine_options(task, dry_run=False),
+                    engine_options(task, sid_map, dry_run=False, started=environment.started),
                     report,
                     shard=shards[index],
-                    cancelled=around.cancelled,
-                    abandoned=around.abandoned,
-                    may_replace=around.may_replace,
+                    cancelled=environment.control.cancelled,
+                    abandoned=environment.control.abandoned,
+                    may_replace=environment.control.may_replace,
                     bytes_per_second=None if limit is None else lambda: _share_of(limit(), len(shards)),
                 ),
-                records=f"{around.run_name}-{index}",
+                records=f"{environment.run_name}-{index}",
             )
             state = PhaseState.SUCCEEDED
         except AgentError:
@@ -144,31 +148,33 @@ def _share_of(limit: int | None, count: int) -> int | None:
     return None if limit is None else max(1, limit // count)
 
 
-def run_finish(task: ResolvedTask, around: Surroundings, report: FinishReport, manifest: dict[str, Any]) -> ExitCode:
-    """Brings the run to its end, as one agent would have left it.
+def run_finish(
+    task: ResolvedTask, environment: RunEnvironment, report: FinishReport, manifest: dict[str, Any]
+) -> ExitCode:
+    """Completes the run, with the same result as a run by one agent.
 
     Raises:
-        AgentError: it failed as a whole.
+        AgentError: the stage failed.
     """
     shards = shards_in(manifest)
     report.begin(manifest, shards)
     well = all_went_well(shards, len(shards_of_run(manifest)))
     between(
         task,
-        around,
+        environment,
         report,
-        lambda source, destination: finish(
+        lambda source, destination, sid_map: finish(
             source,
             destination,
-            engine_options(task, dry_run=False),
+            engine_options(task, sid_map, dry_run=False, started=environment.started),
             report,
             pieces=pieces_in(shards),
             all_went_well=well,
-            cancelled=around.cancelled,
-            abandoned=around.abandoned,
-            may_replace=around.may_replace,
-            bytes_per_second=around.bytes_per_second,
+            cancelled=environment.control.cancelled,
+            abandoned=environment.control.abandoned,
+            may_replace=environment.control.may_replace,
+            bytes_per_second=environment.control.bytes_per_second,
         ),
-        records=around.run_name,
+        records=environment.run_name,
     )
     return exit_code(report)

@@ -1,60 +1,79 @@
 """The transfer engine: trees from one SMB share to another, Kerberos only, encrypted SMB3 only.
 
-It knows nothing of Kubernetes. A caller acquires tickets, describes two endpoints and what is wanted, and is told what
-happens by way of an :class:`Observer`.
+It is independent of Kubernetes. A caller acquires tickets and passes two endpoints, options and an :class:`Observer`,
+which receives the progress.
 """
 
-from smbferry_engine.compare import compare
-from smbferry_engine.dfs import Locate, dfs_target
-from smbferry_engine.dfs import resolve as resolve_dfs
-from smbferry_engine.errors import SERVER_UNREACHABLE, EngineError, FailureClass, FileReason, Reason
-from smbferry_engine.filters import Filters
-from smbferry_engine.krb5_environment import krb5_environment
+from smbferry_engine.errors import EngineError, FileReason
 from smbferry_engine.model import (
     ByteCounters,
-    CompareBy,
+    ChosenSnapshot,
     Comparison,
     Counters,
-    DeletedFiles,
     DfsTarget,
-    Durability,
     Endpoint,
     Evidence,
     FileFailure,
     FileRecord,
     ItemCounters,
+    NotCarried,
     Observer,
     Options,
-    Outcome,
-    OverwriteMode,
-    Phase,
-    PhaseState,
-    Preservation,
     Result,
+    RetryFact,
+    RetryLocked,
+    Selection,
+    ServerSideFact,
+    ShareFacts,
+    SidCount,
+    SideName,
+    SidFacts,
+)
+from smbferry_engine.operations.compare import compare
+from smbferry_engine.operations.conduct import Control
+from smbferry_engine.operations.probe import probe_share
+from smbferry_engine.operations.sharded import finish, survey, transfer_shard
+from smbferry_engine.operations.snapshot import choose_snapshot
+from smbferry_engine.operations.survey import survey_source
+from smbferry_engine.operations.transfer import transfer
+from smbferry_engine.operations.upload import upload
+from smbferry_engine.plan.filters import Filters
+from smbferry_engine.plan.shard import Cut, Piece, Shard, shards_of
+from smbferry_engine.plan.survey import Amount, Finding, Forecast, Survey
+from smbferry_engine.session.dfs import Locate, dfs_target
+from smbferry_engine.session.dfs import resolve as resolve_dfs
+from smbferry_engine.session.krb5_environment import krb5_environment
+from smbferry_engine.sids import SidMap
+from smbferry_engine.times import TOLERATED_SKEW, to_filetime, units_of
+from smbferry_words.failure_class import FailureClass
+from smbferry_words.options import (
+    CompareBy,
+    DeletedFiles,
+    Durability,
+    ExtendedAttributes,
+    FileAttribute,
+    HardLinks,
+    Links,
+    OverwriteMode,
+    Preservation,
     SecurityDescriptors,
     ServerSideCopy,
-    ServerSideFact,
-    ServerSideState,
-    ShareFacts,
-    SideName,
-    Symlinks,
+    SnapshotUse,
+    Streams,
     SystemFolders,
     TransferMode,
     VerifyMode,
 )
-from smbferry_engine.probe import probe_share
-from smbferry_engine.shard import Cut, Piece, Shard, shards_of
-from smbferry_engine.sharded import finish, survey, transfer_shard
-from smbferry_engine.times import TOLERATED_SKEW, units_of
-from smbferry_engine.transfer import transfer
-from smbferry_engine.upload import upload
+from smbferry_words.run import NotCarriedKind, Outcome, PhaseName, PhaseState, ServerSideState
 
 __all__ = [
-    "SERVER_UNREACHABLE",
     "TOLERATED_SKEW",
+    "Amount",
     "ByteCounters",
+    "ChosenSnapshot",
     "CompareBy",
     "Comparison",
+    "Control",
     "Counters",
     "Cut",
     "DeletedFiles",
@@ -63,34 +82,50 @@ __all__ = [
     "Endpoint",
     "EngineError",
     "Evidence",
+    "ExtendedAttributes",
     "FailureClass",
+    "FileAttribute",
     "FileFailure",
     "FileReason",
     "FileRecord",
     "Filters",
+    "Finding",
+    "Forecast",
+    "HardLinks",
     "ItemCounters",
+    "Links",
     "Locate",
+    "NotCarried",
+    "NotCarriedKind",
     "Observer",
     "Options",
     "Outcome",
     "OverwriteMode",
-    "Phase",
+    "PhaseName",
     "PhaseState",
     "Piece",
     "Preservation",
-    "Reason",
     "Result",
+    "RetryFact",
+    "RetryLocked",
     "SecurityDescriptors",
+    "Selection",
     "ServerSideCopy",
     "ServerSideFact",
     "ServerSideState",
     "Shard",
     "ShareFacts",
+    "SidCount",
+    "SidFacts",
+    "SidMap",
     "SideName",
-    "Symlinks",
+    "SnapshotUse",
+    "Streams",
+    "Survey",
     "SystemFolders",
     "TransferMode",
     "VerifyMode",
+    "choose_snapshot",
     "compare",
     "dfs_target",
     "finish",
@@ -99,6 +134,8 @@ __all__ = [
     "resolve_dfs",
     "shards_of",
     "survey",
+    "survey_source",
+    "to_filetime",
     "transfer",
     "transfer_shard",
     "units_of",

@@ -1,94 +1,36 @@
-"""What the engine is given and what it tells: plain values, no behaviour worth a test of its own."""
+"""The values that a caller passes to the engine and gets from it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
-from enum import StrEnum
+from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 from uuid import UUID
 
+from smbferry_engine.sids import SidMap
 from smbferry_engine.upcase import upcase
+from smbferry_words.options import (
+    CompareBy,
+    DeletedFiles,
+    Durability,
+    ExtendedAttributes,
+    FileAttribute,
+    HardLinks,
+    Links,
+    OverwriteMode,
+    Preservation,
+    SecurityDescriptors,
+    ServerSideCopy,
+    Streams,
+    SystemFolders,
+    TransferMode,
+    VerifyMode,
+)
+from smbferry_words.run import NotCarriedKind, Outcome, ServerSideState
+from smbferry_words.smb import Cipher, Dialect
 
 SideName = Literal["source", "destination"]
-
-
-class TransferMode(StrEnum):
-    """Which files are copied: those that differ, or all."""
-
-    CHANGED = "Changed"
-    ALL = "All"
-
-
-class CompareBy(StrEnum):
-    """How a file is found to differ: by what listings tell, or by content and copied security descriptors."""
-
-    SIZE_AND_TIME = "SizeAndTime"
-    CHECKSUM = "Checksum"
-
-
-class OverwriteMode(StrEnum):
-    """Whether a file that is at the destination may be replaced."""
-
-    ALWAYS = "Always"
-    NEVER = "Never"
-
-
-class DeletedFiles(StrEnum):
-    """What becomes of destination files that the source does not have."""
-
-    PRESERVE = "Preserve"
-    REMOVE = "Remove"
-
-
-class VerifyMode(StrEnum):
-    """What is read back and compared: each copied file by hash, or whole trees with the metadata that is copied."""
-
-    ONLY_FILES_TRANSFERRED = "OnlyFilesTransferred"
-    POINT_IN_TIME_CONSISTENT = "PointInTimeConsistent"
-    NONE = "None"
-
-
-class SecurityDescriptors(StrEnum):
-    """Which parts of a security descriptor are copied."""
-
-    NONE = "None"
-    OWNER_DACL = "OwnerDacl"
-    OWNER_DACL_SACL = "OwnerDaclSacl"
-
-
-class Preservation(StrEnum):
-    """Whether a kind of metadata is carried over."""
-
-    PRESERVE = "Preserve"
-    NONE = "None"
-
-
-class Symlinks(StrEnum):
-    """What a link in the source means: it is never followed either way."""
-
-    SKIP = "Skip"
-    FAIL = "Fail"
-
-
-class SystemFolders(StrEnum):
-    """Whether folders that a server keeps for itself (recycle bin, snapshots) are part of the transfer."""
-
-    SKIP = "Skip"
-    COPY = "Copy"
-
-
-class ServerSideCopy(StrEnum):
-    """Whether a server that is both sides may copy large files by itself."""
-
-    AUTO = "Auto"
-    NEVER = "Never"
-
-
-class Durability(StrEnum):
-    """When a small file counts as copied: when the server has it in memory, or when it is on the server's disk."""
-
-    BUFFERED = "Buffered"
-    FLUSHED = "Flushed"
+ItemKind = Literal["File", "Directory"]
+FilePhase = Literal["Prepare", "Transfer", "Verify", "Delete"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +38,11 @@ class Endpoint:
     """One side of a transfer.
 
     ``addresses`` are tried in order; ``server`` is the name in the UNC path. ``ccache`` (``FILE:...``) holds the
-    caller's tickets for ``principal``, ``krb5_config`` is the path of the krb5.conf to use with them.
-    ``path`` is inside the share, ``/`` separated. ``ciphers`` and ``dialects`` are in order of preference.
-    ``fresh_ticket`` puts a ticket that is issued now in place of the one for a service principal in ``ccache``, and
-    says whether it could; None where the caller has no way to.
+    caller's tickets for ``principal``, ``krb5_config`` is the path of the krb5.conf to use with them. ``path`` is
+    inside the share, ``/`` separated. ``ciphers`` and ``dialects`` are in order of preference. ``fresh_ticket``
+    replaces the ticket for a service principal in ``ccache`` by a new one, and returns whether it could; None if the
+    caller can't do that. ``snapshot`` is the time of the server's snapshot to read from, None for the files as they
+    are; nothing is ever written to a side with one.
     """
 
     server: str
@@ -111,13 +54,14 @@ class Endpoint:
     principal: str
     ccache: str
     krb5_config: str
-    ciphers: tuple[str, ...] = ("AES-256-GCM", "AES-128-GCM")
-    dialects: tuple[str, ...] = ("3.1.1",)
+    ciphers: tuple[str, ...] = (Cipher.AES_256_GCM.value, Cipher.AES_128_GCM.value)
+    dialects: tuple[str, ...] = (Dialect.SMB_3_1_1.value,)
     fresh_ticket: Callable[[str], bool] | None = field(default=None, compare=False, repr=False)
+    snapshot: datetime | None = None
 
     @property
     def server_key(self) -> tuple[str, int]:
-        """Equal for endpoints of one server, as DNS compares names: case and a final dot count for nothing."""
+        """Equal for endpoints of one server, as DNS compares names: case and a final dot are ignored."""
         return self.server.rstrip(".").lower(), self.port
 
     @property
@@ -127,14 +71,37 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Selection:
+    """Which files are selected by what a listing says of them; None sets no limit.
+
+    Sizes in bytes. ``written_from`` and ``written_until`` bound the write time (FILETIME). All bounds are inclusive.
+    Files with any of the attributes ``without`` are left out. Folders and links have no such limits.
+    """
+
+    min_size: int | None = None
+    max_size: int | None = None
+    written_from: int | None = None
+    written_until: int | None = None
+    without: tuple[FileAttribute, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RetryLocked:
+    """How often files that are in use are tried again after all others, and how many seconds apart; 0 for never."""
+
+    attempts: int = 3
+    interval: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """How files are compared, copied, verified and deleted; ``bytes_per_second`` None is unlimited.
 
-    ``max_deletes`` is a count, or a share of the destination's files and folders such as ``"10%"``. ``include`` and
-    ``exclude`` are patterns of DataSync's grammar. Times that differ by no more than ``modify_window`` (in 100 ns) are
-    the same. With ``dry_run`` nothing is changed and the counts are the same. ``unconfirmed`` is the word by which a
-    person confirms a mirror, where that is still wanted (ADR 20): nothing is deleted then, and nothing replaced that is
-    newer at the destination.
+    ``max_deletes`` is a count, or a percentage of the destination's files and folders such as ``"10%"``. ``include``
+    and ``exclude`` are patterns in DataSync's grammar. Times that differ by at most ``modify_window`` (in 100 ns) are
+    the same. ``sid_map`` is applied to the source's security descriptors. With ``dry_run`` nothing is changed, and the
+    counters are the same. ``unconfirmed`` is the word by which a person can confirm the mirror (ADR 20); until then
+    nothing is deleted, and nothing that is newer at the destination is replaced.
     """
 
     transfer_mode: TransferMode = TransferMode.CHANGED
@@ -146,27 +113,32 @@ class Options:
     security_descriptors: SecurityDescriptors = SecurityDescriptors.OWNER_DACL
     timestamps: Preservation = Preservation.PRESERVE
     attributes: Preservation = Preservation.PRESERVE
-    symlinks: Symlinks = Symlinks.SKIP
+    sid_map: SidMap = field(default_factory=SidMap)
+    streams: Streams = Streams.COPY
+    extended_attributes: ExtendedAttributes = ExtendedAttributes.COPY
+    links: Links = Links.SKIP
+    hard_links: HardLinks = HardLinks.COPY
     system_folders: SystemFolders = SystemFolders.SKIP
     modify_window: int = 0
     server_side_copy: ServerSideCopy = ServerSideCopy.AUTO
     durability: Durability = Durability.BUFFERED
+    retry_locked: RetryLocked = RetryLocked()
     bytes_per_second: int | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    selection: Selection = Selection()
     dry_run: bool = False
     unconfirmed: str = ""
 
 
 @dataclass(slots=True)
 class ItemCounters:
-    """Files, or folders. ``listed`` is what the source's listing held after filters.
+    """Counters of files, or of folders. ``listed`` are those of the source after filters.
 
-    ``incomplete`` are those in place that lack something of their metadata; they count as failed, too.
-    ``links`` and ``system`` are the links and the server's own folders that the options left out. ``renamed`` are those
-    whose spelling was carried over where only case differed; they are counted as transferred or skipped, too.
-    ``rounded_times`` are files of the same size that were to be copied again only because the destination keeps times
-    less exactly than the source.
+    ``incomplete`` were copied without some of their metadata; they count as failed, too. ``links`` and ``system`` are
+    links and the servers' own folders that the options leave out. ``renamed`` had a name that differed in case only;
+    they are counted as transferred or skipped, too. ``rounded_times`` are files of the same size that were copied again
+    only because the destination stores times less exactly.
     """
 
     listed: int = 0
@@ -189,7 +161,7 @@ class ItemCounters:
 class ByteCounters:
     """Bytes of file content: read from the source, and written to the destination.
 
-    ``server_side`` is how many of those written the server copied by itself.
+    ``server_side`` is how many of the written bytes the server copied by itself.
     """
 
     to_transfer: int = 0
@@ -200,7 +172,7 @@ class ByteCounters:
 
 @dataclass(slots=True)
 class Counters:
-    """How much was done, how fast, and how long the rest may take."""
+    """Progress: counters, rate, and estimated time left."""
 
     files: ItemCounters = field(default_factory=ItemCounters)
     directories: ItemCounters = field(default_factory=ItemCounters)
@@ -209,50 +181,62 @@ class Counters:
     eta_seconds: float | None = None
 
 
-class Phase(StrEnum):
-    """The steps of a run, as observers hear of them."""
-
-    PREPARE = "prepare"
-    TRANSFER = "transfer"
-    VERIFY = "verify"
-    DELETE = "delete"
-
-
-class PhaseState(StrEnum):
-    """How far a step is."""
-
-    RUNNING = "Running"
-    SUCCEEDED = "Succeeded"
-    FAILED = "Failed"
-    SKIPPED = "Skipped"
-
-
 @dataclass(frozen=True, slots=True)
 class FileFailure:
     r"""One file or folder that failed; ``path`` from the transfer's root, lone surrogates written as ``\udXXX``."""
 
     path: str
-    phase: Literal["Prepare", "Transfer", "Verify", "Delete"]
+    phase: FilePhase
     reason: str
     message: str
 
 
 class FileRecord(NamedTuple):
-    """What was done with one file or folder, for the report. ``digest`` is BLAKE3 in hex, where it was computed;
-    ``left_out`` why it is no part of the transfer, with LeftOut only.
+    """What was done with one file or folder, for the report. ``digest`` is BLAKE3 in hex, if it was computed;
+    ``left_out`` says why it is no part of the transfer, with LeftOut only.
     """
 
     path: str
-    kind: Literal["File", "Directory"]
+    kind: ItemKind
     action: Literal["Transferred", "Skipped", "Verified", "Deleted", "LeftOut"]
     size: int
     digest: str | None = None
     left_out: Literal["Link", "SystemFolder"] | None = None
 
 
+class NotCarried(NamedTuple):
+    """Something of a file or folder that the destination did not get; ``reason`` is a sentence without a full stop.
+
+    ``path`` is written as in :class:`FileFailure`; that of a stream is followed by ``:`` and its name.
+    """
+
+    path: str
+    what: NotCarriedKind
+    reason: str
+
+
+class SidCount(NamedTuple):
+    """In how many descriptors a rule has replaced ``old`` by ``new``; without a rule, how many have ``old``."""
+
+    old: str
+    new: str
+    descriptors: int
+
+
+@dataclass(frozen=True, slots=True)
+class SidFacts:
+    """What the run has found in the source's security descriptors, the largest counts first.
+
+    ``unmapped`` are domains, and kinds of local accounts, that the map does not know: at most 1,000.
+    """
+
+    rules: tuple[SidCount, ...]
+    unmapped: tuple[SidCount, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What protects one side: agreed in the handshake and held for the whole session. Sizes in bytes."""
+    """What protects one side's session, as negotiated. Sizes in bytes."""
 
     principal: str
     dialect: str
@@ -264,21 +248,37 @@ class Evidence:
     max_write_size: int
 
 
-class ServerSideState(StrEnum):
-    """Whether the server copies large files by itself."""
-
-    READY = "Ready"
-    OFF = "Off"
-    NOT_POSSIBLE = "NotPossible"
-    REFUSED = "Refused"
-
-
 @dataclass(frozen=True, slots=True)
 class ServerSideFact:
     """Whether the server copies large files by itself, and why."""
 
     state: ServerSideState
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenSnapshot:
+    """The snapshot of the source that a run reads; ``time`` is None if it reads the files as they are.
+
+    ``age`` is that of the snapshot when it was chosen, by the server's clock. ``message`` says how it was chosen.
+    """
+
+    time: datetime | None
+    age: timedelta | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryFact:
+    """Files that were in use, or changed while they were read, and are tried again after all others.
+
+    ``attempt`` of ``attempts`` begins in ``seconds``, 0 once it has begun.
+    """
+
+    files: int
+    attempt: int
+    attempts: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,10 +293,10 @@ class DfsTarget:
 
 @dataclass(frozen=True, slots=True)
 class ShareFacts:
-    """What a probe found: ``maximal_access`` as a mask and in words, the server's clock in UTC.
+    """The result of a probe; ``maximal_access`` as a mask and as names, the server's clock in UTC.
 
-    ``dfs_target`` only where the path leads elsewhere; then everything else is about that. ``server_guid``: as in
-    :class:`smbferry_engine.connect.Connected`.
+    ``dfs_target`` is set if the path leads elsewhere; everything else is about the target then. ``server_guid``: as in
+    :class:`smbferry_engine.session.connect.Connected`.
     """
 
     evidence: Evidence
@@ -309,16 +309,9 @@ class ShareFacts:
     server_guid: UUID | None = None
 
 
-class Outcome(StrEnum):
-    """How a run that was not stopped ended."""
-
-    SUCCEEDED = "Succeeded"
-    PARTIALLY_SUCCEEDED = "PartiallySucceeded"
-
-
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The end of a run. ``failures`` counts per reason; each was told to the observer when it happened."""
+    """The result of a run. ``failures`` counts failures by reason; the observer was told of each."""
 
     counters: Counters
     outcome: Outcome
@@ -327,7 +320,9 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two trees compared both ways. Paths from the root; each tuple holds at most the first 1,000, ``total`` all."""
+    """The result of a comparison. Paths are from the root; each tuple has at most 1,000, ``total_differences`` counts
+    all.
+    """
 
     equal: bool
     files: int
@@ -340,13 +335,13 @@ class Comparison:
 
 
 class Observer(Protocol):
-    """Who is told how a run goes. Calls come from the engine's thread and must not block for long."""
+    """Receives the progress of a run. Its methods are called in the engine's thread and must not block for long."""
 
     def phase(self, name: str, state: str) -> None:
-        """A step (see :class:`Phase`) has reached a state (see :class:`PhaseState`)."""
+        """A phase (:class:`PhaseName`) has reached a state (:class:`PhaseState`)."""
 
     def progress(self, counters: Counters) -> None:
-        """About once a second; the object is the engine's own and changes later."""
+        """Called about once a second; the engine goes on changing the object."""
 
     def failure(self, failure: FileFailure) -> None:
         """A file failed; the run goes on."""
@@ -354,8 +349,17 @@ class Observer(Protocol):
     def record(self, record: FileRecord) -> None:
         """A file or folder is done."""
 
+    def not_carried(self, item: NotCarried) -> None:
+        """Something did not arrive. Called for each item, also for one that counts as a failure."""
+
+    def sids(self, facts: SidFacts) -> None:
+        """What the source's security descriptors have: called once, at the end of a run that copies them."""
+
     def security(self, side: SideName, evidence: Evidence) -> None:
-        """A side's session is up, and this protects it."""
+        """A side has a new session, with this evidence."""
 
     def server_side(self, fact: ServerSideFact) -> None:
-        """Whether the server copies by itself: told when the run begins, and again if the server refuses."""
+        """Whether the server copies by itself: called when the run begins, and again if the server refuses."""
+
+    def retrying(self, fact: RetryFact | None) -> None:
+        """Files wait to be tried again, or are tried again; None once no file waits any more."""

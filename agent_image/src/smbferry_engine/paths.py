@@ -1,7 +1,7 @@
-r"""Names and paths: what may be copied, how two names are the same, what a person is shown.
+r"""Names and paths: which may be copied, which are the same to SMB, how they are displayed.
 
-Inside the engine a path is ``\`` separated and relative to the transfer's root, as the wire wants it; its characters
-are UTF-16 code units kept exactly. Only :func:`display` makes it fit for a log or a status.
+An engine path is ``\`` separated and relative to the transfer's root; its UTF-16 code units are kept exactly. Use
+:func:`display` for logs and statuses.
 """
 
 import re
@@ -13,7 +13,7 @@ from blake3 import blake3
 from smbferry_engine.upcase import upcase
 
 SEPARATOR: Final = "\\"
-TEMPORARY_PREFIX: Final = ".smbferry-"
+STAGING_PREFIX: Final = ".smbferry-"
 MAX_NAME_UNITS: Final = 255
 MAX_PATH_UNITS: Final = 32_000
 """From the share's root, for a folder: a name in it still fits into the 65,535 bytes of a CREATE's path."""
@@ -21,36 +21,36 @@ MAX_DEPTH: Final = 1_000
 
 ILLEGAL: Final = re.compile(r'[\x00-\x1f"*/:<>?\\|]')
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9¹²³])(?:\..*)?", re.IGNORECASE | re.DOTALL)
-# Of names in upper case with a "/" on either side: characters and beginnings that call for a closer look.
+# Characters and beginnings of names that need a closer look; names are in upper case between slashes.
 _ODD_CHARACTER = re.compile(r'[\x00-\x1f"*:<>?\\|]')
-_ODD_BEGINNING = re.compile(f"/(?:/|CON|PRN|AUX|NUL|COM|LPT|{re.escape(TEMPORARY_PREFIX.upper())})")
-_TEMPORARY = re.compile(r"\.smbferry-[0-9a-f]{8}-[0-9a-f]{16}")
+_ODD_BEGINNING = re.compile(f"/(?:/|CON|PRN|AUX|NUL|COM|LPT|{re.escape(STAGING_PREFIX.upper())})")
+_STAGING = re.compile(r"\.smbferry-[0-9a-f]{8}-[0-9a-f]{16}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ESCAPED = re.compile(r"\\u([0-9a-f]{4})")
 _VERSION_PART = 4
 _NAME_PART = 8
-_TEMPORARY_NAMES = 3
+_STAGING_NAMES = 3
 
 
 def join(parent: str, name: str) -> str:
-    """``name`` within ``parent``; the root is the empty path."""
+    """Return the path of ``name`` in ``parent``; the root is the empty path."""
     return f"{parent}{SEPARATOR}{name}" if parent else name
 
 
 def split(path: str) -> tuple[str, str]:
-    """Parent and name."""
+    """Split a path into parent and name."""
     parent, _, name = path.rpartition(SEPARATOR)
     return parent, name
 
 
 def units(text: str) -> int:
-    """UTF-16 code units, which names and paths are counted in: two for a character beyond 0xFFFF."""
+    """Return the length in UTF-16 code units, which limits of names and paths count."""
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def from_user(path: str) -> str:
-    """An endpoint's ``/a/b`` as an engine path; ValueError says which part can't be used."""
+    """Convert an endpoint's ``/a/b`` to an engine path; raises ValueError for an invalid part."""
     parts = [part for part in path.split("/") if part]
     for part in parts:
         problem = name_problem(part)
@@ -60,7 +60,7 @@ def from_user(path: str) -> str:
 
 
 def display(path: str) -> str:
-    r"""For a person: ``/`` separated from the root, lone surrogates and control characters written as ``\uXXXX``."""
+    r"""Return the path for a person: ``/`` separated, lone surrogates and control characters as ``\uXXXX``."""
     text = "/" + path.replace(SEPARATOR, "/")
     if text.isascii() and text.isprintable():
         return text
@@ -68,7 +68,7 @@ def display(path: str) -> str:
 
 
 def from_display(shown: str) -> str:
-    r"""The path that :func:`display` showed; a name of a listing holds no backslash, so none is mistaken."""
+    r"""Convert the output of :func:`display` back to a path; names contain no backslash, so this is unambiguous."""
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), shown.removeprefix("/").replace("/", SEPARATOR))
 
 
@@ -77,9 +77,9 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def name_problem(name: str) -> str | None:
-    """Why a name from a listing may not be copied, or None. Such a name is never sent back to any server."""
+    """Return why a name from a listing may not be copied, or None. Such a name is never sent to any server."""
     if name in ("", ".", ".."):
-        return f"a name expected, found {name!r}"
+        return f"expected a name, got {name!r}"
     illegal = ILLEGAL.search(name)
     if illegal:
         return f"the character {illegal.group()!r} is not allowed in names on SMB shares"
@@ -93,20 +93,20 @@ def name_problem(name: str) -> str | None:
 
 
 def is_link_to_self_or_parent(name: str) -> bool:
-    """Whether it is one of the two entries that every folder has."""
+    """Return whether the name is ``.`` or ``..``."""
     return name in (".", "..")
 
 
 def case_key(name: str) -> str:
-    """Equal for names that SMB takes for the same (see :mod:`~smbferry_engine.upcase`)."""
+    """Return a key that is equal for names that SMB takes for the same (see :mod:`~smbferry_engine.upcase`)."""
     return upcase(name)
 
 
 def plain_keys(names: Sequence[str]) -> list[str] | None:
-    """:func:`case_key` of each of many names; None unless all are plain: none without a file's own name
-    (:func:`is_link_to_self_or_parent`), none with a :func:`name_problem`, none that may be a temporary one.
+    """Return :func:`case_key` of each name; None unless all names are plain: no ``.`` and ``..``, none with a
+    :func:`name_problem`, none that may be a staging file's.
 
-    It looks at all of them at once, which takes a tenth of the time; None only means that each must be looked at.
+    Checking all at once takes a tenth of the time; None only means that each name must be checked.
     """
     text = "/".join(("", *names, ""))
     upper = upcase(text)
@@ -116,24 +116,24 @@ def plain_keys(names: Sequence[str]) -> list[str] | None:
     return keys if len(keys) == len(names) else None
 
 
-def temporary_names(name: str, version: bytes) -> tuple[str, ...]:
-    """Where the content of one ``version`` of ``name`` is gathered: always the same, so that a next attempt finds it.
+def staging_names(name: str, version: bytes) -> tuple[str, ...]:
+    """Return the names of the staging file for one ``version`` of ``name``; they are always the same.
 
-    The first that can be opened is used: a dead client's open may still hold the others.
+    The first one that can be opened is used: a dead client may still hold the others.
     """
     source = blake3(version).hexdigest(_VERSION_PART)
     target = case_key(name).encode("utf-16-le", "surrogatepass")
-    parts = (blake3(target + bytes(attempt)).hexdigest(_NAME_PART) for attempt in range(_TEMPORARY_NAMES))
-    return tuple(f"{TEMPORARY_PREFIX}{source}-{part}" for part in parts)
+    parts = (blake3(target + bytes(attempt)).hexdigest(_NAME_PART) for attempt in range(_STAGING_NAMES))
+    return tuple(f"{STAGING_PREFIX}{source}-{part}" for part in parts)
 
 
-def is_temporary(name: str) -> bool:
-    """Whether a name is one that :func:`temporary_names` gives."""
-    return _TEMPORARY.fullmatch(name) is not None
+def is_staging_name(name: str) -> bool:
+    """Return whether a name is one that :func:`staging_names` gives."""
+    return _STAGING.fullmatch(name) is not None
 
 
 def overlaps(first: str, second: str) -> bool:
-    """Whether two engine paths are equal or one lies within the other, as SMB compares names."""
+    """Return whether two engine paths are equal or one lies within the other, as SMB compares names."""
     one, two = (case_key(path).split(SEPARATOR) if path else [] for path in (first, second))
     shorter = min(len(one), len(two))
     return one[:shorter] == two[:shorter]

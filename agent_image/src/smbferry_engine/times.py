@@ -1,4 +1,6 @@
-"""FILETIME (MS-DTYP 2.3.3): 100 ns since 1601-01-01 UTC. The engine copies these exactly and converts only to tell."""
+"""FILETIME (MS-DTYP 2.3.3): 100 ns since 1601-01-01 UTC. The engine copies times exactly and converts them only for
+display.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -13,25 +15,30 @@ _UNITS_PER_MICROSECOND = 10
 
 
 def to_datetime(filetime: int) -> datetime:
-    """As a date in UTC, to the microsecond; what no calendar holds becomes the last moment of year 9999."""
+    """Return the date in UTC, to the microsecond; the last moment of year 9999 for what no calendar holds."""
     try:
         return _EPOCH + timedelta(microseconds=filetime // _UNITS_PER_MICROSECOND)
     except OverflowError:
         return datetime.max.replace(tzinfo=UTC)
 
 
+def to_filetime(moment: datetime) -> int:
+    """Return a time with a time zone as FILETIME, to the microsecond."""
+    return units_of(moment - _EPOCH)
+
+
 def units_of(length: timedelta) -> int:
-    """A length of time in 100 ns, to the microsecond."""
+    """Return a length of time in 100 ns, to the microsecond."""
     return length // timedelta(microseconds=1) * _UNITS_PER_MICROSECOND
 
 
 def same_time(one: int, other: int, window: int) -> bool:
-    """Whether two times are the same to within ``window`` (all in 100 ns): not every server keeps what it is given."""
+    """Return whether two times differ by at most ``window`` (all in 100 ns): some servers round times."""
     return one == other or abs(one - other) <= window
 
 
 def looks_rounded(time: int, stored: int) -> bool:
-    """Whether ``stored`` is what a server makes of ``time`` that keeps whole seconds (or every other one), or none.
+    """Return whether ``stored`` is ``time`` as a server keeps it that rounds to one or two seconds, or keeps no times.
 
     FAT keeps write times to 2 s (Win32, "File Times"), some NAS to 1 s.
     """
@@ -40,5 +47,5 @@ def looks_rounded(time: int, stored: int) -> bool:
 
 
 def settable(filetime: int) -> int:
-    """The value for a SET_INFO: what a server can't mean by a time (negative as signed) becomes 0, "leave it"."""
+    """Return a time as SET_INFO takes it: 0, which leaves it unchanged, for one that is negative as a signed number."""
     return filetime if 0 < filetime <= _LARGEST else 0

@@ -1,16 +1,16 @@
-"""Upper case as Windows file systems know it: one UTF-16 unit for one, by a table that has not changed since Windows 7.
+"""Upper case as in Windows file systems: one UTF-16 code unit for one, by a table unchanged since Windows 7.
 
 It is the table of MS-UCODEREF section 3.1.5.3, which NTFS writes into each volume's ``$UpCase`` (MD5 of those 128 KiB:
-7ff498a44e45e77374cc7c962b1b92f2). Where Python's ``str.upper`` follows Unicode, this does not: letters that share an
-upper case with another (U+0131, U+00B5, U+03C2, U+017F) stay what they are, so do all that got one after Unicode 5.1,
-and 27 Greek letters with an iota below have one although Unicode writes it as two. A character beyond 0xFFFF is two
-units, and neither has an upper case.
+7ff498a44e45e77374cc7c962b1b92f2). It differs from Python's ``str.upper``, which follows Unicode: letters that share an
+upper case with another (U+0131, U+00B5, U+03C2, U+017F) do not change, nor do letters whose upper case was added after
+Unicode 5.1, and 27 Greek letters with iota subscript have a single upper case letter. A character beyond 0xFFFF is two
+code units, which do not change.
 """
 
 import re
 from typing import Final
 
-# First and last unit, the step between them, and what is added to each.
+# First and last code unit, the step between them, and the number to add.
 _RUNS: Final = (
     (0x0061, 0x007A, 1, -32), (0x00E0, 0x00F6, 1, -32), (0x00F8, 0x00FE, 1, -32), (0x00FF, 0x00FF, 1, 121),
     (0x0101, 0x012F, 2, -1), (0x0133, 0x0137, 2, -1), (0x013A, 0x0148, 2, -1), (0x014B, 0x0177, 2, -1),
@@ -52,17 +52,17 @@ _LAST_UNIT: Final = 0xFFFF
 
 
 def _differs(unit: int) -> bool:
-    """Whether Python's upper case of a unit is another one."""
+    """Return whether Python's upper case of a code unit differs."""
     return chr(unit).upper() != chr(_UPCASE.get(unit, unit))
 
 
-# Python's own is ten times as fast, and the same for nearly all names.
+# str.upper is ten times as fast, and the same for nearly all names.
 _ODD: Final = "".join(chr(unit) for unit in range(_LAST_UNIT + 1) if _differs(unit))
 _HAS_ODD: Final = re.compile(rf"[{_ODD}\U00010000-\U0010FFFF]")
 
 
 def upcase(text: str) -> str:
-    """Each unit's upper case; as long as ``text``, and the same if done again."""
+    """Return ``text`` in upper case, of the same length."""
     if text.isascii() or not _HAS_ODD.search(text):
         return text.upper()
     return text.translate(_UPCASE)

@@ -1,6 +1,7 @@
-"""`helm test`: what was installed works together. Runs in a pod of the operator's image with nothing but Python.
+"""`helm test`: checks the installation. Runs in a pod with the operator's image and uses only Python.
 
-It asks as the test's own ServiceAccount, which may do just this. Nothing is left: what it creates is a dry run.
+It uses the test's own ServiceAccount, which has only the required permissions. It leaves nothing behind, because it
+creates objects only as a dry run.
 """
 
 import json
@@ -20,11 +21,11 @@ OK, CREATED, UNPROCESSABLE = 200, 201, 422
 
 
 class FailedError(Exception):
-    """Something is not as it should be: what was expected, what was found, what to do."""
+    """A check failed; the message says what was expected, what was found and what to do."""
 
 
 def answer(url: str, body: dict[str, Any] | None = None, *, api: bool = True) -> tuple[int, dict[str, Any]]:
-    """Status code and JSON of an answer, of the API server or else of a pod.
+    """Returns the status code and JSON of a response from the API server or a pod.
 
     Raises:
         FailedError: there was none.
@@ -44,57 +45,63 @@ def answer(url: str, body: dict[str, Any] | None = None, *, api: bool = True) ->
             said = error.read()
         return error.code, json.loads(said) if said.startswith(b"{") else {"message": said.decode(errors="replace")}
     except OSError as error:
-        raise FailedError(f"{url} does not answer: {error}. Look for NetworkPolicies between pods.") from error
+        raise FailedError(
+            f"expected an answer from {url}, got none: {error}. Check the NetworkPolicies between pods."
+        ) from error
 
 
 def read(url: str) -> dict[str, Any]:
-    """What the API server has there.
+    """Returns the object at this URL from the API server.
 
     Raises:
-        FailedError: it gives something else.
+        FailedError: the response is not 200.
     """
     code, said = answer(url)
     if code != OK:
-        raise FailedError(f"the API server answers {code} to {url}: {said.get('message')}")
+        raise FailedError(f"expected 200 from {url}, got {code}: {said.get('message')}")
     return said
 
 
 def kinds_are_served() -> str:
-    """All four, each with a status."""
+    """Checks that all four kinds are served with a status."""
     served = {resource["name"] for resource in read(API)["resources"]}
     missing = sorted({name + part for name in KINDS for part in ("", "/status")} - served)
     if missing:
-        raise FailedError(f"{API} lacks {', '.join(missing)}: install the chart with crds.install, or crds/.")
+        raise FailedError(
+            f"expected {', '.join(missing)} in {API}, found none. Install the chart with crds.install, or apply crds/."
+        )
     return "the API server serves all four kinds"
 
 
 def specs_are_checked(namespace: str) -> str:
-    """A good identity is taken, a bad one is refused; neither is kept."""
+    """Checks that a valid identity is accepted and an invalid one is rejected; neither is stored."""
     url = f"{API}/namespaces/{namespace}/kerberosidentities?dryRun=All&fieldValidation=Strict"
     spec = {"keytabSecretRef": {"name": "keytab"}, "krb5ConfigMapRef": {"name": "krb5"}}
     kind = {"apiVersion": API.removeprefix("/apis/"), "kind": "KerberosIdentity", "metadata": {"name": "helm-test"}}
     code, said = answer(url, {**kind, "spec": {**spec, "principal": "svc@EXAMPLE.COM"}})
     if code != CREATED:
-        raise FailedError(f"the API server refuses a good KerberosIdentity ({code}): {said.get('message')}")
+        raise FailedError(f"expected {CREATED} for a valid KerberosIdentity, got {code}: {said.get('message')}")
     code, said = answer(url, {**kind, "spec": spec})
     if code != UNPROCESSABLE:
         raise FailedError(
-            f"the API server answers {code} to a KerberosIdentity without a principal, not {UNPROCESSABLE}: its "
-            "CustomResourceDefinition is another version's. Upgrade the chart with crds.install, or apply crds/."
+            f"expected {UNPROCESSABLE} for a KerberosIdentity without a principal, got {code}: the "
+            "CustomResourceDefinitions have a different version. Upgrade the chart with crds.install, or apply crds/."
         )
-    return "the API server takes a good KerberosIdentity and refuses a bad one"
+    return "the API server accepts a valid KerberosIdentity and rejects an invalid one"
 
 
 def operators_are_ready(namespace: str, selector: str) -> set[str]:
-    """The names of the operator's pods, each of which says itself that it is ready."""
+    """Returns the names of the operator's pods after checking that each reports itself ready."""
     found = read(f"/api/v1/namespaces/{namespace}/pods?labelSelector={selector}")["items"]
     pods = [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
     if not pods:
-        raise FailedError(f"no pod of the operator is in {namespace}: kubectl -n {namespace} get deployments")
+        raise FailedError(
+            f"expected a pod of the operator in {namespace}, found none: kubectl -n {namespace} get deployments"
+        )
     for pod in pods:
         name, address = pod["metadata"]["name"], pod["status"].get("podIP")
         if not address:
-            raise FailedError(f"{name} has not begun: kubectl -n {namespace} describe pod {name}")
+            raise FailedError(f"{name} has not started: kubectl -n {namespace} describe pod {name}")
         host = f"[{address}]" if ":" in address else address
         code, said = answer(f"http://{host}:8080/readyz", api=False)
         if code != OK:
@@ -103,25 +110,25 @@ def operators_are_ready(namespace: str, selector: str) -> set[str]:
 
 
 def one_leads(namespace: str, lease: str, pods: set[str]) -> str:
-    """The lease is held by one of them."""
+    """Checks that one of the pods holds the lease."""
     found = read(f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{lease}")
     holder = found["spec"].get("holderIdentity") or "nobody"
     if holder.partition("_")[0] not in pods:
         raise FailedError(
-            f"the lease {lease} is held by {holder}, none of {', '.join(sorted(pods))}. One that has just "
-            "gone keeps it for some seconds; else look for a second installation in this namespace."
+            f"expected one of {', '.join(sorted(pods))} to hold the lease {lease}, got {holder}. A stopped operator "
+            "keeps it for some seconds; otherwise look for a second installation in this namespace."
         )
-    return f"{holder.partition('_')[0]} leads"
+    return f"{holder.partition('_')[0]} is the leader"
 
 
 def say(line: str) -> None:
-    """Tells it at once."""
+    """Prints a line immediately."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 def main(namespace: str, selector: str, lease: str) -> int:
-    """Tells of each check; 0 when all is well."""
+    """Runs and reports each check; returns 0 if all pass."""
     try:
         say(f"ok: {kinds_are_served()}")
         say(f"ok: {specs_are_checked(namespace)}")

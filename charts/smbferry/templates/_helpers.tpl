@@ -30,7 +30,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
-{{- /* Labels and annotations with more labels. Takes (dict "root" $ "labels" …). */ -}}
+{{- /* Common labels and annotations plus additional labels. Takes (dict "root" $ "labels" …). */ -}}
 {{- define "smbferry.labelled" -}}
 labels:
   {{- include "smbferry.labels" .root | nindent 2 }}
@@ -47,7 +47,7 @@ annotations:
 {{- include "smbferry.labelled" (dict "root" .) -}}
 {{- end -}}
 
-{{- /* An image reference; a digest wins over a tag. Takes (dict "image" … "root" $). */ -}}
+{{- /* An image reference; a digest takes precedence over a tag. Takes (dict "image" … "root" $). */ -}}
 {{- define "smbferry.image" -}}
 {{- if .image.digest -}}
 {{- printf "%s@%s" .image.repository .image.digest -}}
@@ -56,7 +56,7 @@ annotations:
 {{- end -}}
 {{- end -}}
 
-{{- /* What every pod of the chart has: who it is, where it may run, where its image comes from. */ -}}
+{{- /* Common part of every pod of the chart: identity, scheduling and image. */ -}}
 {{- define "smbferry.podDefaults" -}}
 securityContext:
   runAsNonRoot: true
@@ -79,12 +79,12 @@ tolerations:
 {{- end }}
 {{- end -}}
 
-{{/* Not empty where the chart makes PriorityClasses of its own. */}}
+{{/* Not empty if the chart creates its own PriorityClasses. */}}
 {{- define "smbferry.priorityClasses" -}}
 {{- if and .Values.priorityClasses.create (not .Values.watchNamespaces) }}yes{{ end }}
 {{- end }}
 
-{{/* The PriorityClass that is named, else the chart's own of this suffix, if it makes one. */}}
+{{/* The configured PriorityClass, or the chart's own with this suffix if it creates one. */}}
 {{- define "smbferry.priorityClassName" -}}
 {{- if .name }}{{ .name }}{{ else if include "smbferry.priorityClasses" .root }}{{ include "smbferry.fullname" .root }}-{{ .suffix }}{{ end }}
 {{- end }}

@@ -1,1 +1,1 @@
-"""`smbferry`, the command for people: the same checks and transfers as in a cluster, without one."""
+"""`smbferry`, the command line: the same checks and transfers as in a cluster, without one."""

@@ -1,4 +1,4 @@
-"""The command line: what may be given, and the help that says so."""
+"""The command line's arguments and their help."""
 
 import argparse
 import ipaddress
@@ -14,32 +14,42 @@ PROGRAM: Final = "smbferry"
 MAX_NAMESERVERS: Final = 3
 _EXIT_CODES: Final = """\
 exit codes:
-  0  done                                20  network or KDC
-  3  done, but single files failed       21  clock
-  10 manifests can't be used             22  DNS
+  0  success                             20  network or KDC
+  3  finished, but some files failed     21  clock
+  10 invalid manifests                   22  DNS
   11 identity refused                    30  destination full
-  12 policy refused (no encryption)      40  cancelled
-  13 share or access denied              70  a bug: please report it
-  14 a guard tripped (maxDeletes)        2   wrong arguments
+  12 policy violation (no encryption)    40  cancelled
+  13 access denied, or share not found   70  a bug: please report it
+  14 safety limit (maxDeletes)           2   invalid arguments
 """
 _CHECK: Final = """\
-Runs the checks that the cluster would run, and prints a verdict for each: names, KDC, clock, keytab, key version
-and ticket of every KerberosIdentity; names, ticket, connection, encryption and access of every SmbLocation.
-Nothing is written to any share. An identity that fails is asked once, not again for each of its locations.
+Runs the same checks as the cluster and prints the result of each: DNS, KDC, clock, keytab, key version and ticket of
+every KerberosIdentity; DNS, ticket, connection, encryption and access of every SmbLocation. Writes nothing to the
+shares. Tries the key of an identity only once, even if it has several locations.
 """
 _RUN: Final = """\
-Checks both sides, then transfers, as a TransferRun in a cluster would. Ctrl-C ends the run in order: what was being
-copied is taken away again. A second Ctrl-C ends it at once.
+Checks both sides, then transfers files like a TransferRun in a cluster. Ctrl-C stops the run cleanly and removes
+partial files. A second Ctrl-C stops it immediately.
+"""
+_SURVEY: Final = """\
+Looks through the source of a task and shows what a migration will meet: numbers, sizes and ages of files, links, names
+and paths that can't be copied, locked and denied files, accounts of other domains; and a forecast of the first copy and
+of daily runs, from a sample that is timed. Writes nothing, unless you ask for --measure-destination.
+"""
+_EXAMPLES_OF_SURVEY: Final = """\
+examples:
+  smbferry survey manifests/ --keytab svc-src-keytab=svc-src.keytab --html survey.html
+  smbferry survey manifests/ --task nightly --measure-destination -o json
 """
 _WATCH: Final = """\
-Shows a task's run in the cluster of your kubeconfig until it has ended: phase, bytes, rate, files, time left, what
-failed; where it does not go on, the condition that says why. Ends with the run's summary, and with the exit code that
-`smbferry run` would have had. Where no run is under way it waits for one that is to come; where none is, it shows the
-last. Ctrl-C ends the watching, not the run.
+Shows a task's run in the cluster of your kubeconfig until it ends: phase, bytes, rate, files, remaining time and
+failures. If the run is blocked, shows the blocking condition. At the end, prints the run's summary and exits with the
+same exit code as `smbferry run`. If no run is active, waits for the next one; if none is due, shows the last one.
+Ctrl-C stops watching but not the run.
 """
 _COMPLETION: Final = """\
-Prints a script by which a shell completes smbferry's commands and options. For kubectl nothing is needed but
-kubectl's own completion.
+Prints a shell script that completes smbferry's commands and options. The kubectl plugin only needs kubectl's own
+completion.
 """
 _EXAMPLES_OF_WATCH: Final = """\
 examples:
@@ -54,16 +64,16 @@ examples:
   smbferry completion fish > ~/.config/fish/completions/smbferry.fish
 """
 _IMPORT: Final = """\
-Turns what `aws datasync describe-task` and `describe-location-smb` print into manifests, on stdout. Whatever has no
-equal here is said on stderr and at the head of the output. Exit code 10 when something must be mended first.
+Converts the output of `aws datasync describe-task` and `describe-location-smb` to manifests on stdout. Lists settings
+without an equivalent on stderr and at the top of the output. Exits with 10 if you must fix something first.
 """
 _INIT: Final = """\
-Writes the manifests of one transfer: ConfigMap, Secrets, KerberosIdentities, SmbLocations and a TransferTask. What no
-flag gives is asked for, when there is a terminal.
+Writes the manifests of one transfer: ConfigMap, Secrets, KerberosIdentities, SmbLocations and a TransferTask. On a
+terminal, asks for missing values.
 """
 _REPORT: Final = """\
-Writes a run as one HTML page: what was copied, verified, left alone and what failed and why, the throughput, the sizes
-of the files and the proof of encryption. FILE is a report's summary, or a TransferRun as JSON.
+Writes a report of a run as one HTML page: numbers of copied, verified and skipped files, failures with their reason,
+throughput, file sizes and proof of encryption. FILE is a report's summary, or a TransferRun as JSON.
 """
 _EXAMPLES_OF_REPORT: Final = """\
 examples:
@@ -95,47 +105,66 @@ examples:
 
 
 def parser(version: str, prog: str = PROGRAM) -> argparse.ArgumentParser:
-    """The whole command line; `command` in the result is check, run, watch, init, import, report, completion or help.
+    """Returns the parser; `command` in its result is check, run, survey, watch, init, import, report, completion or
+    help.
 
     Args:
-        version: what --version says.
-        prog: how the user has called it.
+        version: the output of --version.
+        prog: the name under which the user called the program.
     """
     top = argparse.ArgumentParser(
         prog=prog,
-        description="Transfers between SMB shares: Kerberos only, encrypted only. In a cluster, and without one.",
-        epilog=f"{_EXIT_CODES}\n{prog} help COMMAND tells more.",
+        description="Transfers files between SMB shares with Kerberos and encryption only, in a cluster or without "
+        "one.",
+        epilog=f"{_EXIT_CODES}\n{prog} help COMMAND shows the help of a command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"smbferry {version}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
-    check = _command(commands, "check", "check identities and locations, and say what is wrong", _CHECK)
+    check = _command(commands, "check", "check identities and locations, and explain problems", _CHECK)
     check.epilog = _EXAMPLES_OF_CHECK
     _manifests(check, "table")
     run = _command(commands, "run", "run a transfer task", _RUN)
     run.epilog = _EXAMPLES_OF_RUN
     _manifests(run, "text")
-    run.add_argument("--task", metavar="NAME", help="the TransferTask to run; needed where the files hold several")
-    run.add_argument("--dry-run", action="store_true", help="count what would be done, and write nothing")
+    run.add_argument("--task", metavar="NAME", help="the TransferTask to run; required if the files contain several")
+    run.add_argument("--dry-run", action="store_true", help="only count files, and write nothing")
+    survey = _command(commands, "survey", "look through a source before a migration", _SURVEY)
+    survey.epilog = _EXAMPLES_OF_SURVEY
+    _manifests(survey, "text")
+    survey.add_argument(
+        "--task", metavar="NAME", help="the TransferTask whose source it is; required if the files contain several"
+    )
+    survey.add_argument(
+        "--measure-destination", action="store_true",
+        help="also copy a sample to the destination and delete it, for a forecast of copying instead of reading",
+    )  # fmt: skip
+    survey.add_argument("--html", metavar="FILE", type=Path, help="also write the result as an HTML page")
     watch = _command(commands, "watch", "watch a task's run in a cluster", _WATCH)
     watch.epilog = _EXAMPLES_OF_WATCH
     _watch(watch)
     init = _command(commands, "init", "write the manifests of a transfer", _INIT)
     init.epilog = _EXAMPLES_OF_INIT
     _init(init)
-    import_ = _command(commands, "import", "turn AWS DataSync's tasks into manifests", _IMPORT)
+    import_ = _command(commands, "import", "convert AWS DataSync tasks to manifests", _IMPORT)
     import_.epilog = _EXAMPLES_OF_IMPORT
-    import_.add_argument("tool", choices=("datasync",), help="whose tasks")
-    import_.add_argument("files", metavar="FILE", nargs="+", type=Path, help="JSON: an object, or a list of them")
-    report = _command(commands, "report", "write a run as an HTML page", _REPORT)
+    import_.add_argument("tool", choices=("datasync",), help="the tool to import from")
+    import_.add_argument(
+        "files", metavar="FILE", nargs="+", type=Path, help="JSON file with an object or a list of objects"
+    )
+    report = _command(commands, "report", "write a report of a run as an HTML page", _REPORT)
     report.epilog = _EXAMPLES_OF_REPORT
-    report.add_argument("file", metavar="FILE", type=Path, help="JSON: a summary or a TransferRun; - for stdin")
-    report.add_argument("--records", metavar="FILE", type=Path, help="the records beside the summary: *.files.jsonl.gz")
-    report.add_argument("-o", "--output", metavar="FILE", type=Path, help="the page (default: RUN.html)")
-    report.add_argument("--open", action="store_true", help="show it in a browser")
-    completion = _command(commands, "completion", "print a shell's completion script", _COMPLETION)
+    report.add_argument(
+        "file", metavar="FILE", type=Path, help="JSON file with a summary or a TransferRun; - for stdin"
+    )
+    report.add_argument(
+        "--records", metavar="FILE", type=Path, help="the records that belong to the summary: *.files.jsonl.gz"
+    )
+    report.add_argument("-o", "--output", metavar="FILE", type=Path, help="the HTML file (default: RUN.html)")
+    report.add_argument("--open", action="store_true", help="open the page in a browser")
+    completion = _command(commands, "completion", "print a completion script for a shell", _COMPLETION)
     completion.epilog = _EXAMPLES_OF_COMPLETION
-    completion.add_argument("shell", choices=tuple(SCRIPTS), help="whose script")
+    completion.add_argument("shell", choices=tuple(SCRIPTS), help="the shell")
     help_ = _command(commands, "help", "show the help of a command", "")
     helps: dict[str | None, argparse.ArgumentParser] = {name: commands.choices[name] for name in commands.choices}
     del helps["help"]
@@ -146,11 +175,11 @@ def parser(version: str, prog: str = PROGRAM) -> argparse.ArgumentParser:
 
 
 def parse(version: str, argv: Sequence[str] | None, prog: str = PROGRAM) -> argparse.Namespace:
-    """The arguments; wrong ones, --help and --version end the process as argparse does."""
+    """Parses the arguments. Invalid arguments, --help and --version end the process like argparse does."""
     top = parser(version, prog)
     arguments = top.parse_args(argv)
     if len(getattr(arguments, "nameserver", ())) > MAX_NAMESERVERS:
-        top.error(f"--nameserver: at most {MAX_NAMESERVERS} are used")
+        top.error(f"--nameserver: expected at most {MAX_NAMESERVERS}, got {len(arguments.nameserver)}")
     return arguments
 
 
@@ -166,54 +195,62 @@ def _command(
 
 
 def _watch(command: argparse.ArgumentParser) -> None:
-    command.add_argument("task", metavar="TASK", help="the TransferTask's name")
-    command.add_argument("-n", "--namespace", metavar="NAME", help="where it is (default: that of the context)")
-    command.add_argument("--context", metavar="NAME", help="which of the kubeconfig's contexts (default: the current)")
-    command.add_argument("--kubeconfig", metavar="FILE", help="in place of $KUBECONFIG or ~/.kube/config")
+    command.add_argument("task", metavar="TASK", help="name of the TransferTask")
+    command.add_argument("-n", "--namespace", metavar="NAME", help="namespace of the task (default: the context's)")
+    command.add_argument("--context", metavar="NAME", help="context of the kubeconfig (default: the current one)")
+    command.add_argument(
+        "--kubeconfig", metavar="FILE", help="kubeconfig file (default: $KUBECONFIG or ~/.kube/config)"
+    )
     command.add_argument(
         "-o", "--output", choices=("text", "json"), default="text",
-        help="text (default), or json: each state of the task and its run, one object a line, on stdout",
+        help="text (default), or json: every change of the task and its run on stdout, one object per line",
     )  # fmt: skip
 
 
 def _init(command: argparse.ArgumentParser) -> None:
-    command.add_argument("folder", type=Path, help="where the files go; made when it is not there")
-    command.add_argument("--name", default="transfer", help="the TransferTask's name (default: transfer)")
-    command.add_argument("--source", metavar="//SERVER/SHARE/PATH", type=_unc, help="what is copied")
-    command.add_argument("--destination", metavar="//SERVER/SHARE/PATH", type=_unc, help="where it goes")
-    command.add_argument("--principal", metavar="NAME@REALM", help="who opens the shares; case-sensitive")
+    command.add_argument("folder", type=Path, help="folder for the files; created if it does not exist")
+    command.add_argument("--name", default="transfer", help="name of the TransferTask (default: transfer)")
+    command.add_argument("--source", metavar="//SERVER/SHARE/PATH", type=_unc, help="the source folder")
+    command.add_argument("--destination", metavar="//SERVER/SHARE/PATH", type=_unc, help="the destination folder")
+    command.add_argument("--principal", metavar="NAME@REALM", help="principal that opens the shares; case-sensitive")
     command.add_argument(
-        "--destination-principal", metavar="NAME@REALM", help="who opens the destination, if somebody else"
+        "--destination-principal", metavar="NAME@REALM", help="principal that opens the destination, if different"
     )
-    command.add_argument("--keytab", metavar="FILE", type=Path, help="the principal's keytab: put into a Secret")
-    command.add_argument("--destination-keytab", metavar="FILE", type=Path, help="that of --destination-principal")
-    command.add_argument("--krb5-conf", metavar="FILE", type=Path, help="in place of one that asks DNS for the KDCs")
-    command.add_argument("--schedule", metavar="CRON", help='such as "0 2 * * *"; without it the task runs once')
+    command.add_argument("--keytab", metavar="FILE", type=Path, help="keytab of --principal, stored in a Secret")
+    command.add_argument("--destination-keytab", metavar="FILE", type=Path, help="keytab of --destination-principal")
+    command.add_argument(
+        "--krb5-conf", metavar="FILE", type=Path, help="krb5.conf to use (default: one that finds KDCs in DNS)"
+    )
+    command.add_argument(
+        "--schedule", metavar="CRON", help='schedule such as "0 2 * * *" (default: the task runs once)'
+    )
     command.add_argument(
         "--nameserver", metavar="ADDRESS", type=_address, action="append", default=[],
-        help="a DNS server of the domain, where the cluster's does not know its names (up to 3 times)",
+        help="DNS server of the domain, if the cluster's DNS does not know the domain's names (up to 3 times)",
     )  # fmt: skip
-    command.add_argument("--force", action="store_true", help="replace files that are there")
+    command.add_argument("--force", action="store_true", help="replace existing files")
 
 
 def _manifests(command: argparse.ArgumentParser, format_: str) -> None:
-    command.add_argument("files", metavar="FILE", nargs="+", type=Path, help="manifests: YAML or JSON, or folders")
+    command.add_argument(
+        "files", metavar="FILE", nargs="+", type=Path, help="manifests in YAML or JSON, or folders with manifests"
+    )
     command.add_argument(
         "--keytab", metavar="NAME=PATH", type=_named_path, action="append", default=[],
-        help="a keytab file in the place of the Secret NAME, or a folder of its keys",
+        help="keytab file to use instead of the Secret NAME, or a folder with its keys",
     )  # fmt: skip
     command.add_argument(
         "--krb5-conf", metavar="NAME=PATH", type=_named_path, action="append", default=[],
-        help="a krb5.conf in the place of the ConfigMap NAME, or a folder of its keys",
+        help="krb5.conf to use instead of the ConfigMap NAME, or a folder with its keys",
     )  # fmt: skip
     command.add_argument(
         "--nameserver", metavar="ADDRESS", type=_address, action="append", default=[],
-        help="a DNS server for objects that give no nameservers of their own (up to 3 times)",
+        help="DNS server for objects without nameservers (up to 3 times)",
     )  # fmt: skip
     command.add_argument(
         "-o", "--output", choices=(format_, "json"), default=format_, help=f"{format_} (default) or json, on stdout"
     )
-    command.add_argument("-v", "--verbose", action="store_true", help="log lines on stderr")
+    command.add_argument("-v", "--verbose", action="store_true", help="write logs to stderr")
 
 
 def _named_path(text: str) -> NamedPath:
@@ -234,4 +271,4 @@ def _address(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"expected an IP address, found {text!r}") from None
+        raise argparse.ArgumentTypeError(f"expected an IP address, got {text!r}") from None

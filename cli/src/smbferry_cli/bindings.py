@@ -1,4 +1,4 @@
-"""libkrb5's compiled bindings: asked for before a ticket is, so that a check does not end in its middle."""
+"""Imports libkrb5's compiled bindings early, so that a check does not fail halfway."""
 
 import importlib
 from typing import Final
@@ -7,10 +7,10 @@ BINDINGS: Final = ("gssapi", "krb5")
 
 
 def need_bindings() -> None:
-    """Imports them; the agent would do so only at their first use.
+    """Imports the bindings before the agent's first use of them.
 
     Raises:
-        ImportError: one is not installed, or its library is not.
+        ImportError: a binding or its library is not installed.
     """
     for binding in BINDINGS:
         importlib.import_module(binding)

@@ -1,4 +1,4 @@
-"""Ctrl-C and its like: the first asks for a clean end, the second ends at once."""
+"""Handles Ctrl-C and similar signals: the first requests a clean stop, the second stops immediately."""
 
 import contextlib
 import os
@@ -16,18 +16,18 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal came where work can be dropped as it is. Not an Exception: nothing on the way takes it for a failure."""
+    """A signal arrived while work can be dropped. Not an Exception, so that no handler treats it as a failure."""
 
 
 class Cancel:
     """A context manager in the main thread.
 
-    The first signal is handled there. The second is seen by a thread of its own: Python runs handlers in the main
-    thread only, and that may be waiting inside libkrb5 for a KDC that does not answer.
+    The first signal is handled in that thread. A separate thread handles the second one, because Python runs handlers
+    only in the main thread, which may be blocked in libkrb5 by a KDC that does not answer.
 
     Args:
-        asked: called at the first signal when the work goes on to a clean end.
-        hard: called at the second signal, before the process ends by force: wipes what must not stay.
+        asked: called at the first signal if work must stop cleanly.
+        hard: called at the second signal before the process exits; wipes secrets.
     """
 
     def __init__(self, asked: Callable[[], None], hard: Callable[[], None]) -> None:
@@ -57,12 +57,12 @@ class Cancel:
         self._woken.close()
 
     def cancelled(self) -> bool:
-        """Whether a clean end is asked for."""
+        """True once a clean stop is requested."""
         return self._cancelled
 
     @contextmanager
     def droppable(self) -> Iterator[None]:
-        """Within, the first signal raises Interrupted: nothing has been written anywhere yet."""
+        """Within this context, the first signal raises Interrupted, because nothing has been written yet."""
         self._droppable = True
         try:
             yield
@@ -70,7 +70,7 @@ class Cancel:
             self._droppable = False
 
     def from_now_on_orderly(self) -> None:
-        """Ends `droppable` early: work has begun that must be ended in order."""
+        """Ends `droppable` early, because work has started that must stop cleanly."""
         self._droppable = False
 
     def _signalled(self, _number: int, _frame: FrameType | None) -> None:
@@ -79,7 +79,7 @@ class Cancel:
         self._cancelled = True
         if self._droppable:
             raise Interrupted
-        with contextlib.suppress(OSError):  # the terminal may be what went away
+        with contextlib.suppress(OSError):  # the terminal may be closed
             self._asked()
 
     def _watch(self) -> None:

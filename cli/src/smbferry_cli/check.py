@@ -18,18 +18,18 @@ from smbferry_cli.verdicts import Verdict
 from smbferry_cli.workspace import Workspace
 
 Doing = Callable[[str], None]
-"""Told what is being checked now."""
+"""Called with the name of the object that is being checked."""
 
 
 def check(manifests: Manifests, workspace: Workspace, doing: Doing) -> Iterator[Verdict]:
-    """A verdict for each identity, followed by those of its locations; each identity proves its key once.
+    """Yields a verdict for each identity and its locations. The key of each identity is tried once.
 
     Raises:
         ManifestError: there is nothing to check.
-        ImportError: libkrb5's bindings can't be loaded.
+        ImportError: libkrb5's bindings cannot be loaded.
     """
     if not manifests.identities and not manifests.locations:
-        raise ManifestError("the files hold no KerberosIdentity and no SmbLocation: there is nothing to check")
+        raise ManifestError("the files contain no KerberosIdentity and no SmbLocation, so there is nothing to check")
     need_bindings()
     for name, spec in manifests.identities.items():
         doing(f"KerberosIdentity {name}")
@@ -38,7 +38,7 @@ def check(manifests: Manifests, workspace: Workspace, doing: Doing) -> Iterator[
         identity = location.identity_ref.name
         if identity not in manifests.identities:
             doing(f"SmbLocation {name}")
-            missing = AgentError(IDENTITY_NOT_FOUND, f"There is no KerberosIdentity {identity!r} in the files.")
+            missing = AgentError(IDENTITY_NOT_FOUND, f"The files contain no KerberosIdentity {identity!r}.")
             yield _location(name, LocationSubject(location, 0, missing))
 
 

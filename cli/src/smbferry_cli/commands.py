@@ -1,4 +1,4 @@
-"""The commands: read the manifests, call check or run, print. Needs the agent and libkrb5, so it is imported late."""
+"""The commands check, run and survey. Imported late, because they need the agent and libkrb5."""
 
 import argparse
 
@@ -10,9 +10,11 @@ from smbferry_cli import tables
 from smbferry_cli.bindings import need_bindings
 from smbferry_cli.cancel import Cancel
 from smbferry_cli.check import check
+from smbferry_cli.html import Facts
 from smbferry_cli.manifests import Manifests, load
 from smbferry_cli.progress import view_of
-from smbferry_cli.run import chosen_task, run
+from smbferry_cli.reporting import places_of, summary_of, write_page
+from smbferry_cli.run import chosen_task, run, survey
 from smbferry_cli.sources import with_files, with_nameservers
 from smbferry_cli.terminal import console, print_json, reader_may_leave
 from smbferry_cli.text import safe
@@ -55,6 +57,25 @@ def run_command(arguments: argparse.Namespace) -> ExitCode:
     return ended.code
 
 
+def survey_command(arguments: argparse.Namespace) -> ExitCode:
+    """`smbferry survey`."""
+    manifests = _manifests(arguments)
+    task = chosen_task(manifests, arguments.task)
+    need_bindings()
+    errors = console(to_stderr=True)
+    workspace = Workspace()
+    with _cancel(workspace, errors) as cancel, workspace, view_of(errors) as view:
+        ended = survey(task, manifests, workspace, view, cancel, measure_destination=arguments.measure_destination)
+    if arguments.html is not None:
+        write_page(arguments.html, Facts({**summary_of(ended.manifest()), **places_of(task)}))
+    with reader_may_leave():
+        if arguments.output == "json":
+            print_json(ended.manifest())
+        else:
+            console().print(tables.summary(ended.task, ended.status, dry_run=False))
+    return ended.code
+
+
 def _manifests(arguments: argparse.Namespace) -> Manifests:
     found = with_files(load(arguments.files), arguments.keytab, arguments.krb5_conf)
     return with_nameservers(found, arguments.nameserver)
@@ -65,4 +86,4 @@ def _cancel(workspace: Workspace, errors: Console) -> Cancel:
         workspace.wipe()
         errors.show_cursor()
 
-    return Cancel(lambda: errors.print("Ending in order; once more to end at once."), hard)
+    return Cancel(lambda: errors.print("Stopping cleanly. Press Ctrl-C again to stop immediately."), hard)

@@ -1,6 +1,6 @@
-"""Completion in shells: a small script for each, which asks the program itself what may come next.
+"""Shell completion: a small script for each shell calls the program to get the candidates.
 
-The words come from the parser, so that no option can be forgotten; where nothing is known, shells offer files.
+The candidates come from the parser, so no option can be missing. If there are none, shells offer files.
 """
 
 import argparse
@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 COMPLETE: Final = "__complete"
-"""The hidden command that the scripts call."""
+"""Hidden command that the scripts call."""
 KUBECTL_OFFERS_FILES: Final = ":0"
-"""What kubectl reads behind the words (cobra's ShellCompDirectiveDefault): files, where there are no words."""
+"""Directive for kubectl after the candidates (cobra's ShellCompDirectiveDefault): offer files if there are no
+candidates."""
 
 _BASH: Final = """\
 _smbferry() {
@@ -39,7 +40,7 @@ SCRIPTS: Final = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 
 
 def candidates(parser: argparse.ArgumentParser, words: Sequence[str]) -> list[str]:
-    """What the last word may become, the others being typed already."""
+    """Returns the candidates for the last word."""
     *typed, begun = words or [""]
     place = _Place(parser)
     for word in typed:
@@ -48,7 +49,7 @@ def candidates(parser: argparse.ArgumentParser, words: Sequence[str]) -> list[st
 
 
 class _Place:
-    """Where in a command line one is."""
+    """The position in a command line."""
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self._enter(parser)
@@ -60,7 +61,7 @@ class _Place:
         self._value_of: argparse.Action | None = None
 
     def step(self, word: str) -> None:
-        """Past a word that is typed."""
+        """Advances past a completed word."""
         if self._value_of:
             self._value_of = None
         elif word.startswith("-"):

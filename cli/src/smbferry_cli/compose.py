@@ -1,4 +1,4 @@
-"""Builds manifests as a person would write them: short, in apply order, without what is the default anyway. Pure."""
+"""Builds manifests like a person would write them: short, in apply order, without defaults. Pure."""
 
 import base64
 import re
@@ -17,7 +17,7 @@ _NAME_LIMIT: Final = 63
 
 @dataclass(frozen=True, slots=True)
 class Unc:
-    """Where files are: a server's DNS name, a share, a folder in it that begins with '/'."""
+    """A UNC path: the server's DNS name, a share, and a folder that starts with '/'."""
 
     server: str
     share: str
@@ -25,64 +25,64 @@ class Unc:
 
     @classmethod
     def parse(cls, text: str) -> "Unc":
-        r"""From ``//server/share/folder``, ``\\server\share\folder`` or ``smb://server/share/folder``.
+        r"""Parses ``//server/share/folder``, ``\\server\share\folder`` or ``smb://server/share/folder``.
 
         Raises:
-            ValueError: no server or no share in it.
+            ValueError: the server or the share is missing.
         """
         plain = text.strip().replace("\\", "/").removeprefix("smb:")
         parts = [part for part in plain.split("/") if part]
         if not plain.startswith("//") or len(parts) < 2:  # noqa: PLR2004 (a server and a share)
-            raise ValueError(f"expected //server/share or //server/share/folder, found {text!r}")
+            raise ValueError(f"expected //server/share or //server/share/folder, got {text!r}")
         return cls(parts[0], parts[1], "/" + "/".join(parts[2:]))
 
 
 def object_name(text: str, fallback: str = "smbferry") -> str:
-    """A name that Kubernetes takes (RFC 1123 label), close to ``text``."""
+    """Returns a valid Kubernetes name (RFC 1123 label) similar to ``text``."""
     name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:_NAME_LIMIT].rstrip("-")
     return name or fallback
 
 
 def realm_of(principal: str) -> str:
-    """The realm of a principal; empty when it names none."""
+    """Returns the realm of a principal, or an empty string if it has none."""
     return principal.rpartition("@")[2] if "@" in principal else ""
 
 
 def account_of(principal: str) -> str:
-    """The principal without its realm, as a name for an object: svc-src, svc-host."""
+    """Returns the principal without its realm as an object name: svc-src, svc-host."""
     return object_name(principal.rpartition("@")[0] or principal)
 
 
 def krb5_conf_name(realm: str) -> str:
-    """The name of the ConfigMap for a realm."""
+    """Returns the name of the ConfigMap for a realm."""
     return f"{object_name(realm)}-krb5"
 
 
 def krb5_conf(realm: str, domains: Iterable[str]) -> str:
-    """A krb5.conf that finds the KDCs of ``realm`` by their SRV records; hosts below ``domains`` are in it."""
+    """Returns a krb5.conf that finds the KDCs of ``realm`` by SRV records and maps ``domains`` to the realm."""
     mapping = "".join(f"  {domain} = {realm}\n  .{domain} = {realm}\n" for domain in sorted(set(domains)))
     head = f"[libdefaults]\n  default_realm = {realm}\n  dns_lookup_kdc = true\n"
     return f"{head}\n[domain_realm]\n{mapping}" if mapping else head
 
 
 def domain_of(server: str) -> str:
-    """The DNS domain of a server; empty for a name without one."""
+    """Returns the DNS domain of a server, or an empty string for a short name."""
     return server.rstrip(".").partition(".")[2].lower()
 
 
 def config_map(name: str, text: str) -> Manifest:
-    """A ConfigMap with a krb5.conf."""
+    """Returns a ConfigMap with a krb5.conf."""
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"krb5.conf": text}}
 
 
 def keytab_secret(name: str, keytab: bytes) -> Manifest:
-    """A Secret with a keytab."""
+    """Returns a Secret with a keytab."""
     data = {"keytab": base64.b64encode(keytab).decode()}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": "Opaque", "data": data}
 
 
 def identity(principal: str, nameservers: Iterable[str] = ()) -> Manifest:
-    """A KerberosIdentity, named after its account."""
+    """Returns a KerberosIdentity named after its account."""
     spec: Manifest = {
         "principal": principal,
         "keytabSecretRef": {"name": secret_name(principal)},
@@ -92,12 +92,12 @@ def identity(principal: str, nameservers: Iterable[str] = ()) -> Manifest:
 
 
 def secret_name(principal: str) -> str:
-    """The name of the Secret with the principal's keytab."""
+    """Returns the name of the Secret with the principal's keytab."""
     return f"{account_of(principal)}-keytab"
 
 
 def location(name: str, unc: Unc, principal: str, nameservers: Iterable[str] = ()) -> Manifest:
-    """An SmbLocation that ``principal`` opens."""
+    """Returns an SmbLocation that ``principal`` opens."""
     spec: Manifest = {"server": unc.server, "share": unc.share}
     if unc.path != "/":
         spec["path"] = unc.path
@@ -106,7 +106,7 @@ def location(name: str, unc: Unc, principal: str, nameservers: Iterable[str] = (
 
 
 def task(name: str, source: str, destination: str, rest: Mapping[str, Any]) -> Manifest:
-    """A TransferTask between two locations; ``rest`` is the remainder of its spec."""
+    """Returns a TransferTask between two locations; ``rest`` contains the other fields of its spec."""
     ends = {"source": {"locationRef": {"name": source}}, "destination": {"locationRef": {"name": destination}}}
     return _ours("TransferTask", name, {**ends, **rest})
 
@@ -121,7 +121,7 @@ def _with_nameservers(spec: Manifest, nameservers: Iterable[str]) -> Manifest:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Text of several lines as a block: a krb5.conf stays readable."""
+    """Writes multi-line text as a block, so that a krb5.conf stays readable."""
 
 
 def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
@@ -132,7 +132,7 @@ _Dumper.add_representer(str, _text)
 
 
 def to_yaml(manifests: Iterable[Manifest], remarks: Iterable[str] = ()) -> str:
-    """One YAML stream, the remarks as comments at its head."""
+    """Returns one YAML stream with the remarks as comments at the top."""
     head = "".join(f"# {line}\n" for remark in remarks for line in remark.splitlines())
     documents = (
         yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True) for manifest in manifests

@@ -1,38 +1,38 @@
-"""AWS DataSync's tasks as smbferry's manifests. Pure: what describe-task and describe-location-smb print goes in.
+"""Converts AWS DataSync tasks, as printed by describe-task and describe-location-smb, to smbferry's manifests. Pure.
 
-What smbferry does differently, or not at all, becomes a remark; nothing is dropped without one. A remark that begins
-with ``must`` names what has to be mended before the manifests work.
+Every setting that smbferry handles differently or not at all gets a remark. A remark that starts with ``must``
+describes a problem to fix before the manifests work.
 """
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Final
 
 from smbferry_cli import compose
 from smbferry_cli.compose import Manifest, Unc
 from smbferry_cli.datasync_schedule import ScheduleError, cron_of
 from smbferry_cli.manifests import problem_of
+from smbferry_words.options import (
+    DeletedFiles,
+    OverwriteMode,
+    Preservation,
+    SecurityDescriptors,
+    TransferMode,
+    VerifyMode,
+)
 
 Json = dict[str, Any]
 
-_WORDS: Final[dict[str, tuple[str, dict[str, str]]]] = {
-    "VerifyMode": (
-        "verifyMode",
-        {
-            "POINT_IN_TIME_CONSISTENT": "PointInTimeConsistent",
-            "ONLY_FILES_TRANSFERRED": "OnlyFilesTransferred",
-            "NONE": "None",
-        },
-    ),
-    "OverwriteMode": ("overwriteMode", {"ALWAYS": "Always", "NEVER": "Never"}),
-    "TransferMode": ("transferMode", {"CHANGED": "Changed", "ALL": "All"}),
-    "PreserveDeletedFiles": ("deletedFiles", {"PRESERVE": "Preserve", "REMOVE": "Remove"}),
-    "Mtime": ("timestamps", {"PRESERVE": "Preserve", "NONE": "None"}),
-    "SecurityDescriptorCopyFlags": (
-        "securityDescriptors",
-        {"NONE": "None", "OWNER_DACL": "OwnerDacl", "OWNER_DACL_SACL": "OwnerDaclSacl"},
-    ),
+# DataSync's values have the names of our members.
+_WORDS: Final[dict[str, tuple[str, type[StrEnum]]]] = {
+    "VerifyMode": ("verifyMode", VerifyMode),
+    "OverwriteMode": ("overwriteMode", OverwriteMode),
+    "TransferMode": ("transferMode", TransferMode),
+    "PreserveDeletedFiles": ("deletedFiles", DeletedFiles),
+    "Mtime": ("timestamps", Preservation),
+    "SecurityDescriptorCopyFlags": ("securityDescriptors", SecurityDescriptors),
 }
 _OF_POSIX: Final = ("Uid", "Gid", "PosixPermissions", "PreserveDevices", "ObjectTags")
 _HANDLED: Final = frozenset({*_WORDS, *_OF_POSIX, "Atime", "BytesPerSecond", "TaskQueueing", "LogLevel"})
@@ -41,12 +41,12 @@ _SEPARATOR: Final = re.compile(r"(?<!\\)\|")
 
 
 class DataSyncError(Exception):
-    """What was given is not what DataSync prints; the message says what was expected."""
+    """The input is not DataSync's output; the message says what was expected."""
 
 
 @dataclass
 class Imported:
-    """Manifests in apply order, and what a person should know: ``must`` before applying, ``notes`` for later."""
+    """Manifests in apply order, with remarks: ``must`` before applying them, ``notes`` for information."""
 
     manifests: list[Manifest] = field(default_factory=list)
     must: list[str] = field(default_factory=list)
@@ -54,13 +54,13 @@ class Imported:
 
     @property
     def remarks(self) -> list[str]:
-        """All remarks as lines."""
+        """Returns all remarks as lines."""
         return [*(f"must: {text}" for text in self.must), *(f"note: {text}" for text in self.notes)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Location:
-    """One of DataSync's locations, as far as we need it."""
+    """The required fields of a DataSync location."""
 
     arn: str
     name: str
@@ -70,7 +70,7 @@ class _Location:
 
 
 def convert(documents: Iterable[Json]) -> Imported:
-    """The manifests for everything in ``documents``.
+    """Converts all ``documents`` to manifests.
 
     Raises:
         DataSyncError: a document is neither a task nor an SMB location.
@@ -86,8 +86,8 @@ def convert(documents: Iterable[Json]) -> Imported:
             locations[found.arn] = found
         else:
             raise DataSyncError(
-                "expected what `aws datasync describe-task` or `describe-location-smb` prints, found an object with "
-                + (", ".join(sorted(map(str, document))[:6]) or "nothing in it")
+                "expected the output of `aws datasync describe-task` or `describe-location-smb`, got an object with "
+                + (", ".join(sorted(map(str, document))[:6]) or "no fields")
             )
     _add_identities(list(locations.values()), result)
     result.manifests += [compose.location(x.name, x.unc, x.principal, x.nameservers) for x in locations.values()]
@@ -103,7 +103,9 @@ def _location(document: Json, result: Imported) -> _Location:
     where = f"SmbLocation {name}"
     version = (document.get("MountOptions") or {}).get("Version", "AUTOMATIC")
     if version not in _ENCRYPTING:
-        result.must.append(f"{where}: DataSync used {version}. smbferry needs SMB 3.1.1 with encryption at the server")
+        result.must.append(
+            f"{where}: DataSync used {version}. smbferry requires SMB 3.1.1 with encryption on the server"
+        )
     return _Location(
         arn=str(document["LocationArn"]),
         name=name,
@@ -119,19 +121,21 @@ def _principal(document: Json, unc: Unc, where: str, result: Imported) -> str:
         if compose.realm_of(str(principal)):
             return str(principal)
         realm = compose.domain_of(unc.server).upper() or "REALM"
-        result.must.append(f"{where}: principal {principal} names no realm. {principal}@{realm} is a guess")
+        result.must.append(
+            f"{where}: principal {principal} has no realm. Check the guessed principal {principal}@{realm}"
+        )
         return f"{principal}@{realm}"
     user, domain = str(document.get("User") or "user"), str(document.get("Domain") or "")
     realm = (domain if "." in domain else compose.domain_of(unc.server) or domain or "realm").upper()
     result.must.append(
-        f"{where}: DataSync logged in by NTLM as {user}. smbferry uses Kerberos only: make a keytab for the account. "
-        f"{user}@{realm} is a guess at its principal"
+        f"{where}: DataSync logged on with NTLM as {user}. smbferry uses only Kerberos: create a keytab for the "
+        f"account. Check the guessed principal {user}@{realm}"
     )
     return f"{user}@{realm}"
 
 
 def _add_identities(locations: list[_Location], result: Imported) -> None:
-    """An identity for each principal, a krb5.conf for each realm."""
+    """Adds an identity for each principal and a krb5.conf for each realm."""
     servers: dict[str, set[str]] = {}
     principals: dict[str, tuple[str, ...]] = {}
     for found in locations:
@@ -145,7 +149,7 @@ def _add_identities(locations: list[_Location], result: Imported) -> None:
         result.manifests.append(compose.identity(principal, nameservers))
         secret = compose.secret_name(principal)
         result.notes.append(
-            f"DataSync does not give keytabs back: kubectl create secret generic {secret} --from-file=keytab=FILE"
+            f"DataSync does not return keytabs: run kubectl create secret generic {secret} --from-file=keytab=FILE"
         )
 
 
@@ -158,8 +162,8 @@ def _add_task(task: Json, locations: dict[str, _Location], result: Imported) -> 
         found = locations.get(str(task.get(key)))
         if found is None:
             result.must.append(
-                f"{where}: {key} {task.get(key)} is not among the files, and the task was left out. "
-                "Add its describe-location-smb; what is no SMB share has no equal in smbferry"
+                f"{where}: {key} {task.get(key)} is not in the files, so the task was skipped. Add its "
+                "describe-location-smb; smbferry supports only SMB shares"
             )
         ends.append(found)
     source, destination = ends
@@ -172,7 +176,7 @@ def _add_task(task: Json, locations: dict[str, _Location], result: Imported) -> 
     _add_report(task, rest, where, result)
     if task.get("ManifestConfig"):
         result.must.append(
-            f"{where}: ManifestConfig (a list of files in S3) has no equal: write filters.include instead"
+            f"{where}: ManifestConfig (a list of files in S3) has no equivalent; use filters.include instead"
         )
     result.manifests.append(compose.task(name, source.name, destination.name, rest))
 
@@ -182,13 +186,13 @@ def _add_start(task: Json, rest: Manifest, where: str, result: Imported) -> None
     expression = schedule.get("ScheduleExpression")
     if not expression:
         rest["suspend"] = True
-        result.notes.append(f"{where}: it had no schedule, so it is suspended. Set suspend: false to run it once")
+        result.notes.append(f"{where}: the task has no schedule, so it is suspended. Set suspend: false to run it once")
         return
     try:
         cron, remark = cron_of(str(expression))
     except ScheduleError as error:
         rest["suspend"] = True
-        result.must.append(f"{where}: {error}. The task is suspended until you give it a schedule")
+        result.must.append(f"{where}: {error}. The task is suspended until you set a schedule")
         return
     rest["schedule"] = {"cron": cron}
     if remark:
@@ -203,23 +207,25 @@ def _add_options(options: Json, rest: Manifest, where: str, result: Imported) ->
         value = options.get(theirs)
         if value is None:
             continue
-        if value in words:
-            chosen[ours] = words[value]
+        if value in words.__members__:
+            chosen[ours] = words[value].value
         else:
-            result.must.append(f"{where}: {theirs} {value} is not known; expected one of {', '.join(words)}")
+            result.must.append(f"{where}: {theirs}: expected one of {', '.join(words.__members__)}, got {value}")
     if chosen.get("deletedFiles") == "Remove":
         result.notes.append(
-            f"{where}: smbferry deletes at most 10% of the destination in one run; options.maxDeletes changes that"
+            f"{where}: smbferry deletes at most 10% of the destination's files in one run; set options.maxDeletes "
+            "to change this"
         )
     if (options.get("BytesPerSecond") or -1) > 0:
         chosen["bytesPerSecond"] = int(options["BytesPerSecond"])
     if options.get("Mtime", "PRESERVE") == "PRESERVE" and options.get("Atime") == "NONE":
         result.notes.append(
-            f"{where}: Atime NONE has no equal: timestamps keeps creation, access and write time together"
+            f"{where}: Atime NONE has no equivalent: options.timestamps copies creation, access and write times "
+            "together"
         )
     ignored = [key for key in _OF_POSIX if options.get(key, "NONE") not in {"NONE", "PRESERVE"}]
     ignored += sorted(set(options) - _HANDLED)
-    result.notes += [f"{where}: {key} {options[key]} says nothing about SMB and was left out" for key in ignored]
+    result.notes += [f"{where}: {key} {options[key]} does not apply to SMB and was skipped" for key in ignored]
     if chosen:
         rest["options"] = chosen
     if options.get("TaskQueueing") == "DISABLED":
@@ -246,5 +252,5 @@ def _add_report(task: Json, rest: Manifest, where: str, result: Imported) -> Non
     if report.get("ReportLevel") == "SUCCESSES_AND_ERRORS":
         rest["report"] = {"detail": "Everything"}
     result.notes.append(
-        f"{where}: task reports went to S3. Name an SmbLocation in report.locationRef to have them here"
+        f"{where}: DataSync wrote task reports to S3. Set report.locationRef to an SmbLocation to get reports"
     )

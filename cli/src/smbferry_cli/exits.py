@@ -1,12 +1,13 @@
-"""How a command ends, in the agent's own exit codes. Pure."""
+"""Exit codes of the commands, the same as the agent's. Pure."""
 
 from collections.abc import Iterable
 from typing import Final
 
 from smbferry_api.conditions import ConditionType
-from smbferry_api.exit_codes import EXIT_CODE_OF, ExitCode, FailureClass
+from smbferry_api.exit_codes import EXIT_CODE_OF, ExitCode
 from smbferry_api.reasons import by_name
 from smbferry_api.run_status import RunState, TransferRunStatus
+from smbferry_words.failure_class import FailureClass
 
 _STATE_OF: Final = {
     ExitCode.DONE: RunState.SUCCEEDED,
@@ -16,7 +17,7 @@ _STATE_OF: Final = {
 
 
 class ClusterError(Exception):
-    """A cluster that can't be read: what was expected, what was found, what to do."""
+    """The cluster cannot be read; the message says what was expected, what was found and what to do."""
 
     def __init__(self, message: str, exit_code: ExitCode) -> None:
         super().__init__(message)
@@ -24,24 +25,24 @@ class ClusterError(Exception):
 
 
 def most_severe(codes: Iterable[ExitCode]) -> ExitCode:
-    """A bug before everything, then what only a person can mend (10 to 14), then what may pass (20 to 30)."""
+    """Returns the most severe code: a bug first, then permanent failures (10 to 14), then temporary ones (20 to 30)."""
     failures = [code for code in codes if code is not ExitCode.DONE]
     return min(failures, key=lambda code: (code is not ExitCode.BUG, code), default=ExitCode.DONE)
 
 
 def state_of(code: ExitCode) -> RunState:
-    """The state of a run that ended so."""
+    """Returns the state of a run that ended with this code."""
     return _STATE_OF.get(code, RunState.FAILED)
 
 
 def code_of_reason(name: str) -> ExitCode:
-    """That of a reason's failure class; of a word that only a newer smbferry knows, one that calls for a person."""
+    """Returns the code of the reason's failure class; for an unknown reason, a code for a permanent failure."""
     reason = by_name(name)
     return EXIT_CODE_OF[reason.failure] if reason and reason.failure else ExitCode.CONFIGURATION
 
 
 def code_of(status: TransferRunStatus) -> ExitCode:
-    """The exit code of a run that has ended in a cluster: what `smbferry run` would have ended with."""
+    """Returns the exit code for a finished run in a cluster, the same as for `smbferry run`."""
     for code, state in _STATE_OF.items():
         if status.state is state:
             return code

@@ -1,4 +1,4 @@
-"""`smbferry`: parses, calls, and turns every end into a sentence and an exit code."""
+"""`smbferry`: parses the arguments, runs the command, and reports errors with an exit code."""
 
 import importlib.metadata
 import logging
@@ -22,7 +22,7 @@ _OURS: Final = "smbferry_"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns the process's exit code."""
+    """Runs one command and returns the exit code."""
     words = sys.argv[1:] if argv is None else argv
     prog = "kubectl smbferry" if Path(sys.argv[0]).name.startswith("kubectl-") else PROGRAM
     if words and words[0] == COMPLETE:
@@ -38,12 +38,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if arguments.verbose:
             raise
-        said = f"{type(error).__name__}: {error}. This is a bug in smbferry; --verbose shows where it happened."
+        said = f"{type(error).__name__}: {error}. This is a bug in smbferry; run with --verbose to see where it "
+        "happened."
         return _end(ExitCode.BUG, said)
 
 
 def complete_for_kubectl() -> int:
-    """`kubectl_complete-smbferry`: kubectl asks it what may come next, as it asks cobra's programs."""
+    """`kubectl_complete-smbferry`: prints completion candidates for kubectl in cobra's format."""
     print(*candidates(parser(_version()), sys.argv[1:]), KUBECTL_OFFERS_FILES, sep="\n")
     return ExitCode.DONE
 
@@ -71,12 +72,13 @@ def _run(arguments: Namespace) -> ExitCode:
         return light[arguments.command](arguments)
     _set_up_logs(verbose=arguments.verbose)
     try:
-        # Late, so that help and version work without the agent's packages.
+        # Imported late, so that help and version work without the agent's packages.
         from smbferry_agent.hardening import forbid_core_dumps  # noqa: PLC0415 (see above)
-        from smbferry_cli.commands import check_command, run_command  # noqa: PLC0415 (see above)
+        from smbferry_cli.commands import check_command, run_command, survey_command  # noqa: PLC0415 (see above)
 
         forbid_core_dumps()
-        return check_command(arguments) if arguments.command == "check" else run_command(arguments)
+        heavy = {"check": check_command, "run": run_command, "survey": survey_command}
+        return heavy[arguments.command](arguments)
     except ImportError as error:
         if (error.name or "").startswith(_OURS):
             raise
@@ -85,34 +87,35 @@ def _run(arguments: Namespace) -> ExitCode:
 
 def _watch(arguments: Namespace) -> ExitCode:
     try:
-        # Late: neither the agent's packages nor libkrb5 are needed for it, but others are.
+        # Imported late, because it needs optional packages, though neither the agent's nor libkrb5.
         from smbferry_cli.watch import watch_command  # noqa: PLC0415 (see above)
     except ImportError as error:
         if (error.name or "").startswith(_OURS):
             raise
-        said = f"a Python package is missing ({error}). Install smbferry with: pip install '.[watch]' in its source"
+        said = f"a Python package is missing ({error}). Install smbferry with: pip install '.[watch]' in its source "
+        "folder"
         return ExitCode(_end(ExitCode.CONFIGURATION, said))
     try:
         return watch_command(arguments)
     except KeyboardInterrupt:
-        return ExitCode(_end(ExitCode.CANCELLED, "no longer watched; what goes on in the cluster goes on"))
+        return ExitCode(_end(ExitCode.CANCELLED, "stopped watching; the run in the cluster continues"))
 
 
 def missing(error: ImportError) -> str:
-    """What to install, when a module that the commands need can't be imported."""
-    extras = "pip install '.[agent,cli,kerberos]' in smbferry's source"
+    """Returns installation instructions for a module that cannot be imported."""
+    extras = "pip install '.[agent,cli,kerberos]' in smbferry's source folder"
     if (error.name or "").partition(".")[0] in BINDINGS or "krb5" in str(error):
         return (
-            f"MIT Kerberos' library and its Python bindings are needed and can't be loaded ({error}). "
-            "Install libkrb5 with its headers and a C compiler (Debian, Ubuntu: apt-get install libkrb5-dev gcc "
-            f"python3-dev; Fedora, RHEL: dnf install krb5-devel gcc python3-devel), then: {extras}"
+            f"cannot load the MIT Kerberos library and its Python bindings ({error}). Install libkrb5 with its "
+            "headers and a C compiler (Debian, Ubuntu: apt-get install libkrb5-dev gcc "
+            f"python3-dev; Fedora, RHEL: dnf install krb5-devel gcc python3-devel), then run: {extras}"
         )
     return f"a Python package is missing ({error}). Install smbferry with its extras: {extras}"
 
 
 def _set_up_logs(*, verbose: bool) -> None:
     if not verbose:
-        # The verdicts and the summary say everything that the log lines would.
+        # The verdicts and the summary contain the same information as the logs.
         logging.root.addHandler(logging.NullHandler())
         return
     from smbferry_agent.logs import set_up  # noqa: PLC0415 (the agent is imported only where it is needed)
@@ -124,7 +127,7 @@ def _version() -> str:
     try:
         return importlib.metadata.version("smbferry")
     except importlib.metadata.PackageNotFoundError:
-        return "(not installed: run from its source)"
+        return "(not installed; run from source)"
 
 
 def _end(code: ExitCode, said: str) -> int:

@@ -1,6 +1,6 @@
-"""Reads manifests from files: smbferry's kinds, and the Secrets and ConfigMaps that they refer to.
+"""Reads manifests from files: smbferry's kinds, and the Secrets and ConfigMaps that they reference.
 
-Everything that an API server would refuse is refused here too, with the file, the document and the field named.
+Rejects everything that an API server would reject, with the file, the document and the field.
 """
 
 import base64
@@ -16,6 +16,7 @@ import yaml
 from pydantic import ValidationError
 
 from smbferry_api.exit_codes import ExitCode
+from smbferry_api.explain import explain
 from smbferry_api.fields import Spec
 from smbferry_api.identity import KerberosIdentitySpec
 from smbferry_api.location import SmbLocationSpec
@@ -30,14 +31,14 @@ MAX_FILE_BYTES: Final = 8 << 20
 
 
 class ManifestError(Exception):
-    """A manifest can't be used; the message says which, what is wrong and what was expected."""
+    """A manifest is invalid; the message says which one, what was expected and what was found."""
 
     exit_code = ExitCode.CONFIGURATION
 
 
 @dataclass
 class Manifests:
-    """What the files held, by name. Secrets and ConfigMaps as bytes by key."""
+    """Content of the files by name; Secrets and ConfigMaps as bytes by key."""
 
     identities: dict[str, KerberosIdentitySpec] = field(default_factory=dict)
     locations: dict[str, SmbLocationSpec] = field(default_factory=dict)
@@ -46,15 +47,16 @@ class Manifests:
     config_maps: dict[str, dict[str, bytes]] = field(default_factory=dict)
 
     def resolve(self, task_name: str) -> ResolvedTask:
-        """The task with everything that it refers to.
+        """Returns the task with all its references resolved.
 
         Raises:
-            ManifestError: the task, or something that it refers to, is not in the files.
+            ManifestError: the task or a referenced object is not in the files.
         """
         task = _named(self.tasks, "TransferTask", task_name, "to run")
         return ResolvedTask(
             name=task_name,
             source=self._end(task.source.location_ref.name, task.source.path, task_name),
+            source_snapshot=task.source.snapshot,
             destination=self._end(task.destination.location_ref.name, task.destination.path, task_name),
             options=task.options,
             filters=task.filters,
@@ -76,10 +78,10 @@ class Manifests:
 
 
 def load(paths: Iterable[Path]) -> Manifests:
-    """Reads files, and all *.yaml, *.yml and *.json of folders, in order.
+    """Reads files, and all *.yaml, *.yml and *.json files in folders, in order.
 
     Raises:
-        ManifestError: a file can't be read or holds what can't be used.
+        ManifestError: a file cannot be read or is invalid.
     """
     found = Manifests()
     for path in _files(paths):
@@ -89,28 +91,28 @@ def load(paths: Iterable[Path]) -> Manifests:
 
 
 def read_json(path: Path, expected: str) -> Any:
-    """What a JSON file holds, `-` for stdin.
+    """Reads a JSON file, or stdin for `-`.
 
     Args:
-        expected: what the file should be, for the message when it is far too large for that.
+        expected: description of the expected content, for the error message if the file is too large.
 
     Raises:
-        ManifestError: it can't be read, or is no JSON.
+        ManifestError: the file cannot be read or is not JSON.
     """
     try:
         if str(path) == "-":
             return json.loads(sys.stdin.read(MAX_FILE_BYTES))
         if path.stat().st_size > MAX_FILE_BYTES:
-            raise ManifestError(f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB; expected {expected}")
+            raise ManifestError(f"{path}: expected {expected}, got a file larger than {MAX_FILE_BYTES >> 20} MiB")
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ManifestError(f"{path}: {error.strerror or 'it can not be read'}") from error
+        raise ManifestError(f"{path}: {error.strerror or 'cannot be read'}") from error
     except ValueError as error:
         raise ManifestError(f"{path}: not JSON: {error}") from error
 
 
 def problem_of(document: dict[str, Any]) -> str | None:
-    """What an API server would refuse in a manifest that was made here; None when nothing."""
+    """Returns what an API server would reject in a generated manifest, or None."""
     try:
         _take(Manifests(), document, "this manifest")
     except ManifestError as error:
@@ -130,7 +132,7 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 
 def _documents(path: Path) -> list[Any]:
     if path.stat().st_size > MAX_FILE_BYTES:
-        raise ManifestError(f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB; expected Kubernetes manifests")
+        raise ManifestError(f"{path}: expected Kubernetes manifests, got a file larger than {MAX_FILE_BYTES >> 20} MiB")
     try:
         text = path.read_text(encoding="utf-8")
         return [d for d in yaml.safe_load_all(text) if d is not None]
@@ -139,12 +141,12 @@ def _documents(path: Path) -> list[Any]:
 
 
 def _why(error: OSError | UnicodeDecodeError | yaml.YAMLError) -> str:
-    """What is wrong and where. PyYAML's own text would quote the line, which may be part of a Secret."""
+    """Returns the problem and its position. PyYAML's own message quotes the line, which may be part of a Secret."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         return f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}: {error.problem}"
     if isinstance(error, UnicodeDecodeError):
         return f"byte {error.start} is not UTF-8"
-    return error.strerror or "it can't be read" if isinstance(error, OSError) else type(error).__name__
+    return error.strerror or "cannot be read" if isinstance(error, OSError) else type(error).__name__
 
 
 def _take(found: Manifests, document: Any, where: str) -> None:
@@ -164,7 +166,7 @@ def _take(found: Manifests, document: Any, where: str) -> None:
         _put(found.secrets, name, _secret_data(document, where), where)
     elif document.get("apiVersion") == "v1" and kind == "ConfigMap":
         _put(found.config_maps, name, _config_map_data(document, where), where)
-    # Anything else (a Namespace, a Kustomization) belongs to others and is let be, as kubectl would let it be.
+    # Other kinds (a Namespace, a Kustomization) are ignored.
 
 
 def _take_ours(found: Manifests, kind: str, name: str, document: dict[str, Any], where: str) -> None:
@@ -188,11 +190,7 @@ def _parse(model: type[S], document: dict[str, Any], where: str) -> S:
     try:
         return model.model_validate(document.get("spec"))
     except ValidationError as error:
-        problems = "; ".join(
-            f"spec.{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" if e["loc"] else f"spec: {e['msg']}"
-            for e in error.errors(include_url=False, include_context=False)
-        )
-        raise ManifestError(f"{where}: {problems}") from error
+        raise ManifestError(f"{where}: {explain(error, 'spec', model)}") from error
 
 
 def _secret_data(document: dict[str, Any], where: str) -> dict[str, bytes]:
@@ -211,7 +209,7 @@ def _decoded(data: dict[str, Any] | None, where: str) -> dict[str, bytes]:
         try:
             result[key] = base64.b64decode("".join(str(value).split()), validate=True)
         except binascii.Error:
-            # Neither the value nor the error's text is repeated: it may be a key.
+            # The message contains neither the value nor the error's text, because they may contain a key.
             raise ManifestError(f"{where}.{key} is not base64") from None
     return result
 

@@ -1,4 +1,4 @@
-"""A run as it goes on: a bar on a terminal, a line now and then where there is none."""
+"""Progress of a run: a bar on a terminal, otherwise occasional lines."""
 
 import time
 from collections.abc import Callable
@@ -10,8 +10,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
 
-from smbferry_api.run_status import PhaseName, PhaseState, RunState, TransferRunStatus
+from smbferry_agent.report import words
+from smbferry_api.run_status import RunState, TransferRunStatus
 from smbferry_cli.tables import failure_line
+from smbferry_words.run import PhaseName, PhaseState
 
 WIDE: Final = 100
 _LINE_SECONDS: Final = 30.0
@@ -23,7 +25,7 @@ _DOING: Final = {
     PhaseName.DELETE: "Deleting",
 }
 
-# What a run says of itself in a cluster while none of its agents works.
+# Shown for a run in a cluster while none of its agents is active.
 _WAITING: Final = {
     RunState.QUEUED: "Waiting",
     RunState.LAUNCHING: "Starting",
@@ -32,30 +34,30 @@ _WAITING: Final = {
 
 
 class View(Protocol):
-    """Shows a run's newest status."""
+    """Shows the latest status of a run."""
 
     def __enter__(self) -> Self:
-        """Begins."""
+        """Starts the view."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leaves the terminal as it was."""
+        """Restores the terminal."""
 
     def show(self, status: TransferRunStatus) -> None:
-        """The status as it stands."""
+        """Shows a status."""
 
     def say(self, text: str) -> None:
-        """A line beside it."""
+        """Shows an additional line."""
 
 
 def view_of(console: Console) -> View:
-    """A bar where someone watches, lines otherwise."""
+    """Returns a bar for a terminal, lines otherwise."""
     return Bar(console) if console.is_terminal and not console.is_dumb_terminal else Lines(console)
 
 
 class Bar:
-    """A bar with rate, files and time left; failures are listed above it."""
+    """A bar with rate, files and remaining time, and failures above it."""
 
     def __init__(self, console: Console) -> None:
         wide = console.width >= WIDE
@@ -81,7 +83,7 @@ class Bar:
         self._progress.stop()
 
     def show(self, status: TransferRunStatus) -> None:
-        """Moves the bar; lists failures that are new."""
+        """Updates the bar and lists new failures."""
         done, total = amounts(status)
         self._progress.update(
             self._task, description=doing(status), completed=done, total=total or None, **_columns(status)
@@ -91,18 +93,19 @@ class Bar:
         self._listed = len(status.failures)
 
     def say(self, text: str) -> None:
-        """A line above the bar."""
+        """Prints a line above the bar."""
         self._progress.console.print(Text(text))
 
 
 class Lines:
-    """A line per phase that ends, per failure, and each half minute; for logs."""
+    """A line per finished phase, per failure and every 30 s, for logs."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
         self._clock = clock
         self._ended: set[str] = set()
         self._listed = 0
+        self._retry = ""
         self._next = clock() + _LINE_SECONDS
 
     def __enter__(self) -> Self:
@@ -111,10 +114,10 @@ class Lines:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """There is nothing to leave."""
+        """Nothing to restore."""
 
     def show(self, status: TransferRunStatus) -> None:
-        """What is new since the last time."""
+        """Prints what changed since the last status."""
         for name, state, duration in _ends(status):
             if name not in self._ended:
                 self._ended.add(name)
@@ -122,30 +125,37 @@ class Lines:
         for failure in status.failures[self._listed :]:
             self._console.print(failure_line(failure), soft_wrap=True)
         self._listed = len(status.failures)
+        retry = status.retry.message if status.retry is not None else ""
+        if retry and retry != self._retry:
+            self.say(retry)
+        self._retry = retry
         if self._clock() >= self._next:
             self._next = self._clock() + _LINE_SECONDS
             self.say(" ".join([doing(status), *filter(None, _fields(status).values())]))
 
     def say(self, text: str) -> None:
-        """A line."""
+        """Prints a line."""
         self._console.print(Text(text), soft_wrap=True)
 
 
 def doing(status: TransferRunStatus) -> str:
-    """What goes on now, in a word. Listing and copying overlap: then copying is what is said."""
+    """Returns the current activity in a word. If listing and copying overlap, returns copying."""
     if status.state in _WAITING:
         return _WAITING[status.state]
     phases = status.phases
     running = [
         name for name in PhaseName if phases and (phase := getattr(phases, name)) and phase.state is PhaseState.RUNNING
     ]
+    if status.retry is not None:
+        return "Waiting for files in use" if status.retry.next_time is not None else "Trying files again"
     if PhaseName.TRANSFER in running:
-        return _DOING[PhaseName.TRANSFER]
+        surveys = status.progress is not None and status.progress.percent == words.SURVEY
+        return "Measuring" if surveys else _DOING[PhaseName.TRANSFER]
     return _DOING[running[-1]] if running else "Ending"
 
 
 def amounts(status: TransferRunStatus) -> tuple[int, int]:
-    """Done and all there is to do, in bytes; in files where there are no bytes to move."""
+    """Returns the done and total amounts, in bytes, or in files if there are no bytes to copy."""
     if status.counters is None:
         return 0, 0
     octets, files = status.counters.bytes, status.counters.files
@@ -167,7 +177,7 @@ def _fields(status: TransferRunStatus) -> dict[str, str]:
 
 
 def _columns(status: TransferRunStatus) -> dict[str, Any]:
-    """The fields as rich takes them, beside arguments of other types."""
+    """Returns the fields in the type that rich expects."""
     return dict(_fields(status))
 
 

@@ -1,4 +1,4 @@
-"""`smbferry report`: reads what a run left, writes the page."""
+"""`smbferry report`: reads a run's report and writes the page."""
 
 import argparse
 import gzip
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from smbferry_api.exit_codes import ExitCode
+from smbferry_api.run import ResolvedTask
 from smbferry_cli.html import Facts, page
 from smbferry_cli.manifests import ManifestError, read_json
 from smbferry_cli.text import safe
@@ -26,21 +27,38 @@ def report_command(arguments: argparse.Namespace) -> ExitCode:
             facts.take(record)
     run = re.sub(r"[^-.\w]", "_", str(facts.summary.get("run") or "run"))
     target: Path = arguments.output or Path(f"{run}.html")
-    try:
-        target.write_text(page(facts), encoding="utf-8")
-    except OSError as error:
-        raise ManifestError(f"{target}: {error.strerror or 'it can not be written'}") from error
+    write_page(target, facts)
     print(safe(str(target)))
     if arguments.open:
         webbrowser.open(target.resolve().as_uri())
     return ExitCode.DONE
 
 
-def summary_of(document: Any) -> dict[str, Any]:
-    """A summary as a report has it, from one or from a TransferRun.
+def write_page(target: Path, facts: Facts) -> None:
+    """Writes the page.
 
     Raises:
-        ManifestError: it is neither.
+        ManifestError: the file cannot be written.
+    """
+    try:
+        target.write_text(page(facts), encoding="utf-8")
+    except OSError as error:
+        raise ManifestError(f"{target}: {error.strerror or 'cannot be written'}") from error
+
+
+def places_of(task: ResolvedTask) -> dict[str, dict[str, str]]:
+    """Returns source and destination of a task as a summary has them."""
+    ends = {"source": task.source, "destination": task.destination}
+    return {
+        side: {"server": end.spec.server, "share": end.spec.share, "path": end.full_path} for side, end in ends.items()
+    }
+
+
+def summary_of(document: Any) -> dict[str, Any]:
+    """Returns the summary of a report or of a TransferRun.
+
+    Raises:
+        ManifestError: the document is neither.
     """
     if isinstance(document, dict) and str(document.get("schema", "")).startswith("smbferry.io/report/"):
         return document
@@ -54,7 +72,7 @@ def summary_of(document: Any) -> dict[str, Any]:
             **{side: place for side, place in ends.items() if place},
             **status,
         }
-    raise ManifestError("expected the summary of a report, or a TransferRun as JSON")
+    raise ManifestError("expected the summary of a report or a TransferRun as JSON")
 
 
 def _place(end: dict[str, Any]) -> dict[str, str]:
@@ -66,10 +84,10 @@ def _place(end: dict[str, Any]) -> dict[str, str]:
 
 
 def records_of(path: Path) -> Iterator[dict[str, Any]]:
-    """The records, one after the other, whatever their number.
+    """Yields the records one by one.
 
     Raises:
-        ManifestError: they can't be read, or a line is no record.
+        ManifestError: the file cannot be read or a line is not a record.
     """
     try:
         with gzip.open(path, "rb") as file:
@@ -79,6 +97,6 @@ def records_of(path: Path) -> Iterator[dict[str, Any]]:
                     raise ManifestError(f"{path}: expected a JSON object in each line")
                 yield record
     except (OSError, EOFError, zlib.error) as error:
-        raise ManifestError(f"{path}: expected records compressed by gzip: {error}") from error
+        raise ManifestError(f"{path}: expected records compressed with gzip: {error}") from error
     except ValueError as error:
         raise ManifestError(f"{path}: a line is not JSON: {error}") from error

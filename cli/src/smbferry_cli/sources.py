@@ -1,4 +1,4 @@
-"""What the command line gives beside the manifests: keytabs and krb5.conf files, and DNS servers."""
+"""Command-line inputs in addition to manifests: keytabs, krb5.conf files and DNS servers."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -7,39 +7,39 @@ from typing import Final
 
 from smbferry_cli.manifests import ManifestError, Manifests
 
-# The agent refuses keytabs over 64 KiB and a krb5.conf over 128 KiB: one byte more than the larger is enough to see.
+# The agent rejects keytabs over 64 KiB and a krb5.conf over 128 KiB; one byte more than the larger limit is enough.
 _MAX_BYTES: Final = 128 * 1024 + 1
 
 
 @dataclass(frozen=True, slots=True)
 class NamedPath:
-    """NAME=PATH: the object that a manifest refers to, and the file or folder that stands for it."""
+    """NAME=PATH: an object referenced by a manifest, and the file or folder to use instead."""
 
     name: str
     path: Path
 
     @classmethod
     def parse(cls, text: str) -> "NamedPath":
-        """Reads NAME=PATH.
+        """Parses NAME=PATH.
 
         Raises:
-            ValueError: the text is not of that form.
+            ValueError: the text does not have this form.
         """
         name, _, path = text.partition("=")
         if not (name and path):
-            raise ValueError(f"expected NAME=PATH, found {text!r}")
+            raise ValueError(f"expected NAME=PATH, got {text!r}")
         return cls(name, Path(path))
 
 
 def with_files(
     manifests: Manifests, keytabs: Iterable[NamedPath] = (), krb5_confs: Iterable[NamedPath] = ()
 ) -> Manifests:
-    """The manifests with files in the place of Secrets and ConfigMaps.
+    """Returns the manifests with files instead of Secrets and ConfigMaps.
 
-    A file stands for the keys that identities refer to, a folder for the whole object: each file in it is a key.
+    A file replaces the keys that identities reference. A folder replaces the whole object: each file in it is a key.
 
     Raises:
-        ManifestError: no identity refers to that name, or the path can't be read.
+        ManifestError: no identity references that name, or the path cannot be read.
     """
     specs = manifests.identities.values()
     secrets = {(spec.keytab_secret_ref.name, spec.keytab_secret_ref.key) for spec in specs}
@@ -52,7 +52,7 @@ def with_files(
 
 
 def with_nameservers(manifests: Manifests, nameservers: Iterable[str]) -> Manifests:
-    """The manifests with these DNS servers wherever an identity or a location gives none of its own."""
+    """Returns the manifests with these DNS servers in all identities and locations that have none."""
     update = {"nameservers": tuple(nameservers)}
     return replace(
         manifests,
@@ -69,7 +69,7 @@ def _read_all(
     for item in given:
         if item.name not in names:
             raise ManifestError(
-                f"{option} {item.name}: no identity's {field} has this name; found: {', '.join(names) or 'none'}"
+                f"{option} {item.name}: expected the name in an identity's {field}, found: {', '.join(names) or 'none'}"
             )
         keys = [key for name, key in sorted(wanted) if name == item.name]
         try:

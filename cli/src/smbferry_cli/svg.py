@@ -1,10 +1,10 @@
-"""Small charts as inline SVG, with a title that says what they show. Pure."""
+"""Small charts as inline SVG with a descriptive title. Pure."""
 
 import html
 from collections.abc import Callable, Sequence
 
 _WIDTH, _HEIGHT = 720, 200
-_LEFT, _BOTTOM, _TOP = 120, 24, 12  # room on the left for labels in a telephone's larger letters
+_LEFT, _BOTTOM, _TOP = 120, 24, 12  # space on the left for labels in the larger font of phones
 
 
 def line(
@@ -13,7 +13,7 @@ def line(
     value: Callable[[float], str],
     moment: Callable[[float], str],
 ) -> str:
-    """A line through points of (seconds, value); ``value`` and ``moment`` word the axes."""
+    """Draws a line through points (seconds, value); ``value`` and ``moment`` format the axis labels."""
     top = max(y for _, y in points) or 1.0
     first, last = points[0][0], points[-1][0]
     span = (last - first) or 1.0
@@ -38,7 +38,7 @@ def line(
 
 
 def bars(named: Sequence[tuple[str, int]], title: str) -> str:
-    """A bar for each name, lying, with its count behind it."""
+    """Draws a horizontal bar for each name, followed by its count."""
     row, most = 24, max(amount for _, amount in named) or 1
     room = _WIDTH - _LEFT - 80
     drawn = "".join(

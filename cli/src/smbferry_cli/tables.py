@@ -1,6 +1,6 @@
-"""Verdicts and summaries as tables for people. Pure: values in, rich's renderables out.
+"""Renders verdicts and summaries as tables. Pure: takes values, returns rich renderables.
 
-Everything that comes from a manifest, a server or a KDC is put into `Text`, never into markup, and through `safe`.
+All data from a manifest, a server or a KDC is passed through `safe` into `Text`, never into markup.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from smbferry_agent.report import words
 from smbferry_api.conditions import IDENTITY_CHECKS, LOCATION_CHECKS
+from smbferry_api.fields import format_time
 from smbferry_api.run_status import (
     ROUNDED_TIMES,
     ByteCounters,
@@ -21,18 +22,21 @@ from smbferry_api.run_status import (
     ItemCounters,
     RunState,
     SideEvidence,
+    SourceSnapshotStatus,
     TransferRunStatus,
 )
+from smbferry_cli.survey_view import survey_view
 from smbferry_cli.text import safe
 from smbferry_cli.verdicts import Verdict, Word
+from smbferry_words.run import COUNTED_SEPARATELY
 
 WIDE: Final = 120
-"""From this width on, reason and message have columns of their own."""
+"""Minimum width for separate columns of reason and message."""
 
 _CHECK_WIDTH: Final = max(len(t) for t in (*IDENTITY_CHECKS, *LOCATION_CHECKS))
 _WORD_WIDTH: Final = max(len(w) for w in Word)
 _STYLE: Final = {Word.OK: "green", Word.WARNING: "yellow", Word.FAILED: "bold red", Word.NOT_CHECKED: "dim"}
-_CANCELLED: Final = "Cancelled: what was copied whole stays, nothing half-done does. Run it again to copy the rest."
+_CANCELLED: Final = "Cancelled. Complete files stay; partial files were removed. Run the task again to copy the rest."
 _STATE_STYLE: Final = {
     RunState.SUCCEEDED: "bold green",
     RunState.PARTIALLY_SUCCEEDED: "bold yellow",
@@ -42,7 +46,7 @@ _STATE_STYLE: Final = {
 
 
 def verdicts_view(verdicts: Iterable[Verdict], width: int) -> RenderableType:
-    """Object, check, verdict, reason and message; in a narrow terminal a table per object, the message on its own."""
+    """Renders object, check, verdict, reason and message. In a narrow terminal, renders one table per object."""
     if width >= WIDE:
         return _wide(verdicts)
     return Group(*(part for verdict in verdicts for part in _narrow(verdict)))
@@ -85,12 +89,12 @@ def _word(word: Word) -> Text:
 
 
 def style_of(word: Word) -> str:
-    """How a verdict looks."""
+    """Returns the style of a verdict."""
     return _STYLE[word]
 
 
 def summary(name: str, status: TransferRunStatus, *, dry_run: bool, to_delete: int = 0) -> RenderableType:
-    """How a run ended: state, counts, what failed, and what protected the data."""
+    """Renders the result of a run: state, counts, failures and encryption."""
     return Group(*_summary(name, status, dry_run=dry_run, to_delete=to_delete))
 
 
@@ -99,11 +103,17 @@ def _summary(name: str, status: TransferRunStatus, *, dry_run: bool, to_delete: 
     took = f" in {status.duration}" if status.duration else ""
     dry = " (dry run: nothing was written)" if dry_run else ""
     yield Text.assemble(f"{safe(name)}: ", (state.value, _STATE_STYLE.get(state, "")), f"{took}{dry}")
-    if status.counters:
+    if status.source_snapshot:
+        yield Text(_version(status.source_snapshot))
+    if status.survey:
+        yield Text()
+        yield from survey_view(status.survey)
+    elif status.counters:
         yield Text()
         yield _counts(status.counters, dry_run=dry_run)
         yield Text(_moved(status, status.counters.bytes, dry_run=dry_run, to_delete=to_delete))
         yield from _left_out(status.counters)
+        yield from _not_carried(status)
         listed, failed = len(status.failures), status.counters.files.failed + status.counters.directories.failed
         if failed > listed:
             yield Text(f"{failed - listed:,} more failures are not listed.")
@@ -118,6 +128,13 @@ def _summary(name: str, status: TransferRunStatus, *, dry_run: bool, to_delete: 
         yield Text.assemble((safe(status.failure.reason), "bold red"), f": {safe(status.failure.message)}")
         if status.failure.remedy:
             yield Text(safe(status.failure.remedy))
+
+
+def _version(source: SourceSnapshotStatus) -> str:
+    """Returns which version of the source was read."""
+    age = f", {source.age} old" if source.age else ""
+    read = f"Source as of {format_time(source.time)}{age}. " if source.time else ""
+    return f"{read}{safe(source.message)}"
 
 
 def _counts(counters: Counters, *, dry_run: bool) -> Table:
@@ -136,19 +153,25 @@ def _counts(counters: Counters, *, dry_run: bool) -> Table:
 
 
 def _left_out(counters: Counters) -> Iterator[Text]:
-    """What the numbers do not show: names that are no part of the transfer, and names that were spelled anew."""
+    """Yields notes about items that the counts do not show: skipped, renamed and rounded ones."""
     links = counters.files.links + counters.directories.links
     renamed = counters.files.renamed + counters.directories.renamed
     if links:
-        yield Text(f"{links:,} links were left out: they are never followed.")
+        yield Text(f"{links:,} links were skipped. Links are never followed.")
     if counters.directories.system:
-        yield Text(
-            f"{counters.directories.system:,} folders of the server's own were left out (options.systemFolders)."
-        )
+        yield Text(f"{counters.directories.system:,} system folders were skipped (options.systemFolders).")
     if counters.files.rounded_times:
-        yield Text(f"{counters.files.rounded_times:,} files differ only by rounded times. {ROUNDED_TIMES}")
+        yield Text(f"{counters.files.rounded_times:,} files differ only by rounded timestamps. {ROUNDED_TIMES}")
     if renamed:
-        yield Text(f"{renamed:,} renamed where only case differed.")
+        yield Text(f"{renamed:,} files were renamed because only case differed.")
+
+
+def _not_carried(status: TransferRunStatus) -> Iterator[Text]:
+    """Yields what the destination did not get, except for what the counters of skipped items say already."""
+    for sum_ in status.not_carried:
+        if sum_.what not in COUNTED_SEPARATELY:
+            first = f" The first: {safe(sum_.paths[0])}." if sum_.paths else ""
+            yield Text(f"Not carried: {sum_.what} ({sum_.count:,}): {safe(sum_.reason)}.{first}")
 
 
 def _moved(status: TransferRunStatus, octets: ByteCounters, *, dry_run: bool, to_delete: int) -> str:
@@ -190,6 +213,6 @@ def _evidence(source: SideEvidence | None, destination: SideEvidence | None) -> 
 
 
 def failure_line(failure: FileFailure) -> Text:
-    """One file that failed."""
+    """Renders one failed file."""
     said = f"{safe(failure.path)}: {failure.reason}"
     return Text.assemble(("failed ", "red"), f"{said}: {safe(failure.message)}" if failure.message else said)

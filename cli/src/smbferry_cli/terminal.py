@@ -1,4 +1,4 @@
-"""Standard output and standard error as a person sees them, or another program reads them."""
+"""Standard output and standard error for people or other programs."""
 
 import json
 import os
@@ -13,31 +13,31 @@ _PIPED_WIDTH: Final = 160
 
 
 def console(*, to_stderr: bool = False) -> Console:
-    """Colours on terminals only, and never with NO_COLOR. What is piped is not wrapped at 80 columns."""
+    """Returns a console: colors only on terminals and without NO_COLOR; piped output is not wrapped at 80 columns."""
     piped = not (sys.stderr if to_stderr else sys.stdout).isatty() and "COLUMNS" not in os.environ
     return _Console(stderr=to_stderr, highlight=False, markup=False, width=_PIPED_WIDTH if piped else None)
 
 
 class _Console(Console):
-    """rich's console, but a reader that has gone is the caller's to deal with: rich itself would end the process."""
+    """rich's console, but the caller handles a closed pipe. rich itself would end the process."""
 
     def on_broken_pipe(self) -> None:
-        """Called where BrokenPipeError was raised."""
+        """Called by rich on BrokenPipeError."""
         raise BrokenPipeError
 
 
 @contextmanager
 def reader_may_leave() -> Iterator[None]:
-    """`smbferry check ... | head`: the exit code still tells how the check or the run ended."""
+    """Keeps the exit code of a check or run if the reader closes the pipe, as in `smbferry check ... | head`."""
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        # What Python still holds of the output must not raise once more when the process ends.
+        # Python's buffered output must not raise again when the process exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """A document on standard output."""
-    # ASCII: names from a server may hold lone surrogates and control characters, which no terminal should see.
+    """Prints a document to standard output."""
+    # ASCII, because names from a server may contain lone surrogates and control characters.
     print(json.dumps(document, indent=2))

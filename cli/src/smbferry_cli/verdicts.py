@@ -1,4 +1,4 @@
-"""What a check found of one object, and how that reads. Pure."""
+"""Results of the checks of an object. Pure."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from smbferry_api.names import API_VERSION
 from smbferry_api.reasons import KEYTAB_AGING, REVERSE_RECORD_WRONG, SERVER_CLOCK_SKEW
 from smbferry_cli.exits import most_severe
 
-# Found in a check that passed, and still worth a look.
+# Reasons of passed checks that are shown as warnings.
 _WARNINGS: Final = frozenset({KEYTAB_AGING, REVERSE_RECORD_WRONG, SERVER_CLOCK_SKEW})
 
 
 class Word(StrEnum):
-    """A verdict in a word."""
+    """The verdict of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -27,7 +27,7 @@ class Word(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One check of an object; the message ends with the remedy where there is one."""
+    """One check of an object. The message ends with the remedy, if there is one."""
 
     check: str
     word: Word
@@ -37,7 +37,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One object's findings, and the status that the agent would write in a cluster."""
+    """An object's findings and the status that the agent would write in a cluster."""
 
     kind: str
     name: str
@@ -47,17 +47,17 @@ class Verdict:
 
     @property
     def exit_code(self) -> ExitCode:
-        """That of the first check that stands in the way."""
+        """The exit code of the first failed check."""
         return next((error_of(f).exit_code for f in failures(self.findings)), ExitCode.DONE)
 
     def rows(self) -> Iterator[Row]:
-        """A row per check, in the order in which they build on each other."""
+        """Yields one row per check, in order of their dependencies."""
         blocking = failures(self.findings)
         for finding, condition in zip(self.findings, self.conditions, strict=True):
             yield Row(condition.type, _word(finding, blocking), condition.reason, condition.message)
 
     def manifest(self) -> dict[str, Any]:
-        """The object with its status, as `kubectl get -o json` would show it."""
+        """Returns the object with its status, like `kubectl get -o json`."""
         return {
             "apiVersion": API_VERSION,
             "kind": self.kind,
@@ -67,17 +67,17 @@ class Verdict:
 
 
 def exit_code(verdicts: Iterable[Verdict]) -> ExitCode:
-    """The most severe failure's, 0 when there is none."""
+    """Returns the exit code of the most severe failure, or 0."""
     return most_severe(v.exit_code for v in verdicts)
 
 
 def as_list(verdicts: Iterable[Verdict]) -> dict[str, Any]:
-    """All of them as a Kubernetes List."""
+    """Returns all verdicts as a Kubernetes List."""
     return {"apiVersion": "v1", "kind": "List", "items": [v.manifest() for v in verdicts]}
 
 
 def conclusion(verdicts: Iterable[Verdict]) -> str:
-    """One sentence about all of them."""
+    """Returns a one-sentence summary."""
     found = list(verdicts)
     failed = [v for v in found if v.exit_code is not ExitCode.DONE]
     what = f"{len(found)} object{'s' if len(found) != 1 else ''} checked"

@@ -1,4 +1,4 @@
-"""`smbferry watch`: follows a task's run in a cluster until it has ended."""
+"""`smbferry watch`: follows a task's run in a cluster until it ends."""
 
 import argparse
 import json
@@ -16,54 +16,54 @@ from smbferry_cli.exits import code_of
 from smbferry_cli.progress import View, view_of
 from smbferry_cli.terminal import console, reader_may_leave
 from smbferry_cli.text import safe
-from smbferry_cli.watching import held_up, standing
+from smbferry_cli.watching import blocking_condition, next_run
 
 INTERVAL_SECONDS: Final = 1.0
 
 Emit = Callable[[dict[str, Any]], None]
-"""Told each object as it changes."""
+"""Called with each changed object."""
 
 
 class Objects(Protocol):
-    """What is read, again and again: see `cluster.Cluster`."""
+    """Source of the objects, see `cluster.Cluster`."""
 
     def task(self, name: str) -> dict[str, Any]:
-        """The TransferTask."""
+        """Returns the TransferTask."""
 
     def run(self, name: str) -> dict[str, Any] | None:
-        """The TransferRun; None where it is gone."""
+        """Returns the TransferRun, or None if it does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """How it ended: by a run, or, where `run` is None, because there is none to come."""
+    """The result: a finished run, or None if no run is due."""
 
     code: ExitCode
     run: dict[str, Any] | None = None
 
     @property
     def status(self) -> TransferRunStatus:
-        """The run's status."""
+        """The status of the run."""
         return status_of(self.run or {})
 
     @property
     def name(self) -> str:
-        """The run's name."""
+        """The name of the run."""
         return str(self.run["metadata"]["name"]) if self.run else ""
 
     @property
     def dry_run(self) -> bool:
-        """Whether it only counted."""
+        """True for a dry run."""
         return bool(self.run and (self.run.get("spec") or {}).get("dryRun"))
 
 
 def status_of(run: dict[str, Any]) -> TransferRunStatus:
-    """A TransferRun's status, of which a newer smbferry may have written more than is known here."""
+    """Returns the status of a TransferRun without unknown fields of newer versions."""
     return read_status(TransferRunStatus, run.get("status") or {})[0]
 
 
 class Watcher:
-    """Looks once a second; says what changes, once each."""
+    """Polls once per second and reports each change once."""
 
     def __init__(
         self, objects: Objects, task: str, view: View, emit: Emit, sleep: Callable[[float], None] = time.sleep
@@ -78,10 +78,10 @@ class Watcher:
         self._run: str | None = None
 
     def follow(self) -> Watched:
-        """Until a run has ended, or none will come.
+        """Waits until a run has ended or none is due.
 
         Raises:
-            ClusterError: the task is not there, or may not be read; at the first look also where nobody answers.
+            ClusterError: the task does not exist or may not be read, or the first request gets no answer.
         """
         watched = self._look()
         while watched is None:
@@ -89,7 +89,7 @@ class Watcher:
             try:
                 watched = self._look()
             except AwayError as error:
-                self._say(f"{error}. Asking again.")
+                self._say(f"{error}. Retrying.")
         return watched
 
     def _look(self) -> Watched | None:
@@ -103,23 +103,23 @@ class Watcher:
         self._changed(run)
         status = status_of(run)
         self._view.show(status)
-        self._say(f"{self._run}: {why}" if (why := held_up(status)) else "")
+        self._say(f"{self._run}: {why}" if (why := blocking_condition(status)) else "")
         return Watched(code_of(status), run) if status.state and status.state.ended else None
 
     def _look_at_task(self) -> Watched | None:
         task = self._objects.task(self._task)
         self._changed(task)
-        stands = standing(task)
-        if stands.run:
-            self._run = stands.run
+        found = next_run(task)
+        if found.run:
+            self._run = found.run
             return self._look()
-        self._say(f"{self._task}: {stands.why}")
-        if stands.waits:
+        self._say(f"{self._task}: {found.why}")
+        if found.waits:
             self._view.show(TransferRunStatus(state=RunState.QUEUED))
             return None
-        last = self._objects.run(stands.last) if stands.last else None
+        last = self._objects.run(found.last) if found.last else None
         if last is None:
-            return Watched(stands.code)
+            return Watched(found.code)
         self._changed(last)
         return Watched(code_of(status_of(last)), last)
 
@@ -139,7 +139,7 @@ class Watcher:
 def watch_command(arguments: argparse.Namespace) -> ExitCode:
     """`smbferry watch`."""
     as_json = arguments.output == "json"
-    watched = Watched(ExitCode.DONE)  # where nobody reads on
+    watched = Watched(ExitCode.DONE)  # if the reader closes the pipe
     with (
         Cluster(arguments.kubeconfig, arguments.context, arguments.namespace) as cluster,
         reader_may_leave(),
@@ -158,4 +158,4 @@ def _print_line(obj: dict[str, Any]) -> None:
 
 
 def _nothing(_obj: dict[str, Any]) -> None:
-    """Where only the view is wanted."""
+    """Ignores the object."""

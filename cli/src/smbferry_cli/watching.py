@@ -1,4 +1,4 @@
-"""What a task in a cluster is about to do, told from its object. Pure."""
+"""Derives from a TransferTask whether a run is active or due. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,15 +15,15 @@ _NOT_WORKING: Final = frozenset({RunState.QUEUED, RunState.LAUNCHING, RunState.C
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Which run there is to watch, or why there is none.
+class NextRun:
+    """The run to watch, or the reason why there is none.
 
     Args:
-        run: the run that is queued or under way.
-        why: why there is none, for a person; empty where there is nothing to say.
-        waits: whether one will come by itself.
-        last: the newest run that has ended.
-        code: how to end where none will come and none has been.
+        run: the queued or active run.
+        why: explanation if there is no run; may be empty.
+        waits: True if a run will start automatically.
+        last: the most recent finished run.
+        code: exit code if no run is due and none has finished.
     """
 
     run: str | None = None
@@ -33,34 +33,34 @@ class Standing:
     code: ExitCode = ExitCode.CONFIGURATION
 
 
-def standing(task: dict[str, Any]) -> Standing:
-    """Where a TransferTask stands."""
+def next_run(task: dict[str, Any]) -> NextRun:
+    """Returns the state of a TransferTask."""
     status = read_status(TransferTaskStatus, task.get("status") or {})[0]
-    found = Standing(run=status.active_run) if status.active_run else next(_standings(task, status))
+    found = NextRun(run=status.active_run) if status.active_run else next(_next_runs(task, status))
     return replace(found, last=status.last_run.name if status.last_run else None)
 
 
-def _standings(task: dict[str, Any], status: TransferTaskStatus) -> Iterator[Standing]:
-    """Why there is no run, what weighs most first."""
+def _next_runs(task: dict[str, Any], status: TransferTaskStatus) -> Iterator[NextRun]:
+    """Yields the reasons why there is no run, most important first."""
     spec = task.get("spec") or {}
     trigger = spec.get("trigger", "")
     if status.observed_generation != task["metadata"].get("generation"):
-        yield Standing(why="The operator has not looked at the newest specification yet.", waits=True)
+        yield NextRun(why="The operator has not processed the latest spec yet.", waits=True)
     if stalled := _condition(status, ConditionType.STALLED, "True"):
-        yield Standing(why=_said(stalled), code=code_of_reason(stalled.reason))
+        yield NextRun(why=_said(stalled), code=code_of_reason(stalled.reason))
     if spec.get("suspend"):
-        yield Standing(why="The task is suspended: spec.suspend is true.")
+        yield NextRun(why="The task is suspended because spec.suspend is true.")
     if unready := _condition(status, ConditionType.READY, "False", "Unknown"):
-        yield Standing(why=_said(unready), waits=True)
+        yield NextRun(why=_said(unready), waits=True)
     if status.observed_trigger != trigger and (trigger or not spec.get("schedule")):
-        yield Standing(why="A run is about to start.", waits=True)
+        yield NextRun(why="A run will start soon.", waits=True)
     if status.next_schedule_time:
-        yield Standing(why=f"The next run is scheduled for {status.next_schedule_time:%Y-%m-%d %H:%M:%SZ}.", waits=True)
-    yield Standing(why="No run is under way, and none is due: change spec.trigger to start one.")
+        yield NextRun(why=f"The next run is scheduled for {status.next_schedule_time:%Y-%m-%d %H:%M:%SZ}.", waits=True)
+    yield NextRun(why="No run is active or due. Change spec.trigger to start one.")
 
 
-def held_up(status: TransferRunStatus) -> str:
-    """Why a run that there is does not work just now; empty where it does."""
+def blocking_condition(status: TransferRunStatus) -> str:
+    """Returns why an active run is blocked, or an empty string."""
     found = _condition(status, ConditionType.SUCCEEDED, "Unknown")
     return _said(found) if found and status.state in _NOT_WORKING else ""
 

@@ -1,4 +1,4 @@
-"""A private folder for what libkrb5 and the agent want as files: keytabs, credential caches, the rendered krb5.conf."""
+"""A private folder for files of libkrb5 and the agent: keytabs, credential caches, the rendered krb5.conf."""
 
 import os
 import re
@@ -11,7 +11,9 @@ from typing import Final, Self
 
 from smbferry_agent.kerberos.scratch import Scratch, wipe
 from smbferry_agent.mounts import IdentityMount
+from smbferry_agent.preflight.sid_map import SidMapSource
 from smbferry_api.identity import KerberosIdentitySpec
+from smbferry_api.task_options import SidMap
 from smbferry_cli.manifests import ManifestError, Manifests
 
 _KEY: Final = re.compile(r"(?!\.\.)[-._a-zA-Z0-9]{1,253}")
@@ -19,7 +21,7 @@ _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (only ever used through m
 
 
 class Workspace:
-    """A context manager: a folder of mode 0700, in memory where there is some, overwritten and removed at the end."""
+    """A context manager with a folder of mode 0700, in memory if possible; overwritten and removed at the end."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._parent = next(_parents(environ))
@@ -37,13 +39,13 @@ class Workspace:
 
     @property
     def folder(self) -> Path:
-        """The folder; there is one within the context only."""
+        """The folder; exists only within the context."""
         if self._folder is None:
-            raise RuntimeError("a workspace outside of its context")
+            raise RuntimeError("the workspace is used outside of its context")
         return self._folder
 
     def wipe(self) -> None:
-        """Overwrites every file and removes the folder; nothing happens where it is gone already."""
+        """Overwrites every file and removes the folder, unless it is already removed."""
         if self._folder is None:
             return
         for folder, _, files in os.walk(self._folder):
@@ -53,10 +55,10 @@ class Workspace:
         self._folder = None
 
     def mount(self, spec: KerberosIdentitySpec, manifests: Manifests) -> IdentityMount:
-        """The identity's Secret and ConfigMap as an agent's pod would have them mounted.
+        """Writes the identity's Secret and ConfigMap in the layout of an agent's mounts.
 
         Raises:
-            ManifestError: one of them has a key that no cluster would take.
+            ManifestError: a key is invalid.
         """
         self._mounts += 1
         root = self.folder / f"identity-{self._mounts}"
@@ -65,17 +67,29 @@ class Workspace:
         _lay_out(root / "krb5", manifests.config_maps.get(config_map, {}), f"ConfigMap {config_map}")
         return IdentityMount(root / "keytab", root / "krb5", "in the files")
 
+    def mount_sid_map(self, option: SidMap | None, manifests: Manifests) -> SidMapSource:
+        """Writes the ConfigMap of a task's SID map in the layout of an agent's mount.
+
+        Raises:
+            ManifestError: a key is invalid.
+        """
+        folder = self.folder / "sid-map"
+        if option is not None:
+            name = option.config_map_ref.name
+            _lay_out(folder, manifests.config_maps.get(name, {}), f"ConfigMap {name}")
+        return SidMapSource(folder, "in the files")
+
 
 def _lay_out(folder: Path, data: Mapping[str, bytes], what: str) -> None:
     folder.mkdir(parents=True)
     for key, value in data.items():
         if not _KEY.fullmatch(key):
-            raise ManifestError(f"{what}: {key!r} can't be a key; expected letters, digits, '-', '_' and '.'")
+            raise ManifestError(f"{what}: expected a key of letters, digits, '-', '_' and '.', got {key!r}")
         Scratch.write(folder / key, value)
 
 
 def _parents(environ: Mapping[str, str]) -> Iterator[Path]:
-    """Where to put the folder, best first: both of the first two are in memory and gone after a restart."""
+    """Yields parent folders in order of preference; the first two are in memory and are cleared by a reboot."""
     for folder in (Path(environ.get("XDG_RUNTIME_DIR", "")), _SHARED_MEMORY):
         if folder.is_absolute() and folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
             yield folder

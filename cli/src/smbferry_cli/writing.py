@@ -1,4 +1,4 @@
-"""The commands that write manifests: import and init. They need neither the agent nor libkrb5."""
+"""The commands import and init, which write manifests. They need neither the agent nor libkrb5."""
 
 import argparse
 import os
@@ -32,15 +32,15 @@ def import_command(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _json(path: Path) -> list[dict[str, Any]]:
-    document = read_json(path, "what a describe command prints")
+    document = read_json(path, "the output of a describe command")
     found = document if isinstance(document, list) else [document]
     if not all(isinstance(item, dict) for item in found):
-        raise ManifestError(f"{path}: expected a JSON object, or a list of them")
+        raise ManifestError(f"{path}: expected a JSON object or a list of objects")
     return found
 
 
 def init_command(arguments: argparse.Namespace, ask: Callable[[str], str] | None = None) -> ExitCode:
-    """`smbferry init`. ``ask`` puts a question to a person; by default at the terminal, if there is one."""
+    """`smbferry init`. ``ask``: asks the user a question; default: on the terminal, if there is one."""
     if ask is None and sys.stdin.isatty():
         ask = input
     complete(arguments, ask)
@@ -54,27 +54,29 @@ def init_command(arguments: argparse.Namespace, ask: Callable[[str], str] | None
     for principal, keytab in _keytabs(arguments).items():
         if keytab is None:
             secret = compose.secret_name(principal)
-            print(f"next: kubectl create secret generic {secret} --from-file=keytab=KEYTAB of {safe(principal)}")
+            print(
+                f"next: kubectl create secret generic {secret} --from-file=keytab=KEYTAB (keytab of {safe(principal)})"
+            )
     print(f"next: smbferry check {arguments.folder}, or kubectl apply -f {arguments.folder}")
     return ExitCode.DONE
 
 
 def complete(arguments: argparse.Namespace, ask: Callable[[str], str] | None) -> None:
-    """Put answers where flags are missing.
+    """Asks for missing flags.
 
     Raises:
-        ManifestError: something is missing and there is nobody to ask, or an answer can't be used.
+        ManifestError: a flag is missing and there is no terminal, or an answer is invalid.
     """
     questions = {
-        "source": "What is copied (//server/share/folder)? ",
-        "destination": "Where does it go (//server/share/folder)? ",
-        "principal": "Who opens the shares (name@REALM, case-sensitive)? ",
+        "source": "Source folder (//server/share/folder)? ",
+        "destination": "Destination folder (//server/share/folder)? ",
+        "principal": "Principal that opens the shares (name@REALM, case-sensitive)? ",
     }
     for flag, question in questions.items():
         if getattr(arguments, flag):
             continue
         if ask is None:
-            raise ManifestError(f"--{flag} is missing, and there is no terminal to ask at")
+            raise ManifestError(f"--{flag} is missing, and there is no terminal to ask for it")
         answer = ask(question).strip()
         try:
             setattr(arguments, flag, answer if flag == "principal" else Unc.parse(answer))
@@ -83,7 +85,7 @@ def complete(arguments: argparse.Namespace, ask: Callable[[str], str] | None) ->
 
 
 def files_of(arguments: argparse.Namespace) -> dict[str, list[Manifest]]:
-    """The manifests by the name of their file, in apply order."""
+    """Returns the manifests by file name, in apply order."""
     source, destination = arguments.source, arguments.destination
     principals = _keytabs(arguments)
     other = arguments.destination_principal or arguments.principal
@@ -106,7 +108,7 @@ def files_of(arguments: argparse.Namespace) -> dict[str, list[Manifest]]:
 
 
 def _keytabs(arguments: argparse.Namespace) -> dict[str, Path | None]:
-    """The keytab file, if one was given, of each principal."""
+    """Returns the keytab file of each principal, or None."""
     found = {arguments.principal: arguments.keytab}
     if arguments.destination_principal:
         found.setdefault(arguments.destination_principal, arguments.destination_keytab)
@@ -121,7 +123,7 @@ def _krb5(arguments: argparse.Namespace, principals: dict[str, Path | None]) -> 
     try:
         text = arguments.krb5_conf.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{arguments.krb5_conf}: not readable as text: {type(error).__name__}") from error
+        raise ManifestError(f"{arguments.krb5_conf}: cannot be read as text: {type(error).__name__}") from error
     return [compose.config_map(compose.krb5_conf_name(realm), text) for realm in realms]
 
 
@@ -129,17 +131,17 @@ def _keytab(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ManifestError(f"{path}: {error.strerror or 'it can not be read'}") from error
+        raise ManifestError(f"{path}: {error.strerror or 'cannot be read'}") from error
     if not content.startswith(_KEYTAB_VERSION) or len(content) > _MAX_KEYTAB_BYTES:
         raise ManifestError(f"{path}: expected a keytab (version 5.2, at most {_MAX_KEYTAB_BYTES >> 10} KiB)")
     return content
 
 
 def _write(folder: Path, files: dict[str, list[Manifest]], *, force: bool) -> None:
-    """All files or none; those with keys can be read by their owner only."""
+    """Writes all files or none. Only the owner can read files with keys."""
     there = [str(folder / name) for name in files if (folder / name).exists()]
     if there and not force:
-        raise ManifestError(f"{', '.join(there)}: there already; --force replaces them")
+        raise ManifestError(f"{', '.join(there)}: already there; use --force to replace them")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, documents in files.items():
@@ -149,4 +151,4 @@ def _write(folder: Path, files: dict[str, list[Manifest]], *, force: bool) -> No
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(compose.to_yaml(documents))
     except OSError as error:
-        raise ManifestError(f"{folder}: {error.strerror or 'it can not be written'}") from error
+        raise ManifestError(f"{folder}: {error.strerror or 'cannot be written'}") from error

@@ -1,7 +1,7 @@
 """The smbferry.io/v1alpha1 API: the four kinds, their conditions and reasons, and the agent's exit codes.
 
-Everything else in smbferry speaks in these words. The package does no IO and knows neither Kubernetes' client
-nor SMB: it can be imported by the operator, by the agent and by the command line alike.
+All other packages use these names. This package does no IO and depends on neither the Kubernetes client nor SMB, so the
+operator, the agent and the command line can all import it.
 """
 
 from smbferry_api.names import API_VERSION, GROUP, VERSION

@@ -1,6 +1,6 @@
-"""What the operator and the agent agree on: arguments, mount paths, the termination message.
+"""The contract between operator and agent: arguments, mount paths, the termination message.
 
-The operator builds pods by these names and the agent reads by them, so neither spells them twice.
+The operator builds pods with these names and the agent reads from them, so each name is defined once.
 """
 
 from enum import StrEnum
@@ -9,6 +9,10 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from smbferry_api.fields import Status
+
+NAMESPACE_OPTION: Final = "--namespace"
+NAME_OPTION: Final = "--name"
+STAGE_OPTION: Final = "--stage"
 
 
 class AgentCommand(StrEnum):
@@ -20,7 +24,7 @@ class AgentCommand(StrEnum):
 
 
 class Stage(StrEnum):
-    """What of a run an agent does, its argument `--stage`. A run by several agents takes three, one after the other."""
+    """The part of a run that an agent does (`--stage`). A run with several agents has three stages in sequence."""
 
     WHOLE = "whole"
     SURVEY = "survey"
@@ -29,11 +33,11 @@ class Stage(StrEnum):
 
 
 COMPLETION_INDEX: Final = "JOB_COMPLETION_INDEX"
-"""The variable by which an Indexed Job tells each of its pods which shard is theirs."""
+"""The environment variable in which an Indexed Job gives each pod the index of its shard."""
 
 
 class Side(StrEnum):
-    """Which identity a mount belongs to; checks use SELF."""
+    """The identity that a mount belongs to; checks use SELF."""
 
     SELF = "self"
     SOURCE = "source"
@@ -41,23 +45,27 @@ class Side(StrEnum):
     REPORT = "report"
 
 
-# A Secret and a ConfigMap are mounted whole and optional: an empty folder means that the object is missing, a folder
-# without the wanted key that only the key is. The agent reads the file that the identity's spec names.
+# Secrets and ConfigMaps are mounted whole and optional: an empty folder means that the object is missing, a folder
+# without the requested file means that only the key is missing.
 IDENTITY_ROOT: Final = "/var/run/smbferry/identity"
 SCRATCH_DIR: Final = "/var/run/smbferry/scratch"
-"""A memory-backed emptyDir: credential caches and the rendered krb5.conf."""
+"""A memory-backed emptyDir for credential caches and the rendered krb5.conf."""
 
 SPOOL_DIR: Final = "/var/run/smbferry/spool"
-"""An emptyDir on the node's disk for the records of a report, which may be large: mounted where the task wants one."""
+"""An emptyDir on the node's disk for report records, which may be large; mounted only if the task requests a report."""
+
+
+SID_MAP_DIR: Final = "/var/run/smbferry/sid-map"
+"""The mount path of the ConfigMap with the SID map; mounted only if the task names one."""
 
 
 def keytab_dir(side: Side) -> str:
-    """Where the side's Secret is mounted."""
+    """Returns the mount path of the side's Secret."""
     return f"{IDENTITY_ROOT}/{side}/keytab"
 
 
 def krb5_config_dir(side: Side) -> str:
-    """Where the side's ConfigMap is mounted."""
+    """Returns the mount path of the side's ConfigMap."""
     return f"{IDENTITY_ROOT}/{side}/krb5"
 
 
@@ -67,7 +75,7 @@ AGENT_CONTAINER: Final = "agent"
 
 
 class TerminationMessage(Status):
-    """What an agent leaves in its termination message, for when the status could not be written (at most 4 KiB)."""
+    """The agent's termination message, used if the status could not be written (at most 4 KiB)."""
 
     reason: str
     message: Annotated[str, Field(max_length=2048)] = ""

@@ -1,7 +1,7 @@
 """Generates the CustomResourceDefinitions from the models: `python -m smbferry_api.crd DIRECTORY...`.
 
-pydantic gives JSON schema; Kubernetes wants a structural schema (no $ref, no anyOf around types, no titles). The
-difference is made up for here, once, so that the models stay the only place where a field is described.
+pydantic generates JSON schema; Kubernetes requires a structural schema (no $ref, no anyOf around types, no titles).
+This module converts one into the other, so that the models remain the only place where fields are described.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from smbferry_api.fields import Spec, Status
 from smbferry_api.generated import write
 from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
 from smbferry_api.location import SmbLocationSpec, SmbLocationStatus
-from smbferry_api.names import CATEGORY, GROUP, VERSION
+from smbferry_api.names import CATEGORY, GROUP, PLURALS, VERSION
 from smbferry_api.run import RUN_RULES, TransferRunSpec
 from smbferry_api.run_status import TransferRunStatus
 from smbferry_api.task import TASK_RULES, TransferTaskSpec, TransferTaskStatus
@@ -28,7 +28,7 @@ Schema = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of `kubectl get`; `wide` ones only with -o wide."""
+    """A column of `kubectl get`; `wide` columns appear only with -o wide."""
 
     name: str
     json_path: str
@@ -62,7 +62,7 @@ AGE: Final = Column("Age", ".metadata.creationTimestamp", "date")
 
 KERBEROS_IDENTITY: Final = Kind(
     "KerberosIdentity",
-    "kerberosidentities",
+    PLURALS["KerberosIdentity"],
     "kid",
     KerberosIdentitySpec,
     KerberosIdentityStatus,
@@ -80,7 +80,7 @@ KERBEROS_IDENTITY: Final = Kind(
 )
 SMB_LOCATION: Final = Kind(
     "SmbLocation",
-    "smblocations",
+    PLURALS["SmbLocation"],
     "smbloc",
     SmbLocationSpec,
     SmbLocationStatus,
@@ -99,7 +99,7 @@ SMB_LOCATION: Final = Kind(
 )
 TRANSFER_TASK: Final = Kind(
     "TransferTask",
-    "transfertasks",
+    PLURALS["TransferTask"],
     "xfer",
     TransferTaskSpec,
     TransferTaskStatus,
@@ -114,11 +114,11 @@ TRANSFER_TASK: Final = Kind(
         _condition_column("Message", "Ready", field="message", wide=True),
         AGE,
     ),
-    "What is to be copied from one SmbLocation to another, when and how.",
+    "A transfer from one SmbLocation to another, with its schedule and options.",
 )
 TRANSFER_RUN: Final = Kind(
     "TransferRun",
-    "transferruns",
+    PLURALS["TransferRun"],
     "xrun",
     TransferRunSpec,
     TransferRunStatus,
@@ -130,7 +130,9 @@ TRANSFER_RUN: Final = Kind(
         Column("Bytes", ".status.progress.bytes"),
         Column("Rate", ".status.progress.rate"),
         Column("Duration", ".status.duration"),
+        Column("Not carried", ".status.progress.notCarried"),
         Column("Failed", ".status.counters.files.failed", "integer", wide=True),
+        Column("Snapshot", ".status.sourceSnapshot.time", wide=True),
         _condition_column("Message", "Succeeded", field="message", wide=True),
         AGE,
     ),
@@ -145,7 +147,7 @@ _LIST_MAP_KEYS: Final = {"conditions": ["type"], "shards": ["index"]}
 
 
 class _Structural:
-    """Turns one model's JSON schema into a structural schema."""
+    """Converts one model's JSON schema into a structural schema."""
 
     def __init__(self, model: type[BaseModel]) -> None:
         self.root: Schema = model.model_json_schema(by_alias=True, mode="validation")
@@ -155,7 +157,7 @@ class _Structural:
         return self._convert(self.root, self.root.get("title", ""))
 
     def _resolve(self, node: Schema) -> tuple[Schema, str]:
-        """The node with its reference put in place; siblings of the reference win."""
+        """Returns the node with its reference resolved, and the referenced name. The node's own keys win."""
         if "$ref" not in node:
             return node, ""
         name = node["$ref"].rsplit("/", 1)[1]
@@ -181,10 +183,10 @@ class _Structural:
         return result
 
     def _convert_optional(self, node: Schema) -> Schema:
-        """`X | None` is X left out: the API server prunes a null of a field that is not nullable."""
+        """Converts `X | None` into an optional X: the API server prunes a null if the field is not nullable."""
         choices = [c for c in node["anyOf"] if c.get("type") != "null"]
         if len(choices) != 1:
-            raise ValueError(f"a structural schema can't hold the union {node['anyOf']}")
+            raise ValueError(f"a structural schema cannot contain the union {node['anyOf']}")
         chosen = self._convert(choices[0])
         chosen |= {k: v for k, v in node.items() if k not in _DROPPED | {"anyOf"} and v is not None}
         return chosen
@@ -197,12 +199,12 @@ class _Structural:
             else:
                 result["x-kubernetes-list-type"] = "atomic"
         if result.get("type") == "object" and "properties" in result and "default" in result:
-            result["default"] = {}  # each property brings its own default
+            result["default"] = {}  # each property has its own default
         return result
 
 
 def _without_defaults(schema: Schema, *, keep: frozenset[str] = frozenset()) -> Schema:
-    """A status reports what was found; the API server must not invent parts of it. No field in it is required."""
+    """Removes the defaults: a status reports what was found, so the API server must not fill in fields."""
     result = {k: v for k, v in schema.items() if k != "default"}
     if "properties" in result:
         result["properties"] = {k: (v if k in keep else _without_defaults(v)) for k, v in result["properties"].items()}
@@ -212,12 +214,12 @@ def _without_defaults(schema: Schema, *, keep: frozenset[str] = frozenset()) -> 
 
 
 def structural_schema(model: type[BaseModel]) -> Schema:
-    """The structural schema of a spec or status model, as a CRD's openAPIV3Schema holds it."""
+    """Returns the structural schema of a spec or status model, for a CRD's openAPIV3Schema."""
     return _Structural(model).schema()
 
 
 def crd(kind: Kind) -> Schema:
-    """The CustomResourceDefinition of a kind."""
+    """Returns the CustomResourceDefinition of a kind."""
     status = _without_defaults(structural_schema(kind.status), keep=frozenset({"observedGeneration"}))
     status["properties"]["observedGeneration"]["default"] = -1
     status["default"] = {"observedGeneration": -1}
@@ -267,7 +269,7 @@ def crd(kind: Kind) -> Schema:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Indents lists below their key and never writes anchors: a diff of the file then shows what changed."""
+    """Indents lists below their key and writes no anchors, so that diffs of the file are readable."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: FBT001, FBT002 - PyYAML's signature
         super().increase_indent(flow, indentless=False)
@@ -277,18 +279,18 @@ class _Dumper(yaml.SafeDumper):
 
 
 def to_yaml(kind: Kind) -> str:
-    """The file's text for one kind."""
+    """Returns the content of the file for one kind."""
     body = yaml.dump(crd(kind), Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
     return f"# Generated from the models by `make generate`; do not edit.\n{body}"
 
 
 def file_name(kind: Kind) -> str:
-    """The name of the kind's file in crds/."""
+    """Returns the name of the kind's file in crds/."""
     return f"{GROUP}_{kind.plural}.yaml"
 
 
 def main() -> int:
-    """Writes the CRDs, or with --check reports by exit code 1 those that differ."""
+    """Writes the CRDs. With --check, lists files that differ and returns 1."""
     parser = argparse.ArgumentParser(description="Generate smbferry's CustomResourceDefinitions.")
     parser.add_argument("directories", type=Path, nargs="+")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a file differs")

@@ -1,27 +1,13 @@
-"""How an agent ends: failure classes and the process exit codes that a Job's podFailurePolicy maps."""
+"""Failure classes and the agent's exit codes, which a Job's podFailurePolicy maps."""
 
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from typing import Final
 
-
-class FailureClass(StrEnum):
-    """What kind of thing went wrong; decides whether a retry can help."""
-
-    CONFIGURATION = "Configuration"
-    IDENTITY = "Identity"
-    POLICY = "Policy"
-    ACCESS = "Access"
-    GUARD = "Guard"
-    NETWORK = "Network"
-    CLOCK = "Clock"
-    DNS = "Dns"
-    DESTINATION_FULL = "DestinationFull"
-    CANCELLED = "Cancelled"
-    BUG = "Bug"
+from smbferry_words.failure_class import FailureClass
 
 
 class ExitCode(IntEnum):
-    """The agent's exit codes. 10 to 14 are permanent: the same input would only fail again."""
+    """The agent's exit codes. 10 to 14 are permanent: a retry with the same input would fail again."""
 
     DONE = 0
     DONE_WITH_FAILURES = 3
@@ -36,7 +22,7 @@ class ExitCode(IntEnum):
     DESTINATION_FULL = 30
     CANCELLED = 40
     BUG = 70
-    TERMINATED = 143  # 128 + SIGTERM: told to end, by an eviction or a deleted pod, though nobody cancelled the run
+    TERMINATED = 143  # 128 + SIGTERM: stopped by an eviction or a deleted pod, not by a cancelled run
 
 
 EXIT_CODE_OF: Final[dict[FailureClass, ExitCode]] = {
@@ -56,7 +42,7 @@ EXIT_CODE_OF: Final[dict[FailureClass, ExitCode]] = {
 PERMANENT: Final[frozenset[ExitCode]] = frozenset(
     {ExitCode.CONFIGURATION, ExitCode.IDENTITY, ExitCode.POLICY, ExitCode.ACCESS, ExitCode.GUARD}
 )
-"""Never retried on their own: a retry storm against these locks accounts out or repeats a refused act."""
+"""Never retried automatically: retries would lock out accounts or repeat refused operations."""
 
 RETRYABLE: Final[frozenset[ExitCode]] = frozenset(
     {ExitCode.NETWORK, ExitCode.CLOCK, ExitCode.DNS, ExitCode.DESTINATION_FULL, ExitCode.TERMINATED}

@@ -1,7 +1,7 @@
-"""Field types shared by the kinds, and the base classes that give every model the API's spelling.
+"""Field types shared by the kinds, and the base classes of all models.
 
-A type here carries both its pydantic check (for manifests read from files) and its JSON schema (for the CRD), so
-that a manifest is refused for the same reason with and without a cluster.
+Each type has both a pydantic check (for manifests in files) and a JSON schema (for the CRD), so that a manifest is
+rejected for the same reason with and without a cluster.
 """
 
 import re
@@ -26,13 +26,13 @@ from pydantic_core import CoreSchema, core_schema
 
 
 class Spec(BaseModel):
-    """Base of everything a person writes: camelCase on the wire, unknown fields refused by name."""
+    """Base class of specs: camelCase on the wire; unknown fields are rejected."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
 
 class Status(BaseModel):
-    """Base of everything smbferry reports. Unknown fields are kept out of the way: a newer writer may add some."""
+    """Base class of statuses. Unknown fields are ignored, because a newer version may add some."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
 
@@ -48,27 +48,27 @@ _UNIT: Final = {
 
 
 def parse_duration(text: str) -> timedelta:
-    """Reads a duration as Kubernetes and Go write it: ``90s``, ``1h30m``.
+    """Parses a duration in the notation of Kubernetes and Go: ``90s``, ``1h30m``.
 
     Raises:
-        ValueError: the text is not such a duration.
+        ValueError: the text is not a duration.
     """
     if not re.fullmatch(DURATION_PATTERN, text):
-        raise ValueError(f"{text!r} is not a duration; expected a number and a unit such as 30s, 5m or 1h30m")
+        raise ValueError(f"expected a duration such as 30s, 5m or 1h30m, got {text!r}")
     return sum((int(n) * _UNIT[unit] for n, unit in _DURATION_PART.findall(text)), timedelta())
 
 
 @dataclass(frozen=True, slots=True)
 class DurationRange:
-    """Annotates a `str` as a duration between two others; kept as its text, checked by CEL and for files alike."""
+    """Annotates a `str` as a duration within a range. CEL and pydantic apply the same check."""
 
     minimum: str = "1s"
     maximum: str | None = None
     word: str = ""
-    """A word that may stand in its place."""
+    """A keyword that is accepted instead of a duration."""
 
     def check(self, value: str) -> str:
-        """The value itself.
+        """Returns the value unchanged.
 
         Raises:
             ValueError: not a duration, or out of range.
@@ -77,7 +77,8 @@ class DurationRange:
             return value
         length = parse_duration(value)
         if length < parse_duration(self.minimum) or (self.maximum and length > parse_duration(self.maximum)):
-            raise ValueError(f"{value!r} is out of range; expected {self.minimum} to {self.maximum or 'any length'}")
+            expected = f"{self.minimum} to {self.maximum}" if self.maximum else f"at least {self.minimum}"
+            raise ValueError(f"expected {expected}, got {value!r}")
         return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -108,17 +109,17 @@ _FACTOR_BINARY: Final = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 
 def parse_quantity(value: str | int) -> int:
-    """Reads a byte quantity as Kubernetes writes it (``50Mi``, ``1G``, ``1048576``) into bytes.
+    """Parses a quantity in the notation of Kubernetes (``50Mi``, ``1G``, ``1048576``) into bytes.
 
     Raises:
-        ValueError: not a quantity, or one below a byte.
+        ValueError: not a quantity, or less than one byte.
     """
     match = _QUANTITY.match(str(value))
     if not match:
-        raise ValueError(f"{value!r} is not a byte quantity; expected a number with k, M, G, T, Ki, Mi, Gi or Ti")
+        raise ValueError(f"expected a byte quantity such as 50Mi (units: k, M, G, T, Ki, Mi, Gi, Ti), got {value!r}")
     size = int(Decimal(match[1]) * ({**_FACTOR, **_FACTOR_BINARY}[match[2]]))
     if size < 1:
-        raise ValueError(f"{value!r} is less than one byte")
+        raise ValueError(f"expected at least one byte, got {value!r}")
     return size
 
 
@@ -139,17 +140,19 @@ Quantity = Annotated[
         }
     ),
 ]
-"""A byte quantity kept as written; `parse_quantity` gives bytes."""
+"""A byte quantity, kept as written; `parse_quantity` converts it to bytes."""
 
 
 def _utc(value: Any) -> Any:
     if isinstance(value, datetime) and value.tzinfo is None:
-        raise ValueError("a time without a zone; expected RFC 3339 such as 2026-01-31T12:00:00Z")
+        raise ValueError(
+            "expected an RFC 3339 time with a time zone such as 2026-01-31T12:00:00Z, got {value.isoformat()}"
+        )
     return value
 
 
 def format_time(moment: datetime) -> str:
-    """A moment as Kubernetes' `metav1.Time` writes it: UTC, whole seconds, a trailing Z."""
+    """Formats a time as Kubernetes' `metav1.Time`: UTC, whole seconds, a trailing Z."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -159,20 +162,81 @@ Time = Annotated[
     PlainSerializer(format_time, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-"""RFC 3339, aware; written in UTC with whole seconds."""
+"""An RFC 3339 time with a time zone; serialized in UTC with whole seconds."""
+
+_TIME_PATTERN: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:[0-9]{2})"
+_EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def parse_time(text: str) -> datetime:
+    """Parses an RFC 3339 time with whole seconds and a time zone; the result is in UTC.
+
+    Raises:
+        ValueError: the text is not such a time, or is before 1970.
+    """
+    expected = "an RFC 3339 time with a time zone such as 2026-01-31T12:00:00Z"
+    if not re.fullmatch(_TIME_PATTERN, text):
+        raise ValueError(f"expected {expected}, got {text!r}")
+    try:
+        moment = datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(f"expected {expected}, got {text!r}, which does not exist") from None
+    if moment < _EARLIEST:
+        raise ValueError(f"expected a time after 1970, got {text!r}")
+    return moment
+
+
+def _time_as_text(value: Any) -> Any:
+    # PyYAML reads an unquoted time as one.
+    return format_time(value) if isinstance(value, datetime) and value.tzinfo is not None else value
+
+
+@dataclass(frozen=True, slots=True)
+class TimeOrWord:
+    """Annotates a `str` as a time or one of some keywords. CEL and pydantic apply the same check."""
+
+    words: tuple[str, ...]
+
+    def check(self, value: str) -> str:
+        """Returns the value unchanged.
+
+        Raises:
+            ValueError: neither a keyword nor a time.
+        """
+        if value not in self.words:
+            try:
+                parse_time(value)
+            except ValueError as error:
+                other = str(error).removeprefix("expected ")
+                raise ValueError(f"expected {', '.join(self.words)} or {other}") from None
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        text = core_schema.no_info_before_validator_function(_time_as_text, handler(source))
+        return core_schema.no_info_after_validator_function(self.check, text)
+
+    def __get_pydantic_json_schema__(self, _core: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        words = ", ".join(f"'{word}'" for word in self.words)
+        rule = {
+            "rule": f"self in [{words}] || timestamp(self) >= timestamp('{format_time(_EARLIEST)}')",
+            "message": f"must be {', '.join(self.words)} or an RFC 3339 time after 1970 such as 2026-01-31T12:00:00Z",
+        }
+        pattern = f"^({'|'.join(self.words)}|{_TIME_PATTERN})$"
+        return {"type": "string", "pattern": pattern, "maxLength": 32, "x-kubernetes-validations": [rule]}
+
 
 OBJECT_NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=OBJECT_NAME_PATTERN)]
-"""metadata.name of another object in the same namespace (RFC 1123 subdomain)."""
+"""The metadata.name of an object in the same namespace (RFC 1123 subdomain)."""
 
 DataKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
-"""A key of a Secret's or a ConfigMap's data."""
+"""A key in the data of a Secret or ConfigMap."""
 
 _IPV4: Final = r"((25[0-5]|(2[0-4]|1?[0-9])?[0-9])\.){3}(25[0-5]|(2[0-4]|1?[0-9])?[0-9])"
 IpAddress = Annotated[str, Field(max_length=45, pattern=rf"^({_IPV4}|[0-9a-fA-F:]*:[0-9a-fA-F:.]+)$")]
 Nameservers = Annotated[tuple[IpAddress, ...], Field(max_length=3)]
 
-# MS-FSCC 2.1.5: what no component of a path on an SMB share can hold.
+# MS-FSCC 2.1.5: characters that are not allowed in a component of a path on an SMB share.
 _COMPONENT: Final = r'[^/\\:*?"<>|\x00-\x1f]'
 PATH_PATTERN: Final = rf"^/({_COMPONENT}+(/{_COMPONENT}+)*/?)?$"
 SHARE_PATTERN: Final = r'^[^/\\:*?"<>|\[\]+=;,\x00-\x1f]+$'
@@ -180,7 +244,7 @@ SHARE_PATTERN: Final = r'^[^/\\:*?"<>|\[\]+=;,\x00-\x1f]+$'
 
 def _no_dot_segments(value: str) -> str:
     if any(part in {".", ".."} for part in value.split("/")):
-        raise ValueError(f"{value!r} has a '.' or '..' segment; give the path itself")
+        raise ValueError(f"expected a path without '.' or '..' segments, got {value!r}")
     return value
 
 
@@ -194,18 +258,18 @@ SharePath = Annotated[
             "x-kubernetes-validations": [
                 {
                     "rule": "!self.split('/').exists(s, s == '.' || s == '..')",
-                    "message": "must not have a '.' or '..' segment: give the path itself",
+                    "message": "must not contain '.' or '..' segments",
                 }
             ]
         },
     ),
     AfterValidator(_no_dot_segments),
 ]
-"""A path inside a share, '/' separated, starting at the share's root '/'."""
+"""An absolute path inside a share, separated by '/'."""
 
 
 def _text(value: Any) -> Any:
-    # YAML reads an unquoted 2026-11-21 as a date; a trigger is a text whatever it looks like.
+    # YAML reads an unquoted 2026-11-21 as a date; a trigger is always text.
     return value if isinstance(value, str) else str(value)
 
 

@@ -1,52 +1,36 @@
-"""SmbLocation: a folder on a share, with the identity that opens it."""
+"""SmbLocation: a folder on an SMB share, and the identity that opens it."""
 
-from enum import StrEnum
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
 from smbferry_api.conditions import Condition
 from smbferry_api.fields import SHARE_PATTERN, DurationRange, Nameservers, ObjectName, SharePath, Spec, Status, Time
+from smbferry_words.smb import Cipher, Dialect
 
-# RFC 1123, with underscores, which Windows host names may hold.
+# RFC 1123, plus underscores, which Windows host names may contain.
 HOST_PATTERN: Final = r"^[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?)*\.?$"
 ADDRESS_RULE: Final = {
     "rule": "!self.matches('^[0-9.]+$')",
-    "message": "an IP address can't be used: Kerberos tickets are for names. Give the server's DNS name",
+    "message": "expected a DNS name, got an IP address; Kerberos tickets are for names",
 }
 SERVICE_PRINCIPAL_PATTERN: Final = r"^[A-Za-z][-A-Za-z0-9]*/[^@/\s\x00-\x1f]+(@[^@/\s\x00-\x1f]+)?$"
 
 
-class Cipher(StrEnum):
-    """SMB 3.1.1 ciphers (MS-SMB2 2.2.3.1.2)."""
-
-    AES_256_GCM = "AES-256-GCM"
-    AES_128_GCM = "AES-128-GCM"
-    AES_256_CCM = "AES-256-CCM"
-    AES_128_CCM = "AES-128-CCM"
-
-
-class Dialect(StrEnum):
-    """SMB dialects that can encrypt and that may be permitted."""
-
-    SMB_3_1_1 = "3.1.1"
-    SMB_3_0_2 = "3.0.2"
-
-
 def _not_an_address(value: str) -> str:
     if all(c in "0123456789." for c in value):
-        raise ValueError(f"{value!r}: {ADDRESS_RULE['message']}")
+        raise ValueError(ADDRESS_RULE["message"])
     return value
 
 
 class IdentityRef(Spec):
     """A KerberosIdentity in the same namespace."""
 
-    name: Annotated[ObjectName, Field(description="The KerberosIdentity's name.")]
+    name: Annotated[ObjectName, Field(description="Name of the KerberosIdentity.")]
 
 
 class SmbLocationSpec(Spec):
-    """Server, share and path, and how it may be spoken to."""
+    """Server, share and path, and the permitted dialects and ciphers."""
 
     server: Annotated[
         str,
@@ -54,115 +38,122 @@ class SmbLocationSpec(Spec):
             min_length=1,
             max_length=253,
             pattern=HOST_PATTERN,
-            description="The file server's DNS name.",
+            description="DNS name of the file server.",
             json_schema_extra={"x-kubernetes-validations": [ADDRESS_RULE]},
         ),
         AfterValidator(_not_an_address),
     ]
-    port: Annotated[int, Field(ge=1, le=65535, description="The TCP port of the SMB service.")] = 445
+    port: Annotated[int, Field(ge=1, le=65535, description="TCP port of the SMB service.")] = 445
     share: Annotated[
-        str, Field(min_length=1, max_length=80, pattern=SHARE_PATTERN, description="The share's name, no path.")
+        str, Field(min_length=1, max_length=80, pattern=SHARE_PATTERN, description="Name of the share, without a path.")
     ]
-    path: Annotated[SharePath, Field(description="The folder inside the share that everything stays within.")] = "/"
-    identity_ref: Annotated[IdentityRef, Field(description="The KerberosIdentity that opens the share.")]
+    path: Annotated[SharePath, Field(description="Folder in the share. smbferry accesses nothing outside it.")] = "/"
+    identity_ref: Annotated[IdentityRef, Field(description="KerberosIdentity that opens the share.")]
     service_principal: Annotated[
         str | None,
         Field(
             max_length=512,
             pattern=SERVICE_PRINCIPAL_PATTERN,
-            description="The server's service principal; by default cifs/<server>.",
+            description="Service principal of the server. Default: cifs/<server>.",
         ),
     ] = None
     ciphers: Annotated[
         tuple[Cipher, ...],
-        Field(min_length=1, max_length=4, description="Permitted ciphers, best first. CCM only when listed."),
+        Field(
+            min_length=1,
+            max_length=4,
+            description="Permitted ciphers in order of preference. CCM ciphers are used only if listed.",
+        ),
     ] = (Cipher.AES_256_GCM, Cipher.AES_128_GCM)
     dialects: Annotated[
         tuple[Dialect, ...],
-        Field(min_length=1, max_length=2, description="Permitted dialects. 3.0.2 only when listed."),
+        Field(min_length=1, max_length=2, description="Permitted dialects. 3.0.2 is used only if listed."),
     ] = (Dialect.SMB_3_1_1,)
     nameservers: Annotated[
-        Nameservers, Field(description="Up to 3 DNS servers for the agent's pod, in place of the cluster's.")
+        Nameservers, Field(description="Up to 3 DNS servers for the agent's pod, used instead of the cluster's DNS.")
     ] = ()
     check_interval: Annotated[
-        str, DurationRange("1m", "168h"), Field(description="How often the location is checked when nothing changes.")
+        str, DurationRange("1m", "168h"), Field(description="Interval between checks of an unchanged location.")
     ] = "1h"
 
     @property
     def target(self) -> str:
-        """The service principal that a ticket is asked for."""
+        """The service principal to request a ticket for."""
         return self.service_principal or f"cifs/{self.server.rstrip('.')}"
 
 
 class ServerStatus(Status):
-    """What the server negotiated."""
+    """Result of the negotiation with the server."""
 
-    addresses: Annotated[tuple[str, ...], Field(max_length=16, description="What the name resolved to.")] = ()
+    addresses: Annotated[tuple[str, ...], Field(max_length=16, description="Addresses that the name resolved to.")] = ()
     guid: Annotated[
         str | None,
         Field(
             max_length=36,
-            description="The server's own identifier (ServerGuid), the same by whatever name it is reached. "
-            "Absent if the server sends none.",
+            description="Identifier of the server (ServerGuid), identical for all of its names. Absent if the "
+            "server sends none.",
         ),
     ] = None
-    dialect: Annotated[str | None, Field(description="The SMB dialect agreed on.")] = None
-    cipher: Annotated[str | None, Field(description="The cipher agreed on.")] = None
-    signing: Annotated[str | None, Field(description="The signing algorithm, and whether the server requires it.")] = (
+    dialect: Annotated[str | None, Field(description="Negotiated SMB dialect.")] = None
+    cipher: Annotated[str | None, Field(description="Negotiated cipher.")] = None
+    signing: Annotated[str | None, Field(description="Signing algorithm, and whether the server requires signing.")] = (
         None
     )
     encryption_required_by_share: Annotated[
-        bool | None, Field(description="Whether the share itself demands encryption. smbferry encrypts either way.")
+        bool | None, Field(description="Whether the share requires encryption. smbferry always encrypts.")
     ] = None
-    max_read_size: Annotated[int | None, Field(description="Bytes.")] = None
-    max_write_size: Annotated[int | None, Field(description="Bytes.")] = None
-    clock_offset: Annotated[str | None, Field(description="File server's clock minus ours, signed.")] = None
+    max_read_size: Annotated[int | None, Field(description="Maximum size of a READ in bytes.")] = None
+    max_write_size: Annotated[int | None, Field(description="Maximum size of a WRITE in bytes.")] = None
+    clock_offset: Annotated[str | None, Field(description="Clock of the file server minus clock of the agent.")] = None
 
 
 class SpaceStatus(Status):
-    """Space on the share, as this identity may use it."""
+    """Space on the share that is available to the identity."""
 
-    free_bytes: Annotated[int, Field(description="What this identity may still write.")]
-    total_bytes: Annotated[int, Field(description="The size of the file system, or of the identity's quota.")]
+    free_bytes: Annotated[int, Field(description="Bytes that the identity can still write.")]
+    total_bytes: Annotated[int, Field(description="Size of the file system or of the identity's quota in bytes.")]
 
 
 class DfsTarget(Status):
-    """A folder on a share, behind all links of a DFS namespace."""
+    """Target folder of a path after all DFS links are resolved."""
 
-    server: Annotated[str, Field(max_length=253, description="The file server's DNS name.")]
-    port: Annotated[int, Field(ge=1, le=65535, description="Its TCP port.")] = 445
-    share: Annotated[str, Field(max_length=80, description="The share's name.")]
-    path: Annotated[str, Field(max_length=4096, description="The folder inside the share.")] = "/"
+    server: Annotated[str, Field(max_length=253, description="DNS name of the file server.")]
+    port: Annotated[int, Field(ge=1, le=65535, description="TCP port of the server.")] = 445
+    share: Annotated[str, Field(max_length=80, description="Name of the share.")]
+    path: Annotated[str, Field(max_length=4096, description="Folder in the share.")] = "/"
 
     def below(self, path: str) -> "DfsTarget":
-        """The folder at ``path`` below this one."""
+        """Returns the target of ``path`` below this folder."""
         parts = [part for part in f"{self.path}/{path}".split("/") if part]
         return self.model_copy(update={"path": "/" + "/".join(parts)})
 
 
 class SmbLocationStatus(Status):
-    """What the last check found."""
+    """Result of the last check."""
 
     observed_generation: Annotated[
-        int, Field(description="metadata.generation of the spec that this status is about.")
+        int, Field(description="metadata.generation of the spec that this status applies to.")
     ] = -1
     conditions: Annotated[
-        tuple[Condition, ...], Field(description="What is so and what is not, each with a reason and what to do.")
+        tuple[Condition, ...], Field(description="Conditions, each with a reason and, if unhealthy, a remedy.")
     ] = ()
     server: ServerStatus | None = None
     dfs_target: Annotated[
         DfsTarget | None,
-        Field(description="Where the path leads by DFS; server and space are about that. Absent for any other path."),
+        Field(
+            description="DFS target of the path; server and space describe this target. Absent if the path is not "
+            "a DFS path."
+        ),
     ] = None
     space: SpaceStatus | None = None
     maximal_access: Annotated[
-        str | None, Field(description="What the server grants the identity on the path: read, write, delete, …")
+        str | None, Field(description="Access that the server grants the identity on the path: read, write, delete, …")
     ] = None
     identity_generation: Annotated[
-        int | None, Field(description="metadata.generation of the KerberosIdentity that the check used.")
+        int | None, Field(description="metadata.generation of the KerberosIdentity used by the check.")
     ] = None
-    last_check_time: Annotated[Time | None, Field(description="When the last check ended.")] = None
-    next_check_time: Annotated[Time | None, Field(description="When the next one is due.")] = None
+    last_check_time: Annotated[Time | None, Field(description="Time at which the last check finished.")] = None
+    next_check_time: Annotated[Time | None, Field(description="Time of the next check.")] = None
     last_handled_request: Annotated[
-        str | None, Field(description="The value of the annotation smbferry.io/requested-at that was last acted on.")
+        str | None, Field(description="Last processed value of the annotation smbferry.io/requested-at.")
     ] = None

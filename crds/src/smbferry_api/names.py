@@ -1,4 +1,4 @@
-"""Names that more than one part of smbferry must spell alike: group, labels, finalizer, field managers."""
+"""Names shared by several packages: group, labels, finalizer, field managers."""
 
 from typing import Final
 
@@ -6,10 +6,17 @@ GROUP: Final = "smbferry.io"
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 CATEGORY: Final = "smbferry"
+PLURALS: Final = {
+    "KerberosIdentity": "kerberosidentities",
+    "SmbLocation": "smblocations",
+    "TransferTask": "transfertasks",
+    "TransferRun": "transferruns",
+}
+"""The resource of each kind, as URLs of the API server name it."""
 
 FINALIZER: Final = f"{GROUP}/finalizer"
 
-# On objects that smbferry itself makes (Jobs, Roles, TransferRuns); never on the user's.
+# Set on objects that smbferry creates (Jobs, Roles, TransferRuns), never on the user's objects.
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 LABEL_NAME: Final = "app.kubernetes.io/name"
 LABEL_COMPONENT: Final = "app.kubernetes.io/component"
@@ -21,7 +28,7 @@ ANNOTATION_OWNER_GENERATION: Final = f"{GROUP}/owner-generation"
 ANNOTATION_TRIGGER: Final = f"{GROUP}/trigger"
 ANNOTATION_SCHEDULED_AT: Final = f"{GROUP}/scheduled-at"
 
-# Set by a person on an identity, a location or a task to have it checked now: any new value does.
+# Set by a person on an identity, location or task to request a check now; any new value works.
 ANNOTATION_REQUESTED_AT: Final = f"{GROUP}/requested-at"
 
 MANAGED_BY_OPERATOR: Final = "smbferry-operator"

@@ -1,7 +1,6 @@
-"""Writes the reference of the kinds, a page for each: `python -m smbferry_api.reference DIRECTORY`.
+"""Generates the reference page of each kind: `python -m smbferry_api.reference DIRECTORY`.
 
-The pages come from the same schema as the CustomResourceDefinitions, so a field that is added to a model is documented
-with it. What a page says beside the fields (an example, the conditions) is put in from the places that own it.
+The pages use the same schema as the CustomResourceDefinitions, so every field of a model is documented.
 """
 
 import argparse
@@ -29,7 +28,7 @@ _AT_LEAST, _AT_MOST = "must be at least ", "must be at most "
 
 @dataclass(frozen=True, slots=True)
 class FieldRow:
-    """One field: its path below spec or status, what it holds, its default in YAML, what it means."""
+    """One field: path below spec or status, type, default in YAML, and description."""
 
     path: str
     type: str
@@ -39,7 +38,7 @@ class FieldRow:
 
 
 def fields(schema: Schema, path: str = "") -> Iterator[FieldRow]:
-    """Every field of an object's schema, depth first, in the order of the models; a run's snapshot is one field."""
+    """Yields every field of an object's schema, depth first, in model order. A run's snapshot is one field."""
     required = set(schema.get("required", ()))
     for name, field in schema.get("properties", {}).items():
         full = f"{path}{name}"
@@ -78,7 +77,7 @@ def _default(field: Schema) -> str:
 
 
 def _meaning(field: Schema) -> str:
-    """The description, and what the API server checks of the value, in one cell of a table."""
+    """Returns the description and the API server's validation rules as one table cell."""
     parts = [" ".join(str(field.get("description", "")).split())]
     rules = [str(rule["message"]) for rule in field.get("x-kubernetes-validations", ())]
     low = next((rule.removeprefix(_AT_LEAST) for rule in rules if rule.startswith(_AT_LEAST)), field.get("minimum"))
@@ -112,13 +111,13 @@ def _columns(columns: tuple[Column, ...]) -> str:
 
 
 def _conditions(kind: Kind) -> list[str]:
-    lines = ["| condition | wished for |", "|---|---|"]
+    lines = ["| condition | healthy status |", "|---|---|"]
     lines += [f"| `{t.value}` | {'False' if t in ABNORMAL_TRUE else 'True'} |" for t in CONDITIONS[kind.kind]]
-    return [*lines, "", "The reason of a condition has a page in the [runbook](../runbook/README.md)."]
+    return [*lines, "", "Each unhealthy reason has a page in the [runbook](../runbook/README.md)."]
 
 
 def page(kind: Kind) -> str:
-    """The Markdown page of a kind."""
+    """Returns the Markdown page of a kind."""
     properties: dict[str, Any] = crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
     spec, status = list(fields(properties["spec"])), list(fields(properties["status"]))
     status = [row for row in status if not row.path.startswith("conditions[]")]
@@ -139,7 +138,7 @@ def page(kind: Kind) -> str:
             "",
             *_table(spec, with_defaults=True),
             "",
-            "\\* must be given.",
+            "\\* required.",
             *([] if not rules else ["", *(f"- {_sentence(rule)}" for rule in rules)]),
             "",
             "## status",
@@ -155,7 +154,7 @@ def page(kind: Kind) -> str:
 
 
 def main() -> int:
-    """Writes the pages, or with --check reports by exit code 1 those that differ."""
+    """Writes the pages. With --check, lists files that differ and returns 1."""
     parser = argparse.ArgumentParser(description="Generate the reference pages of smbferry's kinds.")
     parser.add_argument("directory", type=Path)
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a page differs")

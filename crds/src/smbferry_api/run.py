@@ -1,69 +1,73 @@
-"""TransferRun: one execution of a task, with the task as it stood when the run began."""
+"""TransferRun: one execution of a task, with a snapshot of the task from its start."""
 
 from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from smbferry_api.fields import DurationRange, ObjectName, SharePath, Spec
 from smbferry_api.identity import KerberosIdentitySpec
 from smbferry_api.location import DfsTarget, SmbLocationSpec
 from smbferry_api.run_status import TransferRunStatus
-from smbferry_api.task import AgentSpec, Filters, Options, Report
+from smbferry_api.task import AgentSpec, Report, SnapshotChoice
+from smbferry_api.task_options import Filters, Options
+from smbferry_words.options import SnapshotUse
 
 NEVER: Final = "Never"
-"""In place of a duration: a run that is kept."""
+"""Accepted instead of a duration: the run is kept."""
 
 
 class TaskRef(Spec):
     """A TransferTask in the same namespace."""
 
-    name: Annotated[ObjectName, Field(description="The TransferTask's name.")]
+    name: Annotated[ObjectName, Field(description="Name of the TransferTask.")]
 
 
 class ResolvedIdentity(Spec):
-    """A KerberosIdentity as it stood when the run began."""
+    """Snapshot of a KerberosIdentity from the start of the run."""
 
-    name: Annotated[ObjectName, Field(description="The KerberosIdentity's name.")]
-    generation: Annotated[int, Field(description="Its metadata.generation.")] = 0
+    name: Annotated[ObjectName, Field(description="Name of the KerberosIdentity.")]
+    generation: Annotated[int, Field(description="metadata.generation of the KerberosIdentity.")] = 0
     spec: KerberosIdentitySpec
 
 
 class ResolvedEnd(Spec):
-    """One end of the transfer, with everything that its references named."""
+    """Source, destination or report location, with all references resolved."""
 
-    location: Annotated[ObjectName, Field(description="The SmbLocation's name.")]
-    generation: Annotated[int, Field(description="Its metadata.generation.")] = 0
-    path: Annotated[SharePath, Field(description="The task's folder below the location's own path.")] = "/"
+    location: Annotated[ObjectName, Field(description="Name of the SmbLocation.")]
+    generation: Annotated[int, Field(description="metadata.generation of the SmbLocation.")] = 0
+    path: Annotated[SharePath, Field(description="Folder of the task below the location's path.")] = "/"
     spec: SmbLocationSpec
     identity: ResolvedIdentity
     dfs_target: Annotated[
-        DfsTarget | None, Field(description="Where the location's path leads by DFS, as its check found it.")
+        DfsTarget | None, Field(description="DFS target of the location's path, as found by its check.")
     ] = None
     server_guid: Annotated[
-        str | None, Field(max_length=36, description="The server's own identifier, as the location's check found it.")
+        str | None,
+        Field(max_length=36, description="Identifier of the server (ServerGuid), as found by the location's check."),
     ] = None
 
     @property
     def place(self) -> DfsTarget:
-        """The folder that the end is about, behind the DFS links that the location's check followed."""
+        """The folder after the DFS links that the location's check followed."""
         spec = self.spec
         named = DfsTarget(server=spec.server.rstrip("."), port=spec.port, share=spec.share, path=spec.path)
         return (self.dfs_target or named).below(self.path)
 
     @property
     def full_path(self) -> str:
-        """The task's path below the location's, '/' separated, without a trailing '/' (but '/' alone)."""
+        """The task's path below the location's path, separated by '/', without a trailing '/' except for '/' itself."""
         parts = [p for p in f"{self.spec.path}/{self.path}".split("/") if p]
         return "/" + "/".join(parts)
 
 
 class ResolvedTask(Spec):
-    """The snapshot that a run works by; later edits of the task do not touch it."""
+    """The snapshot that a run uses. Later edits of the task do not change it."""
 
-    name: Annotated[ObjectName, Field(description="The TransferTask's name.")]
-    uid: Annotated[str, Field(max_length=64, description="Its metadata.uid.")] = ""
-    generation: Annotated[int, Field(description="Its metadata.generation.")] = 0
+    name: Annotated[ObjectName, Field(description="Name of the TransferTask.")]
+    uid: Annotated[str, Field(max_length=64, description="metadata.uid of the TransferTask.")] = ""
+    generation: Annotated[int, Field(description="metadata.generation of the TransferTask.")] = 0
     source: ResolvedEnd
+    source_snapshot: Annotated[SnapshotChoice, Field(description="Value of source.snapshot.")] = SnapshotUse.NONE.value
     destination: ResolvedEnd
     options: Options = Options()
     filters: Filters = Filters()
@@ -73,46 +77,89 @@ class ResolvedTask(Spec):
         str | None,
         Field(
             max_length=64,
-            description="The word by which a person confirms the mirror, where that is still wanted: until then nothing"
-            " is deleted, and nothing replaced that is newer at the destination.",
+            description="Word with which a person must confirm the mirror. While it is set, nothing is deleted and "
+            "no newer files at the destination are replaced.",
         ),
     ] = None
-    report_to: Annotated[ResolvedEnd | None, Field(description="Where the report goes, if anywhere.")] = None
+    report_to: Annotated[ResolvedEnd | None, Field(description="Location of the report, if one is requested.")] = None
 
     @property
     def ends(self) -> tuple[ResolvedEnd, ...]:
-        """Everything that is opened: source, destination, and where the report goes."""
+        """All locations that the run opens: source, destination and, if set, report."""
         return (self.source, self.destination, *((self.report_to,) if self.report_to is not None else ()))
 
     @property
     def identity_names(self) -> tuple[str, ...]:
-        """The KerberosIdentities of all ends, each once."""
+        """The distinct KerberosIdentities of all locations."""
         return tuple(dict.fromkeys(end.identity.name for end in self.ends))
 
 
 class TransferRunSpec(Spec):
-    """Which task to run. Nothing in it may change afterwards but `cancel`, only to true, and `ttlAfterFinished`."""
+    """The task to run. Immutable except for `cancel`, which can only be set to true, and `ttlAfterFinished`."""
 
     task_ref: TaskRef
-    dry_run: Annotated[bool, Field(description="Count what would be done, and write nothing.")] = False
-    cancel: Annotated[bool, Field(description="Set to true to end the run; it can't be set back.")] = False
+    dry_run: Annotated[bool, Field(description="Only count what a run would do, and write nothing.")] = False
+    survey: Annotated[
+        bool,
+        Field(
+            description="Only look through the source, and tell in status.survey what a migration will meet and how "
+            "long runs will take. Nothing is copied."
+        ),
+    ] = False
+    measure_destination: Annotated[
+        bool,
+        Field(
+            description="For a survey: also copy a sample to the destination and delete it, so that the forecast is "
+            "one of copying instead of reading."
+        ),
+    ] = False
+    cancel: Annotated[bool, Field(description="Set to true to cancel the run. It cannot be reset.")] = False
     ttl_after_finished: Annotated[
         Annotated[str, DurationRange("0s", word=NEVER)] | None,
         Field(
-            description="How long the run is kept once it has ended, such as 24h; Never keeps it. Left out: as long as "
-            "the operator is set to (168h), if no other object owns the run and no tool such as Flux, Argo CD or Helm "
-            "tracks it. Whoever applies a run again after it was removed runs it again."
+            description="How long to keep the finished run, such as 24h; Never keeps it. Default: the operator's "
+            "setting (168h), unless another object owns the run or a tool such as Flux, Argo CD or Helm tracks it. "
+            "Applying a removed run again executes it again."
         ),
     ] = None
 
+    @property
+    def copies(self) -> bool:
+        """Whether the run brings the destination to the state of the source."""
+        return not (self.dry_run or self.survey)
 
+    @property
+    def writes(self) -> bool:
+        """Whether the run writes to the destination, and so must be the only one that does."""
+        return self.copies or (self.survey and self.measure_destination)
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> "TransferRunSpec":
+        if self.survey and self.dry_run:
+            raise ValueError(SURVEY_IS_NO_DRY_RUN["message"])
+        if self.measure_destination and not self.survey:
+            raise ValueError(ONLY_SURVEYS_MEASURE["message"])
+        return self
+
+
+SURVEY_IS_NO_DRY_RUN: Final = {
+    "rule": "!self.survey || !self.dryRun",
+    "message": "cannot combine survey with dryRun; create one run for each",
+}
+ONLY_SURVEYS_MEASURE: Final = {
+    "rule": "!self.measureDestination || self.survey",
+    "message": "measureDestination requires survey: true",
+}
 RUN_RULES: Final[dict[type[Spec], list[dict[str, Any]]]] = {
     TransferRunSpec: [
         {
-            "rule": "self.taskRef == oldSelf.taskRef && self.dryRun == oldSelf.dryRun",
-            "message": "a run can't be changed but for cancel and ttlAfterFinished; create another",
+            "rule": "self.taskRef == oldSelf.taskRef && self.dryRun == oldSelf.dryRun && self.survey == oldSelf.survey"
+            " && self.measureDestination == oldSelf.measureDestination",
+            "message": "spec is immutable except for cancel and ttlAfterFinished; create another run",
         },
-        {"rule": "self.cancel || !oldSelf.cancel", "message": "a cancelled run can't be revived; create another"},
+        {"rule": "self.cancel || !oldSelf.cancel", "message": "cancel cannot be reset to false; create another run"},
+        SURVEY_IS_NO_DRY_RUN,
+        ONLY_SURVEYS_MEASURE,
     ]
 }
 

@@ -1,4 +1,4 @@
-"""What a run reports: state, phases, counters, evidence and failures. Written by the agent and the operator."""
+"""Status of a run: state, phases, counters, evidence and failures. Written by the agent and the operator."""
 
 from enum import StrEnum
 from typing import Annotated, Final
@@ -7,69 +7,53 @@ from pydantic import Field, JsonValue, WithJsonSchema
 
 from smbferry_api.conditions import Condition
 from smbferry_api.fields import Status, Time
+from smbferry_api.sid_status import SidStatus
+from smbferry_api.survey_status import SurveyStatus
+from smbferry_words.run import NotCarriedKind, Outcome, PhaseState, ServerSideState
 
 MAX_LISTED_FAILURES: Final = 20
 MAX_SHARD_FAILURES: Final = 3
+MAX_LISTED_NOT_CARRIED: Final = 10
 ROUNDED_TIMES: Final = (
-    "The destination does not keep times as they are set: set options.modifyWindow to 2s,"
-    " or options.compareBy to Checksum if it keeps none."
+    "The destination rounds timestamps. Set options.modifyWindow to 2s, or options.compareBy to Checksum if it "
+    "stores no timestamps."
 )
-"""What to do about `ItemCounters.rounded_times`."""
+"""The remedy for `ItemCounters.rounded_times`."""
 
 
 class RunState(StrEnum):
-    """Where a run is; DataSync's states, with an end of its own for single files that failed."""
+    """State of a run: DataSync's states, plus PartiallySucceeded if some files failed."""
 
     QUEUED = "Queued"
     LAUNCHING = "Launching"
     PREPARING = "Preparing"
     TRANSFERRING = "Transferring"
     VERIFYING = "Verifying"
-    SUCCEEDED = "Succeeded"
-    PARTIALLY_SUCCEEDED = "PartiallySucceeded"
+    SUCCEEDED = Outcome.SUCCEEDED.value
+    PARTIALLY_SUCCEEDED = Outcome.PARTIALLY_SUCCEEDED.value
     FAILED = "Failed"
     CANCELLING = "Cancelling"
     CANCELLED = "Cancelled"
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen."""
+        """True if the state is final."""
         return self in ENDED
 
 
 ENDED: Final = frozenset({RunState.SUCCEEDED, RunState.PARTIALLY_SUCCEEDED, RunState.FAILED, RunState.CANCELLED})
 
 
-class PhaseName(StrEnum):
-    """The parts of a run, in order."""
-
-    PREFLIGHT = "preflight"
-    PREPARE = "prepare"
-    TRANSFER = "transfer"
-    VERIFY = "verify"
-    DELETE = "delete"
-
-
-class PhaseState(StrEnum):
-    """How far a phase is."""
-
-    PENDING = "Pending"
-    RUNNING = "Running"
-    SUCCEEDED = "Succeeded"
-    FAILED = "Failed"
-    SKIPPED = "Skipped"
-
-
 class Phase(Status):
-    """One phase of a run."""
+    """State and duration of one phase."""
 
-    state: Annotated[PhaseState, Field(description="How far it is.")] = PhaseState.PENDING
-    start_time: Annotated[Time | None, Field(description="When it began.")] = None
-    duration: Annotated[str | None, Field(description="Such as 12.3s.")] = None
+    state: Annotated[PhaseState, Field(description="State of the phase.")] = PhaseState.PENDING
+    start_time: Annotated[Time | None, Field(description="Start time of the phase.")] = None
+    duration: Annotated[str | None, Field(description="Duration of the phase, such as 12.3s.")] = None
 
 
 class Phases(Status):
-    """All phases of a run."""
+    """Phases of the run."""
 
     preflight: Phase | None = None
     prepare: Phase | None = None
@@ -79,32 +63,33 @@ class Phases(Status):
 
 
 class ItemCounters(Status):
-    """Counts of files, or of directories."""
+    """Counts of files or directories."""
 
-    listed: Annotated[int, Field(description="Found at the source, after the filters.")] = 0
-    to_transfer: Annotated[int, Field(description="To be copied, as far as is known by now.")] = 0
+    listed: Annotated[int, Field(description="Found at the source after filtering.")] = 0
+    to_transfer: Annotated[int, Field(description="To be copied, as far as known.")] = 0
     transferred: Annotated[int, Field(description="Copied.")] = 0
-    skipped: Annotated[int, Field(description="Left as they were: nothing differed, or the options say so.")] = 0
-    links: Annotated[int, Field(description="Links that were left out: they are never followed.")] = 0
-    system: Annotated[
-        int, Field(description="Folders of the server's own that were left out, such as $RECYCLE.BIN.")
-    ] = 0
+    skipped: Annotated[int, Field(description="Not copied because they did not differ or because of an option.")] = 0
+    links: Annotated[int, Field(description="Links that were skipped. Links are never followed.")] = 0
+    system: Annotated[int, Field(description="System folders that were skipped, such as $RECYCLE.BIN.")] = 0
     rounded_times: Annotated[
         int,
-        Field(description="To be copied again only because the destination rounds times: set options.modifyWindow."),
+        Field(
+            description="To be copied again only because the destination rounds timestamps. Set "
+            "options.modifyWindow to avoid this."
+        ),
     ] = 0
     renamed: Annotated[
         int,
-        Field(description="Renamed at the destination where only case differed; counted as copied or skipped, too."),
+        Field(description="Renamed at the destination because only case differed. Also counted as copied or skipped."),
     ] = 0
-    verified: Annotated[int, Field(description="Read back and found equal.")] = 0
-    deleted: Annotated[int, Field(description="Removed from the destination.")] = 0
-    failed: Annotated[int, Field(description="Not copied, verified or removed; failures says why.")] = 0
+    verified: Annotated[int, Field(description="Read back from the destination and found identical.")] = 0
+    deleted: Annotated[int, Field(description="Deleted from the destination.")] = 0
+    failed: Annotated[int, Field(description="Not copied, verified or deleted because of an error. See failures.")] = 0
     incomplete: Annotated[
         int,
         Field(
-            description="In place without all of their owner, access list or audit list; counted as failed, too, and "
-            "tried again by the next run."
+            description="Copied without their owner, access list or audit list. Also counted as failed, and retried "
+            "by the next run."
         ),
     ] = 0
 
@@ -112,206 +97,280 @@ class ItemCounters(Status):
 class ByteCounters(Status):
     """Bytes of file content."""
 
-    to_transfer: Annotated[int, Field(description="To be copied, as far as is known by now.")] = 0
+    to_transfer: Annotated[int, Field(description="To be copied, as far as known.")] = 0
     transferred: Annotated[int, Field(description="Read from the source.")] = 0
     written: Annotated[int, Field(description="Written to the destination.")] = 0
-    server_side: Annotated[int, Field(description="How many of those written the server copied by itself.")] = 0
+    server_side: Annotated[int, Field(description="Part of the written bytes that the server copied itself.")] = 0
 
 
 class Counters(Status):
-    """How much was done."""
+    """Counters of the run."""
 
     files: ItemCounters = ItemCounters()
     directories: ItemCounters = ItemCounters()
     bytes: ByteCounters = ByteCounters()
-    bytes_per_second: Annotated[int | None, Field(description="The rate of late.")] = None
-    eta: Annotated[str | None, Field(description="Estimated time left, such as 3m20s.")] = None
+    bytes_per_second: Annotated[
+        int | None, Field(description="Current rate in bytes per second, averaged over 10 s.")
+    ] = None
+    eta: Annotated[str | None, Field(description="Estimated remaining time, such as 3m20s.")] = None
 
 
 class Progress(Status):
-    """The counters as a person reads them at a glance; what `kubectl get` shows."""
+    """Counters in readable form, as shown by `kubectl get`."""
 
-    percent: Annotated[str, Field(description="Such as 42%.")] = ""
-    files: Annotated[str, Field(description="Such as 1204/2018.")] = ""
-    bytes: Annotated[str, Field(description="Such as 210 MiB/521 MiB.")] = ""
-    rate: Annotated[str, Field(description="Such as 171 MiB/s.")] = ""
+    percent: Annotated[str, Field(description="Progress, such as 42%.")] = ""
+    files: Annotated[str, Field(description="Copied and total files, such as 1204/2018.")] = ""
+    bytes: Annotated[str, Field(description="Copied and total bytes, such as 210 MiB/521 MiB.")] = ""
+    rate: Annotated[str, Field(description="Current rate, such as 171 MiB/s.")] = ""
+    not_carried: Annotated[str, Field(description="Number of items in notCarried, such as 1,204.")] = ""
 
 
 class SideEvidence(Status):
-    """What protected one side of the transfer."""
+    """Encryption and authentication used on one side of the transfer."""
 
-    principal: Annotated[str | None, Field(description="Who the session was opened as.")] = None
-    kvno: Annotated[int | None, Field(description="The key version that was used.")] = None
-    ticket_enctype: Annotated[str | None, Field(description="The encryption type of the service ticket.")] = None
-    dialect: Annotated[str | None, Field(description="The SMB dialect.")] = None
-    cipher: Annotated[str | None, Field(description="The cipher of every frame.")] = None
-    server: Annotated[str | None, Field(description="The server of the session: of a DFS path, its target.")] = None
-    signing: Annotated[str | None, Field(description="The signing algorithm, and whether the server requires it.")] = (
+    principal: Annotated[str | None, Field(description="Principal that opened the session.")] = None
+    kvno: Annotated[int | None, Field(description="Key version that was used.")] = None
+    ticket_enctype: Annotated[str | None, Field(description="Encryption type of the service ticket.")] = None
+    dialect: Annotated[str | None, Field(description="SMB dialect.")] = None
+    cipher: Annotated[str | None, Field(description="Cipher that encrypted every message.")] = None
+    server: Annotated[str | None, Field(description="Server of the session; for a DFS path, its target.")] = None
+    signing: Annotated[str | None, Field(description="Signing algorithm, and whether the server requires signing.")] = (
         None
     )
     keytab_fingerprint: Annotated[
-        str | None, Field(description="Which keytab was used: compare with status.keytab.fingerprint of the identity.")
+        str | None,
+        Field(
+            description="Fingerprint of the keytab that was used; compare it with "
+            "status.keytab.fingerprint of the identity."
+        ),
     ] = None
 
 
 class Evidence(Status):
-    """The proof of encryption, per side."""
+    """Proof of encryption for each side."""
 
     source: SideEvidence | None = None
     destination: SideEvidence | None = None
 
 
-class ServerSideState(StrEnum):
-    """Whether the server copies large files by itself."""
-
-    READY = "Ready"
-    OFF = "Off"
-    NOT_POSSIBLE = "NotPossible"
-    REFUSED = "Refused"
-
-
 class ServerSideStatus(Status):
-    """Whether the server copies large files by itself, where source and destination are both on it."""
+    """Server-side copy of large files if source and destination are on one server."""
 
-    state: Annotated[ServerSideState, Field(description="Ready: it does; else all content passes through the agent.")]
-    message: Annotated[str, Field(description="Why.")] = ""
+    state: Annotated[
+        ServerSideState,
+        Field(
+            description="Ready: the server copies large files itself. Otherwise all content passes through the agent."
+        ),
+    ]
+    message: Annotated[str, Field(description="Explanation of the state.")] = ""
+
+
+class SourceSnapshotStatus(Status):
+    """Version of the source that the run reads, if source.snapshot is not None."""
+
+    time: Annotated[
+        Time | None, Field(description="Time of the snapshot. Absent if the files are read as they are.")
+    ] = None
+    age: Annotated[str | None, Field(description="Age of the snapshot when it was chosen, such as 3h20m.")] = None
+    message: Annotated[str, Field(max_length=1024, description="How it was chosen.")] = ""
+
+
+class RetryStatus(Status):
+    """Files that were in use, locked or written to, and are tried again before the run ends."""
+
+    files: Annotated[int, Field(description="Number of files.")]
+    attempt: Annotated[int, Field(description="Number of the next or current attempt.")]
+    attempts: Annotated[int, Field(description="Maximum number of attempts.")]
+    next_time: Annotated[
+        Time | None, Field(description="Start time of the next attempt. Absent while the attempt is active.")
+    ] = None
+    message: Annotated[str, Field(max_length=256, description="What the run is waiting for.")] = ""
 
 
 class FileFailure(Status):
-    """One file that failed. Lone surrogates in the path are written as \\udXXX."""
+    """A file that failed. Lone surrogates in the path are written as \\udXXX."""
 
-    path: Annotated[str, Field(max_length=4096, description="From the root of the transfer.")]
-    phase: Annotated[str, Field(description="Where it failed: Prepare, Transfer, Verify or Delete.")]
-    reason: Annotated[str, Field(description="One word; the runbook has a page for it.")]
-    message: Annotated[str, Field(max_length=1024, description="What was expected and what was found.")] = ""
+    path: Annotated[str, Field(max_length=4096, description="Path relative to the root of the transfer.")]
+    phase: Annotated[str, Field(description="Phase in which the file failed: Prepare, Transfer, Verify or Delete.")]
+    reason: Annotated[str, Field(description="Reason in CamelCase. See the runbook page with the same name.")]
+    message: Annotated[
+        str, Field(max_length=1024, description="Description of the error: what was expected and what was found.")
+    ] = ""
+
+
+class NotCarried(Status):
+    """Items of one kind that the destination did not get."""
+
+    what: Annotated[str, Field(description=f"Kind of the items: {', '.join(NotCarriedKind)}.")]
+    count: Annotated[int, Field(description="Number of items.")]
+    reason: Annotated[str, Field(max_length=1024, description="Why the first of them did not arrive.")] = ""
+    paths: Annotated[
+        tuple[Annotated[str, Field(max_length=4096)], ...],
+        Field(
+            max_length=MAX_LISTED_NOT_CARRIED,
+            description="First items. A stream is listed as path:name. The per-file report lists all.",
+        ),
+    ] = ()
 
 
 class RunFailure(Status):
     """Why the whole run failed."""
 
     class_: Annotated[
-        str, Field(alias="class", description="Whose matter it is; decides whether the run is tried again.")
+        str, Field(alias="class", description="Class of the failure. It determines whether the run is retried.")
     ]
-    reason: Annotated[str, Field(description="One word; the runbook has a page for it.")]
-    message: Annotated[str, Field(description="What was expected and what was found.")]
+    reason: Annotated[str, Field(description="Reason in CamelCase. See the runbook page with the same name.")]
+    message: Annotated[str, Field(description="Description of the error: what was expected and what was found.")]
     remedy: Annotated[str, Field(description="What to do.")] = ""
 
 
 class RunEnding(Status):
-    """How a run will have ended once its last agent is gone."""
+    """Outcome of a run whose agents are still stopping."""
 
-    state: Annotated[RunState, Field(description="The state to come.")]
-    reason: Annotated[str, Field(description="One word; the runbook has a page for it.")]
-    message: Annotated[str, Field(description="What was expected, what was found, and what to do.")] = ""
+    state: Annotated[RunState, Field(description="Final state of the run.")]
+    reason: Annotated[str, Field(description="Reason in CamelCase. See the runbook page with the same name.")]
+    message: Annotated[str, Field(description="Description of the outcome and, if it failed, the remedy.")] = ""
     failure: RunFailure | None = None
 
 
 class GatheredPiece(Status):
-    """Part of a large file, as one agent has gathered it; whoever finishes the run reads it back and lands the file."""
+    """Part of a large file that one agent copied. The agent that finishes the run verifies and commits the file."""
 
-    path: Annotated[str, Field(description="The file, from the transfer's root.", max_length=4096)]
-    version: Annotated[str, Field(description="The source's size, write time and change time, in hex.", max_length=64)]
-    start: Annotated[int, Field(description="Its first byte.")]
-    end: Annotated[int, Field(description="The byte behind its last.")]
-    digest: Annotated[str, Field(description="BLAKE3 of what was read from the source, in hex.", max_length=64)]
+    path: Annotated[str, Field(description="Path of the file relative to the root of the transfer.", max_length=4096)]
+    version: Annotated[
+        str, Field(description="Size, write time and change time of the source file, in hex.", max_length=64)
+    ]
+    start: Annotated[int, Field(description="Offset of the first byte.")]
+    end: Annotated[int, Field(description="Offset after the last byte.")]
+    digest: Annotated[str, Field(description="BLAKE3 hash of the data read from the source, in hex.", max_length=64)]
 
 
 class ShardStatus(Status):
-    """One agent of a run that several share."""
+    """One agent of a run with several agents."""
 
-    index: Annotated[int, Field(description="The agent's completion index.")]
-    state: Annotated[str, Field(description="Running, Succeeded or Failed.")]
+    index: Annotated[int, Field(description="Completion index of the agent.")]
+    state: Annotated[str, Field(description="State of the agent: Running, Succeeded or Failed.")]
     counters: Counters = Counters()
     failures: Annotated[
         tuple[FileFailure, ...],
-        Field(max_length=MAX_SHARD_FAILURES, description="The first files that it could not copy."),
+        Field(max_length=MAX_SHARD_FAILURES, description="First files that the agent could not copy."),
     ] = ()
+    not_carried: Annotated[
+        tuple[NotCarried, ...],
+        Field(max_length=len(NotCarriedKind), description="What the destination did not get from this agent."),
+    ] = ()
+    sids: SidStatus | None = None
     pieces: Annotated[
-        tuple[GatheredPiece, ...], Field(max_length=2, description="Of files that it shares with its neighbours.")
+        tuple[GatheredPiece, ...],
+        Field(max_length=2, description="Parts of files that the agent shares with other agents."),
     ] = ()
 
 
 class CutStatus(Status):
-    """Where one agent's part of the tree ends and the next one's begins."""
+    """Boundary between the parts of two agents."""
 
-    path: Annotated[str, Field(description="A folder or file, from the transfer's root.", max_length=4096)]
-    offset: Annotated[int, Field(description="How many bytes into the file.")] = 0
+    path: Annotated[
+        str, Field(description="Path of a folder or file relative to the root of the transfer.", max_length=4096)
+    ]
+    offset: Annotated[int, Field(description="Offset in the file in bytes.")] = 0
 
 
 class SplitStatus(Status):
-    """How the tree is split between agents."""
+    """Split of the tree between agents."""
 
-    cuts: Annotated[tuple[CutStatus, ...], Field(max_length=63, description="In the order of the tree.")] = ()
+    cuts: Annotated[tuple[CutStatus, ...], Field(max_length=63, description="Boundaries in tree order.")] = ()
 
 
 class ReportStatus(Status):
-    """Where the per-file report lies."""
+    """Location of the per-file report."""
 
-    location: Annotated[str, Field(description="The SmbLocation that holds the report.")]
-    path: Annotated[str, Field(description="Its path in that location.")]
-    sha256: Annotated[str, Field(description="The hash of the file, in hex.")]
+    location: Annotated[str, Field(description="SmbLocation that contains the report.")]
+    path: Annotated[str, Field(description="Path of the report in that location.")]
+    sha256: Annotated[str, Field(description="SHA-256 of the records file, in hex.")]
 
 
 class RunSummary(Status):
-    """A run, in a line."""
+    """Summary of a run."""
 
-    name: Annotated[str, Field(description="The TransferRun's name.")]
-    state: Annotated[RunState, Field(description="How it ended, or where it is.")]
-    start_time: Annotated[Time | None, Field(description="When it began.")] = None
-    completion_time: Annotated[Time | None, Field(description="When it ended.")] = None
-    duration: Annotated[str | None, Field(description="Such as 3m20s.")] = None
-    counters: Annotated[Counters | None, Field(description="What was done.")] = None
+    name: Annotated[str, Field(description="Name of the TransferRun.")]
+    state: Annotated[RunState, Field(description="State of the run.")]
+    start_time: Annotated[Time | None, Field(description="Start time of the run.")] = None
+    completion_time: Annotated[Time | None, Field(description="Time at which the run finished.")] = None
+    duration: Annotated[str | None, Field(description="Duration of the run, such as 3m20s.")] = None
+    counters: Annotated[Counters | None, Field(description="Counters of the run.")] = None
 
 
 class Limit(Status):
-    """What the task wants of a run that is under way already."""
+    """Current limit of the task for an active run."""
 
-    bytes_per_second: Annotated[str | None, Field(description="A quantity such as 4Mi; without it, no limit.")] = None
+    bytes_per_second: Annotated[str | None, Field(description="Quantity such as 4Mi. Absent if there is no limit.")] = (
+        None
+    )
 
 
 class TransferRunStatus(Status):
-    """Where the run stands."""
+    """Current state of the run."""
 
     observed_generation: Annotated[
-        int, Field(description="metadata.generation of the spec that this status is about.")
+        int, Field(description="metadata.generation of the spec that this status applies to.")
     ] = -1
     conditions: Annotated[
-        tuple[Condition, ...], Field(description="What is so and what is not, each with a reason and what to do.")
+        tuple[Condition, ...], Field(description="Conditions, each with a reason and, if unhealthy, a remedy.")
     ] = ()
-    state: Annotated[RunState | None, Field(description="Where the run is.")] = None
-    start_time: Annotated[Time | None, Field(description="When its first agent began.")] = None
-    completion_time: Annotated[Time | None, Field(description="When it ended.")] = None
-    duration: Annotated[str | None, Field(description="Such as 3m20s; so far, while it goes on.")] = None
+    state: Annotated[RunState | None, Field(description="State of the run.")] = None
+    start_time: Annotated[Time | None, Field(description="Time at which the first agent started.")] = None
+    completion_time: Annotated[Time | None, Field(description="Time at which the run finished.")] = None
+    duration: Annotated[
+        str | None,
+        Field(description="Duration of the run, such as 3m20s. While the run is active, the time since its start."),
+    ] = None
     phases: Phases | None = None
     counters: Counters | None = None
     progress: Progress | None = None
     security: Evidence | None = None
     server_side_copy: ServerSideStatus | None = None
+    source_snapshot: SourceSnapshotStatus | None = None
+    retry: Annotated[
+        RetryStatus | None, Field(description="Set while the run waits for files in use, or tries them again.")
+    ] = None
     failures: Annotated[
         tuple[FileFailure, ...],
         Field(
             max_length=MAX_LISTED_FAILURES,
-            description="The first files that failed; the counters hold how many in all.",
+            description="First files that failed. The counters contain the total.",
         ),
     ] = ()
+    not_carried: Annotated[
+        tuple[NotCarried, ...],
+        Field(
+            max_length=len(NotCarriedKind),
+            description="What the destination did not get, by kind: because of an option, or because its server "
+            "cannot store it.",
+        ),
+    ] = ()
+    sids: SidStatus | None = None
     failure: RunFailure | None = None
     split: SplitStatus | None = None
     shards: Annotated[
-        tuple[ShardStatus, ...], Field(max_length=64, description="Each agent of a run that several share.")
+        tuple[ShardStatus, ...], Field(max_length=64, description="Agents of a run with several agents.")
     ] = ()
     report: ReportStatus | None = None
-    job_ref: Annotated[str | None, Field(description="The Job of its agents.")] = None
-    attempts: Annotated[int, Field(description="How many Jobs it has taken so far.")] = 0
+    survey: Annotated[SurveyStatus | None, Field(description="Result of a survey.")] = None
+    job_ref: Annotated[str | None, Field(description="Job of the run's agents.")] = None
+    attempts: Annotated[int, Field(description="Number of Jobs created so far.")] = 0
     ending: Annotated[
         RunEnding | None,
-        Field(description="How the run ends as soon as its last agent has ended: until then nothing is final."),
+        Field(description="Outcome of the run, which becomes final when its last agent has stopped."),
     ] = None
     limit: Annotated[
         Limit | None,
-        Field(description="In place of the snapshot's limit, once the task's was changed during the run."),
+        Field(description="Limit that replaces the snapshot's limit because the task was changed during the run."),
     ] = None
     task: Annotated[
         dict[str, JsonValue] | None,
         WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
-        Field(description="The snapshot that the run works by, for information: no Job and no mount follows from it."),
+        Field(
+            description="Snapshot of the task that the run uses, for information. No Job and no mount is derived "
+            "from it."
+        ),
     ] = None

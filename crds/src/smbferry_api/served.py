@@ -1,29 +1,31 @@
-"""Reads what the API server returns: leniently, where what people write is judged strictly.
+"""Parses objects from the API server leniently; manifests written by people are parsed strictly.
 
-A CustomResourceDefinition may be newer than the program that reads: its defaults then stand in every object, those of
-runs under way among them. A field that is not known is no reason to call an object wrong.
+The CustomResourceDefinitions may be newer than this program. All objects, including those of active runs, then contain
+defaults of newer fields. An unknown field does not make an object invalid.
 """
 
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from smbferry_api.explain import explain
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def read_spec(model: type[Model], value: Any) -> Model:
-    """A spec, or any part of one, without the fields that this version does not know.
+    """Parses a spec or a part of one and ignores unknown fields.
 
     Raises:
-        ValidationError: a field that it knows can't be used.
+        ValidationError: a known field is invalid.
     """
     return model.model_validate(value, extra="ignore")
 
 
 def read_status(model: type[Model], value: Any) -> tuple[Model, str]:
-    """A status, and in words which of its fields can't be read; these are as if they were not there.
+    """Parses a status. Returns it without its unreadable fields, and a message that lists them.
 
-    A newer writer may use a word that this version does not have: what else the status says still counts.
+    A newer version may write values that are unknown here; the other fields remain usable.
     """
     fields = dict(value) if isinstance(value, dict) else {}
     try:
@@ -36,9 +38,3 @@ def read_status(model: type[Model], value: Any) -> tuple[Model, str]:
         return model.model_validate(kept, extra="ignore"), problem
     except ValidationError:
         return model(), problem
-
-
-def explain(error: ValidationError, root: str) -> str:
-    """Each field that is wrong, by its path below `root`, and why; nothing of what it holds."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(f"{'.'.join((root, *(str(part) for part in e['loc'])))}: {e['msg']}" for e in found)

@@ -1,7 +1,7 @@
-"""The snapshot of a task that a run works by, as the environment of the run's agents holds it.
+"""The snapshot of a task in the environment of the run's agents.
 
-It is part of the Jobs that the operator creates. The API server lets nobody change the containers of a Job, and whoever
-may create Jobs may mount any Secret of the namespace anyway: nobody gains anything by forging a snapshot (ADR 19).
+It is part of the Jobs that the operator creates. A Job's containers are immutable, and whoever may create Jobs may
+mount any Secret of the namespace anyway, so forging a snapshot gains nothing (ADR 19).
 """
 
 import base64
@@ -11,15 +11,15 @@ from typing import Final
 from smbferry_api.run import ResolvedTask
 
 VARIABLE: Final = "SMBFERRY_TASK"
-"""The first part; a second and third, where the snapshot is long, are SMBFERRY_TASK_1 and SMBFERRY_TASK_2."""
+"""Variable with the first part. Long snapshots continue in SMBFERRY_TASK_1 and SMBFERRY_TASK_2."""
 PART: Final = 100_000
-"""Bytes in one part: Linux allows 128 KiB for a variable."""
+"""Maximum bytes per part: Linux allows 128 KiB for a variable."""
 
 
 def environment_of(task: ResolvedTask) -> dict[str, str]:
-    """The variables that hold the snapshot, by name: JSON in Base64.
+    """Returns the environment variables that contain the snapshot: JSON in Base64.
 
-    So nothing in a path or a filter looks like a reference to a variable, which Kubernetes would replace.
+    Base64 prevents Kubernetes from expanding variable references in paths and filters.
     """
     text = base64.b64encode(task.model_dump_json(by_alias=True, exclude_none=True).encode()).decode()
     parts = [text[start : start + PART] for start in range(0, len(text), PART)]
@@ -27,7 +27,7 @@ def environment_of(task: ResolvedTask) -> dict[str, str]:
 
 
 def text_in(environment: Mapping[str, str]) -> str:
-    """The snapshot, still encoded; empty where there is none."""
+    """Returns the encoded snapshot, or an empty string if there is none."""
     parts: list[str] = []
     while (part := environment.get(_name(len(parts)))) is not None:
         parts.append(part)
@@ -35,19 +35,19 @@ def text_in(environment: Mapping[str, str]) -> str:
 
 
 def decoded(text: str) -> str:
-    """What `text_in` found, as JSON.
+    """Decodes the result of `text_in` to JSON.
 
     Raises:
-        ValueError: it is no snapshot.
+        ValueError: not a snapshot.
     """
     return base64.b64decode(text, validate=True).decode()
 
 
 def read_snapshot(text: str) -> ResolvedTask:
-    """Reads what `text_in` found.
+    """Parses the result of `text_in`.
 
     Raises:
-        ValueError: it is no snapshot.
+        ValueError: not a snapshot.
     """
     return ResolvedTask.model_validate_json(decoded(text), extra="ignore")
 

@@ -1,5 +1,5 @@
-"""The operator: watches the four kinds and makes of them Jobs, conditions and runs.
+"""The operator: watches objects of our four kinds, and creates runs and Jobs from them.
 
-Data flows one way: an event names an object → the work queue → `cluster.observe` gives a frozen Observation →
-`decide` gives a Decision → `cluster.apply` carries it out. Nothing is remembered that can't be seen again.
+Data flows one way: `cluster.kopf_events` delivers an event → `watch` turns it into keys → the work queue of `reconcile`
+→ `observe` reads the cache into an Observation → `decide` returns a Decision → `cluster.apply` carries it out.
 """

@@ -1,17 +1,17 @@
-"""Hot standby: keeps asking for the lease, and tells when this operator begins and ceases to be the one that acts."""
+"""Leader election: renews or takes the lease, and reports when this operator becomes the leader and when it stops."""
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
+from smbferry_operator.clock import uptime
 from smbferry_operator.cluster.errors import ClusterError, ConflictError, NotFoundError
 from smbferry_operator.decide.lease import (
     LeaseRecord,
     LeaseTimes,
-    Standing,
+    LeaseView,
     Step,
     decide_lease,
     lost,
@@ -23,23 +23,29 @@ from smbferry_operator.decide.lease import (
 logger = logging.getLogger(__name__)
 
 
-def uptime() -> float:
-    """Seconds of a clock that never goes back and that, where the system has such a one, runs on in a suspension."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-
-
 class Store(Protocol):
-    """Where the lease is kept. It does one thing after another, what was begun and given up on, too."""
+    """Where the lease is kept. Requests are carried out one after the other, including those that were cancelled."""
 
     async def read(self) -> LeaseRecord | None:
-        """The lease; None if there is none."""
+        """Returns the lease, None if it does not exist."""
 
     async def write(self, holder: str, before: LeaseRecord | None, now: datetime) -> LeaseRecord:
-        """Changes the holder; ConflictError if another was faster."""
+        """Changes the holder.
+
+        Raises:
+            ConflictError: the lease has changed since it was read.
+        """
+
+
+class Turned(Protocol):
+    """Receives notice that this operator leads from now on, or no longer."""
+
+    def __call__(self, *, leading: bool) -> None:
+        """Must not block."""
 
 
 class Fence:
-    """Whether, and for how much longer, this operator may write. Asked from threads, before each single write."""
+    """Whether this operator may write, and for how much longer. Asked before each write, from several threads."""
 
     def __init__(self, clock: Callable[[], float] = uptime) -> None:
         self._clock = clock
@@ -47,20 +53,20 @@ class Fence:
         self._acting = False
 
     def hold(self, until: float) -> None:
-        """The lease is ours until then."""
+        """This operator holds the lease until then."""
         self._held_until = until
 
     def act(self, *, acting: bool) -> None:
-        """Whether what is held is made use of: not before the picture of the cluster is fresh."""
+        """Allows writes while the lease is held. Not allowed before the cache is fresh."""
         self._acting = acting
 
     def remaining(self) -> float:
-        """Seconds; zero if nothing may be written."""
+        """Returns the seconds for which writes are allowed, 0 if none are."""
         return max(0.0, self._held_until - self._clock()) if self._acting else 0.0
 
 
 class Elector:
-    """One candidate."""
+    """One candidate in the election."""
 
     def __init__(
         self,
@@ -68,8 +74,7 @@ class Elector:
         me: str,
         fence: Fence,
         *,
-        began: Callable[[], None],
-        ceased: Callable[[], None],
+        turned: Turned,
         utc_now: Callable[[], datetime],
         clock: Callable[[], float] = uptime,
         times: LeaseTimes | None = None,
@@ -77,41 +82,39 @@ class Elector:
         """Makes a candidate.
 
         Args:
-            me: a name that no other process ever has.
-            began: told when the lease becomes ours; must not block.
-            ceased: told when it is ours no more; must not block.
+            me: the holder's name in the lease; no other process may ever use it.
+            turned: called when this operator becomes the leader, and when it no longer is.
             utc_now: the time of day, for people who read the lease.
             clock: seconds of a clock that never goes back.
         """
         self._store = store
         self._me = me
         self._fence = fence
-        self._began = began
-        self._ceased = ceased
+        self._turned = turned
         self._utc_now = utc_now
         self._clock = clock
         self._times = times or LeaseTimes()
-        self._standing = Standing()
+        self._view = LeaseView()
         self._leading = False
         self._complaint = ""
 
     @property
     def leading(self) -> bool:
-        """Whether the lease is ours."""
+        """Whether this operator holds the lease."""
         return self._leading
 
     async def run(self) -> None:
-        """Stands for election until cancelled."""
+        """Takes part in the election until cancelled."""
         while True:
             await self.round()
-            await asyncio.sleep(pause_before_next(self._standing, self._me, self._clock(), self._times))
+            await asyncio.sleep(pause_before_next(self._view, self._me, self._clock(), self._times))
 
     async def round(self) -> None:
-        """One look at the lease, and what follows from it."""
+        """Reads the lease if necessary, and takes or renews it if possible."""
         try:
             await self._look_and_step()
         except (ConflictError, NotFoundError):
-            self._standing = lost(self._standing)  # another was faster, or somebody deleted it: look again
+            self._view = lost(self._view)  # another candidate was faster, or the lease was deleted: read it again
         except ClusterError as error:
             self._complain(str(error))
         else:
@@ -119,44 +122,44 @@ class Elector:
         self._tell()
 
     async def release(self) -> None:
-        """Gives the lease up, so that another need not wait for its end. Nothing may be under way any more.
+        """Releases the lease, so that another operator need not wait for its expiry. Call it when nothing is running.
 
-        Only the API server knows whether it is ours: a write that was cut off with its round may have been done.
+        Only the API server knows the holder: a write that was cancelled may have been carried out.
         """
-        self._standing = Standing()
+        self._view = LeaseView()
         try:
             record = await self._store.read()
             if record is not None and record.holder == self._me:
                 await self._store.write("", record, self._utc_now())
                 logger.info("%s released", self._store)
         except ClusterError as error:
-            logger.warning("%s could not be released and runs out by itself: %s", self._store, error)
+            logger.warning("could not release %s; it expires: %s", self._store, error)
         self._tell()
 
     async def _look_and_step(self) -> None:
-        if self._standing.remaining(self._clock()) <= 0:
+        if self._view.remaining(self._clock()) <= 0:
             record = await self._store.read()
-            self._standing = observed(self._standing, record, self._clock())
-        step = decide_lease(self._standing, self._me, asked_at := self._clock())
+            self._view = observed(self._view, record, self._clock())
+        step = decide_lease(self._view, self._me, asked_at := self._clock())
         if step is Step.WAIT:
-            self._standing = lost(self._standing)
+            self._view = lost(self._view)
             return
-        before = None if step is Step.CREATE else self._standing.record
+        before = None if step is Step.CREATE else self._view.record
         written = await self._store.write(self._me, before, self._utc_now())
-        self._standing = won(written, asked_at, self._clock(), self._times)
-        self._fence.hold(self._standing.held_until)
+        self._view = won(written, asked_at, self._clock(), self._times)
+        self._fence.hold(self._view.held_until)
 
     def _tell(self) -> None:
-        leading = self._standing.remaining(self._clock()) > 0
+        leading = self._view.remaining(self._clock()) > 0
         if not leading:
             self._fence.hold(float("-inf"))
         if leading != self._leading:
             self._leading = leading
-            logger.info("%s: %s", self._store, "this operator leads" if leading else "this operator leads no more")
-            (self._began if leading else self._ceased)()
+            logger.info("%s: %s", self._store, "this operator leads" if leading else "this operator no longer leads")
+            self._turned(leading=leading)
 
     def _complain(self, text: str) -> None:
-        """Once for each new trouble."""
+        """Logs each new error once."""
         if text != self._complaint:
-            logger.warning("%s can't be renewed or taken: %s", self._store, text)
+            logger.warning("could not renew or take %s: %s", self._store, text)
             self._complaint = text

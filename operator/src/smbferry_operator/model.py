@@ -1,4 +1,4 @@
-"""What is observed: Kubernetes objects as frozen values, reduced to what decisions need."""
+"""Kubernetes objects as frozen values, reduced to what decisions need."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ OWN_KINDS: Final = (Kind.IDENTITY, Kind.LOCATION, Kind.TASK, Kind.RUN)
 
 
 class Key(NamedTuple):
-    """Names one object in the cluster."""
+    """Identifies an object in the cluster."""
 
     kind: Kind
     namespace: str
@@ -55,7 +55,7 @@ class Owner(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """What is used of ObjectMeta."""
+    """The used fields of ObjectMeta."""
 
     name: str
     namespace: str
@@ -66,11 +66,11 @@ class Meta:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     controller: Owner | None = None
-    """The owner that is the controller, if there is one."""
+    """The owner that is the controller, if any."""
 
     @property
     def controller_uid(self) -> str:
-        """The controller's uid; empty where there is no controller."""
+        """The controller's uid, empty if there is no controller."""
         return self.controller.uid if self.controller else ""
 
 
@@ -103,7 +103,7 @@ class Recorded(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A batch/v1 Job and how it stands."""
+    """A batch/v1 Job."""
 
     meta: Meta
     active: int = 0
@@ -117,39 +117,39 @@ class Job:
     suspended: str = ""
     """The message of the Suspended condition: a person or a queueing system holds it back."""
     recorded: Recorded | None = None
-    """Of a Job that works for a run: the snapshot in its containers, which nobody can change."""
+    """Of a run's Job: the snapshot in its containers, which are immutable."""
 
     @property
     def finished(self) -> bool:
-        """Whether the Job controller will start no more pods of it."""
+        """Whether the Job controller will start no more pods."""
         return self.complete or bool(self.failure_reason)
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """An agent's pod and how it stands."""
+    """An agent's pod."""
 
     meta: Meta
     job: str
     phase: str = "Pending"
     unschedulable: str = ""
-    """The scheduler's message while the pod has no node: none has room, or a gate holds it back."""
+    """The scheduler's message while the pod has no node."""
     waiting_reason: str = ""
-    """Why the agent's container does not start yet: ImagePullBackOff, CreateContainerConfigError."""
+    """Why the agent's container does not run yet: ImagePullBackOff, CreateContainerConfigError."""
     waiting_message: str = ""
     exit_code: int | None = None
     exit_reason: str = ""
-    """Kubernetes' own word for the end: OOMKilled, Error, Completed."""
+    """Kubernetes' reason for the end: OOMKilled, Error, Completed."""
     termination_message: str = ""
     ended_at: datetime | None = None
     disrupted: str = ""
     """The reason of the DisruptionTarget condition: evicted, preempted, its node drained."""
     recorded: Recorded | None = None
-    """The same as its Job's."""
+    """The snapshot, as in its Job."""
 
     @property
     def living(self) -> bool:
-        """Whether a process of it may still run; a node that is out of reach counts as one where it does."""
+        """Whether its process may still run; on an unreachable node it is assumed to."""
         return self.phase not in {"Succeeded", "Failed"}
 
 
@@ -160,16 +160,16 @@ class Refusal:
     what: str
     message: str
     permanent: bool
-    """Whether the object itself is wrong, and would be refused again."""
+    """The object itself is invalid and would be refused again."""
     room: bool = False
-    """Whether only a quota is in the way."""
+    """Only a quota blocks it."""
     since: datetime | None = None
-    """Since when it has been refused, again and again."""
+    """When it was refused for the first time in a row."""
 
     def lasts(self, now: datetime) -> timedelta:
-        """For how long it has been refused."""
+        """How long it has been refused."""
         return now - self.since if self.since else timedelta(0)
 
     def again_in(self, now: datetime) -> timedelta:
-        """How long to wait before the next try: as long again as it has been refused."""
+        """How long to wait before the next attempt: as long as it has been refused so far, within bounds."""
         return min(max(self.lasts(now), SOONEST), LATEST)

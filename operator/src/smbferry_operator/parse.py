@@ -1,4 +1,4 @@
-"""From JSON objects to the values that decisions look at. Converts every malformed object to one typed error."""
+"""Parses Kubernetes objects from JSON. Every invalid object leads to one typed error."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -10,12 +10,13 @@ from pydantic import ValidationError
 
 from smbferry_api import GROUP
 from smbferry_api.agent_contract import AGENT_CONTAINER
+from smbferry_api.explain import explain
 from smbferry_api.fields import Spec, Status
 from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
 from smbferry_api.location import SmbLocationSpec, SmbLocationStatus
 from smbferry_api.run import TransferRunSpec
 from smbferry_api.run_status import TransferRunStatus
-from smbferry_api.served import explain, read_spec, read_status
+from smbferry_api.served import read_spec, read_status
 from smbferry_api.snapshot import decoded, read_snapshot
 from smbferry_api.task import TransferTaskSpec, TransferTaskStatus
 from smbferry_operator.model import (
@@ -40,13 +41,13 @@ S = TypeVar("S", bound=Spec)
 T = TypeVar("T", bound=Status)
 
 RECORDED: Final = "recorded"
-"""What is kept of the spec of an agent's Job or pod: the snapshot in its environment, as it stands there."""
+"""The field that the cache keeps of an agent's Job or pod: the encoded snapshot in its environment."""
 REMEMBERED: Final = 1000
-"""How many snapshots are kept as they were read: a Job and its pods share one."""
+"""How many parsed snapshots are kept; a Job and its pods share one."""
 
 
 class InvalidObjectError(Exception):
-    """A spec that the schema let pass can't be used: says which field and why."""
+    """A spec that passed the schema is invalid; the message names the field."""
 
     def __init__(self, meta: Meta, message: str, status: Manifest) -> None:
         super().__init__(message)
@@ -55,12 +56,12 @@ class InvalidObjectError(Exception):
 
 
 def parse_time(text: str | None) -> datetime | None:
-    """Reads metav1.Time or MicroTime."""
+    """Parses metav1.Time or MicroTime."""
     return datetime.fromisoformat(text).astimezone(UTC) if text else None
 
 
 def parse_meta(body: Mapping[str, Any]) -> Meta:
-    """Reads ObjectMeta."""
+    """Parses ObjectMeta."""
     meta = body["metadata"]
     return Meta(
         name=meta["name"],
@@ -76,7 +77,7 @@ def parse_meta(body: Mapping[str, Any]) -> Meta:
 
 
 def parse_owner(meta: Mapping[str, Any]) -> Owner | None:
-    """The owner that is an object's controller; None where there is none."""
+    """The controller among an object's owners, None if there is none."""
     reference = next((o for o in meta.get("ownerReferences") or () if o.get("controller")), None)
     if reference is None:
         return None
@@ -87,7 +88,7 @@ def parse_owner(meta: Mapping[str, Any]) -> Owner | None:
 
 @lru_cache(maxsize=REMEMBERED)
 def read_recorded(text: str) -> Recorded | None:
-    """The snapshot in an agent's environment; None where there is none, or none that can be read."""
+    """The snapshot in an agent's environment, None if it is missing or unreadable."""
     try:
         return Recorded(decoded(text), read_snapshot(text)) if text else None
     except ValueError:
@@ -99,56 +100,57 @@ def _resource(body: Manifest, spec: type[S], status: type[T]) -> Resource[S, T]:
     try:
         parsed = read_spec(spec, body.get("spec") or {})
     except ValidationError as error:
-        raise InvalidObjectError(meta, explain(error, "spec"), body.get("status") or {}) from error
+        raise InvalidObjectError(meta, explain(error, "spec", spec), body.get("status") or {}) from error
     return Resource(meta, parsed, _status(body, status))
 
 
 def _status(body: Manifest, status: type[T]) -> T:
-    """The status; a field that can't be read counts as not written yet."""
+    """The status; an unreadable field counts as missing."""
     found, problem = read_status(status, body.get("status") or {})
     if problem:
-        logger.warning("%s %s: left aside what can't be read: %s", body.get("kind"), body["metadata"]["name"], problem)
+        name = body["metadata"]["name"]
+        logger.warning("%s %s: ignored unreadable fields of the status: %s", body.get("kind"), name, problem)
     return found
 
 
 def parse_identity(body: Manifest) -> Identity:
-    """Reads a KerberosIdentity.
+    """Parses a KerberosIdentity.
 
     Raises:
-        InvalidObjectError: its spec can't be used.
+        InvalidObjectError: its spec is invalid.
     """
     return _resource(body, KerberosIdentitySpec, KerberosIdentityStatus)
 
 
 def parse_location(body: Manifest) -> Location:
-    """Reads an SmbLocation.
+    """Parses an SmbLocation.
 
     Raises:
-        InvalidObjectError: its spec can't be used.
+        InvalidObjectError: its spec is invalid.
     """
     return _resource(body, SmbLocationSpec, SmbLocationStatus)
 
 
 def parse_task(body: Manifest) -> Task:
-    """Reads a TransferTask.
+    """Parses a TransferTask.
 
     Raises:
-        InvalidObjectError: its spec can't be used.
+        InvalidObjectError: its spec is invalid.
     """
     return _resource(body, TransferTaskSpec, TransferTaskStatus)
 
 
 def parse_run(body: Manifest) -> Run:
-    """Reads a TransferRun.
+    """Parses a TransferRun.
 
     Raises:
-        InvalidObjectError: its spec can't be used.
+        InvalidObjectError: its spec is invalid.
     """
     return _resource(body, TransferRunSpec, TransferRunStatus)
 
 
 def parse_job(body: Manifest) -> Job:
-    """Reads a batch/v1 Job."""
+    """Parses a batch/v1 Job."""
     status = body.get("status") or {}
     conditions = _true_conditions(status)
     complete, failure = conditions.get("Complete"), conditions.get("Failed")
@@ -168,7 +170,7 @@ def parse_job(body: Manifest) -> Job:
 
 
 def parse_pod(body: Manifest) -> Pod:
-    """Reads an agent's pod."""
+    """Parses an agent's pod."""
     status = body.get("status") or {}
     state = _agent_state(status.get("containerStatuses") or ())
     waiting, terminated = state.get("waiting") or {}, state.get("terminated") or {}

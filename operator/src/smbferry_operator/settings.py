@@ -1,4 +1,4 @@
-"""What the installation chooses, read from the environment once."""
+"""The settings of the installation, read once from the environment."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ V = TypeVar("V")
 
 
 class SettingsError(ValueError):
-    """An environment variable that can't be used: says which, and what was expected."""
+    """An environment variable is missing or invalid; the message names it and what was expected."""
 
 
 @dataclass(frozen=True)
@@ -26,30 +26,30 @@ class Settings:
 
     agent: AgentSettings
     namespaces: tuple[str, ...] = ()
-    """The namespaces to watch; all when empty."""
+    """The namespaces to watch; all if empty."""
     workers: int = 16
-    """How many objects are reconciled at once."""
+    """How many objects are reconciled concurrently."""
     health_port: int = 8080
     metrics_port: int = 8081
     resync: timedelta = timedelta(minutes=10)
-    """How often everything is listed anew, to find what a watch may have missed."""
+    """How often everything is listed again, to find what a watch has missed."""
     instance: str = "smbferry-operator"
-    """This process, for Events and people: the pod's name."""
+    """The pod's name, for Events and the lease."""
     lease_namespace: str = ""
     lease_name: str = "smbferry-operator"
     log_format: str = "text"
     log_level: str = "info"
     watch_secrets: bool = False
-    """Whether the metadata of Secrets and ConfigMaps is watched, so that a changed one is tested at once."""
+    """Watch the metadata of Secrets and ConfigMaps, so that a changed one is checked at once."""
     standalone: bool = False
-    """No leader is elected: this is the only operator."""
+    """Elect no leader: no other operator runs."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str], *, standalone: bool = False) -> "Settings":
         """Reads SMBFERRY_… variables.
 
         Raises:
-            SettingsError: one is missing or can't be used.
+            SettingsError: a variable is missing or invalid.
         """
         source = _Source(environ)
         defaults = AgentSettings(image="")
@@ -134,11 +134,11 @@ def _yes_or_no(text: str) -> bool:
 
 
 def _network(text: str) -> NetworkRules | None:
-    """Ports by name, such as {"kdcPorts": [88]}; what is left out keeps its default."""
+    """Ports by name, such as {"kdcPorts": [88]}; a missing name keeps its default."""
     given = _object(text)
     unknown = sorted(set(given) - set(_PORTS))
     if unknown:
-        raise ValueError(f"expected {', '.join(_PORTS)}; found {', '.join(unknown)}")
+        raise ValueError(f"expected {', '.join(_PORTS)}; got {', '.join(unknown)}")
     for name, ports in given.items():
         if not isinstance(ports, list) or not ports or not all(type(p) is int and 0 < p < 1 << 16 for p in ports):
             raise ValueError(f"{name}: expected a list of port numbers from 1 to 65535")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from lab.support.domain.domain import Domain, User
+from lab.support.domain.mit import MitRealms, mit_realms
+from lab.support.domain.trees import Wanted
+from lab.support.stubs.counting_kdc import CountingKdc
 from tests.interop.agent.scene import Scene
 from tests.interop.agent.support import Identity
-from tests.support.counting_kdc import CountingKdc
-from tests.support.domain import Domain, User
-from tests.support.mit import MitRealms, mit_realms
-from tests.support.trees import Wanted
 
 from smbferry_api.agent_contract import Side
 

@@ -6,16 +6,18 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from smbferry_agent.report.run_report import RunReport
-from smbferry_agent.run import Surroundings, run_transfer
+from smbferry_agent.run import run_transfer
+from smbferry_agent.run_environment import Identities, RunEnvironment
 from smbferry_api.agent_contract import Side
 from smbferry_api.run import ResolvedTask
+from smbferry_engine import Control
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from lab.support.domain.machine import Directory
     from tests.interop.agent.support import Identity
-    from tests.support.domain import Directory
 
     from smbferry_api.exit_codes import ExitCode
 
@@ -29,25 +31,26 @@ class Scene:
     identities: dict[Side, Identity]
     folder: Path
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    snapshot: str = "None"
     servers: dict[Side, str] = dataclasses.field(default_factory=dict)
     report: RunReport = dataclasses.field(default_factory=RunReport)
 
     def run(self, cancelled: Callable[[], bool] = lambda: False, *, dry_run: bool = False) -> ExitCode:
-        around = Surroundings(
+        identities = Identities(
             mounts={side: identity.subject().mount for side, identity in self.identities.items()},
             scratch=self.folder / "tickets",
-            cancelled=cancelled,
             address_rule=self.identities[Side.SOURCE].address_rule,
-            standing={side.value: identity.standing() for side, identity in self.identities.items()},
+            statuses={side.value: identity.identity_status() for side, identity in self.identities.items()},
         )
-        return run_transfer(self.task(), around, self.report, dry_run=dry_run)
+        return run_transfer(self.task(), RunEnvironment(identities, Control(cancelled)), self.report, dry_run=dry_run)
 
     def task(self) -> ResolvedTask:
         ends = {
             side.value: self._end(side, directory)
             for side, directory in ((Side.SOURCE, self.source), (Side.DESTINATION, self.destination))
         }
-        return ResolvedTask.model_validate({"name": "task", "options": self.options, **ends})
+        task = {"name": "task", "options": self.options, "sourceSnapshot": self.snapshot}
+        return ResolvedTask.model_validate({**task, **ends})
 
     def _end(self, side: Side, directory: Directory) -> dict[str, Any]:
         domain, identity = directory.domain, self.identities[side]

@@ -22,7 +22,7 @@ from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
 from smbferry_api.location import SmbLocationSpec
 
 if TYPE_CHECKING:
-    from tests.support.domain import Domain
+    from lab.support.domain.domain import Domain
 
     from smbferry_agent.errors import AgentError
 
@@ -110,10 +110,10 @@ class Identity:
             scratch=self.folder / "scratch",
             address_rule=self.address_rule,
             requested=self.requested,
-            previous=self.standing(),
+            previous=self.identity_status(),
         )
 
-    def standing(self) -> KerberosIdentityStatus:
+    def identity_status(self) -> KerberosIdentityStatus:
         """The status that the last check left."""
         return KerberosIdentityStatus.model_validate(self.previous)
 

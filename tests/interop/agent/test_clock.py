@@ -8,12 +8,14 @@ import pytest
 from tests.interop.agent.support import check_at, default_config
 
 if TYPE_CHECKING:
+    from lab.support.domain.domain import Domain
     from tests.interop.agent.support import Identity
-    from tests.support.domain import Domain
 
 pytestmark = pytest.mark.takes(15)
 
 
+@pytest.mark.fault(11)
+@pytest.mark.verdict("Clock ahead or behind")
 @pytest.mark.parametrize("setting", ["", "kdc_timesync = 1", "kdc_timesync = 0"])
 @pytest.mark.parametrize("minutes", [6, -6, 60])
 def test_a_clock_beyond_the_tolerance_is_named_with_its_signed_offset(

@@ -7,8 +7,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.trees import Wanted
-from tests.unit.agent.api_server import ApiServer
+from lab.support.domain.trees import Wanted
+from tests.support.api_server import ApiServer
 
 from smbferry_agent import cluster, run_watch
 from smbferry_agent.errors import AgentError
@@ -48,7 +48,12 @@ def server(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 def manifest(scene: Scene, *, cancel: bool = False) -> dict[str, Any]:
     return {
-        "metadata": {"name": "run", "namespace": "ns", "uid": "5b877571-e66e-4bb6-9ea4-79fc1ec9f3ea"},
+        "metadata": {
+            "name": "run",
+            "namespace": "ns",
+            "uid": "5b877571-e66e-4bb6-9ea4-79fc1ec9f3ea",
+            "creationTimestamp": "2026-11-21T12:00:00Z",
+        },
         "spec": {"taskRef": {"name": "task"}, "cancel": cancel},
     }
 

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smbferry_agent.errors import AgentError
-from smbferry_agent.run import Surroundings, run_transfer
+from smbferry_agent.run import run_transfer
+from smbferry_agent.run_environment import Identities, RunEnvironment
 from smbferry_api.agent_contract import Side
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.location import DfsTarget
-from smbferry_api.task import SecurityDescriptors
+from smbferry_engine import Control
+from smbferry_words.options import SecurityDescriptors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lab.support.domain.domain import Domain
     from tests.interop.agent.scene import Scene
     from tests.interop.agent.support import Identity
-    from tests.support.domain import Domain
 
     from smbferry_api.run import ResolvedTask
 
@@ -45,7 +47,7 @@ def test_a_check_follows_the_link_and_says_where_it_leads(identity: Identity, do
     checked = identity.check_location(share="dfs", path=path)
     assert checked.failure is None
     assert checked.status["dfsTarget"] == {"server": domain.server, "port": 445, "share": "src", "path": "/"}
-    assert rf"leads by DFS to \\{domain.server}\src" in checked.message("ShareAccessible")
+    assert rf"a DFS path to \\{domain.server}\src" in checked.message("ShareAccessible")
     assert checked.status["server"]["encryptionRequiredByShare"] is True
 
 
@@ -74,13 +76,10 @@ def through_dfs(scene: Scene, path: str, *, below: str = "", found: DfsTarget | 
 
 
 def run(scene: Scene, task: ResolvedTask) -> ExitCode:
-    around = Surroundings(
-        mounts={side: identity.subject().mount for side, identity in scene.identities.items()},
-        scratch=scene.folder / "tickets",
-        cancelled=lambda: False,
-        claimed=True,
-    )
-    return run_transfer(task, around, scene.report, dry_run=False)
+    mounts = {side: identity.subject().mount for side, identity in scene.identities.items()}
+    identities = Identities(mounts, scratch=scene.folder / "tickets")
+    environment = RunEnvironment(identities, Control(lambda: False), claimed=True)
+    return run_transfer(task, environment, scene.report, dry_run=False)
 
 
 def test_a_run_writes_behind_the_link_and_names_the_server_there(scene: Scene, domain: Domain, folder: str) -> None:

@@ -15,35 +15,37 @@ from typing import TYPE_CHECKING, Any
 
 import krb5
 import pytest
-from tests.support.trees import Wanted
+from lab.support.domain.trees import Wanted
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.kerberos import libkrb5, renewal
 from smbferry_agent.report.run_report import RunReport
 from smbferry_api.agent_contract import Side
 from smbferry_api.exit_codes import ExitCode
-from smbferry_engine import recovery, sides
-from smbferry_engine.connect import connect
-from smbferry_engine.content import DEPTH
-from smbferry_engine.copy import FileCopy
 from smbferry_engine.core.calls import Call
-from smbferry_engine.core.lane import LARGEST, Lane
-from smbferry_engine.progress import Limiter
+from smbferry_engine.core.session import Session
+from smbferry_engine.core.sizes import LARGEST
+from smbferry_engine.files.gather import LargeCopy
+from smbferry_engine.files.pump import DEPTH
+from smbferry_engine.run.limiter import Limiter
+from smbferry_engine.session import pair, reconnect
+from smbferry_engine.session.connect import connect
 from smbferry_engine.wire.status import NtStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from lab.support.domain.domain import Domain
+    from lab.support.domain.machine import Directory
     from tests.interop.agent.scene import Scene
-    from tests.support.domain import Directory, Domain
 
     from smbferry_agent.kerberos.facts import Ticket
-    from smbferry_engine.connect import Connected
-    from smbferry_engine.copy import Copied
     from smbferry_engine.core.calls import Reply
-    from smbferry_engine.core.tasks import Scheduler
+    from smbferry_engine.files.commit import Copied
     from smbferry_engine.model import Endpoint
+    from smbferry_engine.runtime.tasks import Scheduler
+    from smbferry_engine.session.connect import Connected
 
 pytestmark = pytest.mark.takes(60)
 
@@ -137,8 +139,8 @@ class Traffic:
 def traffic(monkeypatch: pytest.MonkeyPatch, lives: ShortLives) -> Traffic:
     seen = Traffic()
     lives.begun = seen.begun
-    whose: dict[Lane, str] = {}
-    read, renewed, answer, copying = Lane.read, Lane.renewed, Call.answer, FileCopy.run
+    whose: dict[Session, str] = {}
+    read, renewed, answer, copying = Session.read, Session.renewed, Call.answer, LargeCopy.run
     limited = Limiter.__init__
 
     def limiting(limiter: Limiter, scheduler: Scheduler, limit: Callable[[], int | None]) -> None:
@@ -147,36 +149,36 @@ def traffic(monkeypatch: pytest.MonkeyPatch, lives: ShortLives) -> Traffic:
     def opening(endpoint: Endpoint, **arguments: Any) -> Connected:
         connected = connect(endpoint, **arguments)
         seen.opened.append(endpoint.principal)
-        whose[connected.channel.lane] = endpoint.principal
+        whose[connected.channel.session] = endpoint.principal
         if not seen.renewable:
             connected.channel.leave_session()
         return connected
 
-    def reading(lane: Lane, file_id: bytes, offset: int, length: int) -> Call:
-        if lane in whose:
-            seen.read[whose[lane]] = seen.read.get(whose[lane], 0) + length
-        return read(lane, file_id, offset, length)
+    def reading(session: Session, file_id: bytes, offset: int, length: int) -> Call:
+        if session in whose:
+            seen.read[whose[session]] = seen.read.get(whose[session], 0) + length
+        return read(session, file_id, offset, length)
 
-    def renewing(lane: Lane) -> None:
-        seen.renewed.append(whose[lane])
-        seen.late += lane.expired
-        renewed(lane)
+    def renewing(session: Session) -> None:
+        seen.renewed.append(whose[session])
+        seen.late += session.expired
+        renewed(session)
 
     def answering(call: Call, index: int, reply: Reply) -> None:
         seen.turned_away += reply.status == NtStatus.NETWORK_SESSION_EXPIRED
         answer(call, index, reply)
 
-    async def attempting(copy: FileCopy) -> Copied:
+    async def attempting(copy: LargeCopy) -> Copied:
         seen.attempts += copy._path == LARGE
         return await copying(copy)
 
-    monkeypatch.setattr("smbferry_engine.sides.connect", opening)
-    monkeypatch.setattr("smbferry_engine.connect.connect", opening)
+    monkeypatch.setattr("smbferry_engine.session.pair.connect", opening)
+    monkeypatch.setattr("smbferry_engine.session.connect.connect", opening)
     monkeypatch.setattr(Call, "answer", answering)
-    monkeypatch.setattr(FileCopy, "run", attempting)
+    monkeypatch.setattr(LargeCopy, "run", attempting)
     monkeypatch.setattr(Limiter, "__init__", limiting)
-    monkeypatch.setattr(Lane, "read", reading)
-    monkeypatch.setattr(Lane, "renewed", renewing)
+    monkeypatch.setattr(Session, "read", reading)
+    monkeypatch.setattr(Session, "renewed", renewing)
     return seen
 
 
@@ -193,16 +195,18 @@ def slow(scene: Scene, lives: ShortLives) -> Scene:  # the lives make it slow
     return scene
 
 
+@pytest.mark.fault(19)
 def test_a_run_outlives_its_tickets_on_the_sessions_that_it_began_with(slow: Scene, traffic: Traffic) -> None:
     traffic.enough = lambda: traffic.all_have(traffic.renewed, 1)
     assert slow.run() is ExitCode.DONE
     goes_on_in_its_sessions(slow, traffic)
 
 
+@pytest.mark.fault(19)
 def test_a_session_that_is_renewed_too_late_goes_on_and_leaves_nothing(
     slow: Scene, traffic: Traffic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("smbferry_engine.renewal._AT", 1.5)  # after the ticket's end
+    monkeypatch.setattr("smbferry_engine.session.renewal._AT", 1.5)  # after the ticket's end
     traffic.enough = lambda: traffic.all_have(traffic.renewed, 1)
     assert slow.run() is ExitCode.DONE
     assert traffic.late, "a server has refused"
@@ -222,13 +226,14 @@ def goes_on_in_its_sessions(slow: Scene, traffic: Traffic) -> None:
     # What is under way when a file is begun again: each range, the one after it, and the first one is a large one.
     lost = begun_again * (2 * UNDER_WAY + LARGEST)
     written = slow.status()["counters"]["bytes"]["written"]
-    # A write that waits for the renewal may land behind one that was refused, and is then done again with it.
+    # A write that waits for the renewal may arrive behind one that was refused, and is then done again with it.
     again = begun_again * UNDER_WAY
     assert everything - lost <= written <= everything + again, "nothing was written twice, but for what was under way"
     reader = slow.identities[Side.SOURCE].principal
     assert traffic.read[reader] <= everything + lost, "nor read, but for what was under way"
 
 
+@pytest.mark.fault(19)
 def test_where_sessions_are_not_renewed_the_next_one_goes_on_where_the_last_one_was(
     slow: Scene, traffic: Traffic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,7 +242,7 @@ def test_where_sessions_are_not_renewed_the_next_one_goes_on_where_the_last_one_
     traffic.enough = lambda: traffic.all_have(traffic.opened, 2)
     # As with tickets of hours: most of its life is before a ticket by which a session begins, and pauses are short.
     monkeypatch.setattr(renewal, "_AT", 0.3)
-    monkeypatch.setattr(recovery, "PAUSES", (0.1,) * 20)
+    monkeypatch.setattr(reconnect, "PAUSES", (0.1,) * 20)
     assert slow.run() is ExitCode.DONE
     assert content(slow.source) == content(slow.destination)
     for identity in slow.identities.values():
@@ -247,13 +252,14 @@ def test_where_sessions_are_not_renewed_the_next_one_goes_on_where_the_last_one_
     assert again < lost, "of the source, only what was under way is read again"
 
 
+@pytest.mark.fault(19)
 def test_tickets_that_can_not_be_renewed_end_the_run_with_a_reason_and_the_next_goes_on(
     slow: Scene, lives: ShortLives, domain: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses = (0.2, 0.5, 1.0)
-    monkeypatch.setattr(recovery, "PAUSES", pauses)
-    monkeypatch.setattr("smbferry_engine.renewal._PATIENCE", 3.0)  # no later ticket will come
-    monkeypatch.setattr(sides, "RECONNECT_DEADLINE", LONG / 4)  # what a busy machine takes is not the server's silence
+    monkeypatch.setattr(reconnect, "PAUSES", pauses)
+    monkeypatch.setattr("smbferry_engine.session.renewal._PATIENCE", 3.0)  # no later ticket will come
+    monkeypatch.setattr(pair, "RECONNECT_DEADLINE", LONG / 4)  # what a busy machine takes is not the server's silence
     identity = slow.identities[Side.DESTINATION]
     name = identity.principal.partition("@")[0]
     lives.issued = lambda principal: principal == identity.principal and domain.set_password(name)

@@ -13,10 +13,10 @@ from smbferry_agent.errors import AgentError
 from smbferry_api.agent_contract import Side
 
 if TYPE_CHECKING:
+    from lab.support.domain.domain import Domain, User
+    from lab.support.stubs.counting_kdc import CountingKdc
     from tests.interop.agent.scene import Scene
     from tests.interop.agent.support import Identity
-    from tests.support.counting_kdc import CountingKdc
-    from tests.support.domain import Domain, User
 
 
 @pytest.fixture

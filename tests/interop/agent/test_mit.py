@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab.smblab import keytab as keytabs
+from lab.support.domain.mit import AHEAD_PORT, REALM, config
+from lab.support.domain.trees import Wanted
+from lab.support.stubs.counting_kdc import CountingKdc
+from lab.support.verdicts import IDENTITY_IS_WELL, LOCATION_IS_WELL
 from tests.interop.agent.scene import Scene
 from tests.interop.agent.support import Identity, check_at, default_config
-from tests.support.counting_kdc import CountingKdc
-from tests.support.mit import AHEAD_PORT, REALM, config
-from tests.support.trees import Wanted
-from tests.support.verdicts import IDENTITY_IS_WELL, LOCATION_IS_WELL
 
 from smbferry_api.agent_contract import Side
 from smbferry_api.exit_codes import ExitCode
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.domain import User
-    from tests.support.mit import MitRealms
+    from lab.support.domain.domain import User
+    from lab.support.domain.mit import MitRealms
 
 pytestmark = pytest.mark.takes(30)
 
@@ -51,6 +51,8 @@ def test_the_newer_enctypes_work_from_the_keytab_on(mit_identity: Identity, mit_
     assert checked.status["kdc"]["enctypes"] == ["aes256-cts-hmac-sha384-192"]
 
 
+@pytest.mark.fault(14)
+@pytest.mark.verdict("Keytab stale: the password was changed")
 def test_a_password_change_makes_the_keytab_stale_and_a_new_keytab_mends_it(
     mit_identity: Identity, mit: MitRealms, mit_user: User
 ) -> None:
@@ -61,11 +63,12 @@ def test_a_password_change_makes_the_keytab_stale_and_a_new_keytab_mends_it(
     assert f"key version {before} " in checked.message("KvnoMismatch")
     assert checked.failure is not None
     assert checked.failure.exit_code == 11
-    mended = mit_identity.keytab(mit_user.keytab()).check()
-    assert mended.statuses() == IDENTITY_IS_WELL
-    assert mended.status["kdc"]["kvno"] == before + 1
+    fixed = mit_identity.keytab(mit_user.keytab()).check()
+    assert fixed.statuses() == IDENTITY_IS_WELL
+    assert fixed.status["kdc"]["kvno"] == before + 1
 
 
+@pytest.mark.verdict("Keytab stale, account without pre-authentication")
 def test_a_stale_keytab_is_named_where_the_kdc_asks_for_no_proof_too(
     mit_identity: Identity, mit: MitRealms, mit_user: User
 ) -> None:
@@ -74,7 +77,7 @@ def test_a_stale_keytab_is_named_where_the_kdc_asks_for_no_proof_too(
     mit.set_password(mit_user.name)
     checked = mit_identity.check()
     assert checked.reason("KvnoMismatch") == checked.reason("TicketAcquired") == "KeytabStale"
-    assert "is not opened by the keytab's key version 1" in checked.message("KvnoMismatch")
+    assert "The keytab's key version 1" in checked.message("KvnoMismatch")
 
 
 def test_an_account_that_may_be_no_service_keeps_its_key_version_to_itself(
@@ -84,9 +87,10 @@ def test_an_account_that_may_be_no_service_keeps_its_key_version_to_itself(
     checked = mit_identity.check()
     assert checked.statuses() == IDENTITY_IS_WELL
     assert "kvno" not in checked.status["kdc"]
-    assert "works; the KDC does not tell its number" in checked.message("KvnoMismatch")
+    assert "works; the KDC does not report its own version" in checked.message("KvnoMismatch")
 
 
+@pytest.mark.verdict("Keytab ahead of the KDC")
 def test_a_keytab_ahead_of_the_kdc_still_works_and_says_so(
     mit_identity: Identity, mit: MitRealms, mit_user: User
 ) -> None:
@@ -97,14 +101,16 @@ def test_a_keytab_ahead_of_the_kdc_still_works_and_says_so(
     assert checked.failure is None
 
 
+@pytest.mark.verdict("Correct key with a wrong version number")
 def test_a_right_key_under_a_wrong_number_is_named(mit_identity: Identity, mit: MitRealms, mit_user: User) -> None:
     number = mit.kvno(mit_user.name) + 7
     made = mit.make_keytab(mit_user.principal, mit_user.password, kvno=number)
     checked = mit_identity.keytab(made).check()
     assert checked.reason("KvnoMismatch") == "KvnoNumberWrong"
-    assert f"version {number}; the KDC counts it as {number - 7}" in checked.message("KvnoMismatch")
+    assert f"version {number}, the KDC as version {number - 7}" in checked.message("KvnoMismatch")
 
 
+@pytest.mark.verdict("Account without AES keys")
 def test_an_account_without_a_key_of_a_permitted_enctype(
     mit_identity: Identity, mit: MitRealms, mit_user: User
 ) -> None:
@@ -117,12 +123,14 @@ def test_an_account_without_a_key_of_a_permitted_enctype(
     assert checked.failure.exit_code == 12
 
 
+@pytest.mark.verdict("Principal unknown")
 def test_a_principal_that_the_kdc_does_not_have(mit_identity: Identity, mit: MitRealms) -> None:
     mit_identity.principal = f"nobody@{REALM}"
     checked = mit_identity.keytab(mit.make_keytab(mit_identity.principal, "secret", kvno=1)).check()
     assert checked.reason("TicketAcquired") == "PrincipalUnknown"
 
 
+@pytest.mark.verdict("Account expired", "Password expired")
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
@@ -166,6 +174,7 @@ def test_checks_of_a_stale_keytab_do_not_lock_an_account_that_three_wrong_keys_l
     )
 
 
+@pytest.mark.verdict("Account locked or disabled, but the KDC does not say which")
 def test_a_locked_account_is_named(mit_identity: Identity, mit: MitRealms, mit_user: User) -> None:
     mit.kadmin("addpol", "-maxfailure", "1", "-lockoutduration", "1h", mit_user.name)
     mit.modify_principal(mit_user.name, "-policy", mit_user.name)
@@ -177,6 +186,8 @@ def test_a_locked_account_is_named(mit_identity: Identity, mit: MitRealms, mit_u
     assert mit_identity.check().statuses() == IDENTITY_IS_WELL
 
 
+@pytest.mark.fault(11)
+@pytest.mark.verdict("Clock ahead or behind")
 @pytest.mark.parametrize("setting", ["kdc_timesync = 1", "kdc_timesync = 0"])
 @pytest.mark.parametrize("minutes", [6, -6])
 def test_a_clock_beyond_the_tolerance_is_named_with_its_signed_offset(
@@ -189,6 +200,7 @@ def test_a_clock_beyond_the_tolerance_is_named_with_its_signed_offset(
     assert checked.reason("KvnoMismatch") == "KvnoMatches"
 
 
+@pytest.mark.verdict("KDC that ignores requests for a realm that it does not serve")
 def test_a_realm_that_the_kdc_does_not_serve(mit_identity: Identity, mit: MitRealms) -> None:
     mit_identity.config(default_config(mit).replace(f"    {REALM} = {{", "    OTHER.EXAMPLE.COM = {"))
     mit_identity.principal = "someone@OTHER.EXAMPLE.COM"
@@ -210,6 +222,8 @@ def test_a_healthy_location_passes_every_check(mit_identity: Identity, mit: MitR
     assert server["cipher"] in {"AES-256-GCM", "AES-128-GCM"}
 
 
+@pytest.mark.fault(13)
+@pytest.mark.verdict("Reverse record names another host")
 def test_a_reverse_record_that_names_another_host_is_a_warning(mit_identity: Identity, mit: MitRealms) -> None:
     checked = mit_identity.check_location(server="alias.example.org", servicePrincipal=f"cifs/{mit.server}")
     assert checked.statuses() == LOCATION_IS_WELL
@@ -218,12 +232,14 @@ def test_a_reverse_record_that_names_another_host_is_a_warning(mit_identity: Ide
     assert checked.failure is None
 
 
+@pytest.mark.verdict("Server unreachable")
 def test_a_server_at_an_address_where_no_host_is(mit_identity: Identity, mit: MitRealms) -> None:
     checked = mit_identity.check_location(server="dead.example.org", servicePrincipal=f"cifs/{mit.server}")
     assert checked.reason("ServerReachable") == "ServerUnreachable"
     assert checked.statuses()["TicketAcquired"] == "True"
 
 
+@pytest.mark.verdict("Name that resolves to a forbidden address")
 def test_a_name_that_leads_back_to_the_agent_itself_is_refused(mit_identity: Identity, mit: MitRealms) -> None:
     checked = mit_identity.check_location(server="here.example.org", servicePrincipal=f"cifs/{mit.server}")
     assert checked.reason("DnsReady") == "SpecInvalid"
@@ -231,18 +247,21 @@ def test_a_name_that_leads_back_to_the_agent_itself_is_refused(mit_identity: Ide
     assert checked.statuses()["ServerReachable"] == "Unknown"
 
 
+@pytest.mark.verdict("DNS returns an error")
 def test_dns_servers_that_answer_neither_yes_nor_no(mit_identity: Identity, mit: MitRealms) -> None:
     checked = mit_identity.check_location(server="files.elsewhere.test", servicePrincipal=f"cifs/{mit.server}")
     assert checked.reason("DnsReady") == "DnsFailed"
     assert mit.address in checked.message("DnsReady")
 
 
+@pytest.mark.verdict("SPN missing")
 def test_a_service_that_the_kdc_does_not_have(mit_identity: Identity, mit: MitRealms) -> None:
     mit.kadmin("addprinc", "-randkey", f"host/other.{REALM.lower()}")
     checked = mit_identity.check_location(servicePrincipal=f"cifs/other.{REALM.lower()}")
     assert checked.reason("TicketAcquired") == "ServicePrincipalUnknown"
 
 
+@pytest.mark.verdict("Server's key outdated: AP_ERR_MODIFIED, AP_ERR_BADKEYVER")
 @pytest.mark.parametrize(("changed", "what"), [(0, "another key"), (8, "another key version")])
 def test_a_server_whose_key_is_not_the_kdcs(mit_identity: Identity, mit: MitRealms, changed: int, what: str) -> None:
     service = f"cifs/{mit.server}"
@@ -255,6 +274,7 @@ def test_a_server_whose_key_is_not_the_kdcs(mit_identity: Identity, mit: MitReal
     assert mit_identity.check_location().statuses() == LOCATION_IS_WELL
 
 
+@pytest.mark.verdict("Server's clock wrong, session refused")
 def test_a_server_whose_own_clock_is_wrong(mit_identity: Identity) -> None:
     checked = mit_identity.check_location(port=AHEAD_PORT)
     assert checked.reason("Encrypted") == "ServerClockSkew"
@@ -264,6 +284,7 @@ def test_a_server_whose_own_clock_is_wrong(mit_identity: Identity) -> None:
     assert checked.failure.exit_code == 21
 
 
+@pytest.mark.verdict("Session denied: logon right, hours, account state")
 def test_an_account_that_the_server_does_not_know_gets_no_session(mit_identity: Identity, mit: MitRealms) -> None:
     with mit.user(prefix="stranger") as stranger:
         mit_identity.principal = stranger.principal
@@ -274,6 +295,7 @@ def test_an_account_that_the_server_does_not_know_gets_no_session(mit_identity: 
     assert checked.failure.exit_code == 13
 
 
+@pytest.mark.verdict("Access denied at the share", "Access denied at the folder")
 def test_a_share_a_folder_and_nothing_at_all(mit_identity: Identity, mit: MitRealms) -> None:
     assert mit_identity.check_location(share="nonesuch").reason("ShareAccessible") == "ShareNotFound"
     assert mit_identity.check_location(path="/none/such").reason("ShareAccessible") == "PathNotFound"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.trees import Wanted
+from lab.support.domain.trees import Wanted
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.kerberos.facts import Ticket
@@ -20,9 +20,9 @@ from smbferry_api.agent_contract import Side
 from smbferry_api.exit_codes import ExitCode
 
 if TYPE_CHECKING:
+    from lab.support.domain.domain import Domain
     from tests.interop.agent.scene import Scene
     from tests.interop.agent.support import Identity
-    from tests.support.domain import Domain
 
 pytestmark = pytest.mark.takes(15)
 
@@ -56,6 +56,26 @@ def test_a_run_copies_the_tree_and_reports_phases_counters_and_evidence(scene: S
     assert not (scene.folder / "tickets" / "source").exists()
 
 
+def test_a_source_without_snapshots_is_read_as_it_is_and_the_status_says_so(scene: Scene) -> None:
+    scene.snapshot = "Latest"
+    assert scene.run() is ExitCode.DONE
+    assert scene.source.tree().keys() == scene.destination.tree().keys()
+    told = scene.status()["sourceSnapshot"]
+    assert told["message"].startswith("The files are read as they are: the server lists no snapshots")
+    assert "time" not in told
+
+
+@pytest.mark.parametrize("choice", ["Required", "2026-11-21T12:00:00Z"])
+def test_a_snapshot_that_is_not_there_ends_the_run_before_data_moves(scene: Scene, choice: str) -> None:
+    scene.snapshot = choice
+    with pytest.raises(AgentError) as raised:
+        scene.run()
+    assert raised.value.exit_code is ExitCode.ACCESS
+    assert scene.status()["failure"]["reason"] == "SnapshotNotFound"
+    assert scene.status()["phases"]["preflight"]["state"] == "Failed"
+    assert scene.destination.tree() == {}
+
+
 def test_a_stale_keytab_at_the_destination_ends_the_run_before_data_moves(scene: Scene, domain: Domain) -> None:
     domain.set_password(scene.identities[Side.DESTINATION].principal.partition("@")[0])
     with pytest.raises(AgentError) as raised:
@@ -70,6 +90,7 @@ def test_a_stale_keytab_at_the_destination_ends_the_run_before_data_moves(scene:
     assert scene.destination.tree() == {}
 
 
+@pytest.mark.fault(20)
 def test_a_keytab_rotated_during_a_run_serves_the_next_one(scene: Scene, domain: Domain) -> None:
     scene.source.seed([Wanted(f"big-{number}.bin", size=20_000_000) for number in range(3)])
     scene.options["bytesPerSecond"] = "20Mi"  # so that the run is asked in its midst whether it goes on

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import krb5
 import pytest
 from lab.smblab import keytab as keytabs
-from tests.support.leaks import leaks
-from tests.support.trees import Wanted
-from tests.unit.agent.api_server import ApiServer
+from lab.support.cluster.leaks import leaks
+from lab.support.domain.trees import Wanted
+from tests.support.api_server import ApiServer
 
 from smbferry_agent import cluster, logs, main
 from smbferry_agent.kerberos.session import KerberosSession
@@ -28,8 +28,8 @@ from smbferry_api.snapshot import environment_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lab.support.domain.domain import Domain
     from tests.interop.agent.scene import Scene
-    from tests.support.domain import Domain
 
 RUN, IDENTITY, LOCATION = (ObjectKey(kind, "ns", "it") for kind in ("TransferRun", "KerberosIdentity", "SmbLocation"))
 
@@ -87,6 +87,7 @@ def meta() -> dict[str, Any]:
     return {
         "name": "it",
         "namespace": "ns",
+        "creationTimestamp": "2026-11-21T12:00:00Z",
         "generation": 1,
         "resourceVersion": "1",
         "uid": "5b877571-e66e-4bb6-9ea4-79fc1ec9f3ea",

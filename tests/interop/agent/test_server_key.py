@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from lab.support.domain.mit import REALM
+from lab.support.stubs.counting_kdc import CountingKdc
 from tests.interop.agent.support import default_config
-from tests.support.counting_kdc import CountingKdc
-from tests.support.mit import REALM
 
 from smbferry_agent.kerberos.facts import Ticket
 from smbferry_agent.preflight.identity_probe import checked_identity
@@ -20,9 +20,9 @@ from smbferry_engine import EngineError, probe_share
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lab.support.domain.domain import Domain, User
+    from lab.support.domain.mit import MitRealms
     from tests.interop.agent.support import Identity
-    from tests.support.domain import Domain, User
-    from tests.support.mit import MitRealms
 
     from smbferry_engine import Endpoint
 
@@ -40,6 +40,7 @@ def side_with_a_ticket(identity: Identity, service: str) -> Iterator[Endpoint]:
         yield endpoint(spec, "/", (domain.address,), checked.session)
 
 
+@pytest.mark.verdict("Server's key outdated: AP_ERR_MODIFIED, AP_ERR_BADKEYVER")
 def test_a_ticket_of_a_wrong_key_is_named_after_the_second_and_gives_way_to_a_new_one_as_soon_as_that_is_right(
     identity: Identity, domain: Domain, user: User, counted: CountingKdc
 ) -> None:
@@ -70,6 +71,7 @@ def spn(domain: Domain, account: str, service: str) -> Iterator[None]:
         domain.modify(account, "delete: servicePrincipalName", f"servicePrincipalName: {service}")
 
 
+@pytest.mark.verdict("Server's key outdated: AP_ERR_MODIFIED, AP_ERR_BADKEYVER")
 def test_a_server_that_was_given_a_new_key_during_a_run_is_reached_again(
     mit_identity: Identity, mit: MitRealms
 ) -> None:

@@ -7,14 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from lab.support.stubs.stub_kdc import KERB_ERR_TYPE_EXTENDED, krb_error, nt_status, pa_data, stub_kdc
 from tests.interop.agent.support import default_config
-from tests.support.stub_kdc import KERB_ERR_TYPE_EXTENDED, krb_error, nt_status, pa_data, stub_kdc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lab.support.domain.domain import Domain
     from tests.interop.agent.support import Checked, Identity
-    from tests.support.domain import Domain
 
 pytestmark = pytest.mark.takes(10)
 
@@ -38,6 +38,13 @@ def check(identity: Identity, domain: Domain, *kdcs: str) -> Checked:
     return identity.config(text).check()
 
 
+@pytest.mark.verdict(
+    "Account locked, reported by the KDC",
+    "Other KDC error",
+    "KDC temporarily unavailable",
+    "Service is not a KDC",
+    "KDC of a different realm",
+)
 @pytest.mark.parametrize(
     ("answer", "condition", "reason", "exit_code"),
     [
@@ -70,6 +77,7 @@ def test_each_answer_has_its_own_reason(
     assert (checked.failure.reason.name, checked.failure.exit_code) == (reason, exit_code)
 
 
+@pytest.mark.verdict("Duplicate SPN, reported by the KDC", "Ticket expired")
 @pytest.mark.parametrize(
     ("code", "e_data", "reason", "exit_code"),
     [
@@ -99,4 +107,4 @@ def test_a_kdc_that_can_not_serve_gives_way_to_the_next(local: Identity, domain:
     with stub_kdc(lambda: krb_error(29, REALM)) as kdc:
         checked = check(local, domain, kdc, domain.address)
     assert checked.failure is None
-    assert f"Before it: {kdc}: answered that it can't serve now" in checked.message("KdcReachable")
+    assert f"Tried before: {kdc}: answered that it can't serve now" in checked.message("KdcReachable")

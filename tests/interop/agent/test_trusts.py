@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from lab.support.domain.mit import PARTNER, REALM, REMOTE, config
+from lab.support.domain.trees import Wanted
 from tests.interop.agent.scene import Scene
 from tests.interop.agent.support import Identity, default_config
-from tests.support.mit import PARTNER, REALM, REMOTE, config
-from tests.support.trees import Wanted
 
 from smbferry_api.agent_contract import Side
 from smbferry_api.exit_codes import ExitCode
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.domain import Domain, User
-    from tests.support.mit import MitRealms
+    from lab.support.domain.domain import Domain, User
+    from lab.support.domain.mit import MitRealms
 
 IN_PARTNER, IN_REMOTE = f"files.{PARTNER.lower()}", f"files.{REMOTE.lower()}"
 CAPATHS = f"[capaths]\n    {REALM} = {{\n        {REMOTE} = {PARTNER}\n    }}\n"
@@ -46,6 +46,7 @@ def test_the_other_realms_kdc_is_found_by_srv_records_and_the_realm_is_given_wit
     assert f"@{PARTNER}" in checked.message("TicketAcquired")
 
 
+@pytest.mark.verdict("No trust between the realms")
 def test_a_realm_behind_another_is_reached_where_capaths_names_the_way(
     user_of_one_realm: Identity, mit: MitRealms
 ) -> None:
@@ -60,6 +61,7 @@ def test_a_realm_behind_another_is_reached_where_capaths_names_the_way(
     assert f"cifs/{IN_REMOTE}@{REMOTE}" in checked.message("TicketAcquired")
 
 
+@pytest.mark.verdict("No trust between the realms")
 def test_a_realm_without_any_trust_is_named(user_of_one_realm: Identity, mit: MitRealms) -> None:
     lonely = f"[realms]\n    LONELY.EXAMPLE.ORG = {{\n        kdc = {mit.address}\n    }}\n"
     text = config(mit, more=f"    .example.org = LONELY.EXAMPLE.ORG\n{lonely}")
@@ -68,13 +70,15 @@ def test_a_realm_without_any_trust_is_named(user_of_one_realm: Identity, mit: Mi
     assert "krbtgt/LONELY.EXAMPLE.ORG" in checked.message("TicketAcquired")
 
 
+@pytest.mark.verdict("Realm mapping missing")
 def test_a_host_that_nothing_maps_to_a_realm_is_named(user_of_one_realm: Identity) -> None:
     checked = user_of_one_realm.check_location(server="alias.example.org")
     assert checked.reason("TicketAcquired") == "RealmMappingMissing"
-    assert "maps neither alias.example.org nor a domain of it" in checked.message("TicketAcquired")
+    assert "maps neither alias.example.org nor its domain" in checked.message("TicketAcquired")
     assert checked.statuses()["ServerReachable"] == "True"
 
 
+@pytest.mark.verdict("No KDC for the server's realm")
 def test_a_realm_without_a_kdc_is_named(user_of_one_realm: Identity, mit: MitRealms) -> None:
     user_of_one_realm.nameservers = (mit.address,)
     text = config(mit, more="    .example.org = NOWHERE.EXAMPLE.ORG\n")
@@ -88,6 +92,7 @@ def test_a_realm_without_a_kdc_is_named(user_of_one_realm: Identity, mit: MitRea
     assert f"no KDC of {PARTNER} is known" in checked.message("TicketAcquired")
 
 
+@pytest.mark.verdict("KDC of the server's realm unreachable")
 def test_the_other_realms_kdc_is_down(user_of_one_realm: Identity, mit: MitRealms) -> None:
     blocks = config(mit).split(f"    {PARTNER} = {{")
     text = f"{blocks[0]}    {PARTNER} = {{{blocks[1].replace(mit.address, f'{mit.address}:1', 1)}"
@@ -137,6 +142,7 @@ def test_a_user_of_active_directory_copies_from_its_domain_to_a_server_of_an_mit
     assert {side["principal"] for side in scene.status()["security"].values()} == {user.principal}
 
 
+@pytest.mark.verdict("No trust between the realms")
 def test_a_user_of_an_mit_realm_that_the_domain_does_not_know_is_named(
     user_of_one_realm: Identity, domain: Domain, mit: MitRealms
 ) -> None:

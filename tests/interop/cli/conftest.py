@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+from lab.support.domain.domain import Domain
 from tests.interop.cli.support import Account, Scene
-from tests.support.domain import Domain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

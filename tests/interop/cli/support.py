@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from tests.support.domain import Directory, Domain
+    from lab.support.domain.domain import Domain
+    from lab.support.domain.machine import Directory
 
 
 @dataclasses.dataclass(frozen=True)

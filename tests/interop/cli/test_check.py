@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.counting_kdc import CountingKdc
+from lab.support.stubs.counting_kdc import CountingKdc
 
 if TYPE_CHECKING:
     from tests.interop.cli.support import Scene

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab.smblab import keytab as keytabs
-from tests.support.leaks import leaks
-from tests.support.trees import Wanted
+from lab.support.cluster.leaks import leaks
+from lab.support.domain.trees import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import os
 import pty
+import re
 import signal
 import subprocess
 import threading
@@ -14,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab.smblab import keytab
-from tests.support.trees import Wanted, odd
+from lab.support.domain.trees import Wanted, odd
 
 if TYPE_CHECKING:
+    from lab.support.domain.trees import Tree
     from tests.interop.cli.support import Scene
-    from tests.support.trees import Tree
 
 pytestmark = pytest.mark.takes(30)
 
@@ -53,6 +54,7 @@ def test_json_is_the_run_as_the_cluster_would_show_it(scene: Scene) -> None:
     assert run["status"]["startTime"] <= run["status"]["completionTime"]
 
 
+@pytest.mark.fault(11)
 def test_a_clock_that_is_off_ends_the_run_before_any_copy(scene: Scene) -> None:
     scene.source.seed([Wanted("a", size=5)])
     began = time.monotonic()
@@ -60,7 +62,7 @@ def test_a_clock_that_is_off_ends_the_run_before_any_copy(scene: Scene) -> None:
     assert time.monotonic() - began < 30
     assert ended.code == 21, ended.err
     assert "ClockSkew" in ended.out + ended.err
-    assert "the KDC's is -36" in ended.out + ended.err or "the KDC's is -35" in ended.out + ended.err
+    assert re.search(r"the KDC's, which differs from it by -3(60|59)\.", ended.out + ended.err)
     assert scene.destination.tree() == {}
 
 
@@ -128,7 +130,7 @@ def test_cancelling_leaves_nothing_half_done(slow: Scene, number: signal.Signals
     out, err = process.communicate(timeout=30)
     assert process.returncode == 40
     assert "nightly: Cancelled" in out
-    assert "Ending in order" in err
+    assert "Stopping cleanly" in err
     source, left = contents(slow.source.tree()), contents(slow.destination.tree())
     assert {path: source.get(path) for path in left} == left
     assert list((slow.folder / "runtime").iterdir()) == []

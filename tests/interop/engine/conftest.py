@@ -6,15 +6,18 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.interop.engine.options_table import BESIDE, OTHERS, SWITCHES
-from tests.interop.engine.support import READER_GROUPS, WRITER_GROUPS, Bench, Tickets
-from tests.support.domain import Directory, Domain, Machine
-from tests.support.file_server import FileServer
-from tests.support.member import Member
-from tests.support.trees import Wanted
+from lab.support.domain.domain import Domain
+from lab.support.domain.file_server import FileServer
+from lab.support.domain.member import Member
+from lab.support.domain.trees import Wanted
+from tests.interop.engine.support import READER_GROUPS, WRITER_GROUPS, Bench
+from tests.interop.engine.tickets import Tickets
+from tests.support.options_table import BESIDE, OTHERS, SWITCHES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from lab.support.domain.machine import Directory, Machine
 
 
 # Tests of the options run on shares that let everyone do everything, and on those that have real access lists.
@@ -25,6 +28,7 @@ ON_BOTH |= {test for row in ("empty files and folders", "counters") for test in 
 ON_BOTH |= {
     "test_a_file_that_another_program_holds_is_recorded_and_the_others_are_copied",
     "test_a_file_that_is_held_for_a_moment_is_waited_for",
+    "test_a_run_that_is_cancelled_while_files_wait_ends_at_once",
     "test_a_source_that_changes_while_it_is_copied_never_lands_torn",
 }
 

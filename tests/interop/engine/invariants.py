@@ -9,7 +9,7 @@ I6  One writer per destination is the operator's to decide (tests/unit/operator/
     folders that overlap (tests/unit/engine/test_decisions.py).
 I8  What the run says it transferred has the source's owner, group, lists, control bits, attributes and times, and so
     has the root of a run that Succeeded: by the server's own store, where it keeps such (the member server's).
-I7  Only a run that lost its network leaves a temporary file; `Bench.finish` shows that the next one goes on in it.
+I7  Only a run that lost its network leaves a staging file; `Bench.finish` shows that the next one goes on in it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import logging
 import time
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from tests.support.leaks import leaks
-from tests.support.member import Member
+from lab.support.cluster.leaks import leaks
+from lab.support.domain.member import Member
 
 from smbferry_engine import (
     EngineError,
@@ -31,24 +31,36 @@ from smbferry_engine import (
     Options,
     Outcome,
     Preservation,
-    Reason,
     Result,
     SecurityDescriptors,
-    errors,
 )
-from smbferry_engine.paths import TEMPORARY_PREFIX
+from smbferry_engine.paths import STAGING_PREFIX
+from smbferry_engine.sids import sid_text
+from smbferry_words import reasons
+from smbferry_words.reason import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.interop.engine.support import Bench
-    from tests.support.member import Shown
-    from tests.support.trees import Tree
+    from lab.support.domain.machine import Directory
+    from lab.support.domain.member import Shown
+    from lab.support.domain.trees import Tree
+    from tests.interop.engine.tickets import Tickets, Watcher
 
-KNOWN = frozenset(value.name for value in vars(errors).values() if isinstance(value, Reason))
+KNOWN = frozenset(value.name for value in vars(reasons).values() if isinstance(value, Reason) and value.failure)
 CARRIED_BITS = 0x0400 | 0x1000  # SE_DACL_AUTO_INHERITED, SE_DACL_PROTECTED
 CARRIED_ATTRIBUTES = 0x0001 | 0x0002 | 0x0004  # read-only, hidden, system; the archive bit of folders is Samba's own
 UNSPECIFIC = frozenset({"InternalError", FileReason.FILE_FAILED})
+
+
+class Folders(Protocol):
+    """The two folders of a run, those beside them, and what the run told its observer."""
+
+    tickets: Tickets
+    source: Directory
+    destination: Directory
+    beside: tuple[Directory, ...]
+    watcher: Watcher
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,7 @@ class Expected:
 
     within: float = 60.0
     source_moves: bool = False
-    leaves_temporaries: bool = False
+    leaves_staging_files: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,20 +81,20 @@ class Look:
     beside: tuple[Tree, ...]
 
     @classmethod
-    def at(cls, bench: Bench) -> Look:
+    def at(cls, bench: Folders) -> Look:
         source, destination, *beside = bench.source.domain.trees(bench.source, bench.destination, *bench.beside)
         return cls(source, destination, tuple(beside))
 
     @property
-    def temporaries(self) -> list[str]:
-        """Temporary files at the destination."""
-        return [path for path in self.destination if is_temporary(path)]
+    def staging_files(self) -> list[str]:
+        """StagingFile files at the destination."""
+        return [path for path in self.destination if is_staging_name(path)]
 
 
 class Witness:
     """Looks before a run, and judges what it finds after it."""
 
-    def __init__(self, bench: Bench, expected: Expected) -> None:
+    def __init__(self, bench: Folders, expected: Expected) -> None:
         self._bench = bench
         self._expected = expected
         self._before = Look.at(bench)
@@ -101,12 +113,12 @@ class Witness:
         assert error is None or seconds <= self._expected.within, f"I4: it took {seconds:.0f} s to fail"
         nothing_else_touched(self._bench, self._before, after, source_moves=self._expected.source_moves)
         resumable = error is not None and error.failure_class is FailureClass.NETWORK
-        assert resumable or self._expected.leaves_temporaries or not after.temporaries, f"I7: {after.temporaries}"
+        assert resumable or self._expected.leaves_staging_files or not after.staging_files, f"I7: {after.staging_files}"
 
 
-def is_temporary(path: str) -> bool:
-    """Whether a path is that of a temporary file of ours."""
-    return path.rpartition("/")[2].startswith(TEMPORARY_PREFIX)
+def is_staging_name(path: str) -> bool:
+    """Whether a path is that of a staging file of ours."""
+    return path.rpartition("/")[2].startswith(STAGING_PREFIX)
 
 
 def no_partial_data(before: Look, after: Look) -> None:
@@ -116,11 +128,11 @@ def no_partial_data(before: Look, after: Look) -> None:
         for path, entry in tree.items():
             allowed[path.casefold()].add(entry.sha256)
     for path, entry in after.destination.items():
-        if entry.kind == "file" and not is_temporary(path) and not _through_link(path, after.source):
+        if entry.kind == "file" and not is_staging_name(path) and not _through_link(path, after.source):
             assert entry.sha256 in allowed[path.casefold()], f"I1: {path!r} is neither the source's nor the old one"
 
 
-def hashes_agree(bench: Bench, before: Look, after: Look, result: Result | None) -> None:
+def hashes_agree(bench: Folders, before: Look, after: Look, result: Result | None) -> None:
     """I2."""
     copied = [r for r in bench.watcher.records if r.action == "Transferred" and r.digest is not None]
     for record in copied:
@@ -133,7 +145,7 @@ def hashes_agree(bench: Bench, before: Look, after: Look, result: Result | None)
         assert (result.outcome is Outcome.SUCCEEDED) == (bench.watcher.failures == []), "I2: outcome and failures"
 
 
-def metadata_agrees(bench: Bench, options: Options, result: Result) -> None:
+def metadata_agrees(bench: Folders, options: Options, result: Result) -> None:
     """I8."""
     machine = bench.source.domain
     # With `include` the root leads to what was chosen, and is not chosen itself.
@@ -153,7 +165,7 @@ def _compared(options: Options, ours: Shown, theirs: Shown) -> Iterator[tuple[st
     if options.security_descriptors is not SecurityDescriptors.NONE:
         parts = ["owner", "group", "dacl"]
         parts += ["sacl"] if options.security_descriptors is SecurityDescriptors.OWNER_DACL_SACL else []
-        yield from ((part, ours[part], theirs[part]) for part in parts)
+        yield from ((part, with_new_sids(options, ours[part]), theirs[part]) for part in parts)
         yield "control bits", ours["control"] & CARRIED_BITS, theirs["control"] & CARRIED_BITS
     if options.timestamps is Preservation.PRESERVE:
         yield "time of writing", ours["written"] // 100, theirs["written"] // 100
@@ -163,6 +175,16 @@ def _compared(options: Options, ours: Shown, theirs: Shown) -> Iterator[tuple[st
         yield "attributes", ours["attributes"] & CARRIED_ATTRIBUTES, (theirs["attributes"] or 0) & CARRIED_ATTRIBUTES
 
 
+def with_new_sids(options: Options, shown: object) -> object:
+    """What a server's store shows, with each domain of the SID map in its texts replaced."""
+    if isinstance(shown, list):
+        return [with_new_sids(options, each) for each in shown]
+    if isinstance(shown, str):
+        for old, new in options.sid_map.rules:
+            shown = shown.replace(sid_text(old), sid_text(new))
+    return shown
+
+
 def _through_link(path: str, source: Tree) -> bool:
     """Whether a path leads through a link of the source's, which the server resolves by itself."""
     parts = path.split("/")
@@ -170,14 +192,14 @@ def _through_link(path: str, source: Tree) -> bool:
     return any(way in source and source[way].kind == "link" for way in ways)
 
 
-def no_secrets(bench: Bench, said: str) -> None:
+def no_secrets(bench: Folders, said: str) -> None:
     """I3."""
     watcher = bench.watcher
     text = f"{said} {watcher.failures} {watcher.records} {watcher.phases} {watcher.evidence}"
     assert leaks(text.encode(errors="backslashreplace"), bench.tickets.secrets()) == [], "I3: a secret was told"
 
 
-def reasons_are_specific(bench: Bench, error: EngineError | None) -> None:
+def reasons_are_specific(bench: Folders, error: EngineError | None) -> None:
     """I4, but for the time."""
     if error is not None:
         assert error.reason in KNOWN - UNSPECIFIC, f"I4: {error}"
@@ -189,14 +211,14 @@ def reasons_are_specific(bench: Bench, error: EngineError | None) -> None:
     assert "Running" not in states.values(), f"I4: {states}"
 
 
-def nothing_else_touched(bench: Bench, before: Look, after: Look, *, source_moves: bool) -> None:
+def nothing_else_touched(bench: Folders, before: Look, after: Look, *, source_moves: bool) -> None:
     """I5."""
     assert source_moves or after.source == before.source, "I5: the source was changed"
     assert after.beside == before.beside, "I5: something beside was changed"
     ours = {path.split("/")[0] for path in (*before.source, *after.source, *after.destination)}
     root = bench.destination.inside.rpartition("/")[0]
     names = bench.destination.domain.run("ls", "-A", root).output.decode(errors="surrogateescape").splitlines()
-    stray = [name for name in names if name in ours or name.startswith(TEMPORARY_PREFIX)]
+    stray = [name for name in names if name in ours or name.startswith(STAGING_PREFIX)]
     assert stray == [], f"I5: {stray} beside the destination"
 
 

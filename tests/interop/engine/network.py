@@ -11,12 +11,12 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tests.support.environment import engine_environment
+from lab.support.environment import engine_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.support.domain import Machine
+    from lab.support.domain.machine import Machine
 
     from smbferry_engine import Endpoint
 
@@ -180,7 +180,7 @@ def once(count: int, act: Callable[[], None]) -> Callable[[bytes, int], bytes | 
 @contextlib.contextmanager
 def delayed(machine: Machine, endpoint: Endpoint, *, round_trip_ms: float) -> Iterator[Endpoint]:
     """The endpoint behind a proxy that makes each round trip so much longer, and loses no bandwidth."""
-    command = [sys.executable, "-m", "tests.bench.proxy", str(round_trip_ms / 2), machine.address, str(endpoint.port)]
+    command = [sys.executable, "-m", "lab.bench.proxy", str(round_trip_ms / 2), machine.address, str(endpoint.port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=engine_environment()) as process:
         assert process.stdout is not None
         try:

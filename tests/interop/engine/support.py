@@ -1,39 +1,36 @@
-"""What the engine's tests against the real domain share: endpoints with tickets, a watcher, a witness of every run."""
+"""What the engine's tests against the real domain share: two folders, the engine between them, a witness."""
 
 from __future__ import annotations
 
-import os
+import contextlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import gssapi
-import krb5
 import pytest
-from lab.smblab import keytab as keytabs
+from lab.support.domain.member import BACKUP_OPERATORS, READERS, WRITERS
+from lab.support.domain.trees import differences
 from tests.interop.engine.invariants import Expected, Look, Witness, logged
-from tests.support.member import BACKUP_OPERATORS, READERS, WRITERS
-from tests.support.trees import differences
+from tests.interop.engine.tickets import Watcher
 
 from smbferry_engine import (
-    Endpoint,
     EngineError,
-    FileFailure,
-    FileRecord,
     Options,
     Result,
+    RetryLocked,
     SecurityDescriptors,
     transfer,
 )
-from smbferry_engine.connect import CHUNK
+from smbferry_engine.core.calls import open_request
+from smbferry_engine.session.connect import CHUNK, connect
+from smbferry_engine.session.driver import Driver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
-    from tests.support.domain import Directory, Domain, User
-    from tests.support.member import Member
+    from lab.support.domain.machine import Directory
+    from tests.interop.engine.tickets import Tickets
 
-    from smbferry_engine import Counters, Evidence, ServerSideFact, SideName
+    from smbferry_engine import Endpoint
 
 MIB = 1 << 20
 SOURCE, DESTINATION = 0, 1
@@ -42,95 +39,6 @@ RANGES_UNDER_WAY = 8
 READER_GROUPS = (READERS,)
 # Of the domain controller's Backup Operators and of the member server's, which are groups of their own.
 WRITER_GROUPS = (WRITERS, "Backup Operators", BACKUP_OPERATORS)
-
-
-@dataclass
-class Tickets:
-    """Credential caches of the tests' own users, filled once by libkrb5 from keytabs of the domain."""
-
-    domain: Domain
-    member: Member
-    scratch: Path
-    reader: User
-    writer: User
-    _caches: dict[str, str] = field(default_factory=dict)
-    _keys: set[bytes] = field(default_factory=set)
-
-    def of(self, user: User) -> str:
-        """The ccache of `user`."""
-        if user.name not in self._caches:
-            keytab = self.scratch / f"{user.name}.keytab"
-            keytab.write_bytes(user.keytab())
-            self._keys |= {entry.key for entry in keytabs.parse(keytab.read_bytes())}
-            ccache = f"FILE:{self.scratch / user.name}"
-            name = gssapi.Name(user.principal, gssapi.NameType.kerberos_principal)
-            store = {"client_keytab": f"FILE:{keytab}", "ccache": ccache}
-            credentials = gssapi.Credentials(name=name, usage="initiate", store=store)
-            assert credentials.lifetime
-            self._caches[user.name] = ccache
-        return self._caches[user.name]
-
-    def secrets(self) -> set[bytes]:
-        """Every key and ticket that there is so far."""
-        context = krb5.init_context()
-        found = set(self._keys)
-        for ccache in self._caches.values():
-            for credentials in krb5.cc_resolve(context, ccache.encode()):
-                if credentials.keyblock.data:
-                    found |= {bytes(credentials.keyblock.data), bytes(credentials.ticket)[-48:]}
-        return found
-
-    def endpoint(self, share: str, path: str, *, user: User | None = None, **changes: object) -> Endpoint:
-        """One side; by default as the user for that share. Those of the member server begin with `acl-`."""
-        who = user or (self.writer if share.endswith("dst") else self.reader)
-        machine = self.member if share.startswith("acl-") else self.domain
-        made = Endpoint(
-            server=machine.server,
-            port=445,
-            share=share,
-            path=path,
-            addresses=(machine.address,),
-            service_principal=f"cifs/{machine.server}",
-            principal=who.principal,
-            ccache=self.of(who),
-            krb5_config=os.environ["KRB5_CONFIG"],
-        )
-        return replace(made, **changes)  # type: ignore[arg-type]
-
-
-@dataclass
-class Watcher:
-    """An observer that remembers."""
-
-    failures: list[FileFailure] = field(default_factory=list)
-    records: list[FileRecord] = field(default_factory=list)
-    phases: list[tuple[str, str]] = field(default_factory=list)
-    evidence: dict[str, Evidence] = field(default_factory=dict)
-    facts: list[ServerSideFact] = field(default_factory=list)
-    on_progress: Callable[[Counters], None] = lambda _counters: None
-
-    def phase(self, name: str, state: str) -> None:
-        self.phases.append((name, state))
-
-    def progress(self, counters: Counters) -> None:
-        self.on_progress(counters)
-
-    def failure(self, failure: FileFailure) -> None:
-        self.failures.append(failure)
-
-    def record(self, record: FileRecord) -> None:
-        self.records.append(record)
-
-    def security(self, side: SideName, evidence: Evidence) -> None:
-        self.evidence[side] = evidence
-
-    def server_side(self, fact: ServerSideFact) -> None:
-        self.facts.append(fact)
-
-    @property
-    def reasons(self) -> dict[str, str]:
-        """Path → reason of every failure."""
-        return {failure.path: failure.reason for failure in self.failures}
 
 
 @dataclass
@@ -156,13 +64,16 @@ class Bench:
         expected: Expected | None = Expected(),  # noqa: B008  # frozen
         **options: object,
     ) -> Result:
-        """Transfer with the given options; no descriptors unless asked for.
+        """Transfer with the given options; no descriptors and no retries of files in use unless asked for.
 
         A witness looks at the server's disks before and after and judges the invariants, unless `expected` is None:
         that is for trees that take too long to hash, and for runs between other folders than these two.
         """
-        chosen = Options(**{"security_descriptors": SecurityDescriptors.NONE, **options})  # type: ignore[arg-type]
-        self.watcher = replace(self.watcher, failures=[], records=[], phases=[], evidence={}, facts=[])
+        plain = {"security_descriptors": SecurityDescriptors.NONE, "retry_locked": RetryLocked(attempts=0)}
+        chosen = Options(**{**plain, **options})  # type: ignore[arg-type]
+        self.watcher = replace(
+            self.watcher, failures=[], records=[], phases=[], evidence={}, facts=[], retries=[], left=[]
+        )
         source, destination = ends or self.ends()
         witness = Witness(self, expected) if expected is not None else None
         result, error = None, None
@@ -185,7 +96,7 @@ class Bench:
             for path, entry in look.source.items()
             if path not in look.destination or look.destination[path].sha256 != entry.sha256
         )
-        kept = sum(look.destination[path].size for path in look.temporaries)
+        kept = sum(look.destination[path].size for path in look.staging_files)
         result = self.copy(**options)  # type: ignore[arg-type]
         self.same()
         # Requests overtake each other: of the last ranges that were under way, some may be missing.
@@ -196,6 +107,31 @@ class Bench:
         """Nothing failed, and both trees are the same by the server's own hashes, times included."""
         assert self.watcher.failures == []
         assert differences(self.source.tree(), self.destination.tree(), times=True) == []
+
+
+@contextlib.contextmanager
+def held(bench: Bench, name: str, directory: Directory | None = None) -> Iterator[None]:
+    """A file, of the source if no other directory is given, held open so that nobody else may open it."""
+    where = directory or bench.source
+    with held_by(bench.tickets.endpoint(where.share, "/"), f"{where.name}\\{name}"):
+        yield
+
+
+@contextlib.contextmanager
+def held_by(end: Endpoint, *paths: str) -> Iterator[None]:
+    """Files of the share, held open by the account of an endpoint so that nobody else may open them."""
+    holder = connect(end)
+    try:
+
+        async def hold() -> None:
+            for path in paths:
+                (reply,) = await holder.channel.session.call(open_request(path, access=1, share=0))
+                assert reply.status == 0
+
+        Driver([holder.channel]).run(hold())
+        yield
+    finally:
+        holder.channel.close()
 
 
 def ends_with(bench: Bench, side: int, change: Callable[[Endpoint], Endpoint]) -> tuple[Endpoint, Endpoint]:

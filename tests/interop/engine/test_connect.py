@@ -15,8 +15,9 @@ from smbferry_engine import Endpoint, EngineError, FailureClass, probe_share
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.interop.engine.support import Bench, Tickets
-    from tests.support.domain import Domain
+    from lab.support.domain.domain import Domain
+    from tests.interop.engine.support import Bench
+    from tests.interop.engine.tickets import Tickets
 
 
 def refused(endpoint: Endpoint, *, within: float = 10) -> EngineError:
@@ -44,6 +45,7 @@ def test_a_share_is_opened_with_each_cipher_and_says_what_protects_it(
     assert abs(skew.total_seconds()) < 60
 
 
+@pytest.mark.fault(22)
 def test_a_share_that_does_not_demand_encryption_is_encrypted_all_the_same(tickets: Tickets) -> None:
     facts = probe_share(tickets.endpoint("plain", "/"), deadline_seconds=10)
     assert not facts.evidence.share_encryption_required
@@ -79,6 +81,8 @@ CASES: list[tuple[str, Callable[[Tickets], Endpoint], FailureClass]] = [
 ]
 
 
+@pytest.mark.fault(55)
+@pytest.mark.verdict("No ticket in the credential cache", "Invalid share or path")
 @pytest.mark.parametrize(("reason", "make", "kind"), CASES, ids=[f"{case[0]}-{n}" for n, case in enumerate(CASES)])
 def test_what_stands_in_the_way_is_named(
     tickets: Tickets, reason: str, make: Callable[[Tickets], Endpoint], kind: FailureClass
@@ -92,6 +96,7 @@ def test_a_second_address_is_tried_when_the_first_is_dead(tickets: Tickets, doma
     assert probe_share(endpoint, deadline_seconds=20).total_bytes
 
 
+@pytest.mark.verdict("Server does not answer")
 def test_a_server_that_accepts_and_says_nothing_ends_at_the_deadline(tickets: Tickets) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
@@ -99,6 +104,7 @@ def test_a_server_that_accepts_and_says_nothing_ends_at_the_deadline(tickets: Ti
     assert error.reason == "DeadlineExceeded"
 
 
+@pytest.mark.verdict("Violation of MS-SMB2")
 @pytest.mark.parametrize(
     "noise",
     [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0\0\0\x04abcd", b"\0\0\0\x50\xfeSMB" + bytes(76)],
@@ -122,6 +128,7 @@ def test_a_server_that_is_none_is_named(tickets: Tickets, noise: bytes) -> None:
     assert error.reason in {"ProtocolViolation", "ConnectionLost"}
 
 
+@pytest.mark.fault(60)
 def test_a_server_without_the_services_key_is_named_and_gets_nothing(tickets: Tickets, domain: Domain) -> None:
     with domain.user(prefix="rogue") as rogue:
         principal = f"cifs/{rogue.name}.corp.example.com"

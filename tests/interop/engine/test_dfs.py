@@ -7,18 +7,19 @@ import secrets
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.trees import Wanted, differences
+from lab.support.domain.trees import Wanted, differences
 
 from smbferry_engine import DfsTarget, EngineError, Outcome, probe_share, resolve_dfs
-from smbferry_engine.connect import connect
-from smbferry_engine.dfs import get_referrals
-from smbferry_engine.transport import Driver
+from smbferry_engine.session.connect import connect
+from smbferry_engine.session.dfs import get_referrals
+from smbferry_engine.session.driver import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.interop.engine.support import Bench, Tickets
-    from tests.support.domain import Domain
+    from lab.support.domain.domain import Domain
+    from tests.interop.engine.support import Bench
+    from tests.interop.engine.tickets import Tickets
 
     from smbferry_engine import Endpoint
 
@@ -125,6 +126,7 @@ def test_circles_end_with_a_reason(namespace: Namespace, tickets: Tickets) -> No
     assert caught.value.reason == "DfsTargetUnusable"
 
 
+@pytest.mark.verdict("DFS link to an unusable target")
 @pytest.mark.parametrize(
     ("target", "reason"), [(r"10.9.8.7\dst", "DfsTargetUnusable"), (r"{server}\nothing-here", "ShareNotFound")]
 )
@@ -177,7 +179,7 @@ def test_links_below_the_folder_that_is_transferred_are_not_followed(
 def test_a_domains_own_name_is_known_to_its_controllers(tickets: Tickets, domain: Domain) -> None:
     side = connect(tickets.endpoint("IPC$", "/", user=tickets.reader))
     try:
-        found = Driver([side.channel]).run(get_referrals(side.channel.lane, rf"\{domain.realm.lower()}\sysvol"))
+        found = Driver([side.channel]).run(get_referrals(side.channel.session, rf"\{domain.realm.lower()}\sysvol"))
     finally:
         side.channel.close()
     assert found is not None

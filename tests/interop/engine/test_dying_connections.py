@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from lab.support.domain.trees import Wanted
 from tests.interop.engine.network import Proxy
 from tests.interop.engine.support import MIB, SIDES, Bench, ends_with
-from tests.support.trees import Wanted
 
 from smbferry_engine import EngineError, FailureClass, VerifyMode
 
 if TYPE_CHECKING:
-    from tests.support.domain import Domain
+    from lab.support.domain.domain import Domain
 
 pytestmark = pytest.mark.takes(120)
 
@@ -24,6 +24,7 @@ def as_it_is(frame: bytes, _before: int) -> bytes:
     return frame
 
 
+@pytest.mark.fault(86)
 @MODES
 @SIDES
 @pytest.mark.parametrize(("size", "carries"), [(72 * MIB, NINE), (8 * MIB, ONE_AND_A_HALF)], ids=["9", "1.5"])
@@ -39,6 +40,7 @@ def test_a_file_arrives_through_connections_that_each_carry_a_part_of_it(
     assert result.counters.bytes.written <= 2 * size
 
 
+@pytest.mark.fault(86)
 @SIDES
 def test_many_files_arrive_through_connections_that_each_carry_a_few(bench: Bench, domain: Domain, side: int) -> None:
     bench.source.seed([Wanted(f"f{index}", size=300_000) for index in range(40)])
@@ -48,6 +50,7 @@ def test_many_files_arrive_through_connections_that_each_carry_a_few(bench: Benc
     assert proxy.deaths
 
 
+@pytest.mark.fault(86)
 @SIDES
 def test_what_a_run_has_when_it_ends_is_not_written_again_by_the_next(bench: Bench, domain: Domain, side: int) -> None:
     """Whatever it was that ended the run: here, too many connections that brought nothing on."""

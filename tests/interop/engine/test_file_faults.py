@@ -11,24 +11,33 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.interop.engine.invariants import Expected, is_temporary
+from lab.support.domain.file_server import FileServer
+from lab.support.domain.trees import Wanted, differences
+from lab.support.environment import engine_environment
+from tests.interop.engine.invariants import Expected, is_staging_name
 from tests.interop.engine.network import Proxy
-from tests.interop.engine.support import MIB, Bench
-from tests.support.environment import engine_environment
-from tests.support.file_server import FileServer
-from tests.support.trees import Wanted, differences
+from tests.interop.engine.support import MIB, Bench, held
 
-from smbferry_engine import FileReason, Outcome, ServerSideCopy, Symlinks, VerifyMode
-from smbferry_engine.connect import connect
+from smbferry_engine import (
+    EngineError,
+    FileReason,
+    Links,
+    Outcome,
+    RetryFact,
+    RetryLocked,
+    ServerSideCopy,
+    VerifyMode,
+)
 from smbferry_engine.core.calls import open_request, write_request
-from smbferry_engine.share import check
-from smbferry_engine.transport import Driver
+from smbferry_engine.session.connect import connect
+from smbferry_engine.session.driver import Driver
+from smbferry_engine.share.replies import check
 from smbferry_engine.wire.create import decode_create
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.domain import Domain
+    from lab.support.domain.domain import Domain
 
 pytestmark = pytest.mark.takes(65)
 
@@ -36,23 +45,7 @@ pytestmark = pytest.mark.takes(65)
 # --- 29: another program holds the file -------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def held(bench: Bench, name: str) -> Iterator[None]:
-    """A file of the source, held open so that nobody else may open it."""
-    holder = connect(bench.tickets.endpoint(bench.source.share, "/"))
-    try:
-
-        async def hold() -> None:
-            request = open_request(f"{bench.source.name}\\{name}", access=1, share=0)
-            (reply,) = await holder.channel.lane.call(request)
-            assert reply.status == 0
-
-        Driver([holder.channel]).run(hold())
-        yield
-    finally:
-        holder.channel.close()
-
-
+@pytest.mark.fault(29)
 def test_a_file_that_another_program_holds_is_recorded_and_the_others_are_copied(bench: Bench) -> None:
     bench.source.seed([Wanted("held", size=10), Wanted("free", size=10)])
     with held(bench, "held"):
@@ -63,6 +56,7 @@ def test_a_file_that_another_program_holds_is_recorded_and_the_others_are_copied
     bench.finish()
 
 
+@pytest.mark.fault(29)
 def test_a_file_that_is_held_for_a_moment_is_waited_for(bench: Bench) -> None:
     bench.source.seed([Wanted("held", size=10), Wanted("free", size=10)])
     with contextlib.ExitStack() as holding:
@@ -72,6 +66,51 @@ def test_a_file_that_is_held_for_a_moment_is_waited_for(bench: Bench) -> None:
         bench.copy()
         release.join()
     bench.same()
+
+
+@pytest.mark.fault(29)
+def test_a_file_that_another_program_lets_go_of_in_time_is_copied_at_the_end(bench: Bench) -> None:
+    bench.source.seed([Wanted("held", size=10), Wanted("large", size=9 * MIB), Wanted("free", size=10)])
+    with contextlib.ExitStack() as holding:
+        for name in ("held", "large"):
+            holding.enter_context(held(bench, name))
+
+        def let_go(fact: RetryFact | None) -> None:
+            if fact is not None and fact.attempt == 2:
+                assert bench.watcher.failures == []
+                holding.close()
+
+        bench.watcher.on_retry = let_go
+        result = bench.copy(retry_locked=RetryLocked(3, 2.0))
+    assert result.outcome is Outcome.SUCCEEDED
+    assert [fact.attempt for fact in bench.watcher.retries if fact and fact.seconds] == [1, 2]
+    bench.same()
+
+
+@pytest.mark.fault(29)
+def test_a_file_that_another_program_never_lets_go_of_fails_after_the_last_attempt(bench: Bench) -> None:
+    bench.source.seed([Wanted("held", size=10), Wanted("free", size=10)])
+    began = time.monotonic()
+    with held(bench, "held"):
+        result = bench.copy(retry_locked=RetryLocked(2, 3.0))
+    assert result.outcome is Outcome.PARTIALLY_SUCCEEDED
+    assert bench.watcher.reasons == {"/held": "SharingViolation"}
+    assert time.monotonic() - began > 6
+    assert (result.counters.files.failed, result.counters.files.to_transfer) == (1, 2)
+    bench.finish()
+
+
+@pytest.mark.fault(29)
+def test_a_run_that_is_cancelled_while_files_wait_ends_at_once(bench: Bench) -> None:
+    bench.source.seed([Wanted("held", size=10), Wanted("free", size=10)])
+    began, waits = time.monotonic(), threading.Event()
+    bench.watcher.on_retry = lambda _fact: waits.set()
+    with held(bench, "held"), pytest.raises(EngineError) as caught:
+        bench.copy(retry_locked=RetryLocked(3, 3600.0), cancelled=waits.is_set)
+    assert caught.value.reason == "RunCancelled"
+    assert time.monotonic() - began < 30
+    bench.watcher.on_retry = lambda _fact: None
+    bench.finish()
 
 
 # --- 34: names that Windows clients could not open --------------------------------------------------------------------
@@ -91,6 +130,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.fault(34)
 def test_names_that_may_not_be_are_each_a_failure_and_the_others_are_copied(bench: Bench, domain: Domain) -> None:
     bench.source.seed([Wanted(name, size=5) for name in [*HOSTILE, "fine"]])
     # By default Samba shows such names as others, made up; here they are shown as they are.
@@ -105,15 +145,16 @@ def test_names_that_may_not_be_are_each_a_failure_and_the_others_are_copied(benc
 # --- 35: links --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("symlinks", Symlinks)
-def test_a_link_out_of_the_share_leads_nowhere(bench: Bench, domain: Domain, symlinks: Symlinks) -> None:
+@pytest.mark.fault(35)
+@pytest.mark.parametrize("links", Links)
+def test_a_link_out_of_the_share_leads_nowhere(bench: Bench, domain: Domain, links: Links) -> None:
     bench.source.seed([Wanted("fine", size=5), Wanted("folder/fine", size=5)])
     bench.destination.domain.run("mkdir", f"{bench.destination.inside}/folder")
     domain.run("chmod", "0777", f"{bench.destination.inside}/folder")
     for side in (bench.source, bench.destination):
         domain.run("ln", "-s", "/etc/passwd", f"{side.inside}/folder/file out")
         domain.run("ln", "-s", "/etc", f"{side.inside}/folder/folder out")
-    bench.copy(symlinks=symlinks)
+    bench.copy(links=links)
     there = bench.destination.tree()
     assert {path for path, entry in there.items() if entry.kind != "link"} == {"fine", "folder", "folder/fine"}
     assert set(bench.watcher.reasons.values()) <= {FileReason.REPARSE_POINT_SKIPPED, FileReason.ACCESS_DENIED}
@@ -122,6 +163,7 @@ def test_a_link_out_of_the_share_leads_nowhere(bench: Bench, domain: Domain, sym
 # --- 36: the source changes -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(36)
 def test_a_source_that_changes_while_it_is_copied_never_lands_torn(bench: Bench) -> None:
     bench.source.seed([Wanted("moving", size=60 * MIB), Wanted("still", size=10)])
     inside, done = f"{bench.source.inside}/moving", threading.Event()
@@ -155,14 +197,14 @@ def written_to(bench: Bench, name: str, *, writes: int = sys.maxsize) -> Iterato
     done, moved = threading.Event(), threading.Event()
 
     async def work() -> None:
-        lane = writer.channel.lane
-        (reply,) = await lane.call(open_request(f"{bench.destination.name}\\{name}", access=0x2, share=7))
+        session = writer.channel.session
+        (reply,) = await session.call(open_request(f"{bench.destination.name}\\{name}", access=0x2, share=7))
         file_id = decode_create(check(reply, "opening").message).file_id
         for index in itertools.count():
             if done.is_set():
                 return
             if index < writes:
-                (reply,) = await lane.call(write_request(0, bytes([index % 256]), file_id))
+                (reply,) = await session.call(write_request(0, bytes([index % 256]), file_id))
                 check(reply, "writing")
             if index == 80:
                 moved.set()
@@ -180,6 +222,7 @@ def written_to(bench: Bench, name: str, *, writes: int = sys.maxsize) -> Iterato
         writer.channel.close()
 
 
+@pytest.mark.fault(85)
 @pytest.mark.parametrize("verify", [VerifyMode.ONLY_FILES_TRANSFERRED, VerifyMode.NONE])
 def test_a_live_writer_whose_writes_move_no_write_time_never_leaves_a_torn_file(
     bench: Bench, domain: Domain, verify: VerifyMode
@@ -195,6 +238,7 @@ def test_a_live_writer_whose_writes_move_no_write_time_never_leaves_a_torn_file(
         assert differences(bench.destination.tree(), elsewhere.tree(), times=True) == []
 
 
+@pytest.mark.fault(85)
 @pytest.mark.parametrize("has_written", [False, True], ids=["never written to", "written to before"])
 def test_a_file_that_is_only_open_for_writing_is_copied(bench: Bench, domain: Domain, *, has_written: bool) -> None:
     bench.destination.seed([Wanted("open", size=60 * MIB), Wanted("small", size=10)])
@@ -210,6 +254,7 @@ def test_a_file_that_is_only_open_for_writing_is_copied(bench: Bench, domain: Do
 # --- 37: nothing in it ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(37)
 def test_empty_files_and_folders_arrive_and_an_empty_file_replaces_a_full_one(bench: Bench) -> None:
     bench.source.seed([Wanted("empty", size=0), Wanted("emptied", size=0), Wanted("a/b/c", kind="directory")])
     bench.destination.write("emptied", b"full")
@@ -238,6 +283,7 @@ print(counters.listed, counters.skipped, counters.transferred, counters.failed, 
 """
 
 
+@pytest.mark.fault(39)
 def test_a_folder_of_100_000_files_is_gone_through_in_bounded_memory(bench: Bench, domain: Domain) -> None:
     script = 'cd "$1" && seq -f "file number %06g of this folder" "$2" | xargs touch -d @1700000000 && cp -a . "$3"'
     command = script.replace("| xargs", '| tr "\\n" "\\0" | xargs -0')
@@ -256,6 +302,7 @@ def test_a_folder_of_100_000_files_is_gone_through_in_bounded_memory(bench: Benc
 # --- 40: what was written is not what is there ------------------------------------------------------------------------
 
 
+@pytest.mark.fault(40)
 def test_a_bit_that_flips_at_rest_is_found_and_the_old_content_stays(bench: Bench, domain: Domain) -> None:
     bench.source.seed([Wanted("large", size=60 * MIB), Wanted("fine", size=10)])
     bench.destination.write("large", b"old")
@@ -268,7 +315,7 @@ def test_a_bit_that_flips_at_rest_is_found_and_the_old_content_stays(bench: Benc
             if before > 4 * MIB and not flipped:
                 # Nothing is answered now, so what is written last can't have been read back before it is changed.
                 time.sleep(1)
-                flipped.extend(path for path in bench.destination.tree() if is_temporary(path))
+                flipped.extend(path for path in bench.destination.tree() if is_staging_name(path))
                 domain.run("sh", "-c", script, "sh", f"{bench.destination.inside}/{flipped[0]}")
         return frame
 

@@ -8,20 +8,21 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.interop.engine.invariants import is_temporary
+from lab.support.domain.trees import Wanted, small
+from lab.support.environment import engine_environment
+from tests.interop.engine.invariants import is_staging_name
 from tests.interop.engine.network import Proxy, once
 from tests.interop.engine.support import MIB, SIDES, SOURCE, Bench, ends_with
-from tests.support.environment import engine_environment
-from tests.support.trees import Wanted, small
 
-from smbferry_engine import SecurityDescriptors, VerifyMode, recovery
-from smbferry_engine.connect import CHUNK
+from smbferry_engine import SecurityDescriptors, VerifyMode
+from smbferry_engine.session import reconnect
+from smbferry_engine.session.connect import CHUNK
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.domain import Domain
-    from tests.support.file_server import FileServer
+    from lab.support.domain.domain import Domain
+    from lab.support.domain.file_server import FileServer
 
 # --- 1: the agent is killed -------------------------------------------------------------------------------------------
 
@@ -58,13 +59,14 @@ def kill_within_a_file(
 
 def kept(bench: Bench) -> tuple[str, int]:
     """The path and size of the one temporary file that the killed run left."""
-    ((path, entry),) = ((path, entry) for path, entry in bench.destination.tree().items() if is_temporary(path))
+    ((path, entry),) = ((path, entry) for path, entry in bench.destination.tree().items() if is_staging_name(path))
     return path, entry.size
 
 
 LARGE, SMALL = 300 * MIB, 100
 
 
+@pytest.mark.fault(1)
 @pytest.mark.parametrize("security", [SecurityDescriptors.NONE, SecurityDescriptors.OWNER_DACL])
 def test_the_run_after_a_killed_one_goes_on_inside_the_file(
     bench: Bench, tmp_path: Path, security: SecurityDescriptors
@@ -80,6 +82,7 @@ def test_the_run_after_a_killed_one_goes_on_inside_the_file(
     assert bench.copy().counters.files.transferred == 0
 
 
+@pytest.mark.fault(1)
 def test_what_a_killed_run_left_is_mended_where_it_is_torn(bench: Bench, tmp_path: Path) -> None:
     bench.source.seed([Wanted("large", size=LARGE)])
     kill_within_a_file(bench, tmp_path, written=60 * MIB)
@@ -91,6 +94,7 @@ def test_what_a_killed_run_left_is_mended_where_it_is_torn(bench: Bench, tmp_pat
     assert 2 * CHUNK < counters.bytes.written <= LARGE - size + 10 * CHUNK
 
 
+@pytest.mark.fault(1)
 def test_what_a_killed_run_left_of_a_file_that_has_changed_is_thrown_away(
     bench: Bench, domain: Domain, tmp_path: Path
 ) -> None:
@@ -110,6 +114,7 @@ def restart(server: FileServer) -> None:
     server.start()
 
 
+@pytest.mark.fault(7)
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
 @SIDES
 def test_what_a_killed_server_process_may_have_done_is_done_again_and_is_the_same(
@@ -127,12 +132,13 @@ def test_what_a_killed_server_process_may_have_done_is_done_again_and_is_the_sam
     bench.same()
 
 
+@pytest.mark.fault(7)
 @SIDES
 def test_a_file_server_that_is_restarted_is_waited_for(
     bench: Bench, server: FileServer, domain: Domain, side: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A machine that is busy with other tests takes longer to start a server than a run would wait.
-    monkeypatch.setattr(recovery, "PAUSES", (*recovery.PAUSES, 8.0, 8.0, 8.0))
+    monkeypatch.setattr(reconnect, "PAUSES", (*reconnect.PAUSES, 8.0, 8.0, 8.0))
     bench.source.seed([*small(300), Wanted("large", size=20 * MIB)])
     count = 8 * MIB if side == SOURCE else 100_000
     restarts: list[bool] = []

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.interop.engine.support import Bench, Watcher
-from tests.support.file_server import FileServer
-from tests.support.trees import Wanted
+from lab.support.domain.file_server import FileServer
+from lab.support.domain.trees import Wanted
+from tests.interop.engine.tickets import Watcher
 
 from smbferry_engine import CompareBy, DeletedFiles, EngineError, Outcome, SystemFolders, VerifyMode
 from smbferry_engine.times import UNITS_PER_SECOND
@@ -16,7 +16,8 @@ from smbferry_engine.times import UNITS_PER_SECOND
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support.domain import Domain
+    from lab.support.domain.domain import Domain
+    from tests.interop.engine.support import Bench
 
     from smbferry_engine import FileRecord
 

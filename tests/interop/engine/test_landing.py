@@ -6,23 +6,24 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
+from lab.support.domain.trees import small
 from tests.interop.engine.invariants import Expected
 from tests.interop.engine.network import Proxy, once
 from tests.interop.engine.support import DESTINATION, Bench, ends_with
-from tests.support.trees import small
 
-from smbferry_engine import Durability, EngineError, FailureClass, OverwriteMode, VerifyMode, recovery
+from smbferry_engine import Durability, EngineError, FailureClass, OverwriteMode, VerifyMode
+from smbferry_engine.session import reconnect
 
 if TYPE_CHECKING:
     import socket
 
-    from tests.support.domain import Domain
-    from tests.support.file_server import FileServer
+    from lab.support.domain.domain import Domain
+    from lab.support.domain.file_server import FileServer
 
 pytestmark = pytest.mark.takes(20)
 
 ALWAYS, NEVER = OverwriteMode.ALWAYS, OverwriteMode.NEVER
-# What is said before the first file lands, and what lands one of 4 KiB, with all that is around it.
+# What is said before the first file is committed, and what commits one of 4 KiB, with all that is around it.
 BEFORE, FRAME = 30_000, 4800
 
 
@@ -44,9 +45,10 @@ class CutUpwards(Proxy):
 @pytest.fixture(autouse=True)
 def few_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that does not come back is given up soon."""
-    monkeypatch.setattr(recovery, "PAUSES", (0.1, 0.1))
+    monkeypatch.setattr(reconnect, "PAUSES", (0.1, 0.1))
 
 
+@pytest.mark.fault(69)
 @pytest.mark.parametrize("durability", Durability)
 def test_a_small_file_is_flushed_where_that_is_asked_for(bench: Bench, durability: Durability) -> None:
     bench.source.seed(small(40))

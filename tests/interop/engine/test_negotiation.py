@@ -6,14 +6,14 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
+from lab.support.domain.file_server import FileServer
 from tests.interop.engine.network import Proxy
-from tests.support.file_server import FileServer
 
 from smbferry_engine import EngineError, probe_share
 
 if TYPE_CHECKING:
-    from tests.interop.engine.support import Tickets
-    from tests.support.domain import Domain
+    from lab.support.domain.domain import Domain
+    from tests.interop.engine.tickets import Tickets
 
 DIALECTS, CIPHERS = ("3.1.1", "3.0.2"), ("AES-256-GCM", "AES-128-CCM")
 OLDER = "server min protocol = SMB3_02"  # the domain's own server has 3.1.1 alone
@@ -65,6 +65,7 @@ def without_the_newer_dialect(frame: bytes) -> bytes:
     return struct.pack(">I", len(message)) + message
 
 
+@pytest.mark.fault(94)
 def test_a_dialect_that_is_taken_out_on_the_way_is_noticed(tickets: Tickets, domain: Domain) -> None:
     with (
         FileServer(domain, OLDER).running() as server,
@@ -79,6 +80,7 @@ def test_a_dialect_that_is_taken_out_on_the_way_is_noticed(tickets: Tickets, dom
     assert "FSCTL_VALIDATE_NEGOTIATE_INFO" in caught.value.message
 
 
+@pytest.mark.fault(95)
 def test_a_server_that_takes_spnego_alone_is_served(tickets: Tickets, domain: Domain) -> None:
     """A real server behind one who lets no other token through; Kerberos is all that it holds."""
     tokens: list[bytes] = []

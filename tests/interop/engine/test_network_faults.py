@@ -7,21 +7,22 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from lab.support.domain.file_server import FileServer
+from lab.support.domain.trees import Wanted, small
 from tests.interop.engine.invariants import Expected
 from tests.interop.engine.network import Proxy, delayed, once
 from tests.interop.engine.support import DESTINATION, MIB, SIDES, SOURCE, Bench, ends_with
-from tests.support.file_server import FileServer
-from tests.support.trees import Wanted, small
 
-from smbferry_engine import EngineError, FailureClass, SecurityDescriptors, recovery, sides, transport
-from smbferry_engine.connect import CHUNK, connect
+from smbferry_engine import EngineError, FailureClass, SecurityDescriptors
 from smbferry_engine.core.calls import open_request
-from smbferry_engine.transport import Driver
+from smbferry_engine.session import channel, pair, reconnect
+from smbferry_engine.session.connect import CHUNK, connect
+from smbferry_engine.session.driver import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support.domain import Domain
+    from lab.support.domain.domain import Domain
 
     from smbferry_engine import Endpoint
 
@@ -31,9 +32,9 @@ pytestmark = pytest.mark.takes(175)
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorter deadlines, and fewer and shorter pauses between attempts to reconnect."""
-    monkeypatch.setattr(transport, "ANSWER_DEADLINE", 3.0)
-    monkeypatch.setattr(recovery, "PAUSES", (0.1, 0.1, 0.1))
-    monkeypatch.setattr(sides, "RECONNECT_DEADLINE", 2.0)
+    monkeypatch.setattr(channel, "ANSWER_DEADLINE", 3.0)
+    monkeypatch.setattr(reconnect, "PAUSES", (0.1, 0.1, 0.1))
+    monkeypatch.setattr(pair, "RECONNECT_DEADLINE", 2.0)
 
 
 # --- 2: connections are cut or reset ----------------------------------------------------------------------------------
@@ -42,6 +43,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 CUTS = [(SOURCE, 20 * MIB), (SOURCE, 40_000), (DESTINATION, 4_000), (DESTINATION, 100_000)]
 
 
+@pytest.mark.fault(2)
 @pytest.mark.parametrize("resets", [False, True], ids=["closed", "reset"])
 @pytest.mark.parametrize(("side", "count"), CUTS)
 def test_a_connection_lost_once_is_made_again_and_the_run_completes(
@@ -66,6 +68,7 @@ def test_a_connection_lost_once_is_made_again_and_the_run_completes(
 
 
 # Not even the smallest range of a large file comes through, from the source or to the destination: what does gets on.
+@pytest.mark.fault(2)
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     ("side", "passes"),
@@ -101,6 +104,7 @@ def swallow(bench: Bench, domain: Domain, side: int, *, count: int, within: floa
     return caught.value
 
 
+@pytest.mark.fault(3)
 def test_a_black_hole_ends_the_run_within_a_minute_and_the_next_one_goes_on(bench: Bench, domain: Domain) -> None:
     bench.source.seed([Wanted("large", size=40 * MIB), *small(50)])
     error = swallow(bench, domain, SOURCE, count=20 * MIB, within=60)
@@ -108,6 +112,7 @@ def test_a_black_hole_ends_the_run_within_a_minute_and_the_next_one_goes_on(benc
     bench.finish()
 
 
+@pytest.mark.fault(3)
 @pytest.mark.usefixtures("quick")
 def test_a_black_hole_before_the_destination_does_too(bench: Bench, domain: Domain) -> None:
     bench.source.seed([Wanted("large", size=40 * MIB), *small(200)])
@@ -119,6 +124,7 @@ def test_a_black_hole_before_the_destination_does_too(bench: Bench, domain: Doma
 # --- 4: the server is there and does nothing --------------------------------------------------------------------------
 
 
+@pytest.mark.fault(4)
 @pytest.mark.usefixtures("quick")
 @SIDES
 def test_a_server_process_that_stops_is_left_and_what_it_does_when_it_wakes_harms_nothing(
@@ -128,7 +134,7 @@ def test_a_server_process_that_stops_is_left_and_what_it_does_when_it_wakes_harm
     stopped: list[int] = []
     count = 20 * MIB if side == SOURCE else 2_000
     with Proxy(domain, once(count, lambda: stopped.extend(server.stop_serving())), port=server.port).running() as proxy:
-        expected = Expected(leaves_temporaries=True)
+        expected = Expected(leaves_staging_files=True)
         result = bench.copy(ends=ends_with(bench, side, proxy.through), expected=expected)
     assert stopped
     assert result.counters.files.transferred == 2
@@ -136,6 +142,7 @@ def test_a_server_process_that_stops_is_left_and_what_it_does_when_it_wakes_harm
     bench.finish()
 
 
+@pytest.mark.fault(4)
 @pytest.mark.usefixtures("quick")
 @SIDES
 def test_a_server_that_stops_as_a_whole_ends_the_run_in_bounded_time(
@@ -154,13 +161,14 @@ def test_a_server_that_stops_as_a_whole_ends_the_run_in_bounded_time(
 # --- 93: the first handshake ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(93)
 @pytest.mark.parametrize("reply", [0, 1, 2], ids=["negotiate", "session setup", "tree connect"])
 @SIDES
 def test_a_first_handshake_that_stalls_is_tried_again(
     bench: Bench, domain: Domain, monkeypatch: pytest.MonkeyPatch, side: int, reply: int
 ) -> None:
     """One reply of the first handshake never comes; the one after it is answered."""
-    monkeypatch.setattr("smbferry_engine.connect.HANDSHAKE_DEADLINE", 9.0)
+    monkeypatch.setattr("smbferry_engine.session.connect.HANDSHAKE_DEADLINE", 9.0)
     bench.source.seed(small(3))
     seen: list[bytes] = []
     stalled = threading.Event()
@@ -184,6 +192,7 @@ def test_a_first_handshake_that_stalls_is_tried_again(
 # --- 6: few credits ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(6)
 @pytest.mark.parametrize("most", [1, 3, 8, 20, 64])
 def test_few_credits_make_a_run_slower_and_nothing_else(bench: Bench, domain: Domain, most: int) -> None:
     bench.source.seed([*small(60), Wanted("large", size=9 * MIB), *(Wanted(f"s/{n}", size=n << 16) for n in range(9))])
@@ -196,22 +205,23 @@ def test_few_credits_make_a_run_slower_and_nothing_else(bench: Bench, domain: Do
 
 def credits_at(endpoint: Endpoint) -> int:
     """How many credits the server lets a client hold that asks for more with every request."""
-    lane = connect(endpoint).channel
+    session = connect(endpoint).channel
     try:
 
         async def ask() -> None:
             for _ in range(10):
-                await lane.lane.call(open_request(endpoint.path.strip("/"), access=0x80))
+                await session.session.call(open_request(endpoint.path.strip("/"), access=0x80))
 
-        Driver([lane]).run(ask())
-        return lane.lane.credits.total
+        Driver([session]).run(ask())
+        return session.session.credits.total
     finally:
-        lane.close()
+        session.close()
 
 
 # --- 8: long ways -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(8)
 @pytest.mark.parametrize("round_trip_ms", [10, 50])
 def test_round_trips_are_overlapped(bench: Bench, domain: Domain, round_trip_ms: int) -> None:
     bench.source.seed([*small(400, per_folder=20), Wanted("large", size=64 * MIB)])
@@ -224,6 +234,6 @@ def test_round_trips_are_overlapped(bench: Bench, domain: Domain, round_trip_ms:
         bench.copy(ends=(far_source, far_destination), expected=None)
         took = time.monotonic() - began
     bench.same()
-    # Read, landed and read back, one after the other: three round trips for each small file, 96 for the large one.
+    # Read, committed and read back, one after the other: three round trips for each small file, 96 for the large one.
     one_by_one = (3 * 400 + 96) * round_trip_ms / 1000
     assert took < one_by_one

@@ -6,38 +6,49 @@ Which test covers which value of which option: see `options_table`.
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.interop.engine.support import MIB, Watcher
+from lab.support.domain.trees import Wanted, differences, small
+from tests.interop.engine.support import MIB
+from tests.interop.engine.tickets import Watcher
 from tests.interop.engine.witness import copy, set_ntacl
-from tests.support.trees import Wanted, differences, small
 
 from smbferry_engine import (
     CompareBy,
     DeletedFiles,
     EngineError,
+    Links,
     Options,
     Outcome,
     OverwriteMode,
     SecurityDescriptors,
     ServerSideCopy,
-    Symlinks,
     TransferMode,
+    to_filetime,
     transfer,
 )
+from smbferry_engine.core.calls import close_request, open_request
+from smbferry_engine.session.connect import connect
+from smbferry_engine.session.driver import Driver
+from smbferry_engine.share.access import SET_ACCESS
+from smbferry_engine.share.links import LinkNotCarriedError, check_set, get_request, set_request
+from smbferry_engine.wire.reparse import SYMLINK, Link
+from smbferry_engine.wire.status import NtStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lab.support.domain.domain import Domain
     from tests.interop.engine.support import Bench
-    from tests.support.domain import Domain
 
     from smbferry_engine import Counters
 
 pytestmark = pytest.mark.takes(65)
 
 NOBODY_BUT_ADMINISTRATORS = "O:BAG:BAD:(A;;FA;;;BA)"
+HOUR_AGO = to_filetime(datetime.now(UTC) - timedelta(hours=1))
 REMOVE_ALL: dict[str, Any] = {"deleted_files": DeletedFiles.REMOVE, "max_deletes": "100%"}
 
 
@@ -48,7 +59,7 @@ def damage(bench: Bench, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "mended"),
+    ("options", "repaired"),
     [
         ({"transfer_mode": TransferMode.CHANGED, "compare_by": CompareBy.SIZE_AND_TIME}, False),
         ({"transfer_mode": TransferMode.CHANGED, "compare_by": CompareBy.CHECKSUM}, True),
@@ -58,7 +69,7 @@ def damage(bench: Bench, path: str) -> None:
     ids=["listing", "checksum", "all", "never"],
 )
 def test_what_is_looked_at_decides_whether_hidden_damage_is_mended(
-    bench: Bench, options: dict[str, Any], *, mended: bool
+    bench: Bench, options: dict[str, Any], *, repaired: bool
 ) -> None:
     bench.source.seed([Wanted("small", size=5_000), Wanted("large", size=5 * MIB), Wanted("fine", size=10)])
     bench.copy()
@@ -66,10 +77,10 @@ def test_what_is_looked_at_decides_whether_hidden_damage_is_mended(
         damage(bench, path)
     counters = bench.copy(**options).counters
     assert bench.watcher.failures == []
-    assert (differences(bench.source.tree(), bench.destination.tree(), times=True) == []) == mended
+    assert (differences(bench.source.tree(), bench.destination.tree(), times=True) == []) == repaired
     everything = options.get("transfer_mode") is TransferMode.ALL
-    assert counters.files.transferred == (3 if everything else 2 * mended)
-    assert counters.bytes.written == (10 if everything else 0) + (5_000 + 5 * MIB) * mended
+    assert counters.files.transferred == (3 if everything else 2 * repaired)
+    assert counters.bytes.written == (10 if everything else 0) + (5_000 + 5 * MIB) * repaired
 
 
 @pytest.mark.parametrize(("compare_by", "written"), [(CompareBy.SIZE_AND_TIME, 70_000), (CompareBy.CHECKSUM, 0)])
@@ -94,6 +105,29 @@ def test_what_is_there_is_never_overwritten_and_what_is_not_is_copied(bench: Ben
     assert {path: after[path] for path in before} == before
     assert after["new"].sha256 == bench.source.tree()["new"].sha256
     assert (counters.files.transferred, counters.files.skipped) == (1, 2)
+
+
+@pytest.mark.parametrize("compare_by", CompareBy)
+def test_only_what_is_newer_at_the_source_replaces_what_is_there(bench: Bench, compare_by: CompareBy) -> None:
+    names = ["newer", "older", "same", "newer large", "older large"]
+    sizes = {name: 3 * MIB if "large" in name else 100 for name in names}
+    bench.source.seed([Wanted(name, size=size) for name, size in sizes.items()] + [Wanted("new", size=200)])
+    bench.destination.seed([Wanted(name, text=f"as {name} was") for name in names])
+    seconds = {"newer": "05", "same": "04", "older": "03"}
+    for name in names:
+        for side, second in ((bench.source, seconds[name.split()[0]]), (bench.destination, "04")):
+            side.domain.run("touch", "-d", f"2020-01-01 12:00:{second}", f"{side.inside}/{name}")
+    before = bench.destination.tree()
+    counters = bench.copy(overwrite_mode=OverwriteMode.IF_NEWER, compare_by=compare_by).counters
+    assert bench.watcher.failures == []
+    source, after = bench.source.tree(), bench.destination.tree()
+    assert {path: after[path] for path in ("older", "same", "older large")} == {
+        path: before[path] for path in ("older", "same", "older large")
+    }
+    assert all(after[path].sha256 == source[path].sha256 for path in ("newer", "newer large", "new"))
+    assert (counters.files.transferred, counters.files.skipped) == (3, 3)
+    again = bench.copy(overwrite_mode=OverwriteMode.IF_NEWER, compare_by=compare_by).counters
+    assert (again.files.transferred, again.bytes.written) == (0, 0)
 
 
 def test_what_only_the_destination_has_stays_by_default(bench: Bench) -> None:
@@ -141,82 +175,48 @@ def test_nothing_is_deleted_after_an_incomplete_listing_of_the_source(bench: Ben
     }
 
 
-TREE = [
-    "projects/a/plan.txt", "projects/a/~$plan.txt", "projects/b/draft.TMP", "projects/b/deep/er/notes.txt",
-    "projectsX/f.txt", "other/plan.txt", "other/cache/x.bin", "top.tmp", "top.txt",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("include", "exclude", "chosen"),
-    [
-        (("/projects",), (), TREE[:4]),
-        (("/projects/",), ("*/~$*", "*.tmp"), [TREE[0], TREE[3]]),
-        (("/PROJECTS/b",), (), TREE[2:4]),
-        (("/projects*",), (), TREE[:5]),
-        (("/projects/a", "/other/cache"), (), [*TREE[:2], TREE[6]]),
-        ((), ("*/cache", "/projects/b/"), [TREE[0], TREE[1], TREE[4], TREE[5], TREE[7], TREE[8]]),
-        ((), ("*.tmp", "/projects"), [TREE[4], TREE[5], TREE[6], TREE[8]]),
-        (("/projects",), ("*/projects",), []),
-    ],
-)
-def test_filters_choose_what_is_copied_and_what_is_deleted(
-    bench: Bench, include: tuple[str, ...], exclude: tuple[str, ...], chosen: list[str]
-) -> None:
-    bench.source.seed([Wanted(path, size=20) for path in TREE])
-    bench.destination.seed([Wanted(f"{path}.old", size=3) for path in TREE])
-    others = {path for path, entry in bench.destination.tree().items() if entry.kind == "file"}
-    counters = bench.copy(include=include, exclude=exclude).counters
-    assert bench.watcher.failures == []
-    files = {path for path, entry in bench.destination.tree().items() if entry.kind == "file"}
-    assert files == set(chosen) | others
-    assert (counters.files.listed, counters.files.transferred) == (len(chosen), len(chosen))
-    bench.copy(include=include, exclude=exclude, **REMOVE_ALL)
-    left = {path for path, entry in bench.destination.tree().items() if entry.kind == "file"} - set(chosen)
-    assert left == {path for path in others if not selected(path, include, exclude)}
-
-
-def selected(path: str, include: tuple[str, ...], exclude: tuple[str, ...]) -> bool:
-    """The patterns of the test above, by the plainest means: by hand for the forms that it uses."""
-    text = f"/{path}".lower()
-    parts = ["/".join(text.split("/")[: n + 1]) for n in range(1, len(text.split("/")))]
-
-    def matches(pattern: str) -> bool:
-        plain = pattern.lower().rstrip("/")
-        if plain.startswith("*"):
-            rest = plain[1:].rstrip("*")
-            return any(rest in part if plain.endswith("*") else part.endswith(rest) for part in parts)
-        return any(part.startswith(plain[:-1]) if plain.endswith("*") else part == plain for part in parts)
-
-    return (not include or any(map(matches, include))) and not any(map(matches, exclude))
-
-
-def test_an_excluded_folder_is_not_even_listed(bench: Bench) -> None:
-    bench.source.seed([Wanted("f", size=1), Wanted("dark/g", size=1)])
-    set_ntacl(bench.source, "dark", NOBODY_BUT_ADMINISTRATORS)
-    result = bench.copy(exclude=("/dark",), **REMOVE_ALL)
-    assert result.outcome is Outcome.SUCCEEDED
-    assert set(bench.destination.tree()) == {"f"}
-
-
-@pytest.mark.parametrize("symlinks", Symlinks)
-def test_a_reparse_point_is_skipped_or_fails_and_is_never_followed(
-    bench: Bench, domain: Domain, symlinks: Symlinks
-) -> None:
+@pytest.mark.parametrize("links", Links)
+def test_a_reparse_point_is_skipped_or_fails_and_is_never_followed(bench: Bench, domain: Domain, links: Links) -> None:
     """Of a DFS namespace's links, which Samba shows as reparse points; it follows symbolic links by itself."""
     with domain.directory("dfs") as source:
         source.seed([Wanted("f", size=10), Wanted("d/g", size=10)])
         domain.run("ln", "-s", f"msdfs:{domain.server}\\src", f"{source.inside}/d/link")
         ends = bench.tickets.endpoint("dfs", source.path), bench.ends()[1]
-        result = copy(bench, ends=ends, symlinks=symlinks)
+        result = copy(bench, ends=ends, links=links)
         assert set(bench.destination.tree()) == {"f", "d", "d/g"}
-    fails = symlinks is Symlinks.FAIL
+    fails = links is not Links.SKIP
+    assert [(one.path, one.what) for one in bench.watcher.left] == [("/d/link", "Link")]
     assert bench.watcher.reasons == ({"/d/link": "ReparsePointSkipped"} if fails else {})
     assert result.outcome is (Outcome.PARTIALLY_SUCCEEDED if fails else Outcome.SUCCEEDED)
     left_out = [(record.path, record.left_out) for record in bench.watcher.records if record.action == "LeftOut"]
     assert left_out == ([] if fails else [("/d/link", "Link")])
     assert result.counters.directories.links + result.counters.files.links == len(left_out)
     assert result.counters.files.skipped == 0
+
+
+def test_a_server_without_links_refuses_one_in_a_way_that_is_known(bench: Bench) -> None:
+    """Samba 4.17 has no reparse points over SMB, so no run can copy one to it: it is named."""
+    bench.destination.seed([Wanted("f", size=0)])
+    side = connect(bench.tickets.endpoint(bench.destination.share, "/"))
+    link = Link(SYMLINK, "..\\target", "..\\target", relative=True)
+    try:
+
+        async def make() -> None:
+            opened, setting, getting, _ = await side.channel.session.call(
+                open_request(f"{bench.destination.name}\\f", access=SET_ACCESS),
+                set_request(link),
+                get_request(),
+                close_request(),
+            )
+            assert (opened.status, getting.status) == (0, NtStatus.NOT_A_REPARSE_POINT)
+            check_set(setting, link)
+
+        with pytest.raises(LinkNotCarriedError, match="stores no links") as caught:
+            Driver([side.channel]).run(make())
+        assert caught.value.never
+    finally:
+        side.channel.close()
+    assert set(bench.destination.tree()) == {"f"}
 
 
 @pytest.mark.parametrize(("wanted", "share_of_it"), [(ServerSideCopy.AUTO, 1), (ServerSideCopy.NEVER, 0)])

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lab.support.domain.trees import Wanted
 from tests.interop.engine.support import MIB, READER_GROUPS, WRITER_GROUPS
 from tests.interop.engine.witness import (
     allinfo,
@@ -18,7 +19,6 @@ from tests.interop.engine.witness import (
     set_times,
     stat_times,
 )
-from tests.support.trees import Wanted
 
 from smbferry_engine import (
     CompareBy,
@@ -26,14 +26,15 @@ from smbferry_engine import (
     Outcome,
     Preservation,
     SecurityDescriptors,
+    SidMap,
     VerifyMode,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lab.support.domain.domain import Domain
     from tests.interop.engine.support import Bench
-    from tests.support.domain import Domain
 
     from smbferry_engine import Endpoint
 
@@ -277,3 +278,69 @@ def test_compared_by_checksum_a_changed_access_list_follows(bench: Bench) -> Non
     counters = bench.copy(verify_mode=VerifyMode.POINT_IN_TIME_CONSISTENT, **options).counters
     assert (counters.files.transferred, counters.directories.transferred) == (0, 0)
     assert bench.watcher.failures == []
+
+
+def test_compared_by_metadata_what_changed_follows_and_no_content_is_read(bench: Bench) -> None:
+    options: dict[str, Any] = {
+        "security_descriptors": SecurityDescriptors.OWNER_DACL,
+        "compare_by": CompareBy.METADATA,
+    }
+    paths = metadata_tree(bench)
+    bench.copy(**options)
+    numbers = inodes(bench)
+    for path in reversed(paths):
+        set_ntacl(bench.source, path, GUESTS_MAY_READ)
+    counters = bench.copy(**options).counters
+    assert bench.watcher.failures == []
+    assert (counters.files.transferred, counters.directories.transferred) == (3, 1)
+    assert (counters.bytes.transferred, counters.bytes.written) == (0, 0)
+    assert inodes(bench) == numbers
+    for path in paths:
+        assert ntacl(bench.source, path) == ntacl(bench.destination, path)
+    counters = bench.copy(verify_mode=VerifyMode.POINT_IN_TIME_CONSISTENT, **options).counters
+    assert (counters.files.transferred, counters.directories.transferred) == (0, 0)
+    assert bench.watcher.failures == []
+
+
+def test_a_creation_time_that_the_server_makes_up_is_no_difference(bench: Bench) -> None:
+    """Samba 4.17 derives those that it does not store from the other times, which reading and chmod move."""
+    bench.source.seed([Wanted("f", size=10), Wanted("large", size=2 * MIB)])
+    for name in ("f", "large"):
+        bench.source.domain.run("touch", "-d", "2026-01-02 03:04:05.999999", f"{bench.source.inside}/{name}")
+    bench.copy()
+    for name in ("f", "large"):
+        bench.source.domain.run("chmod", "0606", f"{bench.source.inside}/{name}")
+    counters = bench.copy(verify_mode=VerifyMode.POINT_IN_TIME_CONSISTENT).counters
+    assert (counters.files.transferred, bench.watcher.failures) == (0, [])
+
+
+def inodes(bench: Bench) -> str:
+    """Which files the destination's server has, by its own numbers: a file that was replaced has another one."""
+    folder = bench.destination
+    return folder.domain.run("find", folder.inside, "-type", "f", "-printf", "%P %i %s\\n").text
+
+
+OLD_DOMAIN, NEW_DOMAIN = "S-1-5-21-1004336348-1177238915-682003330", "S-1-5-21-2857422465-1465058494-1690550294"
+
+
+def test_entries_of_an_old_domain_are_those_of_the_new_one_in_the_copy_and_in_comparisons(bench: Bench) -> None:
+    options: dict[str, Any] = {
+        "security_descriptors": SecurityDescriptors.OWNER_DACL,
+        "sid_map": SidMap.parse(f"{OLD_DOMAIN} {NEW_DOMAIN}"),
+    }
+    paths = metadata_tree(bench)
+    for path in reversed(paths):
+        set_ntacl(bench.source, path, f"{GUESTS_MAY_READ}(A;;0x1200a9;;;{OLD_DOMAIN}-513)")
+    bench.copy(dry_run=True, **options)
+    assert bench.watcher.found_sids is not None
+    assert [(rule.old, rule.descriptors) for rule in bench.watcher.found_sids.rules] == [(OLD_DOMAIN, len(paths))]
+    bench.copy(**options)
+    assert bench.watcher.failures == []
+    for path in paths:
+        shown = ntacl(bench.source, path)
+        assert OLD_DOMAIN in shown
+        assert ntacl(bench.destination, path) == shown.replace(OLD_DOMAIN, NEW_DOMAIN)
+    for compare_by in CompareBy:
+        counters = bench.copy(compare_by=compare_by, **options).counters
+        assert bench.watcher.failures == []
+        assert (counters.files.transferred, counters.directories.transferred) == (0, 0), compare_by

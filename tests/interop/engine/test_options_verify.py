@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lab.support.domain.trees import Wanted, differences
 from tests.interop.engine.support import MIB
 from tests.interop.engine.witness import copy, dos_attributes
-from tests.support.trees import Wanted, differences
 
 from smbferry_engine import CompareBy, Outcome, VerifyMode
-from smbferry_engine.connect import connect
 from smbferry_engine.core.calls import close_request, open_request, sparse_request
-from smbferry_engine.landing import land_in_one_frame
-from smbferry_engine.temporary import Temporary
-from smbferry_engine.transport import Driver
+from smbferry_engine.files.ranges import RangeWriter
+from smbferry_engine.files.small import commit_in_one_frame
+from smbferry_engine.session.connect import connect
+from smbferry_engine.session.driver import Driver
 from smbferry_engine.wire.create import Access, Disposition
 
 if TYPE_CHECKING:
@@ -44,21 +44,21 @@ class Flipper:
     def __init__(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         self._bench = bench
         self.flips = 0
-        write = Temporary.write_in_place
+        write = RangeWriter.write_in_place
 
-        async def written(temporary: Temporary, buffer: bytearray, offset: int, *rest: Any) -> None:
-            await write(temporary, buffer, offset, *rest)
+        async def written(ranges: RangeWriter, buffer: bytearray, offset: int, *rest: Any) -> None:
+            await write(ranges, buffer, offset, *rest)
             if not offset:
                 self.flip(".smbferry-")
 
-        async def landed(run: Any, path: str, file: Any) -> Any:
-            incomplete = await land_in_one_frame(run, path, file)
+        async def committed(run: Any, path: str, file: Any) -> Any:
+            incomplete = await commit_in_one_frame(run, path, file)
             if path == "small":
                 self.flip("small")
             return incomplete
 
-        monkeypatch.setattr(Temporary, "write_in_place", written)
-        monkeypatch.setattr("smbferry_engine.copy.land_in_one_frame", landed)
+        monkeypatch.setattr(RangeWriter, "write_in_place", written)
+        monkeypatch.setattr("smbferry_engine.files.small.commit_in_one_frame", committed)
 
     def flip(self, prefix: str) -> None:
         """The engine stands still meanwhile: its next request goes out when this is done."""
@@ -67,7 +67,7 @@ class Flipper:
 
 
 @pytest.mark.parametrize(
-    ("mode", "found", "landed"),
+    ("mode", "found", "committed"),
     [
         # A small file is read back in the compound that writes it: before anything can happen to it.
         (VerifyMode.ONLY_FILES_TRANSFERRED, {"/large"}, {"fine", "small"}),
@@ -76,19 +76,19 @@ class Flipper:
     ],
 )
 def test_a_bit_that_flips_on_the_servers_disk(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, mode: VerifyMode, found: set[str], landed: set[str]
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, mode: VerifyMode, found: set[str], committed: set[str]
 ) -> None:
     bench.source.seed([Wanted("small", size=70_000), Wanted("large", size=9 * MIB), Wanted("fine", size=100)])
     flipper = Flipper(bench, monkeypatch)
     result = copy(bench, verify_mode=mode)
     assert flipper.flips == 2
-    assert set(bench.destination.tree()) == landed
+    assert set(bench.destination.tree()) == committed
     assert bench.watcher.reasons == dict.fromkeys(found, "HashMismatch")
     assert {failure.phase for failure in bench.watcher.failures} == ({"Verify"} if found else set())
     assert result.outcome is (Outcome.PARTIALLY_SUCCEEDED if found else Outcome.SUCCEEDED)
     assert result.counters.files.verified == (0 if mode is VerifyMode.NONE else 3 - len(found))
     monkeypatch.undo()
-    # What was not noticed, or was kept, is mended by looking at content.
+    # What was not noticed, or was kept, is repaired by a comparison of content.
     bench.copy(compare_by=CompareBy.CHECKSUM)
     assert bench.watcher.failures == []
     assert differences(bench.source.tree(), bench.destination.tree(), times=True) == []
@@ -114,7 +114,7 @@ def test_the_server_takes_the_request_that_leaves_holes_without_room(bench: Benc
     async def make() -> list[int]:
         path = f"{bench.destination.name}\\sparse"
         opening = open_request(path, access=Access.WRITE_DATA, disposition=Disposition.CREATE)
-        return [reply.status for reply in await side.channel.lane.call(opening, sparse_request(), close_request())]
+        return [reply.status for reply in await side.channel.session.call(opening, sparse_request(), close_request())]
 
     try:
         assert Driver([side.channel]).run(make()) == [0, 0, 0]

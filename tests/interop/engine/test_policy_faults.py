@@ -6,16 +6,16 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from lab.support.domain.trees import Wanted, small
 from tests.interop.engine.network import MIB, Proxy
-from tests.support.trees import Wanted, small
 
 from smbferry_engine import EngineError, FailureClass
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lab.support.domain.domain import Domain
     from tests.interop.engine.support import Bench
-    from tests.support.domain import Domain
 
     from smbferry_engine import Endpoint
 
@@ -33,6 +33,7 @@ def refused(bench: Bench, side: int, change: Callable[[Endpoint], Endpoint]) -> 
     return caught.value
 
 
+@pytest.mark.fault(22, 24)
 @pytest.mark.parametrize(("port", "reason"), [(1445, "EncryptionNotSupported"), (1446, "DialectRefused")])
 @SIDES
 def test_a_server_that_can_not_encrypt_or_is_too_old_is_refused_before_data_moves(
@@ -45,6 +46,7 @@ def test_a_server_that_can_not_encrypt_or_is_too_old_is_refused_before_data_move
     assert (error.reason, error.failure_class) == (reason, FailureClass.POLICY)
 
 
+@pytest.mark.fault(23)
 def test_signing_that_the_server_demands_is_no_obstacle(bench: Bench) -> None:
     bench.source.seed([*small(20), Wanted("large", size=3 * MIB)])
     bench.copy()
@@ -59,6 +61,8 @@ def test_signing_that_the_server_demands_is_no_obstacle(bench: Bench) -> None:
 HEADER, STATUS, SESSION_FLAGS = 64, slice(4 + 8, 4 + 12), 4 + 64 + 2
 
 
+@pytest.mark.fault(25)
+@pytest.mark.verdict("Session as guest")
 @pytest.mark.parametrize("flag", [1, 2], ids=["guest", "anonymous"])
 @SIDES
 def test_a_session_that_is_mapped_to_guest_is_refused(bench: Bench, domain: Domain, side: int, flag: int) -> None:
@@ -80,6 +84,7 @@ def test_a_session_that_is_mapped_to_guest_is_refused(bench: Bench, domain: Doma
     assert len(seen) == 2
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize(
     ("act", "reason"),
     [
@@ -100,6 +105,8 @@ def test_a_frame_that_is_not_the_servers_ends_the_run_before_it_is_used(
     assert (error.reason, error.failure_class) == (reason, FailureClass.POLICY)
 
 
+@pytest.mark.fault(26)
+@pytest.mark.verdict("Plaintext on an encrypted session")
 def test_a_handshake_in_the_clear_after_the_session_is_refused(bench: Bench, domain: Domain) -> None:
     seen: list[bytes] = []
 

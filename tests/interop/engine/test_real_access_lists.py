@@ -10,18 +10,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.interop.engine.support import MIB, Watcher
-from tests.support.domain import DomainError
-from tests.support.member import BACKUP_OPERATORS, READERS, WRITERS, Member
-from tests.support.trees import Wanted
+from lab.support.domain.machine import DomainError
+from lab.support.domain.member import BACKUP_OPERATORS, READERS, WRITERS, Member
+from lab.support.domain.trees import Wanted
+from tests.interop.engine.support import MIB
+from tests.interop.engine.tickets import Watcher
 
-from smbferry_engine import Endpoint, Options, Outcome, Result, SecurityDescriptors, VerifyMode, transfer
+from smbferry_engine import CompareBy, Endpoint, Options, Outcome, Result, SecurityDescriptors, VerifyMode, transfer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.interop.engine.support import Tickets
-    from tests.support.domain import Directory, Domain, User
+    from lab.support.domain.domain import Domain, User
+    from lab.support.domain.machine import Directory
+    from tests.interop.engine.tickets import Tickets
 
 pytestmark = pytest.mark.takes(60)
 
@@ -77,19 +79,7 @@ class Real:
 
     def differences(self, *keys: str) -> list[tuple[str, str, Any, Any]]:
         """What the server's own store has otherwise."""
-        ours, theirs = _as_told(self.member.look(self.source)), _as_told(self.member.look(self.destination))
-        assert set(ours) == set(theirs)
-        return [
-            (path, key, ours[path][key], theirs[path][key])
-            for path in ours
-            for key in keys
-            if ours[path][key] != theirs[path][key]
-        ]
-
-
-def _as_told(seen: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """As SMB tells it: times in units of 100 ns."""
-    return {path: {**entry, "written": entry["written"] // 100} for path, entry in seen.items()}
+        return self.member.differing(self.source, self.destination, *keys)
 
 
 @pytest.fixture(scope="session")
@@ -114,6 +104,7 @@ def real(domain: Domain, member: Member, tickets: Tickets) -> Iterator[Real]:
 SECURITY = ("owner", "group", "dacl", "control")
 
 
+@pytest.mark.fault(61)
 @pytest.mark.parametrize("verify_mode", [VerifyMode.ONLY_FILES_TRANSFERRED, VerifyMode.POINT_IN_TIME_CONSISTENT])
 def test_a_tree_whose_access_lists_name_neither_account_is_migrated_and_the_next_run_has_nothing_to_do(
     real: Real, verify_mode: VerifyMode
@@ -141,6 +132,7 @@ def test_what_is_made_later_inherits_on_both_sides_alike(real: Real) -> None:
     assert all(flags & INHERITED for _, flags, _, _ in made["open/new/file"]["dacl"])
 
 
+@pytest.mark.fault(61)
 def test_what_changes_in_folders_that_are_closed_to_the_account_follows(real: Real) -> None:
     real.copy()
     real.source.write("closed/denied", b"newer")
@@ -153,6 +145,24 @@ def test_what_changes_in_folders_that_are_closed_to_the_account_follows(real: Re
     assert real.differences(*SECURITY, "written") == []
 
 
+def test_a_changed_entry_follows_to_files_whose_access_lists_name_neither_account(real: Real) -> None:
+    real.copy()
+    changed = {**LISTS, "closed/large": LISTS["closed/large"] + "(A;;0x1200a9;;;{Domain Users})"}
+    changed["closed/denied"] = LISTS["closed/denied"].replace("O:{Domain Admins}", "O:{svc-src}")
+    real.member.describe(real.source, changed)
+    result, _ = real.copy()
+    assert result.counters.files.transferred == 0
+    assert {path for path, *_ in real.differences(*SECURITY)} == {"closed/large", "closed/denied"}
+    for number in range(2):
+        result, watcher = real.copy(compare_by=CompareBy.METADATA)
+        assert watcher.failures == []
+        counters = result.counters
+        assert (counters.files.transferred, counters.directories.transferred) == (0 if number else 2, 0)
+        assert (counters.bytes.transferred, counters.bytes.written) == (0, 0)
+        assert real.differences(*SECURITY, "written") == []
+
+
+@pytest.mark.fault(65)
 def test_an_account_without_the_privilege_says_so_in_every_run_until_it_has_it(real: Real, domain: Domain) -> None:
     real.member.describe(real.source, {**LISTS, **{path: _with_writers(LISTS[path]) for path in LISTS}})
     with domain.user(WRITERS, prefix="plain") as plain:
@@ -174,6 +184,7 @@ def _with_writers(sddl: str) -> str:
     return sddl + "(A;OICI;0x1f01ff;;;{" + WRITERS + "})"
 
 
+@pytest.mark.fault(67)
 def test_a_root_that_would_shut_the_account_out_stays_open_to_it(real: Real, domain: Domain) -> None:
     before = real.member.look(real.destination)[""]["dacl"]
     with domain.user(WRITERS, prefix="plain") as plain:
@@ -204,6 +215,7 @@ def watched(real: Real) -> Iterator[list[dict[str, Any]]]:
         watcher.join()
 
 
+@pytest.mark.fault(62)
 def test_at_no_moment_may_anybody_read_more_than_at_the_source(real: Real, member: Member) -> None:
     everybody = member.sid("Domain Users")
     with watched(real) as seen:

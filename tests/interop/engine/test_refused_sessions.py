@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.stub_kdc import krb_error
-from tests.support.stub_smb import (
+from lab.support.stubs.stub_kdc import krb_error
+from lab.support.stubs.stub_smb import (
     ACCEPT_INCOMPLETE,
     AP_REP,
     KRB_ERROR,
@@ -24,8 +24,8 @@ from tests.support.stub_smb import (
 from smbferry_engine import EngineError, probe_share
 
 if TYPE_CHECKING:
-    from tests.interop.engine.support import Tickets
-    from tests.support.domain import Domain
+    from lab.support.domain.domain import Domain
+    from tests.interop.engine.tickets import Tickets
 
 REALM = "CORP.EXAMPLE.COM"
 RAW_NOISE = gss_token(AP_REP, ap_rep_of_another_key())
@@ -45,6 +45,9 @@ def probe(tickets: Tickets, domain: Domain, status: int, token: bytes) -> tuple[
     return caught.value, server.after
 
 
+@pytest.mark.verdict(
+    "Server's key outdated: AP_ERR_MODIFIED, AP_ERR_BADKEYVER", "Session denied: logon right, hours, account state"
+)
 @pytest.mark.parametrize(
     ("status", "token", "reason", "says"),
     [
@@ -77,6 +80,8 @@ def test_a_session_refused_has_its_reason(
     assert says in error_.message
 
 
+@pytest.mark.fault(60, 95)
+@pytest.mark.verdict("Server without the service's key")
 @pytest.mark.parametrize(
     ("status", "token"),
     [

@@ -6,15 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.trees import Wanted
+from lab.support.domain.trees import Wanted
 
 from smbferry_engine import EngineError
-from smbferry_engine.connect import connect
-from smbferry_engine.content import open_file
-from smbferry_engine.renewal import SessionRenewal
-from smbferry_engine.roots import share_of
-from smbferry_engine.tickets import Proof, end_of_ticket, prove
-from smbferry_engine.transport import Driver
+from smbferry_engine.operations.sides import share_of
+from smbferry_engine.session.connect import connect
+from smbferry_engine.session.driver import Driver
+from smbferry_engine.session.renewal import SessionRenewal
+from smbferry_engine.session.tickets import Proof, end_of_ticket, prove
+from smbferry_engine.share.reading import open_file
 from smbferry_engine.wire.session import decode_session_setup
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tests.interop.engine.support import Bench
 
     from smbferry_engine import Endpoint
-    from smbferry_engine.connect import Connected
     from smbferry_engine.core.calls import Reply
+    from smbferry_engine.session.connect import Connected
 
 SIZE = 3_000_000
 
@@ -44,37 +44,38 @@ def side(end: Endpoint) -> Iterator[Connected]:
 
 def authenticate(side: Connected, token: bytes) -> Reply:
     async def main() -> Reply:
-        (reply,) = await side.channel.lane.authenticate(token)
+        (reply,) = await side.channel.session.authenticate(token)
         return reply
 
     return Driver([side.channel]).run(main())
 
 
+@pytest.mark.fault(19)
 def test_files_stay_open_and_keys_stay_as_they_are_while_a_session_is_renewed(end: Endpoint, side: Connected) -> None:
     channel, share = side.channel, share_of(side, end)
     # By the ticket that there is: it ends later than the one that the session is said to have.
-    channel.renewal = SessionRenewal(channel.lane, lambda _later: Proof(end), ends=0.0, peer=channel.peer)
+    channel.renewal = SessionRenewal(channel.session, lambda _later: Proof(end), ends=0.0, peer=channel.peer)
     held: list[bool] = []
-    renewed = channel.lane.renewed
+    renewed = channel.session.renewed
 
     def seen() -> None:
         renewed()
         held.append(True)
 
-    channel.lane.renewed = seen  # type: ignore[method-assign]  # seen, and done as before
+    channel.session.renewed = seen  # type: ignore[method-assign]  # seen, and done as before
 
     async def main() -> int:
         file = await open_file(share, "file")
         read = 0
         while not held:
-            calls = [channel.lane.read(file.opened.file_id, offset, 65_536) for offset in range(0, SIZE, 65_536)]
+            calls = [channel.session.read(file.opened.file_id, offset, 65_536) for offset in range(0, SIZE, 65_536)]
             read += sum([(await call)[0].status == 0 for call in calls])
-        (after,) = await channel.lane.read(file.opened.file_id, 0, 65_536)
+        (after,) = await channel.session.read(file.opened.file_id, 0, 65_536)
         assert after.status == 0
         return read
 
     assert Driver([channel]).run(main()) >= SIZE // 65_536
-    assert channel.lane.usable
+    assert channel.session.usable
 
 
 def test_a_token_that_proves_nothing_costs_the_session_and_is_not_mistaken_for_a_renewal(side: Connected) -> None:

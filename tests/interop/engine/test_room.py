@@ -6,8 +6,8 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
+from lab.support.domain.trees import Wanted
 from tests.interop.engine.support import MIB
-from tests.support.trees import Wanted
 
 from smbferry_engine import Outcome, VerifyMode
 
@@ -31,6 +31,7 @@ def narrow(bench: Bench, folder: str, size: str) -> Iterator[None]:
         domain.run("umount", inside)
 
 
+@pytest.mark.fault(82)
 @pytest.mark.parametrize("verify", [VerifyMode.ONLY_FILES_TRANSFERRED, VerifyMode.NONE])
 def test_one_full_folder_fails_its_own_files_and_the_others_are_copied(bench: Bench, verify: VerifyMode) -> None:
     names = [f"f{index:02}" for index in range(63)]

@@ -1,4 +1,4 @@
-"""Server-side copy on real shares: content that never passes through us, with the landing of any other file."""
+"""Server-side copy on real shares: content that never passes through us, committed as any other file."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from lab.support.domain.trees import Wanted, differences, small
 from tests.interop.engine.network import Proxy
-from tests.support.trees import Wanted, differences, small
 
 from smbferry_engine import (
     EngineError,
@@ -28,8 +28,9 @@ from smbferry_engine import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.interop.engine.support import Bench, Tickets
-    from tests.support.domain import Domain, User
+    from lab.support.domain.domain import Domain, User
+    from tests.interop.engine.support import Bench
+    from tests.interop.engine.tickets import Tickets
 
     from smbferry_engine import Endpoint
 

@@ -7,8 +7,9 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.interop.engine.support import MIB, Watcher
-from tests.support.trees import Wanted, odd, small
+from lab.support.domain.trees import Wanted, odd, small
+from tests.interop.engine.support import MIB
+from tests.interop.engine.tickets import Watcher
 
 from smbferry_engine import (
     Counters,

@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.interop.engine.support import Watcher
+from tests.interop.engine.tickets import Watcher
 
 from smbferry_engine import Options, Result, SecurityDescriptors, transfer
 
 if TYPE_CHECKING:
+    from lab.support.domain.machine import Directory
     from tests.interop.engine.support import Bench
-    from tests.support.domain import Directory
 
     from smbferry_engine import Endpoint
 
@@ -80,7 +80,7 @@ def dos_attributes(directory: Directory, path: str) -> int | None:
 
 def ntacl(directory: Directory, path: str) -> str:
     """The security descriptor in the extended attribute where Samba keeps it (security.NTACL), as SDDL."""
-    return directory.domain.samba_tool("ntacl", "get", "--as-sddl", f"{directory.inside}/{path}").strip()
+    return directory.domain.samba_tool("ntacl", "get", "--as-sddl", f"{directory.inside}/{path}".rstrip("/")).strip()
 
 
 def set_ntacl(directory: Directory, path: str, sddl: str) -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab.smblab import keytab
-from tests.support import trees
-from tests.support.domain import Domain, DomainError
+from lab.support.domain import trees
+from lab.support.domain.domain import Domain
+from lab.support.domain.machine import DomainError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab.smblab.settings import PLAIN_USERS, SERVICE_USERS
-from tests.support.domain import Domain
-from tests.support.member import BACKUP_OPERATORS, READERS, WRITERS, Member
-from tests.support.trees import Wanted
+from lab.support.domain.domain import Domain
+from lab.support.domain.member import BACKUP_OPERATORS, READERS, WRITERS, Member
+from lab.support.domain.trees import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.domain import Directory, User
+    from lab.support.domain.domain import User
+    from lab.support.domain.machine import Directory
 
 MIB = 1 << 20
 # Full control in numbers: the letters FA leave the standard rights out in Samba's own reading.

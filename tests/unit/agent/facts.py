@@ -64,7 +64,7 @@ IN_SYNC = clock(0.01)
 def account(
     *tries: KeyTry,
     clock_: ClockSample | None = IN_SYNC,
-    ping_code: int | None = None,
+    probe_code: int | None = None,
     detail: str = "",
     salt: str | None = f"{REALM}svc-src",
 ) -> AccountFacts:
@@ -73,8 +73,8 @@ def account(
         answered=KDC,
         round_trip=timedelta(milliseconds=3),
         clock=clock_,
-        ping_code=ping_code,
-        ping_detail=detail,
+        probe_code=probe_code,
+        probe_detail=detail,
         enctypes=(18, 17),
         salt=salt,
         tries=tries,

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.unit.agent.api_server import ApiServer
+from tests.support.api_server import ApiServer
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.report.api_client import ObjectKey, ObjectNotFoundError, repeated

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.agent.api_server import ApiServer
+from tests.support.api_server import ApiServer
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.report import api_client
@@ -50,6 +50,7 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.fault(133)
 @pytest.mark.parametrize("status", [503, 401, 403])
 def test_after_a_minute_without_it_nothing_may_be_replaced_until_it_answers_again(
     server: ApiServer, status: int
@@ -81,6 +82,7 @@ def test_an_answer_counts_from_when_it_was_asked_for(server: ApiServer) -> None:
         assert not watch.is_wanted()
 
 
+@pytest.mark.fault(133)
 def test_after_a_quarter_of_an_hour_it_ends_to_be_tried_again_and_leaves_what_others_may_use(
     server: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

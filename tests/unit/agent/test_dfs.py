@@ -64,7 +64,7 @@ def test_the_servers_own_identifier_is_in_the_status(guid: str | None) -> None:
 def test_where_a_path_leads_is_in_the_status_and_in_the_message() -> None:
     findings = judge_location(LOCATION, BEHIND)
     (share,) = [finding for finding in findings if finding.type is ConditionType.SHARE_ACCESSIBLE]
-    assert r"leads by DFS to \\fs1.corp.example.com\data\projects, which was opened" in share.message
+    assert r", a DFS path to \\fs1.corp.example.com\data\projects; granted" in share.message
     status = location_status(LocationSubject(LOCATION, 1, NOBODY), BEHIND, findings, NOW)
     assert status.dfs_target == DfsTarget(server="fs1.corp.example.com", share="data", path="/projects")
 
@@ -99,7 +99,7 @@ def test_the_folder_that_was_claimed_may_be_written(found: Endpoint) -> None:
     ],
 )
 def test_any_other_folder_may_not(found: Endpoint) -> None:
-    with pytest.raises(AgentError, match=r"expected //fs1.corp.example.com:445/data/projects/x, the path leads to"):
+    with pytest.raises(AgentError, match=r"expected //fs1.corp.example.com:445/data/projects/x, got //"):
         check_claim(CLAIM, found)
 
 

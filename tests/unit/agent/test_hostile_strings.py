@@ -47,6 +47,7 @@ def rendered(principal: str) -> str:
     )
 
 
+@pytest.mark.fault(59)
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_principals_name_never_reaches_the_krb5_conf(text: str) -> None:
     try:
@@ -68,6 +69,7 @@ def test_a_server_that_is_no_host_name_is_refused(text: str) -> None:
         SmbLocationSpec.model_validate({**LOCATION, "server": text})
 
 
+@pytest.mark.fault(55, 59)
 @pytest.mark.parametrize("field", ["share", "servicePrincipal", "path"])
 @pytest.mark.parametrize("text", HOSTILE)
 def test_what_is_taken_is_taken_as_it_is_and_can_not_leave_its_place(field: str, text: str) -> None:
@@ -82,6 +84,7 @@ def test_what_is_taken_is_taken_as_it_is_and_can_not_leave_its_place(field: str,
     assert not set("\n\r\x00") & set(spec.path + spec.target)
 
 
+@pytest.mark.fault(58)
 @pytest.mark.parametrize(
     ("model", "base", "change"),
     [

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.agent.api_server import ApiServer
+from tests.support.api_server import ApiServer
 
 from smbferry_agent.preflight.key_turn import Tried
 from smbferry_agent.report import key_turns

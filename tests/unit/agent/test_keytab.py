@@ -69,11 +69,11 @@ def test_old_writers_without_the_long_version_are_read() -> None:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (b"", "found nothing"),
-        (b"\x05\x01rest", "found 05 01"),
-        (b"hello", "found 68 65"),
+        (b"", "got nothing"),
+        (b"\x05\x01rest", "got 05 01"),
+        (b"hello", "got 68 65"),
         (base64.b64encode(writer.write([entry()])), "looks like base64"),
-        (b"\x05\x02", "holds no keys"),
+        (b"\x05\x02", "contains no keys"),
         (writer.write([entry()])[:-1], "cut short"),
         (writer.write([entry()]) + b"\x00\x00", "cut short"),
         (b"\x05\x02\x00\x00\x00\x04\x00\x01\xff\xff", "damaged"),
@@ -85,6 +85,7 @@ def test_what_is_no_keytab_is_refused_with_what_was_found(data: bytes, says: str
         parse(data)
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize("cut", range(len(writer.write([entry(), entry()]))))
 def test_every_truncation_is_refused_or_ends_between_keys(cut: int) -> None:
     data = writer.write([entry(), entry()])[:cut]

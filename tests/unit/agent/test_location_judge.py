@@ -17,6 +17,9 @@ from smbferry_agent.resolve import Lookup, Outcome
 from smbferry_api.conditions import LOCATION_CHECKS
 from smbferry_api.reasons import KEYTAB_STALE, SERVER_REFUSED, by_name
 from smbferry_engine import EngineError, errors
+from smbferry_words import reasons
+from smbferry_words.failure_class import FailureClass
+from smbferry_words.reason import Reason
 
 DNS, TICKET, SERVER, ENCRYPTED, SHARE = (t.value for t in LOCATION_CHECKS)
 NOT = "CheckNotReached"
@@ -30,7 +33,7 @@ WELL = {
 REST = {ENCRYPTED: NOT, SHARE: NOT}
 
 
-def refused_by(reason: errors.Reason) -> AgentError:
+def refused_by(reason: Reason) -> AgentError:
     return convert(EngineError(reason, "expected this, found that"))
 
 
@@ -112,13 +115,13 @@ CASES: list[tuple[str, LocationFacts, dict[str, str], str]] = [
         "no ticket for a service that HOST/ covers",
         location(ticket=unknown(covered=True), share=None),
         {TICKET: "ServicePrincipalDuplicate", **REST},
-        "HOST/files.corp.example.com is known",
+        "HOST/files.corp.example.com exists",
     ),
     (
         "a host that nothing maps to a realm",
         location(ticket=unknown(realm=None, asked="krbtgt/EXAMPLE.NET"), share=None),
         {TICKET: "RealmMappingMissing", **REST},
-        "maps neither files.corp.example.com nor a domain of it",
+        "maps neither files.corp.example.com nor its domain",
     ),
     (
         "a realm without a KDC",
@@ -153,44 +156,44 @@ CASES: list[tuple[str, LocationFacts, dict[str, str], str]] = [
     ),
     (
         "nothing listens",
-        location(share=refused_by(errors.SERVER_REFUSED)),
+        location(share=refused_by(reasons.SERVER_REFUSED)),
         {SERVER: "ServerRefused", **REST},
         "found that.",
     ),
-    ("no answer", location(share=refused_by(errors.DEADLINE_EXCEEDED)), {SERVER: "DeadlineExceeded", **REST}, ""),
+    ("no answer", location(share=refused_by(reasons.DEADLINE_EXCEEDED)), {SERVER: "DeadlineExceeded", **REST}, ""),
     (
         "an old server",
-        location(share=refused_by(errors.DIALECT_REFUSED)),
+        location(share=refused_by(reasons.DIALECT_REFUSED)),
         {ENCRYPTED: "DialectRefused", SHARE: NOT},
         "",
     ),
     (
         "no encryption",
-        location(share=refused_by(errors.ENCRYPTION_NOT_SUPPORTED)),
+        location(share=refused_by(reasons.ENCRYPTION_NOT_SUPPORTED)),
         {ENCRYPTED: "EncryptionNotSupported", SHARE: NOT},
         "",
     ),
     (
         "another cipher",
-        location(share=refused_by(errors.CIPHER_NOT_OFFERED)),
+        location(share=refused_by(reasons.CIPHER_NOT_OFFERED)),
         {ENCRYPTED: "CipherNotOffered", SHARE: NOT},
         "",
     ),
     (
         "the server's key",
-        location(share=refused_by(errors.SERVER_KEY_MISMATCH)),
+        location(share=refused_by(reasons.SERVER_KEY_MISMATCH)),
         {ENCRYPTED: "ServerKeyMismatch", SHARE: NOT},
         "",
     ),
     (
         "a session refused",
-        location(share=refused_by(errors.LOGON_REFUSED)),
+        location(share=refused_by(reasons.LOGON_REFUSED)),
         {ENCRYPTED: "LogonRefused", SHARE: NOT},
         "",
     ),
     (
         "a server with a wrong clock refuses",
-        location(share=refused_by(errors.SERVER_CLOCK_SKEW)),
+        location(share=refused_by(reasons.SERVER_CLOCK_SKEW)),
         {ENCRYPTED: "ServerClockSkew", SHARE: NOT},
         "",
     ),
@@ -198,29 +201,30 @@ CASES: list[tuple[str, LocationFacts, dict[str, str], str]] = [
         "a server with a wrong clock gives a session all the same",
         location(asked=NOW - timedelta(seconds=310), kdc_clock=clock(4)),
         {SERVER: "ServerClockSkew"},
-        "+310s from this node's and +306s from the KDC's",
+        "differs from this node's by +310s and from the KDC's by +306s",
     ),
     ("this node's own clock is as wrong", location(asked=NOW - timedelta(seconds=310), kdc_clock=clock(309)), {}, ""),
-    ("guest", location(share=refused_by(errors.GUEST_REFUSED)), {ENCRYPTED: "GuestRefused", SHARE: NOT}, ""),
-    ("plaintext", location(share=refused_by(errors.PLAINTEXT_REPLY)), {ENCRYPTED: "PlaintextReply", SHARE: NOT}, ""),
-    ("no such share", location(share=refused_by(errors.SHARE_NOT_FOUND)), {SHARE: "ShareNotFound"}, ""),
-    ("no such folder", location(share=refused_by(errors.PATH_NOT_FOUND)), {SHARE: "PathNotFound"}, ""),
+    ("guest", location(share=refused_by(reasons.GUEST_REFUSED)), {ENCRYPTED: "GuestRefused", SHARE: NOT}, ""),
+    ("plaintext", location(share=refused_by(reasons.PLAINTEXT_REPLY)), {ENCRYPTED: "PlaintextReply", SHARE: NOT}, ""),
+    ("no such share", location(share=refused_by(reasons.SHARE_NOT_FOUND)), {SHARE: "ShareNotFound"}, ""),
+    ("no such folder", location(share=refused_by(reasons.PATH_NOT_FOUND)), {SHARE: "PathNotFound"}, ""),
     (
         "the share is denied",
-        location(share=refused_by(errors.SHARE_ACCESS_DENIED)),
+        location(share=refused_by(reasons.SHARE_ACCESS_DENIED)),
         {SHARE: "ShareAccessDenied"},
         "",
     ),
-    ("the folder is denied", location(share=refused_by(errors.ACCESS_DENIED)), {SHARE: "AccessDenied"}, ""),
+    ("the folder is denied", location(share=refused_by(reasons.ACCESS_DENIED)), {SHARE: "AccessDenied"}, ""),
     (
         "a ticket that went missing",
-        location(share=refused_by(errors.TICKET_MISSING)),
+        location(share=refused_by(reasons.TICKET_MISSING)),
         {TICKET: "TicketMissing", SERVER: NOT, **REST},
         "",
     ),
 ]
 
 
+@pytest.mark.verdict("Server's clock wrong, session accepted", "Server chose a cipher that was not offered")
 @pytest.mark.parametrize(("facts", "differs", "says"), [pytest.param(*case[1:], id=case[0]) for case in CASES])
 def test_each_set_of_facts_has_its_verdict(facts: LocationFacts, differs: dict[str, str], says: str) -> None:
     findings = judge_location(LOCATION, facts)
@@ -230,15 +234,15 @@ def test_each_set_of_facts_has_its_verdict(facts: LocationFacts, differs: dict[s
         assert not found.failed or found.reason.remedy, "what failed says what to do"
 
 
-ENGINE_REASONS = [value for value in vars(errors).values() if isinstance(value, errors.Reason)]
+ENGINE_REASONS = [value for value in vars(reasons).values() if isinstance(value, Reason) and value.failure]
 
 
 @pytest.mark.parametrize("reason", ENGINE_REASONS, ids=lambda r: r.name)
-def test_the_api_knows_every_reason_of_the_engine_with_the_same_class(reason: errors.Reason) -> None:
+def test_the_api_knows_every_reason_of_the_engine_with_the_same_class(reason: Reason) -> None:
     known = by_name(reason.name)
     assert known is not None
     assert known.failure is not None
-    assert known.failure.value == reason.failure_class.value
+    assert known.failure is reason.failure
     assert convert(EngineError(reason, "x")).reason is known
 
 
@@ -248,6 +252,6 @@ def test_the_api_knows_every_reason_of_a_file(reason: errors.FileReason) -> None
 
 
 def test_a_word_that_the_api_does_not_know_is_a_bug_and_says_so() -> None:
-    error = convert(EngineError(errors.Reason("Nonesuch", errors.FailureClass.NETWORK, ""), "x"))
+    error = convert(EngineError(Reason("Nonesuch", "", failure=FailureClass.NETWORK), "x"))
     assert error.exit_code == 70
     assert "Nonesuch" in error.message

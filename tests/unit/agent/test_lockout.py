@@ -206,7 +206,7 @@ def test_what_is_known_of_a_keytab_saves_wrong_keys(
 
 
 @pytest.mark.parametrize(
-    ("standing", "keys", "kvno", "outdated"),
+    ("current", "keys", "kvno", "outdated"),
     [
         pytest.param(None, keytab(3), 3, False, id="nothing is known"),
         pytest.param(WORKED, BOTH, 4, False, id="still the KDC's version"),
@@ -217,6 +217,6 @@ def test_what_is_known_of_a_keytab_saves_wrong_keys(
     ],
 )
 def test_a_run_does_not_renew_by_a_key_that_is_known_to_be_outdated(
-    standing: KerberosIdentityStatus | None, keys: Keytab, kvno: int | None, outdated: bool
+    current: KerberosIdentityStatus | None, keys: Keytab, kvno: int | None, outdated: bool
 ) -> None:
-    assert (outdated_key(SPEC, 1, keys, standing, kvno=kvno, now=MINUTE) is not None) is outdated
+    assert (outdated_key(SPEC, 1, keys, current, kvno=kvno, now=MINUTE) is not None) is outdated

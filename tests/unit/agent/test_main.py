@@ -9,14 +9,13 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.agent.api_server import ApiServer
+from tests.support.api_server import ApiServer
 from tests.unit.agent.facts import SPEC
 
 from smbferry_agent import logs, main
 from smbferry_agent.errors import AgentError
 from smbferry_agent.manifests import identity_subject
-from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError
-from smbferry_agent.report.sinks import ClusterSink
+from smbferry_agent.report.api_client import ApiClient, ClusterSink, ObjectKey, ObjectNotFoundError
 from smbferry_agent.run_watch import RunWatch
 from smbferry_api import reasons
 from smbferry_api.agent_contract import Side

@@ -8,7 +8,7 @@ import random
 from typing import Any
 
 import pytest
-from tests.unit.operator.builders import run_body, snapshot
+from tests.support.builders import run_body, snapshot
 from tests.unit.operator.test_newer_crds import defaulted, with_defaults
 
 from smbferry_agent.errors import AgentError
@@ -17,6 +17,7 @@ from smbferry_api.run import ResolvedTask
 from smbferry_api.snapshot import PART, VARIABLE, environment_of
 
 
+@pytest.mark.fault(130)
 def test_a_run_with_fields_that_the_agent_does_not_know_is_done_all_the_same() -> None:
     assert run_spec(with_defaults(run_body())) == run_spec(run_body())
 

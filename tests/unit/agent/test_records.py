@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from smbferry_agent.report.records import SCHEMA, RecordFile
 from smbferry_api.task import ReportDetail
-from smbferry_engine import FileFailure, FileRecord
+from smbferry_engine import FileFailure, FileRecord, NotCarried, NotCarriedKind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +54,19 @@ def test_everything_is_kept_between_header_and_summary(tmp_path: Path) -> None:
 def test_errors_only_leaves_out_what_went_well(tmp_path: Path) -> None:
     kept(tmp_path / "r.gz", ReportDetail.ERRORS_ONLY).end({})
     assert [line["kind"] for line in lines_of(tmp_path / "r.gz")] == ["Header", "Failure", "Summary"]
+
+
+def test_what_did_not_arrive_is_always_kept(tmp_path: Path) -> None:
+    records = RecordFile(tmp_path / "r.gz", ReportDetail.ERRORS_ONLY)
+    records.begin({})
+    records.not_carried(NotCarried("/a/\ud800:tag", NotCarriedKind.STREAM, "the server has no streams"))
+    records.end({})
+    assert lines_of(tmp_path / "r.gz")[1] == {
+        "kind": "NotCarried",
+        "path": "/a/\ud800:tag",
+        "what": "Stream",
+        "reason": "the server has no streams",
+    }
 
 
 def test_equal_runs_make_equal_files(tmp_path: Path) -> None:

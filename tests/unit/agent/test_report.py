@@ -23,7 +23,15 @@ from smbferry_api.reasons import API_SERVER_UNREACHABLE, DESTINATION_FULL
 from smbferry_api.run_status import MAX_LISTED_FAILURES, ByteCounters, Counters, ItemCounters
 from smbferry_engine import ByteCounters as EngineByteCounters
 from smbferry_engine import Counters as EngineCounters
-from smbferry_engine import Evidence, FileFailure, ServerSideFact, ServerSideState
+from smbferry_engine import (
+    Evidence,
+    FileFailure,
+    NotCarried,
+    NotCarriedKind,
+    RetryFact,
+    ServerSideFact,
+    ServerSideState,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -149,6 +157,12 @@ def test_the_first_failures_are_listed_and_all_are_counted() -> None:
     assert status["counters"]["files"]["incomplete"] == 25
 
 
+def test_tickets_for_the_reports_location_are_no_evidence_of_a_side() -> None:
+    report = RunReport()
+    report.tickets("report", principal="svc@CORP.EXAMPLE.COM")
+    assert status_fields(report.status()) == {}
+
+
 def test_evidence_of_tickets_and_of_the_session_is_one() -> None:
     report = RunReport()
     report.tickets("source", principal="p@R", kvno=3, ticket_enctype="aes256-cts-hmac-sha1-96")
@@ -173,6 +187,61 @@ def test_how_the_server_copies_is_told_with_its_reason_and_its_bytes() -> None:
     status = status_fields(report.status())
     assert status["serverSideCopy"] == {"state": "Refused", "message": "it does not; files are streamed instead"}
     assert status["counters"]["bytes"]["serverSide"] == 7
+
+
+@pytest.mark.parametrize(
+    ("fact", "told"),
+    [
+        (
+            RetryFact(3, 1, 3, 60.0),
+            {
+                "files": 3,
+                "attempt": 1,
+                "attempts": 3,
+                "nextTime": "2026-01-31T12:01:00Z",
+                "message": "3 files are in use or were written to. Attempt 1 of 3 starts at 12:01:00Z.",
+            },
+        ),
+        (
+            RetryFact(1, 2, 3, 0.0),
+            {
+                "files": 1,
+                "attempt": 2,
+                "attempts": 3,
+                "message": "1 file is in use or was written to. Attempt 2 of 3 is active.",
+            },
+        ),
+    ],
+)
+def test_files_that_wait_are_told_with_the_next_attempt_until_none_waits(
+    fact: RetryFact, told: dict[str, object]
+) -> None:
+    report = RunReport(now=lambda: datetime(2026, 1, 31, 12, tzinfo=UTC))
+    report.retrying(fact)
+    assert status_fields(report.status())["retry"] == told
+    report.retrying(None)
+    assert "retry" not in status_fields(report.status())
+
+
+def test_a_run_that_ends_while_files_wait_waits_for_nothing_any_more() -> None:
+    report = RunReport()
+    report.retrying(RetryFact(3, 1, 3, 60.0))
+    report.end()
+    assert "retry" not in status_fields(report.status())
+
+
+def test_what_did_not_arrive_is_counted_by_kind_with_its_first_names_and_reason() -> None:
+    report = RunReport()
+    for number in range(25):
+        report.not_carried(NotCarried(f"/f{number}:s", NotCarriedKind.STREAM, f"reason {number}"))
+    report.not_carried(NotCarried("/l", NotCarriedKind.LINK, "links"))
+    report.progress(EngineCounters())
+    status = status_fields(report.status())
+    assert status["notCarried"] == [
+        {"what": "Link", "count": 1, "reason": "links", "paths": ["/l"]},
+        {"what": "Stream", "count": 25, "reason": "reason 0", "paths": [f"/f{number}:s" for number in range(10)]},
+    ]
+    assert status["progress"]["notCarried"] == "26"
 
 
 def test_a_usual_status_fits_two_kibibytes_and_leaves_the_operators_fields_alone() -> None:
@@ -276,3 +345,10 @@ def test_a_file_sink_replaces_the_file_whole(tmp_path: Path) -> None:
     sink.write({"b": "ü"})
     assert json.loads((tmp_path / "status.json").read_text()) == {"b": "ü"}
     assert [p.name for p in tmp_path.iterdir()] == ["status.json"]
+
+
+def test_the_location_of_the_report_has_no_evidence_in_the_status() -> None:
+    report = RunReport()
+    report.tickets("source", principal="svc-src@CORP.EXAMPLE.COM")
+    report.tickets("report", principal="svc-reports@CORP.EXAMPLE.COM")
+    assert status_fields(report.status())["security"] == {"source": {"principal": "svc-src@CORP.EXAMPLE.COM"}}

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.agent.api_server import ApiServer
+from tests.support.api_server import ApiServer
 
 from smbferry_agent.errors import AgentError, Terminated
 from smbferry_agent.report import api_client

@@ -21,9 +21,10 @@ from smbferry_agent.report.shards import (
 )
 from smbferry_agent.report.sinks import status_fields
 from smbferry_agent.stages import shards_of_run
-from smbferry_api.run_status import ByteCounters, ItemCounters, PhaseState, ShardStatus
+from smbferry_api.run_status import ByteCounters, ItemCounters, ShardStatus
 from smbferry_api.run_status import Counters as Told
-from smbferry_engine import Counters, FileFailure, FileRecord, Piece
+from smbferry_engine import Counters, FileFailure, FileRecord, NotCarried, NotCarriedKind, Piece
+from smbferry_words.run import PhaseState
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 RUNNING, SUCCEEDED, FAILED = PhaseState.RUNNING, PhaseState.SUCCEEDED, PhaseState.FAILED
@@ -62,6 +63,46 @@ def test_a_shard_tells_its_own_part_in_two_kibibytes_however_much_failed() -> No
     assert told["shards"][0]["state"] == "Running"
     assert len(told["shards"][0]["failures"]) == 3
     assert len(json.dumps(told)) <= 3 * 1024
+
+
+def lacking(shard_index: int, *items: NotCarried) -> ShardStatus:
+    report = RunReport()
+    for item in items:
+        report.not_carried(item)
+    return shard_status(shard_index, report.status(), SUCCEEDED).shards[0]
+
+
+def test_a_shard_tells_what_did_not_arrive_in_four_kibibytes_however_much_it_was() -> None:
+    report = RunReport()
+    for kind in NotCarriedKind:
+        for number in range(30):
+            report.not_carried(NotCarried(f"/{'long/' * 100}{number}", kind, "refused " * 100))
+    (told,) = status_fields(shard_status(3, report.status(), RUNNING))["shards"]
+    assert {sum_["what"]: sum_["count"] for sum_ in told["notCarried"]} == dict.fromkeys(NotCarriedKind, 30)
+    assert len(json.dumps(told)) <= 4 * 1024
+
+
+def test_what_did_not_arrive_is_summed_over_the_shards_and_counted_once_by_the_finish() -> None:
+    sids = [NotCarried(f"/{number}", NotCarriedKind.LOCAL_SID, "local") for number in range(12)]
+    stream = NotCarried("/f:s", NotCarriedKind.STREAM, "no streams")
+    link = NotCarried("/l", NotCarriedKind.LINK, "links are not copied")
+    one, other = lacking(0, *sids, link, stream), lacking(1, sids[0], link)
+    together = totals(manifest(one), other)
+    assert together is not None
+    assert {sum_["what"]: sum_["count"] for sum_ in together["notCarried"]} == {"Link": 2, "LocalSid": 13, "Stream": 1}
+    report = FinishReport()
+    report.begin(manifest(), (one, other))
+    for item in (link, link, stream, stream, sids[0]):
+        report.not_carried(item)
+    report.progress(engine_counters())
+    status = report.status()
+    assert [(sum_.what, sum_.count, len(sum_.paths)) for sum_ in status.not_carried] == [
+        ("Link", 2, 2),
+        ("LocalSid", 14, 3),
+        ("Stream", 2, 2),
+    ]
+    assert status.progress is not None
+    assert status.progress.not_carried == "18"
 
 
 def test_pieces_survive_being_told_whatever_their_names() -> None:

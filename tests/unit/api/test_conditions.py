@@ -6,7 +6,8 @@ import pytest
 
 from smbferry_api import reasons
 from smbferry_api.conditions import ConditionType, condition, find, merge
-from smbferry_api.exit_codes import EXIT_CODE_OF, PERMANENT, RETRYABLE, ExitCode, FailureClass
+from smbferry_api.exit_codes import EXIT_CODE_OF, PERMANENT, RETRYABLE, ExitCode
+from smbferry_words.failure_class import FailureClass
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)

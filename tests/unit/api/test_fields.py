@@ -8,10 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
+from smbferry_api.explain import explain
 from smbferry_api.fields import IpAddress, SharePath, format_time, parse_duration, parse_quantity
 from smbferry_api.identity import KerberosIdentitySpec
 from smbferry_api.location import SmbLocationSpec
-from smbferry_api.task import TransferTaskSpec
+from smbferry_api.task import TransferTaskSpec, wanted_snapshot
+from smbferry_api.task_options import Filters, RetryLocked
+from smbferry_words.options import SnapshotUse
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 class Held(BaseModel):
@@ -29,7 +34,7 @@ def test_durations_are_read_as_kubernetes_writes_them(text: str, expected: timed
 
 @pytest.mark.parametrize("text", ["", "5", "m", "5 m", "-5m", "1d", "5m ", "1.5h"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="not a duration"):
+    with pytest.raises(ValueError, match="expected a duration"):
         parse_duration(text)
 
 
@@ -44,6 +49,41 @@ def test_quantities_are_bytes(value: str | int, expected: int) -> None:
 def test_what_is_no_quantity_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match=r"quantity|one byte"):
         parse_quantity(value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"minSize": "1 Mi"}, "expected a byte quantity"),
+        ({"maxSize": 0}, "expected at least one byte"),
+        ({"minSize": "1Mi", "maxSize": "1000k"}, "expected minSize to be at most maxSize, got '1Mi' and '1000k'"),
+        ({"minAge": "1d"}, "expected a duration"),
+        ({"maxAge": "0s"}, "expected 1s to 876000h"),
+        ({"minAge": "25h", "maxAge": "24h60s"}, "expected minAge to be at most maxAge, got '25h' and '24h60s'"),
+        ({"excludeAttributes": ["Secret"]}, "ReadOnly"),
+    ],
+)
+def test_a_filter_that_selects_nothing_or_means_nothing_is_refused_in_words(
+    fields: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Filters.model_validate(fields)
+    assert message in str(caught.value)
+
+
+def test_filters_at_their_limits_are_taken() -> None:
+    taken = Filters.model_validate(
+        {"minSize": "1Ki", "maxSize": 1024, "minAge": "60m", "maxAge": "1h", "excludeAttributes": ["Hidden", "Offline"]}
+    )
+    assert (taken.min_size, taken.max_age) == ("1Ki", "1h")
+
+
+@pytest.mark.parametrize(
+    "fields", [{"attempts": -1}, {"attempts": 11}, {"interval": "0s"}, {"interval": "61m"}, {"interval": "soon"}]
+)
+def test_retries_without_end_or_sense_are_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        RetryLocked.model_validate(fields)
 
 
 @pytest.mark.parametrize("path", ["/", "/a", "/a/b c/ü", "/a/", "/$recycle", "/...x"])
@@ -125,12 +165,58 @@ def test_defaults_are_the_documented_ones() -> None:
         (TransferTaskSpec, TASK, {"filters": {"include": ["/a*b"]}}),
         (TransferTaskSpec, TASK, {"schedule": {"cron": "0 2 * *"}}),
         (TransferTaskSpec, TASK, {"optoins": {}}),
+        (TransferTaskSpec, TASK, {"source": {"locationRef": {"name": "b"}, "snapshot": "Latest"}}),
+        (TransferTaskSpec, TASK, {"destination": {"locationRef": {"name": "b"}, "snapshot": "Latest"}}),
     ],
 )
 def test_a_bad_spec_is_refused(model: type[BaseModel], base: dict[str, Any], change: dict[str, Any]) -> None:
     model.model_validate(base)
     with pytest.raises(ValidationError):
         model.model_validate({**base, **change})
+
+
+@pytest.mark.parametrize(
+    ("choice", "wanted"),
+    [
+        ("None", SnapshotUse.NONE),
+        ("Latest", SnapshotUse.LATEST),
+        ("Required", SnapshotUse.REQUIRED),
+        ("2026-11-21T12:00:00Z", NOON),
+        ("2026-11-21T13:00:00+01:00", NOON),
+        (NOON, NOON),  # as PyYAML reads it without quotes
+    ],
+)
+def test_a_snapshot_is_a_word_or_a_time(choice: object, wanted: object) -> None:
+    source = {"locationRef": {"name": "a"}, "snapshot": choice}
+    task = TransferTaskSpec.model_validate({**TASK, "source": source})
+    assert wanted_snapshot(task.source.snapshot) == wanted
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        "",
+        "latest",
+        "2026-11-21",
+        "2026-11-21 12:00:00Z",
+        "2026-11-21T12:00:00",
+        "2026-02-30T12:00:00Z",
+        "2026-11-21T12:00:00.5Z",
+        "@GMT-2026.11.21-12.00.00",
+        "1969-12-31T23:59:59Z",
+        "2026-11-21T24:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "2026-11-21T12:00:00Z\n",
+        "\uff12026-11-21T12:00:00Z",
+        NOON.replace(tzinfo=None),
+    ],
+)
+def test_what_is_no_snapshot_is_refused_with_what_was_expected(choice: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        TransferTaskSpec.model_validate({**TASK, "source": {"locationRef": {"name": "a"}, "snapshot": choice}})
+    said = explain(caught.value, "spec", TransferTaskSpec)
+    assert said.startswith("spec.source.snapshot: expected ")
+    assert not isinstance(choice, str) or "None, Latest, Required or a" in said
 
 
 def test_a_trigger_that_yaml_reads_as_a_date_is_a_text() -> None:

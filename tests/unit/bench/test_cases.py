@@ -8,9 +8,9 @@ import statistics
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.bench import cases
-from tests.bench.inside import PARTS, PER_FOLDER, content, path_of
-from tests.bench.job import Job, Side
+from lab.bench import cases
+from lab.bench.inside import PARTS, PER_FOLDER, content, path_of
+from lab.bench.job import Job, Side
 
 
 def by_name(scale: float = 1.0) -> dict[str, cases.Case]:
@@ -43,7 +43,10 @@ def test_the_real_cases_are_those_that_were_promised() -> None:
     assert found["mixed"].tree.bytes == 2 * cases.GIB
     assert found["rescan"].tree.files == 100_000
     assert found["million"].tree.files == 1_000_000
-    for name in ("read", "write", "copy", "small", "small-acl", "mixed", "rescan"):
+    for name in ("rescan-acl", "rescan-ace"):
+        assert (found[name].tree.files, found[name].tree.protected) == (100_000, True)
+        assert found[name].work in cases.IN_PLACE & cases.BY_DESCRIPTOR
+    for name in ("read", "write", "copy", "small", "small-acl", "mixed", "rescan", "rescan-acl"):
         assert found[f"{name}-10ms"].round_trip == 0.010
         assert found[name].round_trip == 0.0
 

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.bench.measure import ClientError, Command, Usage, run, total
+from lab.bench.measure import ClientError, Command, Usage, run, total
 
 if TYPE_CHECKING:
     from pathlib import Path

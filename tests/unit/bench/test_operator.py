@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.bench_operator.__main__ import PAGE, Figure, metrics, page
-from tests.bench_operator.kwok import EXITS, node
-from tests.bench_operator.scene import checked, task
-from tests.support.api import lines
-from tests.support.verdicts import IDENTITY_IS_WELL
+from lab.bench_operator.__main__ import PAGE, Figure, metrics, page
+from lab.bench_operator.kwok import EXITS, node
+from lab.bench_operator.scene import checked, task
+from lab.support.cluster.api import lines
+from lab.support.verdicts import IDENTITY_IS_WELL
 
 from smbferry_api.identity import KerberosIdentityStatus
 from smbferry_api.task import TransferTaskSpec

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from tests.bench.proxy import Direction
+from lab.bench.proxy import Direction
 
 Made = Callable[[float], tuple[Direction, socket.socket, socket.socket]]
 

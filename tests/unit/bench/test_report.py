@@ -6,9 +6,9 @@ from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
-from tests.bench import peers, plot, report
-from tests.bench.cases import MIB, Case, Tree, Unit, Work
-from tests.bench.results import Row, summarise
+from lab.bench import peers, plot, report
+from lab.bench.cases import MIB, Case, Tree, Unit, Work
+from lab.bench.results import Row, summarise
 
 COPY = Case("copy", "copy one file", Work.COPY, Unit.BYTES, Tree("one", (10**9,), single=True), 3)
 FAR = replace(COPY, name="copy-10ms", title="copy one file & more, 10 ms", round_trip=0.010)
@@ -55,6 +55,27 @@ def test_the_page_has_figures_per_case_and_an_error_where_a_client_failed() -> N
     assert "### At 10 ms round trip" in page
     assert "|  | smbclient | error |" in page
     assert "- copy-10ms, smbclient: smbclient ended with 1: no" in page
+
+
+SURVEYS = [
+    replace(COPY, name=name, title=name, work=Work.FORECAST, tree=Tree(name, (1,) * 10)) for name in ("near", "off")
+]
+
+
+@pytest.mark.parametrize(("forecast", "found", "said"), [(1.3, "0.65 x", "off by 35 %"), (2.4, "1.20 x", "reached")])
+def test_the_page_has_the_forecasts_and_how_far_the_worst_is_off(forecast: float, found: str, said: str) -> None:
+    rows = [
+        Row("near", peers.ENGINE, 0, 2.0, 10, 10, 1.0, 1.5, MIB, forecast_seconds=2.2),
+        *(Row("off", peers.ENGINE, n, 2.0, 10, 10, 1.0, 1.5, MIB, forecast_seconds=forecast + n) for n in (-1, 0, 1)),
+    ]
+    page = report.render(machine={}, scale=1.0, cases=SURVEYS, rows=rows)
+    assert f"| a survey's forecast, to the copy (furthest: off) | 0.75 to 1.25 x | {found} | {said} |" in page
+    assert f"| off | {found} | 2.00 s | 1 MiB | 3 |" in page
+    assert "| near | 1.10 x | 2.00 s | 1 MiB | 1 |" in page
+
+
+def test_a_page_without_surveys_says_nothing_of_forecasts() -> None:
+    assert "forecast" not in rendered()
 
 
 def test_a_trial_is_called_one() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.bench import peers
-from tests.bench.cases import MIB, Case, Tree, Unit, Work
-from tests.bench.results import GOALS, Row, document, greediest, judge, ratio, summarise
+from lab.bench import peers
+from lab.bench.cases import MIB, Case, Tree, Unit, Work
+from lab.bench.results import GOALS, Row, document, greediest, judge, ratio, summarise
 
 COPY = Case("copy", "copy one file", Work.COPY, Unit.BYTES, Tree("one", (1000,), single=True), 3)
 SMALL = Case("small", "copy many", Work.TREE, Unit.FILES, Tree("small", (1,) * 100), 3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.bench.scene import BenchError, cpu_seconds
+from lab.bench.scene import BenchError, cpu_seconds
 
 
 @pytest.mark.parametrize(

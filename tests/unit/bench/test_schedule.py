@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.bench import peers
-from tests.bench.cases import cases
-from tests.bench.schedule import Clock, Step, steps_of
+from lab.bench import peers
+from lab.bench.cases import cases
+from lab.bench.schedule import Clock, Step, steps_of
 
 CASES = {case.name: case for case in cases(0.01)}
 
@@ -34,6 +34,8 @@ def test_a_case_has_no_more_rounds_than_it_or_the_caller_wants() -> None:
         ("small", {"smbferry", "smbferry-verify", "rclone", "rclone-16", "smbclient", "smbprotocol"}),
         ("small-acl", {"smbferry", "smbferry-verify"}),
         ("rescan", {"smbferry", "rclone", "rclone-16", "smbprotocol"}),
+        ("rescan-acl", {"smbferry"}),
+        ("rescan-ace", {"smbferry"}),
         ("million", {"smbferry"}),
         *((case, set(peers.ON_ONE_SERVER)) for case in ("server-copy", "server-small")),
     ],

@@ -34,7 +34,6 @@ from smbferry_api.run_status import (
     ItemCounters,
     Phase,
     Phases,
-    PhaseState,
     RunState,
     SideEvidence,
     TransferRunStatus,
@@ -45,6 +44,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rich.console import RenderableType
+
+    from smbferry_words.run import PhaseState
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 T = ConditionType

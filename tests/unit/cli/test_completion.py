@@ -63,7 +63,7 @@ def test_as_a_plugin_it_speaks_of_itself_as_kubectl_does(
     assert main() == ExitCode.DONE
     said = capsys.readouterr().out
     assert said.startswith("usage: kubectl smbferry ")
-    assert "kubectl smbferry help COMMAND tells more." in said
+    assert "kubectl smbferry help COMMAND shows the help of a command." in said
 
 
 @pytest.mark.parametrize("shell", SCRIPTS)

@@ -117,15 +117,21 @@ def test_the_rest_of_a_task(more: dict[str, Any], expected: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     ("documents", "said"),
     [
-        ([location(AuthenticationType="NTLM", KerberosPrincipal="", User="sync", Domain="CORP")], "by NTLM as sync"),
-        ([location(KerberosPrincipal="svc")], "svc@CORP.EXAMPLE.COM is a guess"),
-        ([location(uri="smb://10.0.0.5/finance/")], "an IP address can't be used"),
+        ([location(AuthenticationType="NTLM", KerberosPrincipal="", User="sync", Domain="CORP")], "with NTLM as sync"),
+        ([location(KerberosPrincipal="svc")], "guessed principal svc@CORP.EXAMPLE.COM"),
+        ([location(uri="smb://10.0.0.5/finance/")], "expected a DNS name, got an IP address"),
         ([location(MountOptions={"Version": "SMB2"})], "DataSync used SMB2"),
-        ([*BOTH, task(SourceLocationArn="arn:aws:datasync:x:1:location/loc-s3")], "is not among the files"),
-        ([*BOTH, task(Options={"VerifyMode": "MAYBE"})], "VerifyMode MAYBE is not known"),
-        ([*BOTH, task(Options={"TransferMode": "ALL", "PreserveDeletedFiles": "REMOVE"})], "Remove needs"),
-        ([*BOTH, task(Schedule={"ScheduleExpression": "cron(0 2 L * ? *)"})], "has no equal in cron's five fields"),
-        ([*BOTH, task(Includes=[{"Value": "/a*/b"}])], "'*' only as its last character"),
+        ([*BOTH, task(SourceLocationArn="arn:aws:datasync:x:1:location/loc-s3")], "is not in the files"),
+        ([*BOTH, task(Options={"VerifyMode": "MAYBE"})], "got MAYBE"),
+        (
+            [*BOTH, task(Options={"TransferMode": "ALL", "PreserveDeletedFiles": "REMOVE"})],
+            "cannot combine deletedFiles: Remove",
+        ),
+        (
+            [*BOTH, task(Schedule={"ScheduleExpression": "cron(0 2 L * ? *)"})],
+            "has no equivalent in cron's five fields",
+        ),
+        ([*BOTH, task(Includes=[{"Value": "/a*/b"}])], "'*' only at the end"),
         ([*BOTH, task(ManifestConfig={"Format": "CSV"})], "ManifestConfig"),
     ],
 )
@@ -137,8 +143,8 @@ def test_what_must_be_mended_is_said(documents: list[dict[str, Any]], said: str)
     ("options", "said"),
     [
         ({"PreserveDeletedFiles": "REMOVE"}, "at most 10%"),
-        ({"Mtime": "PRESERVE", "Atime": "NONE"}, "Atime NONE has no equal"),
-        ({"PosixPermissions": "BEST_EFFORT"}, "PosixPermissions BEST_EFFORT says nothing about SMB"),
+        ({"Mtime": "PRESERVE", "Atime": "NONE"}, "Atime NONE has no equivalent"),
+        ({"PosixPermissions": "BEST_EFFORT"}, "PosixPermissions BEST_EFFORT does not apply to SMB"),
         ({"Novelty": "X"}, "Novelty X"),
     ],
 )
@@ -148,7 +154,7 @@ def test_nothing_is_dropped_without_a_word(options: dict[str, Any], said: str) -
 
 def test_what_is_not_from_datasync_is_refused() -> None:
     with pytest.raises(
-        DataSyncError, match=r"expected what `aws datasync describe-task`.* found an object with Buckets"
+        DataSyncError, match=r"expected the output of `aws datasync describe-task`.* got an object with Buckets"
     ):
         convert([{"Buckets": []}])
 
@@ -187,7 +193,7 @@ def test_the_command_prints_manifests_and_remarks(tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [("{", "not JSON"), ("[1]", "a JSON object"), ('{"a": 1}', "found an object")]
+    ("content", "said"), [("{", "not JSON"), ("[1]", "a JSON object"), ('{"a": 1}', "got an object")]
 )
 def test_files_that_can_not_be_read(
     content: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

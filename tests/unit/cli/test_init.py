@@ -72,7 +72,7 @@ def test_what_is_missing_is_asked_for(tmp_path: Path) -> None:
         ((*FLAGS, "--keytab", "/nowhere"), "/nowhere: No such file"),
         ((*FLAGS, "--keytab", "/dev/null"), "expected a keytab"),
         ((*FLAGS, "--schedule", "daily"), "spec.schedule.cron"),
-        ((*FLAGS[:2], "--source", "//10.0.0.1/x", *FLAGS[4:]), "an IP address can't be used"),
+        ((*FLAGS[:2], "--source", "//10.0.0.1/x", *FLAGS[4:]), "expected a DNS name, got an IP address"),
         (("--principal", "svc", *FLAGS[2:]), "spec.principal"),
     ],
 )
@@ -85,7 +85,7 @@ def test_what_can_not_be_used_is_said_and_nothing_is_written(tmp_path: Path, mor
 def test_files_that_are_there_stay_unless_forced(tmp_path: Path) -> None:
     init_command(arguments(tmp_path, *FLAGS))
     before = (tmp_path / "40-task.yaml").read_text()
-    with pytest.raises(ManifestError, match="there already; --force replaces them"):
+    with pytest.raises(ManifestError, match="already there; use --force to replace them"):
         init_command(arguments(tmp_path, *FLAGS, "--schedule", "0 2 * * *"))
     assert (tmp_path / "40-task.yaml").read_text() == before
     init_command(arguments(tmp_path, *FLAGS, "--schedule", "0 2 * * *", "--force"))

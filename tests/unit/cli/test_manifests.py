@@ -1,9 +1,11 @@
 """Manifests from files are read as a cluster would take them, and refused with the place and the reason."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from smbferry_api.task import wanted_snapshot
 from smbferry_cli.manifests import ManifestError, load
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "basic"
@@ -39,6 +41,15 @@ def test_the_examples_resolve_to_a_task(tmp_path: Path) -> None:
     assert b"CORP.EXAMPLE.COM" in found.config_maps["corp-krb5"]["krb5.conf"]
 
 
+@pytest.mark.parametrize("written", ["2026-11-21T12:00:00Z", "'2026-11-21T12:00:00Z'", "2026-11-21T13:00:00+01:00"])
+def test_a_snapshot_may_be_written_with_and_without_quotes(tmp_path: Path, written: str) -> None:
+    task = (EXAMPLES / "40-task.yaml").read_text()
+    text = task.replace("locationRef: {name: source}", f"locationRef: {{name: source}}\n    snapshot: {written}")
+    others = [path for path in EXAMPLES.iterdir() if path.name != "40-task.yaml"]
+    found = load([*others, write(tmp_path, f"{SECRETS}\n---\n{text}")]).resolve("nightly")
+    assert wanted_snapshot(found.source_snapshot) == datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
 def test_objects_of_others_are_let_be(tmp_path: Path) -> None:
     found = load([write(tmp_path, "apiVersion: v1\nkind: Namespace\nmetadata: {name: x}\n---\n---\n")])
     assert found == type(found)()
@@ -60,7 +71,7 @@ spec: {source: {locationRef: {name: a}}, destination: {locationRef: {name: b}}}
         ("kind: Secret\napiVersion: v1\n", "metadata.name is missing"),
         ("kind: Secret\napiVersion: v1\nmetadata: {name: s}\ndata: {k: '!!!'}", "data.k is not base64"),
         (TASK.replace("TransferTask", "TransferTsk"), "expected KerberosIdentity"),
-        (TASK.replace("source", "sauce"), "spec.source: Field required"),
+        (TASK.replace("source", "sauce"), "spec.source: required field is missing"),
         (TASK + "---" + TASK, "same name"),
         (TASK.replace("name: b", "name: a"), "same folder"),
     ],

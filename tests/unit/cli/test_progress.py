@@ -8,20 +8,29 @@ import signal
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
 from tests.unit.cli.samples import console, ended, going_on
 
-from smbferry_api.run_status import PhaseState
+from smbferry_api.run_status import RetryStatus
 from smbferry_cli.cancel import Cancel, Interrupted
 from smbferry_cli.progress import Bar, Lines, amounts, doing, view_of
+from smbferry_words.run import PhaseState
 
 if TYPE_CHECKING:
     from smbferry_api.run_status import TransferRunStatus
 
 RUNNING, DONE = PhaseState.RUNNING, PhaseState.SUCCEEDED
+SOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def waiting(next_time: datetime | None) -> TransferRunStatus:
+    message = "2 files are in use." if next_time else "Trying 2 files."
+    retry = RetryStatus(files=2, attempt=1, attempts=3, next_time=next_time, message=message)
+    return going_on(transfer=RUNNING).model_copy(update={"retry": retry})
 
 
 @pytest.mark.parametrize(
@@ -34,6 +43,8 @@ RUNNING, DONE = PhaseState.RUNNING, PhaseState.SUCCEEDED
         (going_on(prepare=DONE, transfer=DONE, verify=RUNNING), "Verifying"),
         (going_on(transfer=DONE, delete=RUNNING), "Deleting"),
         (going_on(preflight=DONE), "Ending"),
+        (waiting(SOON), "Waiting for files in use"),
+        (waiting(None), "Trying files again"),
     ],
 )
 def test_what_goes_on_in_a_word(status: TransferRunStatus, word: str) -> None:
@@ -71,6 +82,14 @@ def test_a_log_gets_a_line_per_phase_and_failure_and_one_each_half_minute() -> N
         "failed f1: FileLocked",
         "Ending 99% 512.0 MiB/512.0 MiB 2,001/2,003 files, 2 failed",
     ]
+
+
+def test_a_log_says_once_what_a_run_waits_for() -> None:
+    shown, out = console(terminal=False)
+    with Lines(shown, lambda: 0.0) as view:
+        for status in (waiting(SOON), waiting(SOON), waiting(None), going_on(transfer=RUNNING)):
+            view.show(status)
+    assert out.getvalue().splitlines() == ["2 files are in use.", "Trying 2 files."]
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

@@ -49,6 +49,22 @@ RECORDS: list[dict[str, Any]] = [
 ]
 
 
+LACKING: dict[str, Any] = {
+    "notCarried": [
+        {"what": "Link", "count": 1, "reason": "links are not copied", "paths": ["/l"]},
+        {"what": "Stream", "count": 1201, "reason": "the server has no <b>streams", "paths": ["/a:s"]},
+    ]
+}
+
+
+SIDS: dict[str, Any] = {
+    "sids": {
+        "applied": [{"from": "S-1-5-21-1-2-3", "to": "S-1-5-21-4-5-6", "descriptors": 1204}],
+        "unmapped": [{"sid": "S-1-5-21-7-8-9<b>", "descriptors": 17}],
+    }
+}
+
+
 class Checker(HTMLParser):
     """Counts what a page must not have, and sees that every tag is closed."""
 
@@ -104,6 +120,14 @@ def test_the_page_tells_what_was_done_what_failed_and_what_protected_it() -> Non
     assert checker.tags.count("h1") == 1
 
 
+def test_the_page_says_which_version_of_the_source_was_read() -> None:
+    told = {"time": "2026-11-21T12:00:00Z", "age": "3h20m", "message": "<b>The newest of 2.</b>"}
+    text = page(Facts({**SUMMARY, "sourceSnapshot": told}))
+    checked(text)
+    assert "Source as of 2026-11-21T12:00:00Z, 3h20m old. &lt;b&gt;The newest of 2." in text
+    assert "as of" not in page(full())
+
+
 def test_without_records_it_tells_what_the_summary_knows() -> None:
     text = page(Facts({"run": "r", "state": "Failed", "failure": {"reason": "ClockSkew", "message": "6 minutes"}}))
     assert "ClockSkew" in text
@@ -114,7 +138,22 @@ def test_many_failures_are_cut_and_said_so() -> None:
     facts = Facts(SUMMARY)
     for number in range(MAX_ROWS + 5):
         facts.take({"kind": "Failure", "path": f"f{number}", "reason": "X"})
-    assert f"the first {MAX_ROWS:,} of {MAX_ROWS + 5:,}" in page(facts)
+    assert f"First {MAX_ROWS:,} of {MAX_ROWS + 5:,}" in page(facts)
+
+
+def test_the_page_lists_what_did_not_arrive_by_kind_and_says_how_much_is_not_listed() -> None:
+    text = page(Facts({**SUMMARY, **LACKING}))
+    checked(text)
+    for said in ("Not carried", "1,201", "no &lt;b&gt;streams", "/a:s", "First 2 of 1,202 items"):
+        assert said in text, said
+
+
+def test_the_page_lists_all_of_it_from_the_records() -> None:
+    facts = Facts({**SUMMARY, **LACKING})
+    for number in range(MAX_ROWS + 5):
+        facts.take({"kind": "NotCarried", "path": f"/s{number}", "what": "Stream", "reason": "X"})
+    assert f"First {MAX_ROWS:,} of 1,202 items" in page(facts)
+    assert "/s999" in page(facts)
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
@@ -165,10 +204,10 @@ def test_a_run_of_the_cluster_is_taken_from_stdin(tmp_path: Path, monkeypatch: p
     [
         ("{", b"", "not JSON"),
         ("[]", b"", "expected the summary of a report"),
-        (json.dumps(SUMMARY), b"plain", "compressed by gzip"),
+        (json.dumps(SUMMARY), b"plain", "compressed with gzip"),
         (json.dumps(SUMMARY), gzip.compress(b"[1]\n", mtime=0), "a JSON object in each line"),
         (json.dumps(SUMMARY), gzip.compress(b"{\n", mtime=0), "a line is not JSON"),
-        (json.dumps(SUMMARY), gzip.compress(b"{}" * 1000, mtime=0)[:-9], "compressed by gzip"),
+        (json.dumps(SUMMARY), gzip.compress(b"{}" * 1000, mtime=0)[:-9], "compressed with gzip"),
     ],
     ids=["half a JSON", "a list", "plain records", "a list in a line", "half a line", "half a file"],
 )
@@ -182,3 +221,11 @@ def test_files_that_are_no_report(
     assert main(arguments) == ExitCode.CONFIGURATION
     assert said in capsys.readouterr().err
     assert not output.exists()
+
+
+def test_the_rules_of_a_sid_map_and_the_sids_that_none_of_them_names_are_shown() -> None:
+    shown = page(Facts({**SUMMARY, **SIDS}))
+    for said in ("SIDs in access lists", "S-1-5-21-1-2-3", "S-1-5-21-4-5-6", "1,204", "S-1-5-21-7-8-9&lt;b&gt;", "17"):
+        assert said in shown
+    assert "SIDs in access lists" not in page(Facts(SUMMARY))
+    assert "no rule of the SID map" not in page(Facts({**SUMMARY, "sids": {"applied": SIDS["sids"]["applied"]}}))

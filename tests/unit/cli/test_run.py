@@ -13,13 +13,14 @@ from tests.unit.cli.samples import console
 from smbferry_agent.errors import AgentError
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.reasons import KEYTAB_STALE, RUN_CANCELLED
-from smbferry_api.run_status import PhaseName, PhaseState
+from smbferry_api.task_options import SidMap
 from smbferry_cli import run as module
 from smbferry_cli.cancel import Cancel
 from smbferry_cli.manifests import load
 from smbferry_cli.progress import Lines
 from smbferry_cli.workspace import Workspace
 from smbferry_engine import Counters
+from smbferry_words.run import PhaseName, PhaseState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,14 +32,26 @@ def ends(monkeypatch: pytest.MonkeyPatch, transfer: Callable[[Any, Any], ExitCod
     """Runs the example's task with `transfer(report, cancelled)` in the place of the agent's."""
     manifests = load([EXAMPLES])
 
-    def run_transfer(_task: object, around: Any, report: Any, **_options: object) -> ExitCode:
+    def run_transfer(_task: object, environment: Any, report: Any, **_options: object) -> ExitCode:
         report.phase(PhaseName.PREFLIGHT, PhaseState.RUNNING)
-        return transfer(report, around.cancelled)
+        return transfer(report, environment.control.cancelled)
 
     monkeypatch.setattr(module, "run_transfer", run_transfer)
     cancel = Cancel(lambda: None, lambda: None)
     with cancel, Workspace() as workspace, Lines(console(terminal=False)[0]) as view:
         return module.run(manifests.resolve("nightly"), manifests, workspace, view, cancel, dry_run=False)
+
+
+def test_the_sid_map_of_a_task_is_a_config_map_in_the_files() -> None:
+    option = SidMap.model_validate({"configMapRef": {"name": "corp-sids"}})
+    manifests = load([EXAMPLES])
+    with Workspace() as workspace:
+        assert workspace.mount_sid_map(None, manifests).read(None).rules == ()
+        with pytest.raises(AgentError, match="ConfigMap 'corp-sids' does not exist in the files"):
+            workspace.mount_sid_map(option, manifests).read(option)
+    manifests.config_maps["corp-sids"] = {"sids": b"S-1-5-21-1-2-3 S-1-5-21-4-5-6"}
+    with Workspace() as workspace:
+        assert len(workspace.mount_sid_map(option, manifests).read(option).rules) == 1
 
 
 def interrupt() -> None:

@@ -81,8 +81,8 @@ def test_the_only_task_needs_no_name(manifests: Manifests) -> None:
 @pytest.mark.parametrize(
     ("names", "chosen", "said"),
     [
-        ([], None, "found: none; choose one by --task"),
-        (["a", "b"], None, "found: a, b; choose one by --task"),
+        ([], None, "found: none; choose one with --task"),
+        (["a", "b"], None, "found: a, b; choose one with --task"),
         (["a"], "b", "TransferTask b, to run, is not in the files; found: a"),
     ],
 )
@@ -125,7 +125,7 @@ def test_wiping_twice_does_no_harm(home: dict[str, str]) -> None:
 
 def test_a_missing_secret_is_said_to_be_missing_in_the_files(manifests: Manifests, home: dict[str, str]) -> None:
     spec = manifests.identities["svc-src"]
-    with Workspace(home) as workspace, pytest.raises(AgentError, match="was not found in the files") as raised:
+    with Workspace(home) as workspace, pytest.raises(AgentError, match="does not exist in the files") as raised:
         workspace.mount(spec, manifests).read_keytab(spec)
     assert raised.value.reason.name == "SecretNotFound"
 
@@ -133,7 +133,7 @@ def test_a_missing_secret_is_said_to_be_missing_in_the_files(manifests: Manifest
 @pytest.mark.parametrize("key", ["../keytab", "..", "..data", "a/b", ""])
 def test_a_key_can_not_leave_the_folder(manifests: Manifests, home: dict[str, str], key: str) -> None:
     manifests.secrets["svc-src-keytab"] = {key: b"x"}
-    with Workspace(home) as workspace, pytest.raises(ManifestError, match="can't be a key"):
+    with Workspace(home) as workspace, pytest.raises(ManifestError, match="expected a key of"):
         workspace.mount(manifests.identities["svc-src"], manifests)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from tests.unit.cli import samples
 from tests.unit.cli.samples import ended, identity, location, rendered
 
 from smbferry_api.reasons import KEYTAB_STALE
-from smbferry_api.run_status import FileFailure, RunFailure, RunState
+from smbferry_api.run_status import FileFailure, RunFailure, RunState, SourceSnapshotStatus
 from smbferry_cli import tables
 from smbferry_cli.text import safe
 
@@ -69,6 +70,17 @@ def test_the_summary_of_a_run() -> None:
     ]
 
 
+def test_the_summary_says_which_version_of_the_source_was_read() -> None:
+    read = SourceSnapshotStatus(time=datetime(2026, 11, 21, 12, tzinfo=UTC), age="3h20m", message="The newest of 2.")
+    as_it_is = SourceSnapshotStatus(message="The files are read as they are: none\x1b[2J.")
+    for told, line in (
+        (read, "Source as of 2026-11-21T12:00:00Z, 3h20m old. The newest of 2."),
+        (as_it_is, "The files are read as they are: none\\x1b[2J."),
+    ):
+        status = ended().model_copy(update={"source_snapshot": told})
+        assert rendered(tables.summary("nightly", status, dry_run=False), 80)[1] == line
+
+
 def test_the_summary_counts_what_lacks_some_of_its_metadata() -> None:
     status = ended(RunState.PARTIALLY_SUCCEEDED)
     assert status.counters is not None
@@ -106,7 +118,7 @@ def test_failures_beyond_the_listed_ones_are_counted() -> None:
 
 def test_a_cancelled_run_says_what_stays() -> None:
     status = ended(RunState.CANCELLED)
-    assert rendered(tables.summary("t", status, dry_run=False), 100)[-1].startswith("Cancelled: what was copied whole")
+    assert rendered(tables.summary("t", status, dry_run=False), 100)[-1].startswith("Cancelled. Complete files stay")
     early = status.model_copy(update={"counters": None})
     assert rendered(tables.summary("t", early, dry_run=False), 100)[-1] == "Cancelled before any data moved."
 

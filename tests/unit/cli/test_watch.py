@@ -10,13 +10,14 @@ import pytest
 from tests.unit.cli.samples import console, ended, going_on, rendered
 
 from smbferry_api.exit_codes import ExitCode
-from smbferry_api.run_status import PhaseState, RunFailure, RunState, TransferRunStatus
+from smbferry_api.run_status import RunFailure, RunState, TransferRunStatus
 from smbferry_cli import tables, watch
 from smbferry_cli.cluster import AwayError
 from smbferry_cli.exits import ClusterError, code_of
 from smbferry_cli.progress import Bar, Lines
 from smbferry_cli.watch import Watcher, watch_command
-from smbferry_cli.watching import Standing, standing
+from smbferry_cli.watching import NextRun, next_run
+from smbferry_words.run import PhaseState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,38 +64,38 @@ QUEUED = condition("Succeeded", "Unknown", "RunQueued", "Waits for nightly-0, wh
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (task(activeRun="nightly-1"), Standing(run="nightly-1")),
-        (task(NOT_READY, activeRun="nightly-1", lastRun=LAST), Standing(run="nightly-1", last="nightly-0")),
+        (task(activeRun="nightly-1"), NextRun(run="nightly-1")),
+        (task(NOT_READY, activeRun="nightly-1", lastRun=LAST), NextRun(run="nightly-1", last="nightly-0")),
         (
             task(READY, observed=1),
-            Standing(why="The operator has not looked at the newest specification yet.", waits=True),
+            NextRun(why="The operator has not processed the latest spec yet.", waits=True),
         ),
         (
             {**task(), "status": None},
-            Standing(why="The operator has not looked at the newest specification yet.", waits=True),
+            NextRun(why="The operator has not processed the latest spec yet.", waits=True),
         ),
         (
             task(NOT_READY, STALLED, lastRun=LAST),
-            Standing(why="KeytabStale: The KDC refused the key.", last="nightly-0", code=ExitCode.IDENTITY),
+            NextRun(why="KeytabStale: The KDC refused the key.", last="nightly-0", code=ExitCode.IDENTITY),
         ),
-        (task(READY, spec={"suspend": True}), Standing(why="The task is suspended: spec.suspend is true.")),
+        (task(READY, spec={"suspend": True}), NextRun(why="The task is suspended because spec.suspend is true.")),
         (
             task(NOT_READY),
-            Standing(why="LocationNotReady: SmbLocation source is not Ready: KeytabStale.", waits=True),
+            NextRun(why="LocationNotReady: SmbLocation source is not Ready: KeytabStale.", waits=True),
         ),
-        (task(READY, spec={"trigger": "two"}), Standing(why="A run is about to start.", waits=True)),
+        (task(READY, spec={"trigger": "two"}), NextRun(why="A run will start soon.", waits=True)),
         (
             task(READY, nextScheduleTime="2026-11-21T22:00:00Z", spec={"trigger": "", "schedule": {"cron": NIGHTLY}}),
-            Standing(why="The next run is scheduled for 2026-11-21 22:00:00Z.", waits=True),
+            NextRun(why="The next run is scheduled for 2026-11-21 22:00:00Z.", waits=True),
         ),
         (
             task(READY, lastRun=LAST),
-            Standing(why="No run is under way, and none is due: change spec.trigger to start one.", last="nightly-0"),
+            NextRun(why="No run is active or due. Change spec.trigger to start one.", last="nightly-0"),
         ),
     ],
 )  # fmt: skip
-def test_which_run_there_is_to_watch_or_why_there_is_none(found: Object, expected: Standing) -> None:
-    assert standing(found) == expected
+def test_which_run_there_is_to_watch_or_why_there_is_none(found: Object, expected: NextRun) -> None:
+    assert next_run(found) == expected
 
 
 @pytest.mark.parametrize(
@@ -186,7 +187,7 @@ def test_a_run_is_followed_from_what_it_waits_for_to_its_end() -> None:
 def test_an_api_server_that_is_away_for_a_while_is_asked_again_and_said_once() -> None:
     away = AwayError("the API server does not answer: refused", ExitCode.NETWORK)
     lines, _, end = watched(Played([task(activeRun="nightly-1")], [run(WORKING), away, away, run(ended(), "2")]))
-    assert lines == ["preflight: Succeeded", "the API server does not answer: refused. Asking again."]
+    assert lines == ["preflight: Succeeded", "the API server does not answer: refused. Retrying."]
     assert end.code == ExitCode.DONE
 
 
@@ -268,4 +269,4 @@ def test_words_of_a_newer_operator_are_left_aside() -> None:
     newer["status"] |= {"later": 1, "phases": {"transfer": {"state": "Resting"}}}
 
     assert watch.status_of(newer).state is RunState.SUCCEEDED
-    assert standing(task(lastRun={"name": "nightly-0", "state": "Archived"})).run is None
+    assert next_run(task(lastRun={"name": "nightly-0", "state": "Archived"})).run is None

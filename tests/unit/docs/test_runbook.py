@@ -14,7 +14,7 @@ RUNBOOK = Path(__file__).resolve().parents[3] / "docs" / "runbook"
 INDEX = RUNBOOK / "README.md"
 PAGES = {page.stem: page.read_text() for page in sorted(RUNBOOK.glob("*.md")) if page != INDEX}
 TROUBLE = {reason.name: reason for reason in all_reasons() if reason.remedy or reason.failure}
-PARTS = ["What it means", "Confirm it", "Mend it"]
+PARTS = ["What it means", "Confirm it", "Fix it"]
 
 
 def test_every_reason_that_says_something_is_wrong_has_a_page_and_no_page_is_without_one() -> None:
@@ -26,7 +26,7 @@ def test_every_failure_has_a_remedy() -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_each_page_says_what_it_means_how_to_confirm_it_and_how_to_mend_it(name: str) -> None:
+def test_each_page_says_what_it_means_how_to_confirm_it_and_how_to_fix_it(name: str) -> None:
     title, *parts = re.split(r"^#+ (.+)\n", PAGES[name], flags=re.MULTILINE)[1:]
     assert title == name
     assert parts[1::2] == PARTS

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from lab.test_columns import PAGES, marked
 
 from smbferry_api.conditions import IDENTITY_CHECKS, LOCATION_CHECKS, ConditionType
 from smbferry_api.reasons import by_name
 
-TESTS = Path(__file__).resolve().parents[2]
-DOCS = TESTS.parent / "docs"
-CELLS = re.compile(r"^\| (.+?) \| (\w+) \| (\w+) \| (.+) \|$", re.MULTILINE)
-SHOWN = re.compile(r"`([\w/]+\.py)::(\w+)`")
+ROOT = Path(__file__).resolve().parents[3]
+TESTS, DOCS = ROOT / "tests", ROOT / "docs"
+CELLS = re.compile(r"^\| (.+?) \| (\w+) \| (\w+) \| (.*) \|$", re.MULTILINE)
 # A connection that was made and is lost later is a matter of runs: docs/faults.md has them.
 OF_RUNS = {"ConnectionLost", "SessionEnded"}
 
@@ -27,14 +26,12 @@ class Row(NamedTuple):
     what: str
     condition: str
     reason: str
-    tests: list[tuple[str, str]]
 
 
-PAGE = (DOCS / "verdicts.md").read_text()
-LINES = CELLS.findall(PAGE)
+SHOWN = marked("verdict")
 ROWS = [
-    Row(what, condition, reason, SHOWN.findall(tests))
-    for what, condition, reason, tests in LINES
+    Row(what, condition, reason)
+    for what, condition, reason, tests in CELLS.findall(PAGES["verdict"].read_text())
     if tests != "Shown by"
 ]
 
@@ -44,26 +41,22 @@ def source(file: str) -> str:
     return (TESTS / file).read_text()
 
 
-@cache
-def functions(file: str) -> frozenset[str]:
-    return frozenset(node.name for node in ast.parse(source(file)).body if isinstance(node, ast.FunctionDef))
-
-
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.what)
-def test_each_verdict_has_a_reason_with_a_remedy_and_tests_that_exist_and_name_it(row: Row) -> None:
+def test_each_verdict_has_a_reason_with_a_remedy_and_tests_that_name_it(row: Row) -> None:
     reason = by_name(row.reason)
     assert reason is not None
     assert reason.remedy
     assert row.condition in {ConditionType.READY, *IDENTITY_CHECKS, *LOCATION_CHECKS}
-    assert row.tests, "no test shows it"
-    for file, _ in row.tests:
+    assert SHOWN.get(row.what), f'no test has @pytest.mark.verdict("{row.what}")'
+    for test in SHOWN[row.what]:
+        file, name = test.split("::")
+        assert name.startswith("test_")
         assert row.reason in source(file), f"{file} does not speak of {row.reason}"
 
 
-@pytest.mark.parametrize(("file", "name"), sorted(set(SHOWN.findall(PAGE))))
-def test_each_test_that_the_page_names_is_there(file: str, name: str) -> None:
-    assert name.startswith("test_")
-    assert name in functions(file)
+@pytest.mark.parametrize(("what", "tests"), SHOWN.items())
+def test_each_marker_names_a_row(what: str, tests: list[str]) -> None:
+    assert what in {row.what for row in ROWS}, f'docs/verdicts.md has no row "{what}": {tests}'
 
 
 def test_every_reason_that_a_check_gives_is_a_verdict() -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.engine.world import end
+from lab.fake_server.world import end
 
-from smbferry_engine import connect, errors
 from smbferry_engine.errors import EngineError
+from smbferry_engine.session import connect
+from smbferry_words import reasons
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from smbferry_engine.model import Endpoint
+    from smbferry_words.reason import Reason
 
 SIDE = end("src")
 
@@ -23,7 +25,7 @@ def dialled(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[float]]:
     """Has attempts end as told, the last one in success; the list are the seconds that each was given."""
     monkeypatch.setattr(connect, "_PAUSE", 0.0)
 
-    def ends(*reasons: errors.Reason) -> list[float]:
+    def ends(*reasons: Reason) -> list[float]:
         given: list[float] = []
 
         def attempt(_endpoint: Endpoint, *, deadline_seconds: float) -> Any:
@@ -38,11 +40,12 @@ def dialled(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[float]]:
     return ends
 
 
+@pytest.mark.fault(93)
 @pytest.mark.parametrize(
-    "reason", [errors.DEADLINE_EXCEEDED, errors.CONNECTION_LOST, errors.SERVER_UNREACHABLE, errors.SESSION_ENDED]
+    "reason", [reasons.DEADLINE_EXCEEDED, reasons.CONNECTION_LOST, reasons.SERVER_UNREACHABLE, reasons.SESSION_ENDED]
 )
 def test_a_first_handshake_that_stalls_or_is_lost_is_tried_again(
-    dialled: Callable[..., list[float]], reason: errors.Reason
+    dialled: Callable[..., list[float]], reason: Reason
 ) -> None:
     given = dialled(reason, reason)
     assert connect.connect_patiently(SIDE, deadline_seconds=30) == "connected"  # type: ignore[comparison-overlap]
@@ -54,8 +57,8 @@ def test_all_attempts_together_take_no_longer_than_the_time_that_there_is(
 ) -> None:
     """Each attempt takes all that it is given."""
     now = [0.0]
-    monkeypatch.setattr("smbferry_engine.connect.time.monotonic", lambda: now[0])
-    given = dialled(*[errors.DEADLINE_EXCEEDED] * 3)
+    monkeypatch.setattr("smbferry_engine.session.connect.time.monotonic", lambda: now[0])
+    given = dialled(*[reasons.DEADLINE_EXCEEDED] * 3)
     attempt = connect.connect
 
     def slow(endpoint: Endpoint, *, deadline_seconds: float) -> Any:
@@ -69,9 +72,10 @@ def test_all_attempts_together_take_no_longer_than_the_time_that_there_is(
 
 
 @pytest.mark.parametrize(
-    "reason", [errors.SERVER_KEY_MISMATCH, errors.ENCRYPTION_NOT_SUPPORTED, errors.SERVER_REFUSED, errors.LOGON_REFUSED]
+    "reason",
+    [reasons.SERVER_KEY_MISMATCH, reasons.ENCRYPTION_NOT_SUPPORTED, reasons.SERVER_REFUSED, reasons.LOGON_REFUSED],
 )
-def test_a_refusal_is_not_asked_for_twice(dialled: Callable[..., list[float]], reason: errors.Reason) -> None:
+def test_a_refusal_is_not_asked_for_twice(dialled: Callable[..., list[float]], reason: Reason) -> None:
     given = dialled(reason)
     with pytest.raises(EngineError):
         connect.connect_patiently(SIDE)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from smbprotocol.exceptions import SMBAuthenticationError, SMBException, SMBResponseException
+from smbprotocol.exceptions import SMBAuthenticationError, SMBConnectionClosed, SMBException, SMBResponseException
 from smbprotocol.header import SMB2HeaderResponse
 
 from smbferry_engine import Endpoint
-from smbferry_engine.connect_errors import Reached, convert
-from smbferry_engine.logon import LOGON_REFUSALS
+from smbferry_engine.session.connect_errors import Reached, convert
+from smbferry_engine.session.logon import LOGON_REFUSALS
 
 ENDPOINT = Endpoint(
     server="files.corp.example.com",
@@ -53,7 +53,7 @@ CASES: list[tuple[str, Exception, Reached, str, str]] = [
     ("it says why: AP_ERR_BADKEYVER", kerberos(-1765328340), SESSION, "ServerKeyMismatch", "mechanism's words"),
     ("it proves nothing", kerberos(-1765328226), SESSION, "MutualAuthenticationFailed", ""),
     ("what it proves is of another key", kerberos(-1765328353), SESSION, "MutualAuthenticationFailed", ""),
-    ("it sends no proof", kerberos(100001, major=9 << 16), SESSION, "MutualAuthenticationFailed", "proves nothing"),
+    ("it sends no proof", kerberos(100001, major=9 << 16), SESSION, "MutualAuthenticationFailed", "is no proof"),
     ("another word of the mechanism", kerberos(100001), SESSION, "TicketMissing", ""),
     ("the ticket ends while it is used", kerberos(100001, major=12 << 16), SESSION, "TicketExpired", ""),
     ("it ended before it was used", kerberos(100001, major=11 << 16), SESSION, "TicketExpired", ""),
@@ -66,7 +66,8 @@ CASES: list[tuple[str, Exception, Reached, str, str]] = [
     ("a session refused with a word of its own", status(0xC0DE0001), SESSION, "LogonRefused", "0xC0DE0001"),
     ("a share refused with a word of its own", status(0xC0DE0001), SHARE, "ShareAccessDenied", "0xC0DE0001"),
     ("no KDC is known of the server's realm", kerberos(-1765328230), SESSION, "RealmMappingMissing", ""),
-    ("guest", SMBException("session was authenticated as a guest"), SESSION, "GuestRefused", ""),
+    ("the server hangs up", SMBConnectionClosed("any text"), SESSION, "ConnectionLost", "closed the connection"),
+    ("smbprotocol refuses a reply", SMBException("any text"), SESSION, "ProtocolViolation", "any text"),
 ]
 
 

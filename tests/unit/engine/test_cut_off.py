@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.engine.fake_server import Node, drive, file, folder
-from tests.unit.engine.world import BIG, World
+from lab.fake_server import Node, drive, file, folder
+from lab.fake_server.world import BIG, World
 
-from smbferry_engine.model import DeletedFiles
-from smbferry_engine.paths import TEMPORARY_PREFIX, temporary_names
+from smbferry_engine.paths import STAGING_PREFIX, staging_names
 from smbferry_engine.wire.header import Command
+from smbferry_words.options import DeletedFiles
 
 ASKED = 40
 """How often it is said that nothing may be replaced before it may."""
@@ -24,14 +24,14 @@ class Gate:
     def __call__(self) -> bool:
         if self.left:
             self.left -= 1
-            self.held.append({name: data for name, data in self.world.copied.items() if TEMPORARY_PREFIX not in name})
+            self.held.append({name: data for name, data in self.world.copied.items() if STAGING_PREFIX not in name})
         return not self.left
 
 
 def run(world: World, *, asked: int = ASKED) -> Gate:
     gate = Gate(world, asked)
     prepared = world.prepare(deleted_files=DeletedFiles.REMOVE, max_deletes="100%")
-    prepared.may_replace = gate
+    prepared.policy.may_replace = gate
     drive(world.scheduler, world.execution(), *world.links)
     return gate
 
@@ -40,6 +40,7 @@ def stale() -> Node:
     return folder(changed=file(b"old", time=1), old=file(b"o"))
 
 
+@pytest.mark.fault(133)
 def test_what_is_new_arrives_and_nothing_is_replaced_or_deleted_before_it_may_be() -> None:
     world = World(folder(changed=file(b"newer", time=9), new=file(b"n")), stale())
     gate = run(world)
@@ -58,7 +59,7 @@ def test_a_large_file_is_gathered_and_gets_its_name_afterwards() -> None:
 
 
 def test_leftovers_of_another_agent_stay_as_long() -> None:
-    name = next(iter(temporary_names("gone", b"version")))
+    name = next(iter(staging_names("gone", b"version")))
     world = World(folder(), folder(**{name: file(b"half")}))
     prepared = world.prepare()
     kept: list[bool] = []
@@ -67,13 +68,14 @@ def test_leftovers_of_another_agent_stay_as_long() -> None:
         kept.append(world.destination.find(f"copy\\{name}") is not None)
         return len(kept) > 5
 
-    prepared.may_replace = asked
+    prepared.policy.may_replace = asked
     drive(world.scheduler, world.execution(), *world.links)
 
     assert kept == [True] * 6
     assert world.destination.find(f"copy\\{name}") is None
 
 
+@pytest.mark.fault(133)
 def test_it_is_asked_before_each_single_deletion() -> None:
     world = World(folder(), Node(None, {f"f{number}": file(b"") for number in range(20)}, 0))
     prepared = world.prepare(deleted_files=DeletedFiles.REMOVE, max_deletes="100%")
@@ -83,7 +85,7 @@ def test_it_is_asked_before_each_single_deletion() -> None:
         there.append(len(world.copied))
         return True
 
-    prepared.may_replace = asked
+    prepared.policy.may_replace = asked
     drive(world.scheduler, world.execution(), *world.links)
 
     assert len(there) == 20
@@ -95,7 +97,7 @@ def test_new_small_files_ask_nobody(size: int) -> None:
     world = World(folder(new=file(bytes(size))))
     prepared = world.prepare()
     asked = iter([True])
-    prepared.may_replace = lambda: next(asked)
+    prepared.policy.may_replace = lambda: next(asked)
     drive(world.scheduler, world.execution(), *world.links)
 
     assert next(asked), "it was not asked"

@@ -6,16 +6,18 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.unit.engine.fake_server import ACCOUNT, CHUNK, Node, Request, descriptor, file, folder
-from tests.unit.engine.world import BIG, World, refuse
+from lab.fake_server import ACCOUNT, CHUNK, Node, Request, descriptor, file, folder
+from lab.fake_server.world import BIG, World, refuse
 
-from smbferry_engine.errors import CONNECTION_LOST, EngineError
-from smbferry_engine.mark import mark_of
-from smbferry_engine.model import CompareBy, OverwriteMode, Preservation, SecurityDescriptors, VerifyMode
-from smbferry_engine.paths import is_temporary
+from smbferry_engine.errors import EngineError
+from smbferry_engine.paths import is_staging_name
+from smbferry_engine.plan.mark import mark_of
 from smbferry_engine.wire.header import Command
+from smbferry_engine.wire.info import InfoType
 from smbferry_engine.wire.security import decode_security_descriptor, only_for, owner_and_group
 from smbferry_engine.wire.status import NtStatus
+from smbferry_words.options import CompareBy, OverwriteMode, Preservation, SecurityDescriptors, VerifyMode
+from smbferry_words.reasons import CONNECTION_LOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +61,7 @@ def no_owner(request: Request) -> int | None:
     return None
 
 
+@pytest.mark.fault(61)
 def test_every_open_asks_for_what_a_privilege_to_back_up_and_restore_grants() -> None:
     world = World(tree(), folder(small=file(b"old"), d=folder(surplus=file(b"x"))))
     world.transfer(security_descriptors=OWNER_DACL, deleted_files="Remove", max_deletes=9)
@@ -70,6 +73,7 @@ def test_every_open_asks_for_what_a_privilege_to_back_up_and_restore_grants() ->
         assert all(int.from_bytes(request.body[40:44], "little") & BACKUP_INTENT for request in opens)
 
 
+@pytest.mark.fault(66)
 def test_a_migrated_tree_has_its_descriptors_root_and_inheritance_included_and_the_next_run_has_nothing_to_do() -> None:
     world = World(tree())
     world.transfer(security_descriptors=OWNER_DACL)
@@ -78,13 +82,14 @@ def test_a_migrated_tree_has_its_descriptors_root_and_inheritance_included_and_t
         assert ours is not None
         assert theirs is not None
         assert meaning(theirs) == meaning(ours), path
-    counters = world.transfer(security_descriptors=OWNER_DACL).counters
+    counters = world.transfer(security_descriptors=OWNER_DACL).tally.counters
     assert world.watcher.failures == []
     for kind in (counters.files, counters.directories):
         assert (kind.to_transfer, kind.transferred, kind.skipped) == (0, 0, kind.listed)
     assert counters.directories.listed == 2
 
 
+@pytest.mark.fault(62)
 def test_content_is_written_only_where_nobody_else_than_in_the_end_may_open_it() -> None:
     world = World(tree(), folder(d=folder(inner=file(b"old"))))
     found: list[tuple[str, object]] = []
@@ -101,6 +106,7 @@ def test_content_is_written_only_where_nobody_else_than_in_the_end_may_open_it()
         assert repr(seen) in allowed or seen.dacl == private  # type: ignore[attr-defined]  # it is a descriptor
 
 
+@pytest.mark.fault(62)
 def test_a_new_folder_is_the_accounts_alone_until_it_is_finished() -> None:
     world = World(tree())
     seen: list[object] = []
@@ -116,6 +122,7 @@ def test_a_new_folder_is_the_accounts_alone_until_it_is_finished() -> None:
     assert meaning(world.node("d")) == meaning(tree().children["d"])
 
 
+@pytest.mark.fault(63)
 def test_what_was_written_is_read_back_by_the_handle_that_wrote_it() -> None:
     world = World(folder(small=secured(file(b"s"), "ann")))
     world.transfer(security_descriptors=OWNER_DACL)
@@ -150,6 +157,7 @@ def test_a_file_that_does_not_stay_goes_even_if_its_access_list_shuts_the_accoun
     assert world.copied == {}
 
 
+@pytest.mark.fault(64)
 @pytest.mark.parametrize("path", ["small", "big"])
 def test_a_file_whose_access_list_can_not_be_set_is_not_copied(path: str) -> None:
     world = World(folder(**{path: tree().children[path]}))
@@ -164,6 +172,7 @@ def test_a_file_whose_access_list_can_not_be_set_is_not_copied(path: str) -> Non
     assert world.copied == {}
 
 
+@pytest.mark.fault(64)
 def test_what_a_server_leaves_that_refuses_a_descriptor_after_it_made_the_file_is_removed() -> None:
     world = World(folder(small=tree().children["small"]))
     made: list[str] = []
@@ -185,11 +194,13 @@ MARKED = [
     {},
     {"timestamps": Preservation.NONE},
     {"overwrite_mode": OverwriteMode.NEVER},
+    {"overwrite_mode": OverwriteMode.IF_NEWER},
     {"compare_by": CompareBy.CHECKSUM},
     {"verify_mode": VerifyMode.NONE},
 ]
 
 
+@pytest.mark.fault(65)
 @pytest.mark.parametrize("options", MARKED, ids=lambda options: " ".join(map(str, options.values())) or "default")
 def test_an_owner_that_could_not_be_set_is_told_by_every_run_until_it_is_set(options: dict[str, object]) -> None:
     chosen = {"security_descriptors": OWNER_DACL, **options}
@@ -198,24 +209,24 @@ def test_an_owner_that_could_not_be_set_is_told_by_every_run_until_it_is_set(opt
     everything = sorted((f"/{path}".replace("\\", "/"), "OwnerNotPermitted") for path in ("", "d", *FILES))
     for number in range(3):
         world.watcher.failures.clear()
-        counters = world.transfer(**chosen).counters
+        counters = world.transfer(**chosen).tally.counters
         assert sorted(world.reasons) == everything
         assert (counters.files.incomplete, counters.directories.incomplete) == (3, 2)
         assert counters.files.transferred == (0 if number else 3)
         assert counters.files.skipped == 0
         assert {world.node(path).times[2] for path in FILES} == {mark_of(TIME)}
-    planned = world.transfer(dry_run=True, **chosen).counters
+    planned = world.transfer(dry_run=True, **chosen).tally.counters
     assert (planned.files.to_transfer, planned.files.skipped) == (3, 0)
 
     world.destination.faults.clear()
     world.watcher.failures.clear()
-    counters = world.transfer(**chosen).counters
+    counters = world.transfer(**chosen).tally.counters
     assert world.watcher.failures == []
     assert (counters.files.transferred, counters.directories.transferred, counters.bytes.written) == (3, 2, 0)
     for path in FILES:
         assert world.node(path).times[2] == TIME
         assert meaning(world.node(path)) == meaning(world.source.find(f"data\\{path}") or Node())
-    assert world.transfer(**chosen).counters.files.skipped == 3
+    assert world.transfer(**chosen).tally.counters.files.skipped == 3
 
 
 def test_each_owner_is_asked_about_once_however_many_files_are_on_their_way() -> None:
@@ -238,6 +249,7 @@ def test_a_file_that_lacks_its_owner_is_done_when_the_options_do_not_ask_for_it_
     assert {world.node(path).times[2] for path in FILES} == {TIME}
 
 
+@pytest.mark.fault(65)
 def test_a_server_that_dies_at_any_moment_leaves_no_file_that_lacks_its_owner_and_does_not_say_so() -> None:
     for before in range(60):
         world = World(tree())
@@ -246,7 +258,7 @@ def test_a_server_that_dies_at_any_moment_leaves_no_file_that_lacks_its_owner_an
             world.transfer(security_descriptors=OWNER_DACL)
         for path, node in _files(world.destination.root):
             same = node.data is not None and len(node.data) in (1, len(BIG))
-            if not is_temporary(path) and same and node.times[2] == TIME:
+            if not is_staging_name(path) and same and node.times[2] == TIME:
                 raise AssertionError(f"{path} has the source's time and not its owner, after {before} requests")
 
 
@@ -275,6 +287,7 @@ def _files(node: Node) -> list[tuple[str, Node]]:
     return found
 
 
+@pytest.mark.fault(65)
 def test_an_audit_list_that_may_not_be_copied_is_told_by_every_run() -> None:
     world = World(tree())
 
@@ -285,29 +298,32 @@ def test_an_audit_list_that_may_not_be_copied_is_told_by_every_run() -> None:
     world.destination.faults.append(no_privilege)
     for _ in range(2):
         world.watcher.failures.clear()
-        counters = world.transfer(security_descriptors=SecurityDescriptors.OWNER_DACL_SACL).counters
+        counters = world.transfer(security_descriptors=SecurityDescriptors.OWNER_DACL_SACL).tally.counters
         assert {path for path, _ in world.reasons} == {"/", "/d", "/small", "/big", "/d/inner"}
         assert {reason for _, reason in world.reasons} == {"SecurityNotPermitted"}
         assert (counters.files.incomplete, counters.directories.incomplete) == (3, 2)
 
 
+@pytest.mark.fault(66)
 def test_a_folder_whose_access_list_was_changed_gets_its_sources_back_in_any_run() -> None:
     world = World(tree())
     world.transfer(security_descriptors=OWNER_DACL)
     secured(world.node("d"), "somebody else")
-    counters = world.transfer(security_descriptors=OWNER_DACL).counters
+    counters = world.transfer(security_descriptors=OWNER_DACL).tally.counters
     assert (counters.directories.transferred, counters.files.transferred) == (1, 0)
     assert meaning(world.node("d")) == meaning(tree().children["d"])
 
 
 def test_a_folder_whose_descriptor_may_not_be_read_is_told_of_and_what_is_in_it_is_copied() -> None:
     world = World(tree())
-    world.source.faults.append(refuse(Command.QUERY_INFO, NtStatus.ACCESS_DENIED, times=1))
+    refused = refuse(Command.QUERY_INFO, NtStatus.ACCESS_DENIED, times=1)
+    world.source.faults.append(lambda request: refused(request) if request.body[2] == InfoType.SECURITY else None)
     world.transfer(security_descriptors=OWNER_DACL)
     assert world.reasons == [("/", "AccessDenied")]
     assert world.copied == world.original
 
 
+@pytest.mark.fault(67)
 def test_a_root_whose_new_access_list_would_shut_the_account_out_keeps_its_old_one() -> None:
     world = World(tree())
     before = meaning(world.node(""), "copy")
@@ -326,6 +342,7 @@ def test_a_root_whose_new_access_list_would_shut_the_account_out_keeps_its_old_o
     assert world.copied == world.original
 
 
+@pytest.mark.fault(62)
 def test_a_staging_file_that_somebody_else_may_open_is_not_gone_on_in() -> None:
     world = World(folder(big=tree().children["big"]))
     names = _staging_of(world)
@@ -345,7 +362,7 @@ def test_a_staging_file_of_the_accounts_own_is_gone_on_in() -> None:
     world = World(folder(big=tree().children["big"]), folder(**{name: kept}))
     run = world.transfer(security_descriptors=OWNER_DACL)
     assert world.watcher.failures == []
-    assert run.counters.bytes.written == len(BIG) - 3 * CHUNK
+    assert run.tally.counters.bytes.written == len(BIG) - 3 * CHUNK
     assert world.node("big") is kept
     assert meaning(kept) == meaning(tree().children["big"])
 
@@ -356,7 +373,7 @@ def _staging_of(world: World) -> list[str]:
     def look(request: Request) -> None:
         name = (request.name or "").rpartition("\\")[2]
         options = int.from_bytes(request.body[40:44], "little")
-        if request.command == Command.CREATE and is_temporary(name) and not options & DELETE_ON_CLOSE:
+        if request.command == Command.CREATE and is_staging_name(name) and not options & DELETE_ON_CLOSE:
             names.append(name)
 
     world.destination.faults[:] = [look]

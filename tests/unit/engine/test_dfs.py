@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.engine.world import end
+from lab.fake_server.world import end
 
-from smbferry_engine.dfs import MAX_SERVERS, follow, path_of, rest_of, target_of
-from smbferry_engine.errors import ACCESS_DENIED, SERVER_UNREACHABLE, EngineError
+from smbferry_engine.errors import EngineError
 from smbferry_engine.model import Endpoint
+from smbferry_engine.session.dfs import MAX_SERVERS, follow, path_of, rest_of, target_of
 from smbferry_engine.wire.dfs import Referral, Referrals
+from smbferry_words.reasons import ACCESS_DENIED, SERVER_UNREACHABLE
 
 NAMESPACE = end(
     "dfs", server="ns.corp.example.com", path="/team/projects", service_principal="cifs/ns.corp.example.com"
@@ -160,7 +161,7 @@ def test_circles_end() -> None:
         (r"\fs1\da:ta", "a server and a share"),
         ("\\fs1\\" + "d" * 81, "a server and a share"),
         ("\\" + "f" * 254 + "\\data", "a server's name"),
-        (r"\fs1\data\..\other", "a name expected"),
+        (r"\fs1\data\..\other", "expected a name"),
         (r"\fs1\data\nul", "reserved"),
     ],
 )

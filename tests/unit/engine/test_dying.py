@@ -3,15 +3,17 @@
 import struct
 
 import pytest
-from tests.unit.engine.fake_server import FakeServer, Link, Request, file, folder, make_lane
-from tests.unit.engine.world import World
+from lab.fake_server import FakeServer, Link, Request, file, folder, make_session
+from lab.fake_server.world import World
 
 from smbferry_engine.core.credits import CREDIT_BYTES
-from smbferry_engine.core.lane import LARGEST, Lane
-from smbferry_engine.errors import CONNECTION_LOST, EngineError
-from smbferry_engine.model import VerifyMode
-from smbferry_engine.recovery import PAUSES
+from smbferry_engine.core.session import Session
+from smbferry_engine.core.sizes import LARGEST
+from smbferry_engine.errors import EngineError
+from smbferry_engine.session.reconnect import PAUSES
 from smbferry_engine.wire.header import Command
+from smbferry_words.options import VerifyMode
+from smbferry_words.reasons import CONNECTION_LOST
 
 MIB = 1 << 20
 # Large enough for a first range of 8 MiB.
@@ -29,9 +31,9 @@ class Dying(Link):
         super().__init__(server, wide())
         server.faults.append(self._sent)
 
-    def renew(self, lane: Lane) -> None:
+    def renew(self, session: Session) -> None:
         self.gone = 0
-        super().renew(lane)
+        super().renew(session)
 
     def _spend(self, count: int) -> bool:
         """Whether that many bytes still get through."""
@@ -50,7 +52,7 @@ class Dying(Link):
             self.deaths += 1
             self.lose = True
             self.held.clear()
-            self.lane.fail(EngineError(CONNECTION_LOST, "cut"))
+            self.session.fail(EngineError(CONNECTION_LOST, "cut"))
 
 
 class DyingWorld(World):
@@ -66,15 +68,15 @@ class DyingWorld(World):
         assert self.run is not None
         self.restored += 1
         for link, share in zip(self.links, (self.run.source, self.run.destination), strict=True):
-            if not link.lane.usable:
-                last = link.lane
+            if not link.session.usable:
+                last = link.session
                 link.renew(wide())
-                link.lane.follow(last)
-                share.lane = link.lane
+                link.session.follow(last)
+                share.session = link.session
 
 
-def wide() -> Lane:
-    return make_lane(credits_=1024, chunk=2 * MIB)
+def wide() -> Session:
+    return make_session(credits_=1024, chunk=2 * MIB)
 
 
 def bytes_read(server: FakeServer) -> int:
@@ -82,6 +84,7 @@ def bytes_read(server: FakeServer) -> int:
     return sum(struct.unpack_from("<I", body, 4)[0] for body in bodies)
 
 
+@pytest.mark.fault(86)
 @MODES
 @SIDES
 @pytest.mark.parametrize(
@@ -95,7 +98,7 @@ def test_every_connection_brings_the_file_on(side: int, size: int, carries: int,
     # What is kept at the destination is read back in either mode: what must pass at the least, and twice that.
     must = size * (2 if side else 1)
     assert must // carries <= world.dying.deaths <= 2 * must // carries + 3
-    assert run.counters.bytes.transferred == len(content) + 5
+    assert run.tally.counters.bytes.transferred == len(content) + 5
     assert bytes_read(world.source) <= 2 * size + 16 * MIB
     assert bytes_read(world.destination) <= 3 * size
 
@@ -115,16 +118,17 @@ def test_the_first_range_after_a_death_is_small_and_they_grow_with_what_a_connec
 
 
 def test_a_lane_that_follows_a_dead_one_grows_to_its_full_size_again() -> None:
-    lane, last = wide(), wide()
-    last.carried = 0
-    lane.follow(last)
-    assert lane.read_limit(LARGEST) == lane.write_limit() == CREDIT_BYTES
-    lane.carried = 9 * MIB
-    assert lane.read_limit() == 4 * CREDIT_BYTES
-    lane.carried = 1 << 30
-    assert lane.read_limit(LARGEST) == 2 * MIB, "no first range of 8 MiB"
+    session, last = wide(), wide()
+    last.sizes.carried = 0
+    session.follow(last)
+    assert session.read_limit(LARGEST) == session.write_limit() == CREDIT_BYTES
+    session.sizes.carried = 9 * MIB
+    assert session.read_limit() == 4 * CREDIT_BYTES
+    session.sizes.carried = 1 << 30
+    assert session.read_limit(LARGEST) == 2 * MIB, "no first range of 8 MiB"
 
 
+@pytest.mark.fault(86)
 @SIDES
 @MODES
 def test_connections_that_bring_nothing_on_are_the_end(side: int, verify: VerifyMode) -> None:

@@ -6,12 +6,12 @@ import tracemalloc
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.engine.fake_server import Node, file, folder
-from tests.unit.engine.world import World
+from lab.fake_server import Node, file, folder
+from lab.fake_server.world import World
 
-from smbferry_engine.extras import Extra, ExtrasLog
-from smbferry_engine.model import DeletedFiles
+from smbferry_engine.tree.extras import Extra, ExtrasLog
 from smbferry_engine.wire.directory import DirectoryEntry
+from smbferry_words.options import DeletedFiles
 
 NAME = st.text(st.characters(), min_size=1, max_size=20)
 
@@ -71,5 +71,5 @@ def test_a_folder_of_more_names_than_are_packed_at_once_is_pruned_whole() -> Non
     world = World(folder(keep=file(b"k"), d=folder()), there)
     run = world.transfer(deleted_files=DeletedFiles.REMOVE, max_deletes="100%")
     assert world.copied == {"/keep": b"k", "/d": None}
-    assert (run.counters.files.deleted, run.counters.directories.deleted) == (2_500, 1)
+    assert (run.tally.counters.files.deleted, run.tally.counters.directories.deleted) == (2_500, 1)
     assert world.watcher.failures == []

@@ -3,16 +3,16 @@
 import struct
 
 import pytest
-from tests.unit.engine.fake_server import CHUNK, file, folder
-from tests.unit.engine.fake_server.azure_files import AzureFiles
-from tests.unit.engine.world import World, refuse
+from lab.fake_server import CHUNK, file, folder
+from lab.fake_server.azure_files import AzureFiles
+from lab.fake_server.world import World, refuse
 
 from smbferry_engine.core.errors import ProtocolError
-from smbferry_engine.model import OverwriteMode, VerifyMode
-from smbferry_engine.paths import is_temporary
+from smbferry_engine.paths import is_staging_name
 from smbferry_engine.wire.errors import WireError
 from smbferry_engine.wire.header import Command
 from smbferry_engine.wire.status import NtStatus
+from smbferry_words.options import OverwriteMode, VerifyMode
 
 SPARSE, RECALLED = 0x200, 0x400000
 
@@ -43,8 +43,8 @@ def test_the_holes_of_a_sparse_file_are_not_even_read(
     run = world.transfer(verify_mode=verify)
     assert world.copied == world.original
     assert world.watcher.failures == []
-    assert run.counters.bytes.transferred == 5 * CHUNK
-    assert run.counters.bytes.written == len(read) * CHUNK
+    assert run.tally.counters.bytes.transferred == 5 * CHUNK
+    assert run.tally.counters.bytes.written == len(read) * CHUNK
     assert offsets_read(world) == [index * CHUNK for index in sorted(read)]
 
 
@@ -71,12 +71,13 @@ def test_ranges_that_can_not_be_end_the_run(ranges: list[tuple[int, int]]) -> No
     )
     with pytest.raises((ProtocolError, WireError)):
         world.transfer()
-    assert all(is_temporary(path[1:]) for path in world.copied)
+    assert all(is_staging_name(path[1:]) for path in world.copied)
 
 
 STUB = SPARSE | 0x1000
 
 
+@pytest.mark.fault(81)
 @pytest.mark.parametrize("size", [100, 3 * CHUNK])
 @pytest.mark.parametrize("overwrite", OverwriteMode)
 @pytest.mark.parametrize("replaces", [False, True])
@@ -99,6 +100,7 @@ def test_a_file_is_sparse_where_its_source_is_and_nowhere_else(
     assert {name: world.node(name).sparse for name in source} == {"plain": False, "sparse": True, "stub": False}
 
 
+@pytest.mark.fault(81)
 @pytest.mark.parametrize(("allocated", "written"), [(CHUNK, CHUNK), (4 * CHUNK, 4 * CHUNK)], ids=["holes", "none"])
 def test_zeros_that_take_no_room_at_the_source_take_none_and_the_file_is_not_sparse_for_it(
     allocated: int, written: int
@@ -109,7 +111,7 @@ def test_zeros_that_take_no_room_at_the_source_take_none_and_the_file_is_not_spa
     world = World(folder(big=source))
     run = world.transfer()
     assert (world.copied, world.reasons) == (world.original, [])
-    assert run.counters.bytes.written == written
+    assert run.tally.counters.bytes.written == written
     assert not world.node("big").sparse
 
 

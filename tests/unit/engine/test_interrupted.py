@@ -3,18 +3,21 @@
 import contextlib
 
 import pytest
-from tests.unit.engine.fake_server import Link, Node, Request, drive, file, folder
-from tests.unit.engine.world import BIG, World, refuse
+from lab.fake_server import Link, Node, Request, drive, file, folder
+from lab.fake_server.world import BIG, World, refuse
 
-from smbferry_engine.cleanup import undo
 from smbferry_engine.core.calls import Call, Reply
-from smbferry_engine.errors import CONNECTION_LOST, SESSION_ENDED, EngineError
-from smbferry_engine.recovery import PAUSES
-from smbferry_engine.room import IN_A_ROW
-from smbferry_engine.temporary import Temporary
+from smbferry_engine.errors import EngineError
+from smbferry_engine.files.cleanup import undo
+from smbferry_engine.files.staging import StagingFile
+from smbferry_engine.run.context import StagingArea
+from smbferry_engine.run.housekeeping import StagingEvent
+from smbferry_engine.run.room import IN_A_ROW
+from smbferry_engine.session.reconnect import PAUSES
 from smbferry_engine.wire.directory import DirectoryEntry
 from smbferry_engine.wire.header import Command
 from smbferry_engine.wire.status import NtStatus
+from smbferry_words.reasons import CONNECTION_LOST, SESSION_ENDED
 
 
 def cut(world: World, link: Link, *, every: int, times: int) -> None:
@@ -31,6 +34,7 @@ def cut(world: World, link: Link, *, every: int, times: int) -> None:
     link.server.faults.append(fault)
 
 
+@pytest.mark.fault(2)
 @pytest.mark.parametrize("side", [0, 1])
 @pytest.mark.parametrize("every", [3, 7, 16])
 def test_a_lost_connection_is_made_again_and_the_run_goes_on(side: int, every: int) -> None:
@@ -41,8 +45,8 @@ def test_a_lost_connection_is_made_again_and_the_run_goes_on(side: int, every: i
     assert world.restored
     assert world.copied == world.original
     assert world.watcher.failures == []
-    assert run.counters.files.transferred == 32
-    assert run.counters.bytes.transferred == run.counters.bytes.to_transfer
+    assert run.tally.counters.files.transferred == 32
+    assert run.tally.counters.bytes.transferred == run.tally.counters.bytes.to_transfer
 
 
 @pytest.mark.parametrize("command", [Command.CREATE, Command.READ], ids=["of the root", "of a file"])
@@ -78,7 +82,7 @@ def test_a_run_stopped_anywhere_leaves_only_whole_files(stop_at: int) -> None:
         count[0] += 1
         if count[0] < stop_at or request.command != Command.WRITE or world.run is None:
             return None
-        world.destination.room, world.run.room.in_a_row = 0, IN_A_ROW  # it is not the first to find none
+        world.destination.room, world.run.tally.room.in_a_row = 0, IN_A_ROW  # it is not the first to find none
         return NtStatus.DISK_FULL
 
     world.destination.faults.append(full)
@@ -86,8 +90,8 @@ def test_a_run_stopped_anywhere_leaves_only_whole_files(stop_at: int) -> None:
         world.transfer()
     assert world.run is not None
     world.scheduler.close_all()
-    for lane in (link.lane for link in world.links):
-        lane.drop_unsent(EngineError(SESSION_ENDED, "stopped"))
+    for session in (link.session for link in world.links):
+        session.drop_unsent(EngineError(SESSION_ENDED, "stopped"))
     drive(world.scheduler, undo(world.run), *world.links)
     original = {**world.original, "/big": b"old"}
     for path, content in world.copied.items():
@@ -99,8 +103,8 @@ def test_a_landing_that_was_under_way_when_the_run_was_stopped_is_judged_and_und
     run = world.transfer()
     opened, refused = Reply(NtStatus.SUCCESS, b""), Reply(NtStatus.DISK_FULL, b"")
     for name, replies in (("good", [opened, opened]), ("torn", [opened, refused]), ("never", [refused, refused])):
-        run.landing[name] = Call(())
-        run.landing[name].resolve(replies)
+        run.housekeeping.committing[name] = Call(())
+        run.housekeeping.committing[name].resolve(replies)
     drive(world.scheduler, undo(run), *world.links)
     assert world.copied == {"/good": b"g"}
 
@@ -109,10 +113,10 @@ def test_one_reply_that_is_none_does_not_keep_the_clean_up_from_the_other_files(
     world = World(folder(), folder(good=file(b"g")))
     run = world.transfer()
     entry = DirectoryEntry("f", 1, 0, 1, 1, 1, 1, 0, 1)
-    drive(world.scheduler, Temporary.create(run, "f", entry), *world.links)
     odd = Call(())
     odd.resolve([Reply(NtStatus.SUCCESS, b"")])
-    run.temporaries = {"odd": odd, **run.temporaries}
+    run.housekeeping.note("odd", "odd", StagingEvent.OPENED, odd)
+    drive(world.scheduler, StagingFile.create(StagingArea.of(run), "f", entry), *world.links)
     assert len(world.copied) == 2
     drive(world.scheduler, undo(run), *world.links)
     assert world.copied == {"/good": b"g"}
@@ -122,6 +126,10 @@ def test_one_reply_that_is_none_does_not_keep_the_clean_up_from_the_other_files(
 def test_a_temporary_stays_only_where_another_agent_goes_on(keep: bool) -> None:
     world = World(folder(), folder(good=file(b"g")))
     run = world.transfer()
-    drive(world.scheduler, Temporary.create(run, "f", DirectoryEntry("f", 1, 0, 1, 1, 1, 1, 0, 1)), *world.links)
+    drive(
+        world.scheduler,
+        StagingFile.create(StagingArea.of(run), "f", DirectoryEntry("f", 1, 0, 1, 1, 1, 1, 0, 1)),
+        *world.links,
+    )
     drive(world.scheduler, undo(run, keep=keep), *world.links)
     assert len(world.copied) == 1 + keep

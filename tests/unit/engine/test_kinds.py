@@ -3,9 +3,9 @@
 import struct
 
 import pytest
-from tests.unit.engine.fake_server import DEDUP, Node, Request, file, folder
-from tests.unit.engine.fake_server.nodes import OPEN_REPARSE_POINT
-from tests.unit.engine.fake_server.windows_server_2022 import (
+from lab.fake_server import DEDUP, Node, Request, file, folder
+from lab.fake_server.nodes import OPEN_REPARSE_POINT
+from lab.fake_server.windows_server_2022 import (
     CLOUD_6,
     MOUNT_POINT,
     STORAGE_SYNC,
@@ -17,19 +17,21 @@ from tests.unit.engine.fake_server.windows_server_2022 import (
     symlink,
     tiered_file,
 )
-from tests.unit.engine.test_decisions import item
-from tests.unit.engine.world import BIG, World, refuse
+from lab.fake_server.world import BIG, World, refuse
+from tests.unit.engine.directory_entries import item
 
-from smbferry_engine.errors import EngineError, status_error
-from smbferry_engine.model import CompareBy, DeletedFiles, Symlinks, VerifyMode
+from smbferry_engine.errors import EngineError
+from smbferry_engine.share.replies import status_error
 from smbferry_engine.wire.attributes import is_data_elsewhere, is_link, special_kind
 from smbferry_engine.wire.header import Command
 from smbferry_engine.wire.status import NtStatus
+from smbferry_words.options import CompareBy, DeletedFiles, Links, VerifyMode
 
 REMOVE = {"deleted_files": DeletedFiles.REMOVE, "max_deletes": "100%"}
 AF_UNIX, APP_EXEC_LINK, NFS, DFS, WOF, HSM2 = 0x80000023, 0x8000001B, 0x80000014, 0x8000000A, 0x80000017, 0x80000006
 
 
+@pytest.mark.fault(70)
 @pytest.mark.parametrize(
     ("tag", "kind"),
     [(SYMLINK, "link"), (MOUNT_POINT, "link"), (0xA0000019, "link"), (DFS, "link"), (0, "link"), (0xA000001D, "link"),
@@ -56,27 +58,41 @@ def stubs() -> Node:
     )
 
 
+@pytest.mark.fault(70)
 @pytest.mark.parametrize("compare_by", CompareBy)
 @pytest.mark.parametrize("verify", VerifyMode)
 def test_what_is_tiered_or_in_a_cloud_is_copied_as_what_it_is(compare_by: CompareBy, verify: VerifyMode) -> None:
     world = World(stubs())
     world.source.personality = WindowsServer2022()
-    run = world.transfer(symlinks=Symlinks.FAIL, compare_by=compare_by, verify_mode=verify)
+    run = world.transfer(links=Links.FAIL, compare_by=compare_by, verify_mode=verify)
     assert world.reasons == []
     assert world.copied == world.original
-    assert (run.counters.files.transferred, run.counters.files.links, run.counters.directories.links) == (5, 0, 0)
+    assert (
+        run.tally.counters.files.transferred,
+        run.tally.counters.files.links,
+        run.tally.counters.directories.links,
+    ) == (5, 0, 0)
     assert world.node("tiered").attributes == 0x20, "on which tier the source keeps it is nothing of the file's"
     again = world.transfer(compare_by=compare_by, verify_mode=verify, **REMOVE)
-    assert (again.counters.files.transferred, again.counters.files.skipped, again.counters.files.deleted) == (0, 5, 0)
+    assert (
+        again.tally.counters.files.transferred,
+        again.tally.counters.files.skipped,
+        again.tally.counters.files.deleted,
+    ) == (0, 5, 0)
 
 
 def test_a_mirror_of_stubs_onto_stubs_changes_nothing() -> None:
     world = World(stubs(), stubs())
     run = world.transfer(**REMOVE)
-    assert (run.counters.files.skipped, run.counters.files.transferred, run.counters.files.deleted) == (5, 0, 0)
+    assert (
+        run.tally.counters.files.skipped,
+        run.tally.counters.files.transferred,
+        run.tally.counters.files.deleted,
+    ) == (5, 0, 0)
     assert world.reasons == []
 
 
+@pytest.mark.fault(71)
 @pytest.mark.parametrize(
     "status",
     [0xC000CF01, 0xC000CF1D, NtStatus.FILE_IS_OFFLINE, NtStatus.IO_REPARSE_TAG_NOT_HANDLED],
@@ -95,7 +111,7 @@ def test_a_stub_that_can_not_be_read_is_named_in_every_run(status: int, compare_
         world.watcher.failures.clear()
         run = world.transfer(compare_by=compare_by)
         assert world.reasons == [("/stub", "ReparsePointUnreadable")]
-        assert run.failures
+        assert run.tally.failures
     assert world.copied["/stub"] == b"in the clouds"
 
 
@@ -110,30 +126,32 @@ def test_a_cloud_folder_that_can_not_be_listed_is_named_and_nothing_is_deleted()
 
 
 def test_a_status_of_the_cloud_filter_is_said_in_words() -> None:
-    assert "kept elsewhere" in status_error(0xC000CF01, "reading the file").args[0]
+    assert "stored elsewhere" in status_error(0xC000CF01, "reading the file").args[0]
 
 
-@pytest.mark.parametrize("symlinks", Symlinks)
+@pytest.mark.fault(71)
+@pytest.mark.parametrize("links", Links)
 @pytest.mark.parametrize("tag", [AF_UNIX, APP_EXEC_LINK])
-def test_what_is_neither_link_nor_data_is_named(symlinks: Symlinks, tag: int) -> None:
+def test_what_is_neither_link_nor_data_is_named(links: Links, tag: int) -> None:
     world = World(folder(odd=Node(bytearray(), reparse=True, reparse_tag=tag), f=file(b"f")))
-    run = world.transfer(symlinks=symlinks)
+    run = world.transfer(links=links)
     assert world.reasons == [("/odd", "ReparsePointUnreadable")]
     assert world.copied == {"/f": b"f"}
-    assert run.counters.files.links == 0
+    assert run.tally.counters.files.links == 0
 
 
 def test_links_are_counted_apart_from_what_is_unchanged_and_told_in_the_report() -> None:
     world = World(folder(s=symlink(), j=junction(), f=file(b"f")))
     world.source.personality = WindowsServer2022()
-    run = world.transfer(symlinks=Symlinks.SKIP)
-    files, folders = run.counters.files, run.counters.directories
+    run = world.transfer(links=Links.SKIP)
+    files, folders = run.tally.counters.files, run.tally.counters.directories
     assert (files.links, folders.links, files.skipped, folders.skipped) == (1, 1, 0, 1)  # the root is one
     assert (files.listed, folders.listed) == (2, 2)
     assert {(one.path, one.left_out) for one in world.watcher.records if one.action == "LeftOut"} == {
         ("/s", "Link"),
         ("/j", "Link"),
     }
+    assert {(one.path, one.what) for one in world.watcher.left} == {("/s", "Link"), ("/j", "Link")}
     assert world.copied == {"/f": b"f"}
     assert not [
         r for r in world.source.requests if r.command == Command.CREATE and (r.name or "").endswith(("\\s", "\\j"))
@@ -177,24 +195,25 @@ def changed_kinds() -> World:
     return World(source, destination)
 
 
+@pytest.mark.fault(72)
 @pytest.mark.parametrize("verify", VerifyMode)
 def test_what_changed_its_kind_is_replaced_where_the_mirror_deletes(verify: VerifyMode) -> None:
     world = changed_kinds()
     run = world.transfer(verify_mode=verify, **REMOVE)
     assert world.reasons == []
     assert world.copied == {path: data for path, data in world.original.items() if path != "/link"}
-    files, folders = run.counters.files, run.counters.directories
+    files, folders = run.tally.counters.files, run.tally.counters.directories
     assert (files.deleted, folders.deleted, files.transferred) == (5, 3, 4)
     assert (files.to_delete, folders.to_delete, files.to_transfer) == (5, 3, 4)
     assert world.node("to_folder").times[2] == 30_000
     again = world.transfer(verify_mode=verify, **REMOVE)
-    assert (again.counters.files.transferred, again.counters.files.deleted) == (0, 0)
+    assert (again.tally.counters.files.transferred, again.tally.counters.files.deleted) == (0, 0)
 
 
 def test_a_dry_run_counts_what_changed_its_kind_as_the_run_does() -> None:
     world, real = changed_kinds(), changed_kinds()
     before = world.copied
-    dry, wet = world.transfer(dry_run=True, **REMOVE).counters, real.transfer(**REMOVE).counters
+    dry, wet = world.transfer(dry_run=True, **REMOVE).tally.counters, real.transfer(**REMOVE).tally.counters
     assert world.copied == before
     for kind in ("files", "directories"):
         one, other = getattr(dry, kind), getattr(wet, kind)
@@ -202,6 +221,7 @@ def test_a_dry_run_counts_what_changed_its_kind_as_the_run_does() -> None:
             assert getattr(one, name) == getattr(other, name), (kind, name)
 
 
+@pytest.mark.fault(72)
 def test_what_changed_its_kind_is_named_where_nothing_is_deleted() -> None:
     world = changed_kinds()
     world.transfer()
@@ -242,6 +262,7 @@ def vanish(world: World, path: str) -> None:
     world.source.faults.append(fault)
 
 
+@pytest.mark.fault(73)
 def test_a_folder_that_vanished_between_two_listings_counts_as_gone() -> None:
     def tree() -> Node:
         return folder(dir=folder(x=file(b"x")), f=file(b"f"))
@@ -251,8 +272,8 @@ def test_a_folder_that_vanished_between_two_listings_counts_as_gone() -> None:
     run = world.transfer(**REMOVE)
     assert world.reasons == []
     assert world.copied == {"/f": b"f"}
-    folders = run.counters.directories
-    assert (run.counters.files.deleted, folders.deleted, folders.listed) == (2, 1, 1)  # the root is one
+    folders = run.tally.counters.directories
+    assert (run.tally.counters.files.deleted, folders.deleted, folders.listed) == (2, 1, 1)  # the root is one
 
 
 def test_a_new_folder_that_vanished_leaves_none_at_the_destination() -> None:
@@ -272,6 +293,7 @@ def test_a_folder_that_can_not_be_found_though_it_is_listed_blocks_deletions() -
     assert "/old" in world.copied
 
 
+@pytest.mark.fault(74)
 def test_a_name_that_came_back_is_not_deleted() -> None:
     world = World(
         folder(last=file(b"l")), folder(back=file(b"b"), dir=folder(x=file(b"x"), y=file(b"y")), old=file(b"o"))
@@ -288,7 +310,7 @@ def test_a_name_that_came_back_is_not_deleted() -> None:
     run = world.transfer(**REMOVE)
     assert world.copied == {"/back": b"b", "/dir": None, "/dir/x": b"x", "/last": b"l"}
     assert sorted(world.reasons) == [("/back", "SourceChanged"), ("/dir", "SourceChanged"), ("/dir/x", "SourceChanged")]
-    assert run.counters.files.deleted == 2
+    assert run.tally.counters.files.deleted == 2
 
 
 def test_a_source_that_can_not_be_looked_at_again_keeps_what_the_destination_has() -> None:

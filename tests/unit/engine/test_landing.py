@@ -1,14 +1,15 @@
-"""How small new files come to their names when the server dies within the compound that lands them (I1)."""
+"""How small new files come to their names when the server dies within the compound that commits them (I1)."""
 
 import pytest
-from tests.unit.engine.fake_server import Node, Request, file, folder
-from tests.unit.engine.world import World
+from lab.fake_server import Node, Request, file, folder
+from lab.fake_server.world import World
 
-from smbferry_engine.errors import CONNECTION_LOST, EngineError
-from smbferry_engine.model import CompareBy, Durability, OverwriteMode, Preservation, VerifyMode
-from smbferry_engine.paths import is_temporary
+from smbferry_engine.errors import EngineError
+from smbferry_engine.paths import is_staging_name
 from smbferry_engine.wire.header import Command
 from smbferry_engine.wire.status import NtStatus
+from smbferry_words.options import CompareBy, Durability, OverwriteMode, Preservation, VerifyMode
+from smbferry_words.reasons import CONNECTION_LOST
 
 WRITES = (Command.CREATE, Command.WRITE, Command.SET_INFO, Command.CLOSE)
 
@@ -48,6 +49,9 @@ def _names_file(request: Request) -> bool:
     [
         {"overwrite_mode": OverwriteMode.NEVER},
         {"overwrite_mode": OverwriteMode.NEVER, "verify_mode": VerifyMode.NONE},
+        {"overwrite_mode": OverwriteMode.IF_NEWER},
+        {"overwrite_mode": OverwriteMode.IF_NEWER, "verify_mode": VerifyMode.NONE},
+        {"overwrite_mode": OverwriteMode.IF_NEWER, "timestamps": Preservation.NONE},
         {"overwrite_mode": OverwriteMode.ALWAYS},
         {"overwrite_mode": OverwriteMode.ALWAYS, "verify_mode": VerifyMode.NONE},
         {"overwrite_mode": OverwriteMode.ALWAYS, "compare_by": CompareBy.CHECKSUM},
@@ -74,15 +78,19 @@ def test_what_a_server_left_that_died_between_two_operations_is_whole_after_the_
 
 
 @pytest.mark.parametrize("before", range(16))
-def test_where_nothing_is_overwritten_a_final_name_is_given_to_whole_files_alone(before: int) -> None:
+@pytest.mark.parametrize("overwrite_mode", [OverwriteMode.NEVER, OverwriteMode.IF_NEWER])
+def test_where_a_torn_file_would_stay_a_final_name_is_given_to_whole_files_alone(
+    before: int, overwrite_mode: OverwriteMode
+) -> None:
     world = World(tree())
     die(world, before=before)
     with pytest.raises(EngineError, match=CONNECTION_LOST.name):
-        world.transfer(overwrite_mode=OverwriteMode.NEVER)
+        world.transfer(overwrite_mode=overwrite_mode)
     for path, content in world.copied.items():
-        assert is_temporary(path[1:]) or content == world.original[path]
+        assert is_staging_name(path[1:]) or content == world.original[path]
 
 
+@pytest.mark.fault(69)
 @pytest.mark.parametrize("there", [False, True])
 def test_a_small_file_is_flushed_before_it_gets_its_time_where_that_is_asked_for(*, there: bool) -> None:
     for durability, flushes in ((Durability.BUFFERED, 0), (Durability.FLUSHED, 1)):

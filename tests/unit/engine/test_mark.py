@@ -6,10 +6,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from smbferry_engine.mark import SHIFT_SECONDS, is_mark_of, mark_of
-from smbferry_engine.model import CompareBy, Options, OverwriteMode, Preservation, TransferMode
-from smbferry_engine.plan import Action, decide_file, unchanged
+from smbferry_engine.model import Options
+from smbferry_engine.plan.decide import Action, decide_file, unchanged
+from smbferry_engine.plan.mark import SHIFT_SECONDS, is_mark_of, mark_of
 from smbferry_engine.wire.directory import DirectoryEntry
+from smbferry_words.options import CompareBy, OverwriteMode, Preservation, TransferMode
 
 SECOND = 10_000_000
 TIMES = st.integers(0, 2**63 - 1)
@@ -41,12 +42,15 @@ def test_no_change_of_a_time_zone_looks_like_it() -> None:
     assert all(abs(SHIFT_SECONDS - hours * 3600) > 600 for hours in range(400))
 
 
+@pytest.mark.fault(65)
 @pytest.mark.parametrize(
     ("options", "action"),
     [
         (Options(), Action.COMPLETE),
         (Options(timestamps=Preservation.NONE), Action.COMPLETE),
         (Options(overwrite_mode=OverwriteMode.NEVER), Action.COMPLETE),
+        (Options(overwrite_mode=OverwriteMode.IF_NEWER), Action.COMPLETE),
+        (Options(overwrite_mode=OverwriteMode.IF_NEWER, transfer_mode=TransferMode.ALL), Action.COMPLETE),
         (Options(compare_by=CompareBy.CHECKSUM), Action.COMPARE),
         (Options(transfer_mode=TransferMode.ALL), Action.REPLACE),
     ],

@@ -5,14 +5,14 @@ import hashlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.engine.fake_server import Node, file, folder
-from tests.unit.engine.test_decisions import item
-from tests.unit.engine.world import BIG, World
+from lab.fake_server import Node, file, folder
+from lab.fake_server.world import BIG, World
+from tests.unit.engine.directory_entries import item
 
-from smbferry_engine.model import CompareBy, DeletedFiles, OverwriteMode, VerifyMode
 from smbferry_engine.paths import case_key, name_problem, units
-from smbferry_engine.plan import pair
+from smbferry_engine.plan.pairing import pair
 from smbferry_engine.upcase import upcase
+from smbferry_words.options import CompareBy, DeletedFiles, OverwriteMode, VerifyMode
 
 # Pairs that Unicode, and so Python, takes for one letter, and Windows does not.
 APART = [
@@ -27,6 +27,7 @@ ANY = st.text(st.characters(exclude_categories=()))
 LIMIT = {"deleted_files": DeletedFiles.REMOVE, "max_deletes": "100%"}
 
 
+@pytest.mark.fault(75)
 def test_the_table_is_the_one_that_windows_writes_on_its_volumes() -> None:
     table = b"".join(upcase(chr(unit)).encode("utf-16-le", "surrogatepass") for unit in range(0x10000))
     assert len(table) == 2 * 0x10000
@@ -74,6 +75,7 @@ def test_a_name_has_at_most_255_units(name: str, *, fine: bool) -> None:
     assert units("a😀\ud83d") == 4
 
 
+@pytest.mark.fault(77)
 def test_a_path_of_astral_names_that_is_too_long_is_one_failure() -> None:
     inner = folder(f=file(b"f"))
     for _ in range(130):
@@ -84,6 +86,7 @@ def test_a_path_of_astral_names_that_is_too_long_is_one_failure() -> None:
     assert world.copied["/ok"] == b"ok"
 
 
+@pytest.mark.fault(75)
 @pytest.mark.parametrize(("lower", "upper"), [GREEK[0], GREEK[26]], ids=lambda unit: f"{unit:04X}")
 def test_what_landed_is_not_deleted_under_another_spelling(lower: int, upper: int) -> None:
     world = World(folder(**{chr(lower): file(b"new", time=9)}), folder(**{chr(upper): file(b"old")}))
@@ -100,6 +103,7 @@ def test_two_names_that_windows_tells_apart_both_arrive() -> None:
     assert world.reasons == []
 
 
+@pytest.mark.fault(76)
 @pytest.mark.parametrize("compare_by", CompareBy)
 @pytest.mark.parametrize("verify", VerifyMode)
 def test_a_name_of_which_only_the_case_changed_is_renamed(compare_by: CompareBy, verify: VerifyMode) -> None:
@@ -110,28 +114,36 @@ def test_a_name_of_which_only_the_case_changed_is_renamed(compare_by: CompareBy,
     run = world.transfer(compare_by=compare_by, verify_mode=verify)
     assert world.copied == world.original
     assert world.reasons == []
-    files, folders = run.counters.files, run.counters.directories
+    files, folders = run.tally.counters.files, run.tally.counters.directories
     assert (files.renamed, folders.renamed, files.transferred) == (1, 1, 0)
     again = world.transfer(compare_by=compare_by, verify_mode=verify)
-    assert (again.counters.files.renamed, again.counters.directories.renamed) == (0, 0)
+    assert (again.tally.counters.files.renamed, again.tally.counters.directories.renamed) == (0, 0)
 
 
 def test_a_file_that_changed_is_replaced_under_its_new_spelling() -> None:
     world = World(folder(README=file(b"new", time=9)), folder(readme=file(b"old")))
     run = world.transfer(**LIMIT)
     assert world.copied == {"/README": b"new"}
-    assert (run.counters.files.renamed, run.counters.files.transferred, run.counters.files.deleted) == (1, 1, 0)
+    assert (
+        run.tally.counters.files.renamed,
+        run.tally.counters.files.transferred,
+        run.tally.counters.files.deleted,
+    ) == (1, 1, 0)
 
 
-@pytest.mark.parametrize("options", [{"overwrite_mode": OverwriteMode.NEVER}, {"dry_run": True}])
+@pytest.mark.parametrize(
+    "options",
+    [{"overwrite_mode": OverwriteMode.NEVER}, {"overwrite_mode": OverwriteMode.IF_NEWER}, {"dry_run": True}],
+)
 def test_a_spelling_stays_where_nothing_may_be_written(options: dict[str, object]) -> None:
     world = World(folder(README=file(b"same")), folder(readme=file(b"same")))
     run = world.transfer(**options)
     assert list(world.copied) == ["/readme"]
-    assert run.counters.files.renamed == ("dry_run" in options)
+    assert run.tally.counters.files.renamed == ("dry_run" in options)
     assert world.reasons == []
 
 
+@pytest.mark.fault(75)
 def test_names_that_only_the_destination_tells_apart_are_neither_overwritten_nor_deleted() -> None:
     there = folder(readme=file(b"other"), README=file(b"old"), Notes=file(b"notes"))
     world = World(folder(README=file(b"new", time=9), notes=file(b"notes")), there)

@@ -7,16 +7,18 @@ import socketserver
 import struct
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.unit.engine.world import end
+from lab.fake_server.world import end
 
-from smbferry_engine.connect_errors import Reached, convert
 from smbferry_engine.errors import EngineError
-from smbferry_engine.negotiation import Agreed, drop, negotiate, offered, open_connection
+from smbferry_engine.session.connect import connect
+from smbferry_engine.session.connect_errors import Reached, convert
+from smbferry_engine.session.negotiation import Agreed, drop, negotiate, offered, open_connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,6 +140,7 @@ def test_a_dialect_that_was_not_offered_is_refused(dialect: int) -> None:
     assert caught.value.reason == "DialectRefused"
 
 
+@pytest.mark.fault(100)
 def test_contexts_and_capabilities_that_nobody_knows_are_ignored() -> None:
     odd = struct.pack("<HHI", 0xBEEF, 3, 0) + b"odd"
     with server(lambda request: answer(request, PREAUTH, odd, encryption(GCM_256), capabilities=0xFF)) as (endpoint, _):
@@ -154,6 +157,7 @@ def silent_of_it(request: bytes) -> bytes:
     return answer(request, PREAUTH, *([encryption(CCM_128)] if CCM_128 in ciphers else []))
 
 
+@pytest.mark.fault(101)
 @pytest.mark.parametrize("reply", [ccm_only, silent_of_it], ids=["says 0", "says nothing"])
 def test_a_server_with_other_ciphers_alone_is_told_from_one_with_none(reply: Callable[[bytes], bytes]) -> None:
     with server(reply) as (endpoint, seen), pytest.raises(EngineError) as caught:
@@ -200,3 +204,18 @@ def test_what_was_not_offered_or_can_not_be_read_is_refused(contexts: tuple[byte
     with server(lambda request: answer(request, *contexts)) as (endpoint, _), pytest.raises(EngineError) as caught:
         agreed(replace(endpoint, ciphers=("AES-256-GCM",)))
     assert caught.value.reason == reason, caught.value.message
+
+
+@pytest.mark.parametrize(("closes", "reason"), [(False, "DeadlineExceeded"), (True, "ConnectionLost")])
+def test_a_server_without_an_answer_is_told_by_what_the_connection_did(closes: bool, reason: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        endpoint = replace(end("src"), addresses=("127.0.0.1",), port=listener.getsockname()[1])
+        ended = pool.submit(connect, endpoint, deadline_seconds=0.5)
+        peer, _ = listener.accept()
+        with peer:
+            peer.recv(4, socket.MSG_WAITALL)
+            if closes:
+                peer.shutdown(socket.SHUT_RDWR)
+            with pytest.raises(EngineError) as caught:
+                ended.result(10)
+    assert caught.value.reason == reason

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 import pytest
-from tests.unit.engine.fake_server import Request, drive, file, folder
-from tests.unit.engine.fake_server.windows_server_2022 import WindowsServer2022
-from tests.unit.engine.world import BIG, World
+from lab.fake_server import Request, drive, file, folder
+from lab.fake_server.windows_server_2022 import WindowsServer2022
+from lab.fake_server.world import BIG, World
 
-from smbferry_engine.share import DELETE_ACCESS
-from smbferry_engine.transfer import execute
+from smbferry_engine.operations.transfer import execute
+from smbferry_engine.share.access import DELETE_ACCESS
 from smbferry_engine.wire.header import Command
 from smbferry_engine.wire.status import NtStatus
 
@@ -28,6 +28,7 @@ def world_with(content: bytes) -> World:
     )
 
 
+@pytest.mark.fault(80)
 @SIZES
 @pytest.mark.parametrize("share", [7, 3], ids=["which shares deletion", "which does not"])
 def test_a_target_that_another_program_has_open_is_in_use(content: bytes, share: int) -> None:
@@ -39,6 +40,7 @@ def test_a_target_that_another_program_has_open_is_in_use(content: bytes, share:
     assert world.copied == {"/report": b"before", "/other": b"other"}
 
 
+@pytest.mark.fault(80)
 @SIZES
 def test_a_target_that_is_open_for_a_moment_is_waited_for_and_nothing_is_copied_again(content: bytes) -> None:
     world = world_with(content)
@@ -55,10 +57,11 @@ def test_a_target_that_is_open_for_a_moment_is_waited_for_and_nothing_is_copied_
 
     drive(world.scheduler, main(), *world.links)
     assert (world.copied, world.reasons) == (world.original, [])
-    assert run.counters.bytes.written == len(content) + len(b"other")
+    assert run.tally.counters.bytes.written == len(content) + len(b"other")
     assert world.node("report").times[2] == 2
 
 
+@pytest.mark.fault(80)
 @SIZES
 def test_a_read_only_file_that_is_in_use_stays_as_it_was(content: bytes) -> None:
     world = world_with(content)
@@ -82,6 +85,7 @@ def refusing(status: int) -> Callable[[Request], int | None]:
     return fault
 
 
+@pytest.mark.fault(80)
 @SIZES
 def test_a_target_that_the_account_may_not_replace_is_denied_at_once(content: bytes) -> None:
     world = world_with(content)

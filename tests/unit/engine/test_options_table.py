@@ -7,10 +7,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import get_args
 
-from tests.interop.engine.options_table import BESIDE, OTHERS, SWITCHES
+from tests.support.options_table import BESIDE, OTHERS, SWITCHES
 
 from smbferry_api.run import TransferRunSpec
-from smbferry_api.task import Filters, Options
+from smbferry_api.task_options import Filters, Options
 
 INTEROP = Path(__file__).resolve().parents[2] / "interop" / "engine"
 

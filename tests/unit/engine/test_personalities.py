@@ -3,12 +3,12 @@
 import struct
 
 import pytest
-from tests.unit.engine.fake_server import FakeServer, Link, Node, Personality, drive, file, folder, make_lane
-from tests.unit.engine.fake_server.azure_files import AzureFiles
-from tests.unit.engine.fake_server.ontap import Ontap
-from tests.unit.engine.fake_server.personality import INFO_LENGTH_MISMATCH, INVALID_INFO_CLASS
-from tests.unit.engine.fake_server.windows_server_2022 import WindowsServer2022, symlink, tiered_file
-from tests.unit.engine.world import BIG, World
+from lab.fake_server import FakeServer, Link, Node, Personality, drive, file, folder, make_session
+from lab.fake_server.azure_files import AzureFiles
+from lab.fake_server.ontap import Ontap
+from lab.fake_server.personality import INFO_LENGTH_MISMATCH, INVALID_INFO_CLASS
+from lab.fake_server.windows_server_2022 import WindowsServer2022, symlink, tiered_file
+from lab.fake_server.world import BIG, World
 
 from smbferry_engine.core.calls import (
     Reply,
@@ -23,7 +23,7 @@ from smbferry_engine.core.calls import (
     sparse_request,
     write_request,
 )
-from smbferry_engine.core.tasks import Scheduler
+from smbferry_engine.runtime.tasks import Scheduler
 from smbferry_engine.wire.create import decode_create
 from smbferry_engine.wire.data import decode_read
 from smbferry_engine.wire.directory import FULL, PLAIN
@@ -40,13 +40,13 @@ class Asked:
 
     def __init__(self, personality: Personality | None = None, credits_: int = 64, **nodes: Node) -> None:
         self.server = FakeServer(folder(**nodes), personality=personality)
-        self.link = Link(self.server, make_lane(credits_=credits_))
+        self.link = Link(self.server, make_session(credits_=credits_))
 
-    def call(self, name: str, *requests: Request, itself: bool = True) -> list[Reply]:
-        opening = open_request(name, access=EVERYTHING, itself=itself)
+    def call(self, name: str, *requests: Request, open_reparse_point: bool = True) -> list[Reply]:
+        opening = open_request(name, access=EVERYTHING, open_reparse_point=open_reparse_point)
 
         async def main() -> list[Reply]:
-            return await self.link.lane.call(opening, *requests, close_request(query_attributes=True))
+            return await self.link.session.call(opening, *requests, close_request(query_attributes=True))
 
         replies: list[Reply] = drive(Scheduler(), main(), self.link)
         return replies
@@ -56,12 +56,12 @@ class Asked:
 
 
 def test_windows_denies_a_rename_over_a_target_that_is_open_and_a_buffer_that_is_too_small() -> None:
-    asked = Asked(WindowsServer2022(), report=file(b"old"), temporary=file(b"new"))
+    asked = Asked(WindowsServer2022(), report=file(b"old"), staging=file(b"new"))
     over = rename_request("report", replace=True)
     other = asked.server.hold("report", share=7)
-    assert asked.statuses("temporary", over)[1] == NtStatus.ACCESS_DENIED
+    assert asked.statuses("staging", over)[1] == NtStatus.ACCESS_DENIED
     asked.server.release(other)
-    assert asked.statuses("temporary", over)[1] == 0
+    assert asked.statuses("staging", over)[1] == 0
     assert asked.server.tree() == {"/report": b"new"}
     small = rename_request("r", replace=False).body
     shorter = Request(Command.SET_INFO, small[:4] + struct.pack("<I", 22) + small[8:54])
@@ -70,12 +70,12 @@ def test_windows_denies_a_rename_over_a_target_that_is_open_and_a_buffer_that_is
 
 def test_windows_gives_what_a_stub_stands_for_and_leaves_a_symbolic_link_to_the_client() -> None:
     asked = Asked(WindowsServer2022(), link=symlink(), stub=tiered_file(b"content"))
-    opened, read, _ = asked.call("stub", read_request(0, 7), itself=False)
+    opened, read, _ = asked.call("stub", read_request(0, 7), open_reparse_point=False)
     assert decode_create(opened.message).attributes & 0x400
     start, length = decode_read(read.message, 0, len(read.message))
     assert bytes(read.message[start : start + length]) == b"content"
     assert bytes(asked.call("stub", read_request(0, 7))[1].message[start : start + length]) == bytes(7)
-    assert asked.call("link", itself=False)[0].status == NtStatus.STOPPED_ON_SYMLINK
+    assert asked.call("link", open_reparse_point=False)[0].status == NtStatus.STOPPED_ON_SYMLINK
 
 
 def test_windows_on_fat_keeps_times_to_two_seconds() -> None:
@@ -91,7 +91,7 @@ def test_ontap_grants_no_more_credits_than_it_is_set_to(most: int) -> None:
     asked = Asked(Ontap(max_credits=most), credits_=most, f=file())
     for _ in range(3):
         asked.call("f")
-    assert asked.link.lane.credits.total == most
+    assert asked.link.session.credits.total == most
 
 
 def test_a_folder_with_a_quota_is_full_while_others_have_room_and_tells_of_its_own_space() -> None:

@@ -4,15 +4,16 @@ import struct
 from collections.abc import Callable
 
 import pytest
-from tests.unit.engine.fake_server import CHUNK, FakeServer, Link, Node, Request, drive, file, folder, make_lane
-from tests.unit.engine.fake_server.nodes import SPARSE
-from tests.unit.engine.world import BIG, World, refuse
+from lab.fake_server import CHUNK, FakeServer, Link, Node, Request, drive, file, folder, make_session
+from lab.fake_server.nodes import SPARSE
+from lab.fake_server.world import BIG, World, refuse
 
-from smbferry_engine import content
-from smbferry_engine.content import open_file, stream
-from smbferry_engine.core.tasks import Scheduler, Task
-from smbferry_engine.readback import Frontier
-from smbferry_engine.share import Share
+from smbferry_engine.files import pump
+from smbferry_engine.files.pump import stream
+from smbferry_engine.files.readback import Watermark
+from smbferry_engine.runtime.tasks import Scheduler, Task
+from smbferry_engine.share.reading import open_file
+from smbferry_engine.share.share import Share
 from smbferry_engine.wire.header import Command
 from smbferry_engine.wire.status import NtStatus
 
@@ -30,8 +31,8 @@ def test_ranges_are_read_back_while_later_ones_are_still_to_be_written() -> None
     assert world.copied == {"/big": LONG}
     assert seen.index(Command.READ) < 10 < seen.count(Command.WRITE)
     assert seen.count(Command.READ) == seen.count(Command.WRITE)
-    assert run.counters.files.verified == 1
-    assert run.counters.bytes.transferred == run.counters.bytes.written == len(LONG)
+    assert run.tally.counters.files.verified == 1
+    assert run.tally.counters.bytes.transferred == run.tally.counters.bytes.written == len(LONG)
     assert world.destination.handles == {}
 
 
@@ -46,8 +47,8 @@ def test_zeros_that_are_not_sent_are_read_back_all_the_same(data: bytes) -> None
     world = World(folder(big=sparse))
     run = world.transfer()
     assert world.copied == {"/big": data}
-    assert run.counters.files.verified == 1
-    assert run.counters.bytes.written < len(data)
+    assert run.tally.counters.files.verified == 1
+    assert run.tally.counters.bytes.written < len(data)
 
 
 def shorten(node: Node) -> None:
@@ -103,9 +104,9 @@ def test_a_refusal_on_either_way_ends_both(command: Command) -> None:
 
 def test_a_file_whose_open_is_under_way_when_it_is_not_wanted_any_more_is_closed() -> None:
     server = FakeServer(folder(f=file(BIG)))
-    link, scheduler = Link(server, make_lane()), Scheduler()
+    link, scheduler = Link(server, make_session()), Scheduler()
     link.hold_replies = True
-    task = scheduler.spawn(open_file(Share(link.lane, ""), "f"))
+    task = scheduler.spawn(open_file(Share(link.session, ""), "f"))
     scheduler.run_ready()
     link.exchange()
     assert len(server.handles) == 1
@@ -118,9 +119,9 @@ def test_a_file_whose_open_is_under_way_when_it_is_not_wanted_any_more_is_closed
 
 def test_an_open_that_was_refused_meanwhile_needs_no_closing() -> None:
     server = FakeServer(folder())
-    link, scheduler = Link(server, make_lane()), Scheduler()
+    link, scheduler = Link(server, make_session()), Scheduler()
     link.hold_replies = True
-    task = scheduler.spawn(open_file(Share(link.lane, ""), "f"))
+    task = scheduler.spawn(open_file(Share(link.session, ""), "f"))
     scheduler.run_ready()
     link.exchange()
     task.close()
@@ -132,24 +133,24 @@ def test_an_open_that_was_refused_meanwhile_needs_no_closing() -> None:
 
 def test_a_buffer_is_free_as_soon_as_it_was_sent() -> None:
     server = FakeServer(folder(f=file(BIG)))
-    link, scheduler = Link(server, make_lane()), Scheduler()
+    link, scheduler = Link(server, make_session()), Scheduler()
 
     async def read() -> bytes:
-        return await stream(scheduler, await open_file(Share(link.lane, ""), "f"))
+        return await stream(scheduler, await open_file(Share(link.session, ""), "f"))
 
     drive(scheduler, read(), link)
-    buffer = link.lane.pool.take()
+    buffer = link.session.pool.take()
     link.hold_replies = True
-    call = link.lane.write_in_place(buffer, bytes(16), 0, 5, link.lane.pool)
+    call = link.session.write_in_place(buffer, bytes(16), 0, 5, link.session.pool)
     link.exchange()
     assert not call.done
-    assert link.lane.pool.take() is buffer
+    assert link.session.pool.take() is buffer
 
 
 class Waits:
     """Tasks that wait at a frontier, by the range that they wait for."""
 
-    def __init__(self, frontier: Frontier, *ranges: tuple[int, int]) -> None:
+    def __init__(self, frontier: Watermark, *ranges: tuple[int, int]) -> None:
         self.scheduler = Scheduler()
         self._tasks: dict[tuple[int, int], Task[None]] = {
             range_: self.scheduler.spawn(frontier.reach(*range_)) for range_ in ranges
@@ -162,7 +163,7 @@ class Waits:
 
 
 def test_a_frontier_lets_pass_what_is_whole_from_the_beginning() -> None:
-    frontier = Frontier(0)
+    frontier = Watermark(0)
     waits = Waits(frontier, (0, 10), (10, 10), (20, 5))
     assert waits.over == []
     frontier.settled(10, 10)
@@ -174,7 +175,7 @@ def test_a_frontier_lets_pass_what_is_whole_from_the_beginning() -> None:
 
 
 def test_a_hole_can_be_read_when_the_file_reaches_beyond_it() -> None:
-    frontier = Frontier(0)
+    frontier = Watermark(0)
     waits = Waits(frontier, (0, 10), (10, 10), (20, 5))
     frontier.settled(0, 10, hole=True)
     assert waits.over == []
@@ -187,7 +188,7 @@ def test_a_hole_can_be_read_when_the_file_reaches_beyond_it() -> None:
 
 
 def test_what_was_there_before_can_be_read_once_it_is_known_to_be_right() -> None:
-    frontier = Frontier(30)
+    frontier = Watermark(30)
     waits = Waits(frontier, (0, 10), (10, 10))
     assert waits.over == []
     frontier.settled(0, 10, hole=True)
@@ -212,8 +213,8 @@ def test_a_file_is_flushed_once_before_it_gets_its_name() -> None:
 
 
 def test_a_large_file_begins_with_one_larger_range(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content, "_OPENING", 4 * CHUNK)
-    monkeypatch.setattr(content, "_OPENING_FROM", 8 * CHUNK)
+    monkeypatch.setattr(pump, "_OPENING", 4 * CHUNK)
+    monkeypatch.setattr(pump, "_OPENING_FROM", 8 * CHUNK)
     world = World(folder(big=file(LONG)))
     world.transfer()
     reads = [request.body for request in world.source.requests if request.command == Command.READ]

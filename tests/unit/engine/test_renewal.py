@@ -6,26 +6,21 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import pytest
-from tests.unit.engine.fake_server import CHUNK, FakeServer, Link, Request, file, folder
-from tests.unit.engine.world import BIG, World
+from lab.fake_server import CHUNK, FakeServer, Link, Request, file, folder
+from lab.fake_server.world import BIG, World
 
 from smbferry_engine.core.calls import Call, close_request, open_request, set_basic_request, write_request
 from smbferry_engine.core.errors import ProtocolError
-from smbferry_engine.errors import (
-    KDC_UNREACHABLE,
-    MUTUAL_AUTHENTICATION_FAILED,
-    TICKET_EXPIRED,
-    TICKET_MISSING,
-    EngineError,
-    Reason,
-)
-from smbferry_engine.model import VerifyMode
-from smbferry_engine.renewal import Proof, SessionRenewal
+from smbferry_engine.errors import EngineError
+from smbferry_engine.session.renewal import Proof, SessionRenewal
 from smbferry_engine.wire.create import Disposition, decode_create
 from smbferry_engine.wire.errors import WireError
 from smbferry_engine.wire.header import Command
 from smbferry_engine.wire.session import SessionReply, decode_session_setup, encode_session_setup
 from smbferry_engine.wire.status import NtStatus
+from smbferry_words.options import VerifyMode
+from smbferry_words.reason import Reason
+from smbferry_words.reasons import KDC_UNREACHABLE, MUTUAL_AUTHENTICATION_FAILED, TICKET_EXPIRED, TICKET_MISSING
 
 LIFE = 100.0
 GUEST, NULL = 1, 2
@@ -86,7 +81,12 @@ class Kept:
         self.looked: list[float] = []
         self.hangs = False
         self.renewal = SessionRenewal(
-            link.lane, self._prove, ends=self.now + LIFE, peer="server:445", clock=lambda: self.now, start=self._start
+            link.session,
+            self._prove,
+            ends=self.now + LIFE,
+            peer="server:445",
+            clock=lambda: self.now,
+            start=self._start,
         )
 
     def _prove(self, later_than: float) -> Proof | None:
@@ -106,7 +106,7 @@ class Kept:
 
 
 @dataclass
-class Session:
+class Side:
     link: Link
     ending: Ending
     kept: Kept
@@ -118,107 +118,107 @@ class Session:
             self.link.exchange()
 
     def opens(self, name: str) -> Call:
-        call = self.link.lane.call(open_request(name, access=1))
+        call = self.link.session.call(open_request(name, access=1))
         self.link.exchange()
         return call
 
 
 @pytest.fixture
-def session() -> Session:
+def side() -> Side:
     link = Link(FakeServer(folder(f=file(b"content"), g=file(b"g"))))
-    return Session(link, Ending(link.server), Kept(link))
+    return Side(link, Ending(link.server), Kept(link))
 
 
 def commands(link: Link) -> list[int]:
     return [request.command for request in link.server.requests]
 
 
-def test_a_session_is_renewed_ahead_of_its_end_and_nothing_is_refused(session: Session) -> None:
-    session.kept.ticket = Ticket(ends=1_000 + 2 * LIFE)
-    session.ticks(7, seconds=10)
-    assert session.kept.looked == [], "not before four fifths of its life are over"
-    session.link.hold_replies = True
-    under_way = session.opens("f")
-    session.ticks(3, seconds=5)
-    session.link.hold_replies = False
-    session.ticks()
-    assert session.kept.ticket.answers == [b"AP-REP"]
+def test_a_session_is_renewed_ahead_of_its_end_and_nothing_is_refused(side: Side) -> None:
+    side.kept.ticket = Ticket(ends=1_000 + 2 * LIFE)
+    side.ticks(7, seconds=10)
+    assert side.kept.looked == [], "not before four fifths of its life are over"
+    side.link.hold_replies = True
+    under_way = side.opens("f")
+    side.ticks(3, seconds=5)
+    side.link.hold_replies = False
+    side.ticks()
+    assert side.kept.ticket.answers == [b"AP-REP"]
     assert under_way.result()[0].status == 0
-    assert commands(session.link) == [Command.CREATE, Command.SESSION_SETUP]
-    session.kept.looked.clear()
-    session.ticks(4, seconds=20)
-    assert session.kept.looked == [], "the next one is due when four fifths of the new ticket's life are over"
-    session.ticks(2, seconds=10)
-    assert session.kept.looked
+    assert commands(side.link) == [Command.CREATE, Command.SESSION_SETUP]
+    side.kept.looked.clear()
+    side.ticks(4, seconds=20)
+    assert side.kept.looked == [], "the next one is due when four fifths of the new ticket's life are over"
+    side.ticks(2, seconds=10)
+    assert side.kept.looked
 
 
-def test_while_there_is_no_later_ticket_it_is_looked_for_again(session: Session) -> None:
-    session.ticks(20, seconds=LIFE / 100)
-    session.ticks(80, seconds=LIFE / 100 - 1e-9)
-    assert 5 <= len(session.kept.looked) <= 12
-    assert not session.link.lane.expired
-    assert commands(session.link) == []
+def test_while_there_is_no_later_ticket_it_is_looked_for_again(side: Side) -> None:
+    side.ticks(20, seconds=LIFE / 100)
+    side.ticks(80, seconds=LIFE / 100 - 1e-9)
+    assert 5 <= len(side.kept.looked) <= 12
+    assert not side.link.session.expired
+    assert commands(side.link) == []
 
 
-def test_what_was_refused_is_sent_again_in_its_order_once_the_session_is_renewed(session: Session) -> None:
-    session.kept.ticket = Ticket(ends=1_000 + 2 * LIFE)
-    session.ending.ended = True
-    first, second = session.opens("f"), session.opens("g")
-    late = session.opens("f")
-    assert session.link.lane.expired
-    assert session.link.lane.usable
-    assert session.link.lane.busy
+def test_what_was_refused_is_sent_again_in_its_order_once_the_session_is_renewed(side: Side) -> None:
+    side.kept.ticket = Ticket(ends=1_000 + 2 * LIFE)
+    side.ending.ended = True
+    first, second = side.opens("f"), side.opens("g")
+    late = side.opens("f")
+    assert side.link.session.expired
+    assert side.link.session.usable
+    assert side.link.session.busy
     assert [call.done for call in (first, second, late)] == [False] * 3
-    session.link.server.requests.clear()
-    session.ticks()
-    assert [request.name for request in session.link.server.requests] == [None, "f", "g", "f"]
+    side.link.server.requests.clear()
+    side.ticks()
+    assert [request.name for request in side.link.server.requests] == [None, "f", "g", "f"]
     assert all(call.result()[0].status == 0 for call in (first, second, late))
 
 
-def test_what_was_done_in_part_or_can_not_be_sent_again_is_answered(session: Session) -> None:
-    session.kept.ticket = Ticket(ends=1_000 + 2 * LIFE)
-    lane = session.link.lane
-    file_id = decode_create(session.opens("f").result()[0].message).file_id
-    session.ending.after(Command.WRITE, 1)
-    in_part = lane.call(
+def test_what_was_done_in_part_or_can_not_be_sent_again_is_answered(side: Side) -> None:
+    side.kept.ticket = Ticket(ends=1_000 + 2 * LIFE)
+    session = side.link.session
+    file_id = decode_create(side.opens("f").result()[0].message).file_id
+    side.ending.after(Command.WRITE, 1)
+    in_part = session.call(
         open_request("new", access=2, disposition=Disposition.CREATE), write_request(0, b"x"), close_request()
     )
-    buffer = lane.pool.take()
-    in_place = lane.write_in_place(buffer, file_id, 0, 4, lane.pool)
-    session.link.exchange()
+    buffer = session.pool.take()
+    in_place = session.write_in_place(buffer, file_id, 0, 4, session.pool)
+    side.link.exchange()
     statuses = [reply.status for reply in in_part.result()]
     assert NtStatus.NETWORK_SESSION_EXPIRED in statuses
     assert in_place.result()[0].status == NtStatus.NETWORK_SESSION_EXPIRED
-    session.ticks()
-    assert session.opens("g").result()[0].status == 0
-    assert commands(session.link).count(Command.WRITE) == 2
+    side.ticks()
+    assert side.opens("g").result()[0].status == 0
+    assert commands(side.link).count(Command.WRITE) == 2
 
 
-def test_what_is_refused_a_second_time_is_answered(session: Session) -> None:
-    session.kept.ticket = Ticket(ends=1_000 + 2 * LIFE)
-    session.ending.ended = True
-    session.link.server.faults.append(lambda request: NtStatus.NETWORK_SESSION_EXPIRED if request.name == "f" else None)
-    call = session.opens("f")
-    session.ticks()
+def test_what_is_refused_a_second_time_is_answered(side: Side) -> None:
+    side.kept.ticket = Ticket(ends=1_000 + 2 * LIFE)
+    side.ending.ended = True
+    side.link.server.faults.append(lambda request: NtStatus.NETWORK_SESSION_EXPIRED if request.name == "f" else None)
+    call = side.opens("f")
+    side.ticks()
     assert call.result()[0].status == NtStatus.NETWORK_SESSION_EXPIRED
-    assert session.link.lane.expired, "the server says so of the renewed session"
+    assert side.link.session.expired, "the server says so of the renewed session"
 
 
-def test_a_refusal_that_overtook_the_renewal_does_not_end_the_renewed_session(session: Session) -> None:
-    session.kept.ticket = Ticket(ends=1_000 + 2 * LIFE)
-    session.ending.ended = True
-    session.link.hold_replies = True
-    late = session.opens("f")
-    refusal = session.link.held.pop()
-    session.link.hold_replies = False
-    early = session.opens("g")
-    session.ticks()
+def test_a_refusal_that_overtook_the_renewal_does_not_end_the_renewed_session(side: Side) -> None:
+    side.kept.ticket = Ticket(ends=1_000 + 2 * LIFE)
+    side.ending.ended = True
+    side.link.hold_replies = True
+    late = side.opens("f")
+    refusal = side.link.held.pop()
+    side.link.hold_replies = False
+    early = side.opens("g")
+    side.ticks()
     assert early.result()[0].status == 0
-    session.link.reply(refusal)
-    assert not session.link.lane.expired
-    session.link.exchange()
+    side.link.reply(refusal)
+    assert not side.link.session.expired
+    side.link.exchange()
     assert late.result()[0].status == 0
-    assert commands(session.link).count(Command.SESSION_SETUP) == 1
+    assert commands(side.link).count(Command.SESSION_SETUP) == 1
 
 
 @pytest.mark.parametrize(
@@ -234,17 +234,17 @@ def test_a_refusal_that_overtook_the_renewal_does_not_end_the_renewed_session(se
 )
 @pytest.mark.parametrize("ended", [False, True])
 def test_a_server_that_does_not_renew_a_session_as_it_should_is_left(
-    session: Session, flags: int, status: int, *, unproved: bool, expected: str, ended: bool
+    side: Side, flags: int, status: int, *, unproved: bool, expected: str, ended: bool
 ) -> None:
-    session.kept.ticket = Ticket(ends=1_000 + 2 * LIFE, unproved=unproved)
-    session.link.server.session_flags, session.ending.status, session.ending.ended = flags, status, ended
-    session.kept.now += LIFE * 0.9
-    session.opens("f")
+    side.kept.ticket = Ticket(ends=1_000 + 2 * LIFE, unproved=unproved)
+    side.link.server.session_flags, side.ending.status, side.ending.ended = flags, status, ended
+    side.kept.now += LIFE * 0.9
+    side.opens("f")
     with pytest.raises(EngineError) as caught:
-        session.ticks()
+        side.ticks()
     assert caught.value.reason == expected
-    assert session.kept.renewal.refused == bool(status)
-    assert session.link.lane.expired == ended
+    assert side.kept.renewal.refused == bool(status)
+    assert side.link.session.expired == ended
 
 
 @pytest.mark.parametrize(
@@ -257,57 +257,57 @@ def test_a_server_that_does_not_renew_a_session_as_it_should_is_left(
     ],
 )
 def test_tickets_that_can_not_be_had_end_the_session_only_when_it_is_over(
-    session: Session, reason: Reason, ahead: str | None, after: str
+    side: Side, reason: Reason, ahead: str | None, after: str
 ) -> None:
-    session.kept.error = EngineError(reason, "not now")
-    session.kept.now += LIFE * 0.9
+    side.kept.error = EngineError(reason, "not now")
+    side.kept.now += LIFE * 0.9
     if ahead is None:
-        session.ticks(4, seconds=1)
-        assert session.opens("f").result()[0].status == 0
-        session.ending.ended = True
-        session.opens("g")
+        side.ticks(4, seconds=1)
+        assert side.opens("f").result()[0].status == 0
+        side.ending.ended = True
+        side.opens("g")
     with pytest.raises(EngineError) as caught:
-        session.ticks(4, seconds=2)
+        side.ticks(4, seconds=2)
     assert caught.value.reason == (ahead or after)
-    assert commands(session.link).count(Command.SESSION_SETUP) == 0
+    assert commands(side.link).count(Command.SESSION_SETUP) == 0
 
 
 @pytest.mark.parametrize("hangs", [False, True])
-def test_an_ended_session_does_not_wait_for_a_ticket_for_ever(session: Session, hangs: bool) -> None:
-    session.kept.hangs = hangs
-    session.ending.ended = True
-    session.opens("f")
+def test_an_ended_session_does_not_wait_for_a_ticket_for_ever(side: Side, hangs: bool) -> None:
+    side.kept.hangs = hangs
+    side.ending.ended = True
+    side.opens("f")
     with pytest.raises(EngineError, match="SessionEnded"):
-        session.ticks(100, seconds=1)
-    assert session.kept.now <= 1_000 + 40
+        side.ticks(100, seconds=1)
+    assert side.kept.now <= 1_000 + 40
 
 
 @pytest.mark.parametrize(("late", "waits"), [(0.0, False), (LIFE, True)], ids=["ticket good", "ticket over"])
 def test_a_later_ticket_is_waited_for_where_nothing_else_opens_a_session(
-    session: Session, *, late: float, waits: bool
+    side: Side, *, late: float, waits: bool
 ) -> None:
     """A session that ended before its ticket is opened anew at once; a ticket that is late by 10 s is no reason to."""
-    session.kept.now += late
-    session.ending.ended = True
-    waiting = session.opens("f")
+    side.kept.now += late
+    side.ending.ended = True
+    waiting = side.opens("f")
     if not waits:
         with pytest.raises(EngineError, match="SessionEnded"):
-            session.ticks(10, seconds=1)
+            side.ticks(10, seconds=1)
         return
-    session.ticks(10, seconds=1)
-    session.kept.ticket = Ticket(ends=session.kept.now + LIFE)
-    session.ticks(6, seconds=1)
+    side.ticks(10, seconds=1)
+    side.kept.ticket = Ticket(ends=side.kept.now + LIFE)
+    side.ticks(6, seconds=1)
     assert waiting.result()[0].status == 0
 
 
-def test_a_lane_that_is_lost_loses_what_waits_for_the_renewal_too(session: Session) -> None:
-    session.ending.ended = True
-    waiting = session.opens("f")
-    setup = session.link.lane.authenticate(b"AP-REQ")
-    session.link.lane.fail(EngineError(KDC_UNREACHABLE, "cut"))
+def test_a_lane_that_is_lost_loses_what_waits_for_the_renewal_too(side: Side) -> None:
+    side.ending.ended = True
+    waiting = side.opens("f")
+    setup = side.link.session.authenticate(b"AP-REQ")
+    side.link.session.fail(EngineError(KDC_UNREACHABLE, "cut"))
     assert waiting.error is not None
     assert setup.error is not None
-    assert session.link.lane.authenticate(b"AP-REQ").error is not None
+    assert side.link.session.authenticate(b"AP-REQ").error is not None
 
 
 def test_a_session_setup_is_as_it_is_documented() -> None:
@@ -323,14 +323,14 @@ def test_a_session_setup_is_as_it_is_documented() -> None:
             decode_session_setup(bad)
 
 
-def test_a_second_answer_to_a_session_setup_is_refused(session: Session) -> None:
-    session.link.lane.authenticate(b"AP-REQ")
-    session.link.hold_replies = True
-    session.link.exchange()
-    (answer,) = session.link.held
-    session.link.reply(answer)
+def test_a_second_answer_to_a_session_setup_is_refused(side: Side) -> None:
+    side.link.session.authenticate(b"AP-REQ")
+    side.link.hold_replies = True
+    side.link.exchange()
+    (answer,) = side.link.held
+    side.link.reply(answer)
     with pytest.raises(ProtocolError):
-        session.link.reply(answer)
+        side.link.reply(answer)
 
 
 @pytest.mark.parametrize("side", [0, 1])
@@ -372,11 +372,11 @@ def bytes_read(world: World) -> int:
     return sum(struct.unpack_from("<I", body, 4)[0] for body in bodies)
 
 
-def test_what_was_done_behind_a_refusal_is_not_done_twice(session: Session) -> None:
+def test_what_was_done_behind_a_refusal_is_not_done_twice(side: Side) -> None:
     """A file may be closed when the session has ended (3.3.5.2.9), though what was to be set before was refused."""
-    session.kept.ticket = Ticket(ends=1_000 + 2 * LIFE)
-    file_id = decode_create(session.opens("f").result()[0].message).file_id
-    session.ending.ended = True
-    call = session.link.lane.call(set_basic_request(write=7, file_id=file_id), close_request(file_id))
-    session.link.exchange()
+    side.kept.ticket = Ticket(ends=1_000 + 2 * LIFE)
+    file_id = decode_create(side.opens("f").result()[0].message).file_id
+    side.ending.ended = True
+    call = side.link.session.call(set_basic_request(write=7, file_id=file_id), close_request(file_id))
+    side.link.exchange()
     assert [reply.status for reply in call.result()] == [NtStatus.NETWORK_SESSION_EXPIRED, 0]

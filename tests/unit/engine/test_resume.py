@@ -3,21 +3,21 @@
 import struct
 
 import pytest
-from tests.unit.engine.fake_server import CHUNK, Link, Node, Request, drive, file, folder
-from tests.unit.engine.fake_server.nodes import SPARSE
-from tests.unit.engine.world import BIG, World, refuse
+from lab.fake_server import CHUNK, Link, Node, Request, drive, file, folder
+from lab.fake_server.nodes import SPARSE
+from lab.fake_server.world import BIG, World, refuse
 
 from smbferry_engine.errors import EngineError
-from smbferry_engine.model import VerifyMode
-from smbferry_engine.paths import is_temporary, temporary_names
+from smbferry_engine.paths import is_staging_name, staging_names
 from smbferry_engine.wire.create import Access, Disposition
 from smbferry_engine.wire.header import Command
 from smbferry_engine.wire.status import NtStatus
+from smbferry_words.options import VerifyMode
 
 
 def names_of(data: bytes) -> tuple[str, ...]:
-    """Of temporaries for a file that is called big, written at 30,000 as `file()` makes them."""
-    return temporary_names("big", struct.pack("<QQ", len(data), 30_000))
+    """Names of staging files for a file that is called big, written at 30,000 as `file()` makes them."""
+    return staging_names("big", struct.pack("<QQ", len(data), 30_000))
 
 
 NAMES = names_of(BIG)
@@ -47,16 +47,17 @@ def test_only_the_rest_is_written(verify: VerifyMode) -> None:
     world = interrupted(BIG[: 3 * CHUNK])
     run = world.transfer(verify_mode=verify)
     assert world.copied == {"/big": BIG}
-    assert run.counters.bytes.written == len(BIG) - 3 * CHUNK
-    assert run.counters.bytes.transferred == len(BIG)
+    assert run.tally.counters.bytes.written == len(BIG) - 3 * CHUNK
+    assert run.tally.counters.bytes.transferred == len(BIG)
     assert min(ranges_written(world))[0] == 3 * CHUNK
     assert world.watcher.failures == []
-    assert run.temporaries == {}
+    assert run.housekeeping.opened() == []
     assert world.destination.handles == {}
 
 
+@pytest.mark.fault(1)
 @pytest.mark.parametrize(
-    ("kept", "mended"),
+    ("kept", "repaired"),
     [
         (BIG[:CHUNK] + bytes(CHUNK) + BIG[2 * CHUNK : 3 * CHUNK], [CHUNK]),  # a hole: requests overtook each other
         (bytes(3 * CHUNK), [0, CHUNK, 2 * CHUNK]),  # the server lost all but the size
@@ -66,18 +67,20 @@ def test_only_the_rest_is_written(verify: VerifyMode) -> None:
     ids=["hole", "zeros", "torn", "short"],
 )
 @pytest.mark.parametrize("verify", [VerifyMode.ONLY_FILES_TRANSFERRED, VerifyMode.NONE])
-def test_what_is_not_what_the_source_says_is_written_again(kept: bytes, mended: list[int], verify: VerifyMode) -> None:
+def test_what_is_not_what_the_source_says_is_written_again(
+    kept: bytes, repaired: list[int], verify: VerifyMode
+) -> None:
     world = interrupted(kept)
     world.transfer(verify_mode=verify)
     assert world.copied == {"/big": BIG}
-    assert [offset for offset, _ in ranges_written(world) if offset < 3 * CHUNK] == mended
+    assert [offset for offset, _ in ranges_written(world) if offset < 3 * CHUNK] == repaired
 
 
 def test_what_is_longer_than_the_source_is_cut_off() -> None:
     world = interrupted(BIG + b"more")
     run = world.transfer(verify_mode=VerifyMode.NONE)
     assert world.copied == {"/big": BIG}
-    assert run.counters.bytes.written == 0
+    assert run.tally.counters.bytes.written == 0
 
 
 def test_zeros_of_the_source_replace_what_is_kept() -> None:
@@ -87,14 +90,14 @@ def test_zeros_of_the_source_replace_what_is_kept() -> None:
     world = interrupted(b"x" * (2 * CHUNK), big=sparse)
     run = world.transfer(verify_mode=VerifyMode.NONE)
     assert world.copied == {"/big": zeros}
-    assert run.counters.bytes.written == 2 * CHUNK
+    assert run.tally.counters.bytes.written == 2 * CHUNK
 
 
 def test_another_version_of_the_file_starts_anew() -> None:
     world = interrupted(BIG[: 3 * CHUNK], big=file(BIG, time=30_001))
     run = world.transfer()
     assert world.copied == {"/big": BIG}
-    assert run.counters.bytes.written == len(BIG)
+    assert run.tally.counters.bytes.written == len(BIG)
 
 
 def test_a_file_that_is_there_already_or_not_wanted_keeps_no_temporary() -> None:
@@ -128,14 +131,14 @@ def test_what_may_not_be_opened_again_starts_anew() -> None:
     world.destination.faults.append(denied)
     run = world.transfer()
     assert world.copied == {"/big": BIG}
-    assert run.counters.bytes.written == len(BIG)
+    assert run.tally.counters.bytes.written == len(BIG)
 
 
 def test_a_name_that_a_dead_client_still_holds_is_passed_over() -> None:
     world = interrupted(BIG[:CHUNK])
     world.destination.faults.append(refuse(Command.CREATE, NtStatus.SHARING_VIOLATION, name=NAMES[0]))
     run = world.transfer()
-    assert run.counters.bytes.written == len(BIG)
+    assert run.tally.counters.bytes.written == len(BIG)
     assert world.copied == {"/big": BIG, f"/{NAMES[0]}": BIG[:CHUNK]}
     world.destination.faults.clear()
     world.transfer()
@@ -165,8 +168,8 @@ def test_a_connection_lost_within_a_file_costs_only_what_was_under_way(side: int
     run = world.transfer()
     assert world.restored == 1
     assert world.copied == {"/big": data}
-    assert run.counters.bytes.transferred == len(data)
-    assert run.counters.bytes.written <= len(data) + 8 * CHUNK
+    assert run.tally.counters.bytes.transferred == len(data)
+    assert run.tally.counters.bytes.written <= len(data) + 8 * CHUNK
 
 
 def lose(link: Link, command: Command, *, at: int) -> None:
@@ -185,15 +188,15 @@ def lose(link: Link, command: Command, *, at: int) -> None:
 
 def expire(world: World, *, at: tuple[int, ...]) -> None:
     """End the destination's session at these writes: it refuses until it is renewed, a second later."""
-    lane = world.links[1].lane
-    lane.renewable = True
+    session = world.links[1].session
+    session.life.renewable = True
     seen = [0]
 
     def fault(request: Request) -> int | None:
         seen[0] += request.command == Command.WRITE
         if request.command != Command.WRITE or seen[0] not in at:
             return None
-        world.scheduler.sleep(1.0).when_done(lane.renewed)
+        world.scheduler.sleep(1.0).when_done(session.renewed)
         return NtStatus.NETWORK_SESSION_EXPIRED
 
     world.destination.faults.append(fault)
@@ -213,9 +216,9 @@ def test_the_next_attempt_waits_until_the_last_one_has_closed_its_file() -> None
     run = world.transfer(verify_mode=VerifyMode.NONE)
     assert world.restored == 0
     assert world.copied == {"/big": data}
-    assert run.counters.bytes.written == len(data), "nothing was written twice"
+    assert run.tally.counters.bytes.written == len(data), "nothing was written twice"
     assert bytes_read(world) <= len(data) + 2 * 8 * CHUNK, "of the source, what was under way and what came next"
-    assert run.left == {}
+    assert run.housekeeping.idle
 
 
 def test_no_name_is_left_of_those_under_which_attempts_of_the_run_have_gathered_the_file() -> None:
@@ -240,14 +243,14 @@ def test_a_source_that_stays_away_leaves_the_temporary_for_the_next_run() -> Non
     world.source.faults.append(fault)
     with pytest.raises(EngineError, match="ConnectionLost"):
         world.transfer()
-    assert all(is_temporary(path[1:]) for path in world.copied)
+    assert all(is_staging_name(path[1:]) for path in world.copied)
     before = len(next(content for content in world.copied.values() if content is not None))
     assert before > 8 * CHUNK
     world.source.faults.clear()
     world.restore()
     run = world.transfer()
     assert world.copied == {"/big": BIG * 6}
-    assert run.counters.bytes.written < len(BIG * 6) - before + CHUNK
+    assert run.tally.counters.bytes.written < len(BIG * 6) - before + CHUNK
 
 
 # --- Within one run: what was read of the source is not read again ----------------------------------------------------
@@ -259,6 +262,7 @@ def bytes_read(world: World) -> int:
     return sum(struct.unpack_from("<I", body, 4)[0] for body in bodies)
 
 
+@pytest.mark.fault(2)
 @pytest.mark.parametrize("verify", [VerifyMode.ONLY_FILES_TRANSFERRED, VerifyMode.NONE])
 @pytest.mark.parametrize("side", [0, 1])
 def test_sessions_that_end_again_and_again_do_not_make_the_source_read_again(side: int, verify: VerifyMode) -> None:
@@ -271,10 +275,11 @@ def test_sessions_that_end_again_and_again_do_not_make_the_source_read_again(sid
     assert world.copied == {"/big": data}
     assert world.watcher.failures == []
     assert bytes_read(world) <= len(data) + 3 * 9 * CHUNK, "each time at most what was under way"
-    assert run.counters.bytes.transferred == len(data)
-    assert run.headway == {}
+    assert run.tally.counters.bytes.transferred == len(data)
+    assert not run.housekeeping.resume_points
 
 
+@pytest.mark.fault(2)
 @pytest.mark.parametrize("verify", [VerifyMode.ONLY_FILES_TRANSFERRED, VerifyMode.NONE])
 @pytest.mark.parametrize("lost", ["torn", "shorter"])
 def test_what_the_destination_lost_with_the_connection_is_written_again(lost: str, verify: VerifyMode) -> None:
@@ -299,7 +304,7 @@ def test_what_the_destination_lost_with_the_connection_is_written_again(lost: st
     assert world.watcher.failures == []
     assert bytes_read(world) > len(data) + 9 * CHUNK, "from its beginning"
     assert world.run is not None
-    assert world.run.counters.bytes.transferred == len(data)
+    assert world.run.tally.counters.bytes.transferred == len(data)
 
 
 def test_a_source_that_changed_while_the_connection_was_away_is_read_from_its_beginning() -> None:

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 
 from smbferry_engine.errors import EngineError, FileError, FileReason
-from smbferry_engine.plan import DIRECTORY, REPARSE_POINT
-from smbferry_engine.roots import check_root, check_writable
+from smbferry_engine.share.roots import check_root, check_writable
+from smbferry_engine.wire.attributes import DIRECTORY, REPARSE_POINT
 
 
 class OneFolder:
     """A share with this one answer to opening its root."""
 
     root = "projects\\2026"
+    snapshot = 0
 
     def __init__(self, answer: int | FileError) -> None:
         self._answer = answer
@@ -37,6 +38,7 @@ def look(answer: int | FileError) -> Any:
     return ended.value.value
 
 
+@pytest.mark.verdict("Folder is a link")
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
@@ -61,13 +63,13 @@ def test_a_destination_that_lets_nobody_create_files_is_named() -> None:
     with pytest.raises(EngineError) as caught:
         check_writable(
             OneFolder(FileError(FileReason.ACCESS_DENIED, "no")),  # type: ignore[arg-type]  # no more of a share is asked
-            SimpleNamespace(maximal_access=0x120089),  # type: ignore[arg-type]  # nor of its reply
+            0x120089,
         ).send(None)
     assert caught.value.reason == "AccessDenied"
     assert "0x00120089" in caught.value.message
 
 
+@pytest.mark.fault(61)
 def test_a_destination_where_a_privilege_lets_the_account_create_files_is_taken() -> None:
-    reply = SimpleNamespace(maximal_access=0x120089)
     with pytest.raises(StopIteration):
-        check_writable(OneFolder(0), reply).send(None)  # type: ignore[arg-type]  # no more of a share is asked
+        check_writable(OneFolder(0), 0x120089).send(None)  # type: ignore[arg-type]  # no more of a share is asked

@@ -5,20 +5,22 @@ from dataclasses import replace
 
 import pytest
 from blake3 import blake3
-from tests.unit.engine.fake_server import CHUNK, TREE, Handle, Node, Request, drive, file, folder
-from tests.unit.engine.world import BIG, OneServer, end
+from lab.fake_server import CHUNK, TREE, Handle, Node, Request, drive, file, folder
+from lab.fake_server.world import BIG, OneServer, end
 
 from smbferry_engine.errors import FileReason
-from smbferry_engine.model import Endpoint, Options, ServerSideCopy, ServerSideState, VerifyMode
-from smbferry_engine.paths import temporary_names
-from smbferry_engine.pieces import gather_part
-from smbferry_engine.plan import version_of
-from smbferry_engine.server_copy import DEFAULT_LIMITS, REQUESTS_IN_FLIGHT, ServerCopy, judge
+from smbferry_engine.files.pieces import gather_part
+from smbferry_engine.files.server_copy import DEFAULT_LIMITS, REQUESTS_IN_FLIGHT, ServerCopy, judge
+from smbferry_engine.model import Endpoint, Options
+from smbferry_engine.paths import staging_names
+from smbferry_engine.plan.decide import version_of
 from smbferry_engine.wire.directory import DirectoryEntry
 from smbferry_engine.wire.errors import WireError
 from smbferry_engine.wire.header import Command
 from smbferry_engine.wire.ioctl import FSCTL_SRV_COPYCHUNK_WRITE, FSCTL_SRV_REQUEST_RESUME_KEY, CopyReply
 from smbferry_engine.wire.status import NtStatus, status_name
+from smbferry_words.options import ServerSideCopy, VerifyMode
+from smbferry_words.run import ServerSideState
 
 HERE = end("src")
 UNVERIFIED = {"verify_mode": VerifyMode.NONE}
@@ -64,7 +66,7 @@ def refuse_control(world: OneServer, control: int, status: int, *, after: int = 
 def test_the_server_copies_where_both_sides_are_one_server_and_one_identity(
     destination: Endpoint, options: Options, state: ServerSideState
 ) -> None:
-    assert judge(HERE, destination, options).state is state
+    assert judge(HERE, destination, options.server_side_copy).state is state
 
 
 def test_content_stays_on_the_server_and_the_source_is_opened_on_the_destinations_session() -> None:
@@ -73,7 +75,12 @@ def test_content_stays_on_the_server_and_the_source_is_opened_on_the_destination
     assert world.copied == world.original
     assert reads(world) == 0
     assert world.source.trees[8] == r"\\files.corp.example.com\src"
-    assert run.counters.bytes.server_side == run.counters.bytes.written == run.counters.bytes.transferred == len(BIG)
+    assert (
+        run.tally.counters.bytes.server_side
+        == run.tally.counters.bytes.written
+        == run.tally.counters.bytes.transferred
+        == len(BIG)
+    )
     assert world.watcher.records[-1].digest is None
     assert world.source.handles == {}
 
@@ -82,7 +89,7 @@ def test_what_the_server_copied_is_read_back_from_both_sides_and_compared() -> N
     world = OneServer(folder(big=file(BIG)))
     run = world.transfer()
     assert world.copied == world.original
-    assert run.counters.files.verified == 1
+    assert run.tally.counters.files.verified == 1
     assert world.watcher.records[-1].digest is not None
 
 
@@ -137,10 +144,11 @@ def test_a_server_that_refuses_is_told_of_and_files_are_streamed(control: int, s
     assert world.copied == world.original
     assert [fact.state for fact in world.watcher.facts] == [ServerSideState.REFUSED]
     assert "streamed instead" in world.watcher.facts[0].message
-    assert run.counters.bytes.server_side == 0
-    assert run.counters.bytes.transferred == 2 * len(BIG)
+    assert run.tally.counters.bytes.server_side == 0
+    assert run.tally.counters.bytes.transferred == 2 * len(BIG)
 
 
+@pytest.mark.fault(91)
 @pytest.mark.parametrize(
     "status", [NtStatus.INSUFFICIENT_RESOURCES, NtStatus.SHARING_VIOLATION, NtStatus.BUFFER_OVERFLOW, 0xC00000E5]
 )
@@ -151,7 +159,7 @@ def test_whatever_else_a_server_says_to_a_resume_key_is_a_refusal_and_the_source
     assert world.copied == world.original
     assert [fact.state for fact in world.watcher.facts] == [ServerSideState.REFUSED]
     assert status_name(status) in world.watcher.facts[0].message
-    assert run.counters.bytes.server_side == 0
+    assert run.tally.counters.bytes.server_side == 0
     assert world.source.handles == {}
 
 
@@ -189,7 +197,7 @@ def test_a_refusal_in_the_middle_begins_the_file_again() -> None:
     refuse_control(world, FSCTL_SRV_COPYCHUNK_WRITE, NtStatus.NOT_SUPPORTED, after=6)
     run = world.transfer()
     assert world.copied == world.original
-    assert run.counters.bytes.transferred == len(BIG)
+    assert run.tally.counters.bytes.transferred == len(BIG)
 
 
 @pytest.mark.parametrize("limits", [(1, 5000, 4096), (3, CHUNK, CHUNK + 1), (256, 4096, 1 << 16)])
@@ -198,7 +206,7 @@ def test_the_servers_limits_are_learned_and_kept(limits: tuple[int, int, int]) -
     world.source.copy_limits = limits
     run = world.transfer()
     assert world.copied == world.original
-    assert run.counters.bytes.server_side == 3 * CHUNK
+    assert run.tally.counters.bytes.server_side == 3 * CHUNK
     assert not world.watcher.facts
 
 
@@ -228,7 +236,7 @@ def test_small_files_and_files_that_are_mostly_holes_are_streamed() -> None:
     world = OneServer(folder(sparse=sparse, small=file(b"small")))
     run = world.transfer()
     assert world.copied == world.original
-    assert run.counters.bytes.server_side == 0
+    assert run.tally.counters.bytes.server_side == 0
     assert not world.watcher.facts
 
 
@@ -253,7 +261,7 @@ def test_a_lost_connection_is_made_again_and_so_is_the_sources_tree_on_it() -> N
 def kept(world_source: Node, content: bytes) -> dict[str, Node]:
     """What an earlier attempt left."""
     entry = DirectoryEntry("big", len(world_source.data or b""), 0, 0, 0, world_source.times[2], 0, 0, 0)
-    return {temporary_names("big", version_of(entry))[0]: file(content)}
+    return {staging_names("big", version_of(entry))[0]: file(content)}
 
 
 def test_what_an_earlier_attempt_left_is_gone_on_with_and_compared() -> None:
@@ -265,8 +273,8 @@ def test_what_an_earlier_attempt_left_is_gone_on_with_and_compared() -> None:
     run = world.transfer()
     assert world.copied == world.original
     left = len(BIG) - 4 * CHUNK + REQUESTS_IN_FLIGHT * (1 << 16)
-    assert run.counters.bytes.server_side == left
-    assert run.counters.bytes.transferred == len(BIG)
+    assert run.tally.counters.bytes.server_side == left
+    assert run.tally.counters.bytes.transferred == len(BIG)
 
 
 @pytest.mark.parametrize("verify", [VerifyMode.NONE, VerifyMode.ONLY_FILES_TRANSFERRED])
@@ -302,9 +310,9 @@ def test_agents_that_share_a_file_have_the_server_copy_their_parts(refused: bool
             await gather_part(run, "big", entry, part)
 
     drive(world.scheduler, gather(), *world.links)
-    assert [piece.digest for piece in run.pieces] == [blake3(BIG[start:end]).digest() for start, end in PARTS]
-    assert run.counters.bytes.transferred == len(BIG)
-    assert (run.counters.bytes.server_side == len(BIG)) is not refused
+    assert [piece.digest for piece in run.scope.pieces] == [blake3(BIG[start:end]).digest() for start, end in PARTS]
+    assert run.tally.counters.bytes.transferred == len(BIG)
+    assert (run.tally.counters.bytes.server_side == len(BIG)) is not refused
     assert list(world.copied.values()) == [BIG]
 
 
@@ -313,7 +321,7 @@ def test_a_limit_of_the_rate_is_kept_in_small_pieces() -> None:
     run = world.transfer(**UNVERIFIED, bytes_per_second=1 << 20)
     assert world.copied == world.original
     assert controls(world, FSCTL_SRV_COPYCHUNK_WRITE) >= len(BIG) // (1 << 18)
-    assert run.counters.bytes.server_side == len(BIG)
+    assert run.tally.counters.bytes.server_side == len(BIG)
 
 
 def test_one_share_needs_no_second_tree() -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.skew import Tree, misplaced, unevenness, zipf
+from lab.support.skew import Tree, misplaced, unevenness, zipf
 
 from smbferry_engine.paths import display, from_display
-from smbferry_engine.shard import FILE_WORK, MIN_PIECE, MIN_SHARD, Cut, Sketch, key_of, shards_of
+from smbferry_engine.plan.shard import FILE_WORK, MIN_PIECE, MIN_SHARD, Cut, Sketch, key_of, shards_of
 
 if TYPE_CHECKING:
     import random

@@ -5,13 +5,15 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.unit.engine.fake_server import make_lane
+from lab.fake_server import make_session
 
-from smbferry_engine import sides
-from smbferry_engine.connect import Connected
-from smbferry_engine.errors import SERVER_UNREACHABLE, EngineError
+from smbferry_engine.errors import EngineError
 from smbferry_engine.model import Endpoint, Evidence
-from smbferry_engine.transport import Channel
+from smbferry_engine.operations.sides import Sides
+from smbferry_engine.session import pair
+from smbferry_engine.session.channel import Channel
+from smbferry_engine.session.connect import Connected
+from smbferry_words.reasons import SERVER_UNREACHABLE
 
 TOGETHER_SECONDS = 10.0
 
@@ -58,7 +60,7 @@ class Dialled:
             raise EngineError(SERVER_UNREACHABLE, f"{side.share} is down")
         ours, theirs = socket.socketpair()
         self.peers.append(theirs)
-        self.channels[side.share] = Channel(ours, make_lane(), side.share)
+        self.channels[side.share] = Channel(ours, make_session(), side.share)
         return Connected(self.channels[side.share], EVIDENCE, 0)
 
 
@@ -68,8 +70,8 @@ def dialled(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Dialled
 
     def make(down: str = "") -> Dialled:
         made.append(Dialled(down))
-        monkeypatch.setattr(sides, "connect", made[-1].connect)
-        monkeypatch.setattr(sides, "connect_patiently", made[-1].connect)
+        monkeypatch.setattr(pair, "connect", made[-1].connect)
+        monkeypatch.setattr(pair, "connect_patiently", made[-1].connect)
         return made[-1]
 
     yield make
@@ -83,7 +85,7 @@ def dialled(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Dialled
 def test_neither_side_waits_for_the_other(dialled: Callable[[str], Dialled]) -> None:
     heard: list[str] = []
     dial = dialled("")
-    both = sides.Sides(endpoint("a"), endpoint("b"), lambda side, _evidence: heard.append(side))
+    both = Sides(endpoint("a"), endpoint("b"), lambda side, _evidence: heard.append(side))
     assert both.channels == [dial.channels["a"], dial.channels["b"]]
     assert [share.root for share in both.shares] == ["in\\side", "in\\side"]
     assert heard == ["source", "destination"]
@@ -96,5 +98,5 @@ def test_a_side_that_is_down_is_named_and_the_other_is_cut(
 ) -> None:
     dial = dialled(down)
     with pytest.raises(EngineError, match=named):
-        sides.Sides(endpoint("a"), endpoint("b"), lambda _side, _evidence: None)
+        Sides(endpoint("a"), endpoint("b"), lambda _side, _evidence: None)
     assert [channel.socket.fileno() for channel in dial.channels.values()] == [-1] * (2 - len(down))

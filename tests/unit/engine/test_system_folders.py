@@ -1,13 +1,13 @@
 """Folders that servers keep for themselves are no part of a transfer, unless somebody says so."""
 
 import pytest
-from tests.unit.engine.fake_server import Node, file, folder
-from tests.unit.engine.world import World, refuse
+from lab.fake_server import Node, file, folder
+from lab.fake_server.world import World, refuse
 
-from smbferry_engine.model import DeletedFiles, SystemFolders, VerifyMode
-from smbferry_engine.run import Run
+from smbferry_engine.run.context import RunContext
 from smbferry_engine.wire.header import Command
 from smbferry_engine.wire.status import NtStatus
+from smbferry_words.options import DeletedFiles, SystemFolders, VerifyMode
 
 REMOVE = {"deleted_files": DeletedFiles.REMOVE, "max_deletes": "100%"}
 NAMES = ("$Recycle.Bin", "System Volume Information", ".snapshot", "DfsrPrivate")
@@ -26,12 +26,13 @@ class AtRoots(World):
             server.root = root
             server._number(root)
 
-    def prepare(self, **options: object) -> Run:
+    def prepare(self, **options: object) -> RunContext:
         run = super().prepare(**options)
         run.source.root = run.destination.root = ""
         return run
 
 
+@pytest.mark.fault(79)
 @pytest.mark.parametrize("verify", VerifyMode)
 def test_what_a_server_keeps_for_itself_is_neither_copied_nor_deleted(verify: VerifyMode) -> None:
     there = folder(**{"~SNAPSHOT": folder(s=file(b"s")), "RECYCLER": folder(r=file(b"r")), "old": file(b"old")})
@@ -42,16 +43,21 @@ def test_what_a_server_keeps_for_itself_is_neither_copied_nor_deleted(verify: Ve
     assert world.destination.tree() == {
         "/~SNAPSHOT": None, "/~SNAPSHOT/s": b"s", "/RECYCLER": None, "/RECYCLER/r": b"r", "/sub": None, "/sub/f": b"f"
     }  # fmt: skip
-    assert (run.counters.directories.system, run.counters.directories.listed, run.counters.files.deleted) == (5, 7, 1)
+    assert (
+        run.tally.counters.directories.system,
+        run.tally.counters.directories.listed,
+        run.tally.counters.files.deleted,
+    ) == (5, 7, 1)
     left_out = {one.path for one in world.watcher.records if one.left_out == "SystemFolder"}
     assert left_out == {f"/{name}" for name in NAMES} | {"/sub/~snapshot"}
+    assert {(one.path, one.what) for one in world.watcher.left} == {(path, "SystemFolder") for path in left_out}
 
 
 def test_they_are_folders_like_any_other_where_the_options_say_so() -> None:
     world = AtRoots(tree(), folder(RECYCLER=folder(r=file(b"r"))))
     run = world.transfer(system_folders=SystemFolders.COPY, **REMOVE)
     assert world.destination.tree() == world.source.tree()
-    assert run.counters.directories.system == 0
+    assert run.tally.counters.directories.system == 0
 
 
 def test_an_include_that_names_one_lets_it_in() -> None:
@@ -64,7 +70,7 @@ def test_an_include_that_only_happens_to_match_does_not() -> None:
     world = AtRoots(tree(), folder())
     run = world.transfer(include=("/*",))
     assert world.destination.tree() == {}
-    assert run.counters.directories.system == len(NAMES)
+    assert run.tally.counters.directories.system == len(NAMES)
 
 
 @pytest.mark.parametrize("kind", ["deeper", "file"])
@@ -80,4 +86,4 @@ def test_below_the_root_of_a_share_they_are_ordinary() -> None:
     world = World(tree(), folder(RECYCLER=folder(r=file(b"r"))))
     run = world.transfer(**REMOVE)
     assert world.copied == world.original
-    assert run.counters.directories.system == 0
+    assert run.tally.counters.directories.system == 0

@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from tests.unit.engine.fake_server import FakeServer, Link, file, folder, make_lane
+from lab.fake_server import FakeServer, Link, file, folder, make_session
 
-from smbferry_engine import logoff
 from smbferry_engine.core.calls import Call, open_request, read_request
-from smbferry_engine.errors import CANCELLED, EngineError
-from smbferry_engine.logoff import log_off
-from smbferry_engine.transport import ANSWER_DEADLINE, IDLE_ECHO, Channel, Driver
+from smbferry_engine.core.states import SessionEvent
+from smbferry_engine.errors import EngineError
+from smbferry_engine.session import logoff
+from smbferry_engine.session.channel import ANSWER_DEADLINE, IDLE_ECHO, Channel
+from smbferry_engine.session.driver import Driver
+from smbferry_engine.session.logoff import log_off
 from smbferry_engine.wire.header import FLAG_ASYNC, Command
 from smbferry_engine.wire.status import NtStatus
+from smbferry_words.reasons import RUN_CANCELLED
 
 
 @dataclass
@@ -41,21 +44,21 @@ class Wire:
 def wire() -> Iterator[Wire]:
     ours, theirs = socket.socketpair()
     link = Link(FakeServer(folder(f=file(b"x"))))
-    wire = Wire(Channel(ours, link.lane, "server:445"), theirs, link)
+    wire = Wire(Channel(ours, link.session, "server:445"), theirs, link)
     yield wire
     wire.channel.close()
     theirs.close()
 
 
 def asked(wire: Wire) -> Call:
-    call = wire.channel.lane.call(open_request("f", access=1))
+    call = wire.channel.session.call(open_request("f", access=1))
     wire.channel.send()
     return call
 
 
 def test_a_call_goes_out_and_its_reply_comes_back(wire: Wire) -> None:
     async def main() -> int:
-        (reply,) = await wire.channel.lane.call(open_request("f", access=1))
+        (reply,) = await wire.channel.session.call(open_request("f", access=1))
         return reply.status
 
     driver = Driver([wire.channel])
@@ -67,13 +70,14 @@ def test_silence_is_first_asked_about_and_then_ended(wire: Wire) -> None:
     for now in (100.0, 100.0 + ANSWER_DEADLINE / 2):
         wire.channel.check_deadline(now)
     assert not call.done
-    assert wire.channel._echo is not None
+    assert wire.channel._liveness.echo is not None
     wire.channel.check_deadline(100.5 + ANSWER_DEADLINE)
     assert isinstance(call.error, EngineError)
     assert call.error.reason == "DeadlineExceeded"
     assert wire.channel.socket.fileno() < 0
 
 
+@pytest.mark.fault(4)
 def test_a_server_that_lives_but_never_answers_is_ended_too(wire: Wire) -> None:
     call = asked(wire)
     now = 100.0
@@ -114,9 +118,9 @@ def test_an_idle_connection_is_kept_alive(wire: Wire) -> None:
     wire.serve()
     wire.channel.receive(100.0)
     assert call.done
-    assert not wire.channel.lane.busy
+    assert not wire.channel.session.busy
     wire.channel.check_deadline(101.0 + IDLE_ECHO)
-    assert wire.channel.lane.busy
+    assert wire.channel.session.busy
 
 
 def test_an_end_of_the_connection_is_named(wire: Wire) -> None:
@@ -130,9 +134,9 @@ def test_an_end_of_the_connection_is_named(wire: Wire) -> None:
 
 def test_of_a_large_frame_much_is_awaited_and_never_more_than_is_to_come(wire: Wire) -> None:
     size = 1 << 20
-    link = Link(wire.link.server, make_lane(chunk=size))
-    channel = Channel(wire.channel.socket, link.lane, "server:445")
-    channel.lane.call(read_request(0, size))
+    link = Link(wire.link.server, make_session(chunk=size))
+    channel = Channel(wire.channel.socket, link.session, "server:445")
+    channel.session.call(read_request(0, size))
     channel.send()
     sealed = link.seal(FakeServer.message(Command.READ, 0, 5, bytes(size)))
     wire.peer.settimeout(0)
@@ -170,12 +174,12 @@ def test_whoever_ticks_may_stop_everything(wire: Wire) -> None:
 
     async def main() -> None:
         try:
-            await wire.channel.lane.call(open_request("f", access=1))
+            await wire.channel.session.call(open_request("f", access=1))
         finally:
             ended.append(1)
 
     def tick(_now: float) -> None:
-        raise EngineError(CANCELLED, "enough")
+        raise EngineError(RUN_CANCELLED, "enough")
 
     with pytest.raises(EngineError):
         Driver([wire.channel]).run(main(), tick)
@@ -184,7 +188,7 @@ def test_whoever_ticks_may_stop_everything(wire: Wire) -> None:
 
 def test_a_session_is_ended_at_the_server_before_its_connection_is_cut(wire: Wire) -> None:
     asked(wire)
-    unsent = wire.channel.lane.call(open_request("never sent", access=1))
+    unsent = wire.channel.session.call(open_request("never sent", access=1))
 
     def answer() -> None:
         with contextlib.suppress(OSError):
@@ -212,7 +216,7 @@ def test_a_server_that_does_not_let_go_of_a_session_is_left_in_bounded_time(
 
 
 def test_nothing_is_asked_of_a_session_that_has_ended(wire: Wire) -> None:
-    wire.channel.lane.session_gone = True
+    wire.channel.session.life.apply(SessionEvent.ENDED)
     log_off(wire.channel)
     wire.peer.settimeout(5)
     assert wire.peer.recv(1) == b""

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.engine.fake_server import Node, file, folder
-from tests.unit.engine.world import BIG, World
+from lab.fake_server import Node, file, folder
+from lab.fake_server.world import BIG, World
 
 from smbferry_engine.errors import EngineError
-from smbferry_engine.model import CompareBy, DeletedFiles
+from smbferry_words.options import CompareBy, DeletedFiles
 
 if TYPE_CHECKING:
-    from smbferry_engine.run import Run
+    from smbferry_engine.run.context import RunContext
 
 MIRROR: dict[str, Any] = {"deleted_files": DeletedFiles.REMOVE, "max_deletes": "100%", "unconfirmed": "k3xw"}
 
 
-def refused(world: World, **options: Any) -> tuple[Run, EngineError]:
+def refused(world: World, **options: Any) -> tuple[RunContext, EngineError]:
     with pytest.raises(EngineError) as caught:
         world.transfer(**{**MIRROR, **options})
     assert world.run is not None
@@ -30,6 +30,7 @@ def old_over_new() -> World:
     return World(source, folder(same=file(b"s", time=5), report=file(b"this year's", time=9), fresh=file(b"f", time=9)))
 
 
+@pytest.mark.fault(134)
 @pytest.mark.parametrize("compare_by", list(CompareBy))
 def test_nothing_is_deleted_nothing_newer_replaced_and_what_is_new_is_copied(compare_by: CompareBy) -> None:
     world = old_over_new()
@@ -40,7 +41,7 @@ def test_nothing_is_deleted_nothing_newer_replaced_and_what_is_new_is_copied(com
     assert "1 files and folders are only at the destination and 1 files are newer there" in error.message
     assert "'k3xw'" in error.message
     assert [(failure.path, failure.reason) for failure in world.watcher.failures] == [("/report", "MirrorNotConfirmed")]
-    assert run.counters.files.deleted == 0
+    assert run.tally.counters.files.deleted == 0
 
 
 def test_a_large_file_that_is_newer_stays_too() -> None:
@@ -55,16 +56,17 @@ def test_a_file_that_is_older_is_replaced_as_ever() -> None:
     run = world.transfer(**MIRROR)
 
     assert world.copied == {"/a": b"new"}
-    assert not run.failures
+    assert not run.tally.failures
 
 
+@pytest.mark.fault(134)
 @pytest.mark.parametrize("destination", [folder(), folder(a=file(b"a", time=5))], ids=["empty", "in step"])
 def test_a_first_mirror_with_nothing_to_lose_needs_no_word(destination: Node) -> None:
     world = World(folder(a=file(b"a", time=5)), destination)
     run = world.transfer(**MIRROR)
 
     assert world.copied == {"/a": b"a"}
-    assert not run.failures
+    assert not run.tally.failures
 
 
 def test_with_the_word_given_it_mirrors() -> None:

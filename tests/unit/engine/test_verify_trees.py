@@ -5,23 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.unit.engine.fake_server import descriptor, file, folder
-from tests.unit.engine.world import BIG, World, refuse
+from lab.fake_server import descriptor, file, folder
+from lab.fake_server.world import BIG, World, refuse
 
-from smbferry_engine.model import (
-    CompareBy,
-    OverwriteMode,
-    Preservation,
-    SecurityDescriptors,
-    VerifyMode,
-)
 from smbferry_engine.wire.header import Command
 from smbferry_engine.wire.status import NtStatus
+from smbferry_words.options import CompareBy, OverwriteMode, Preservation, SecurityDescriptors, VerifyMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.unit.engine.fake_server import Node
+    from lab.fake_server import Node
 
 POINT_IN_TIME = VerifyMode.POINT_IN_TIME_CONSISTENT
 OWNER_DACL = SecurityDescriptors.OWNER_DACL
@@ -35,7 +29,7 @@ def test_a_fresh_copy_agrees_in_content_and_metadata() -> None:
     world = World(tree())
     run = world.transfer(verify_mode=POINT_IN_TIME, security_descriptors=OWNER_DACL)
     assert world.watcher.failures == []
-    assert (run.counters.files.verified, run.counters.directories.verified) == (3, 2)
+    assert (run.tally.counters.files.verified, run.tally.counters.directories.verified) == (3, 2)
     assert not world.source.handles
     assert not world.destination.handles
 
@@ -61,7 +55,7 @@ def other_owner(node: Node) -> None:
 
 
 def other_birth(node: Node) -> None:
-    node.times[0] = 5
+    node.times[0] = 7_000_000_000
 
 
 @pytest.mark.parametrize(
@@ -83,7 +77,7 @@ def test_what_was_changed_behind_our_back_is_a_failure_of_that_file(
     assert world.reasons == [("/" + path.replace("\\", "/"), reason)]
     assert world.watcher.failures[0].phase == "Verify"
     assert world.run is not None
-    kind = world.run.counters.directories if path == "d" else world.run.counters.files
+    kind = world.run.tally.counters.directories if path == "d" else world.run.tally.counters.files
     assert kind.failed == 1
 
 
@@ -121,7 +115,7 @@ def test_what_one_side_lacks_or_has_of_another_kind_is_said() -> None:
     run = world.transfer(verify_mode=POINT_IN_TIME)
     told = {(failure.path, failure.reason) for failure in world.watcher.failures if failure.phase == "Verify"}
     assert told == {("/lost", "HashMismatch"), ("/kind", "TypeConflict")}
-    assert run.counters.files.verified == 1
+    assert run.tally.counters.files.verified == 1
 
 
 def test_a_file_or_folder_that_can_not_be_read_for_the_comparison_is_told_with_the_servers_words() -> None:
@@ -149,7 +143,7 @@ def test_a_connection_that_is_lost_while_trees_are_compared_is_made_again() -> N
     run = world.transfer(verify_mode=POINT_IN_TIME)
     assert world.restored == 1
     assert world.watcher.failures == []
-    assert (run.counters.files.verified, run.counters.directories.verified) == (3, 2)
+    assert (run.tally.counters.files.verified, run.tally.counters.directories.verified) == (3, 2)
 
 
 @pytest.mark.parametrize("path", ["a", "big", "d", "d\\b"])
@@ -158,16 +152,16 @@ def test_compared_by_checksum_a_descriptor_that_differs_is_mended_and_no_content
     world = World(tree())
     world.transfer(security_descriptors=OWNER_DACL)
     other_owner(world.node(path))
-    planned = world.transfer(dry_run=True, **checksum).counters
+    planned = world.transfer(dry_run=True, **checksum).tally.counters
     assert list(world.node(path).security) == [3]
-    counters = world.transfer(**checksum).counters
+    counters = world.transfer(**checksum).tally.counters
     kinds = (counters.files, counters.directories)
     assert [kind.transferred for kind in kinds] == ([0, 1] if path == "d" else [1, 0])
     assert [kind.to_transfer for kind in kinds] == [planned.files.to_transfer, planned.directories.to_transfer]
     assert counters.bytes.written == 0
     assert world.watcher.failures == []
     assert world.node(path).security[4] == descriptor(f"data\\{path}")
-    assert world.transfer(verify_mode=POINT_IN_TIME, **checksum).counters.files.transferred == 0
+    assert world.transfer(verify_mode=POINT_IN_TIME, **checksum).tally.counters.files.transferred == 0
     assert world.watcher.failures == []
 
 

@@ -7,18 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lab.fake_server.replies import DISK_ID, FID, HEAD, MAXIMAL, create_reply, entry, hexed, listing, plain_entry
+from lab.fuzz import properties
 
-from smbferry_engine.wire import create, data, dfs, directory, header, info, ioctl, names, security, session, tree
+from smbferry_engine.wire import create, data, directory, header, info, names, tree
 from smbferry_engine.wire.errors import WireError
 from smbferry_engine.wire.status import NtStatus, status_name
-
-FID = bytes.fromhex("01020304050607081112131415161718")
-HEAD = bytes(64)
-
-
-def hexed(*parts: str) -> bytes:
-    return bytes.fromhex("".join(parts).replace(" ", ""))
-
 
 REQUESTS: list[tuple[str, bytes, bytes]] = [
     (
@@ -121,6 +115,7 @@ REQUESTS: list[tuple[str, bytes, bytes]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.fault(92)
 @pytest.mark.parametrize(("found", "expected"), [case[1:] for case in REQUESTS], ids=[case[0] for case in REQUESTS])
 def test_a_request_is_laid_out_as_the_specification_says(found: bytes, expected: bytes) -> None:
     assert found.hex(" ") == expected.hex(" ")
@@ -177,23 +172,10 @@ def test_an_encryption_header_gives_its_parts() -> None:
     assert header.transform_aad(aad[:16], 16, 5) == aad
 
 
-def create_reply(contexts: bytes = b"", offset: int | None = None) -> bytes:
-    at = (64 + 88 if contexts else 0) if offset is None else offset
-    return (
-        HEAD
-        + struct.pack("<HBBI4QQQII16sII", 89, 0, 0, 1, 1, 2, 3, 4, 4096, 77, 0x21, 0, FID, at, len(contexts))
-        + contexts
-    )
-
-
 def test_a_close_reply_says_whether_it_knows_the_file() -> None:
     known = HEAD + struct.pack("<HHI4QQQI", 60, 1, 0, 1, 2, 3, 4, 4096, 77, 0x20)
     assert create.decode_close(known) == create.CloseReply(True, 1, 2, 3, 4, 77, 0x20)
     assert not create.decode_close(HEAD + struct.pack("<HHI", 60, 0, 0) + bytes(52)).known
-
-
-MAXIMAL = struct.pack("<IHHHHI", 0, 16, 4, 0, 24, 8) + b"MxAc\0\0\0\0" + struct.pack("<II", 0, 0x1F01FF)
-DISK_ID = struct.pack("<IHHHHI", 0, 16, 4, 0, 24, 32) + b"QFid\0\0\0\0" + struct.pack("<QQ16x", 9, 2)
 
 
 def test_a_create_reply_gives_file_times_and_maximal_access() -> None:
@@ -206,17 +188,6 @@ def test_a_create_reply_gives_file_times_and_maximal_access() -> None:
     assert create.decode_create(create_reply(other + MAXIMAL)).maximal_access == 0x1F01FF
 
 
-def plain_entry(name: bytes, *, following: int = 0) -> bytes:
-    return struct.pack("<II4QQQII", following, 0, 1, 2, 3, 4, 55, 4096, 0x20, len(name)) + name
-
-
-def entry(name: bytes, *, following: int = 0, length: int | None = None) -> bytes:
-    fixed = struct.pack(
-        "<II4QQQIIIIQ", following, 0, 1, 2, 3, 4, 55, 4096, 0x20, len(name) if length is None else length, 6, 0, 99
-    )
-    return fixed + name
-
-
 def entries(body: bytes) -> list[directory.DirectoryEntry]:
     return directory.decode_query_directory(body)
 
@@ -227,10 +198,6 @@ def plain_entries(body: bytes) -> list[directory.DirectoryEntry]:
 
 def read_reply(offset: int, length: int) -> tuple[int, int]:
     return data.decode_read(HEAD + struct.pack("<HBBIII", 17, offset, 0, length, 0, 0), 0, 80)
-
-
-def listing(body: bytes, offset: int = 72) -> bytes:
-    return HEAD + struct.pack("<HHI", 9, offset, len(body)) + body
 
 
 def test_a_listing_gives_its_entries_with_names_kept_to_the_unit() -> None:
@@ -323,55 +290,17 @@ def test_a_header_that_is_no_reply_or_points_outside_is_refused(flags: int, foll
         header.decode_header(buffer, 0, len(buffer))
 
 
-DECODERS: list[Callable[[bytes], Any]] = [
-    create.decode_create,
-    create.decode_close,
-    data.decode_write,
-    info.decode_query,
-    info.decode_size,
-    ioctl.decode_resume_key,
-    ioctl.decode_copied,
-    ioctl.decode_ranges,
-    session.decode_session_setup,
-    tree.decode_tree_connect,
-    dfs.decode_referrals,
-    directory.decode_query_directory,
-    lambda message: directory.decode_query_directory(message, directory.PLAIN),
-    lambda message: data.decode_read(message, 0, len(message)),
-    lambda message: header.decode_header(message, 0, len(message)),
-    lambda message: header.decode_transform(message.ljust(52, b"\0"), 0),
-    lambda message: security.decode_security_descriptor(message[64:]),
-]
+def test_no_bytes_make_a_decoder_fail_in_any_other_way() -> None:
+    properties.no_bytes_make_a_decoder_fail_in_any_other_way()
 
 
-@given(st.binary(max_size=400))
-def test_no_bytes_make_a_decoder_fail_in_any_other_way(noise: bytes) -> None:
-    for decode in DECODERS:
-        for message in (noise, HEAD + noise):
-            try:
-                decode(message)
-            except WireError:
-                continue
+def test_no_changed_byte_makes_a_decoder_fail_in_any_other_way() -> None:
+    properties.no_changed_byte_makes_a_decoder_fail_in_any_other_way()
 
 
-@given(
-    st.sampled_from([create_reply(MAXIMAL), listing(entry(b"a\0", following=88) + bytes(6) + entry(b"b\0"))]), st.data()
-)
-def test_no_changed_byte_makes_a_decoder_fail_in_any_other_way(message: bytes, source: st.DataObject) -> None:
-    changed = bytearray(message)
-    for _ in range(source.draw(st.integers(1, 4))):
-        changed[source.draw(st.integers(64, len(message) - 1))] = source.draw(st.integers(0, 255))
-    for decode in DECODERS:
-        try:
-            decode(bytes(changed))
-        except WireError:
-            continue
-
-
-@given(st.lists(st.integers(0, 0xFFFF), max_size=40))
-def test_names_survive_to_the_code_unit(units: list[int]) -> None:
-    raw = b"".join(unit.to_bytes(2, "little") for unit in units)
-    assert names.encode_name(names.decode_name(raw)) == raw
+@pytest.mark.fault(32)
+def test_names_survive_to_the_code_unit() -> None:
+    properties.names_survive_to_the_code_unit()
 
 
 def test_half_a_unit_is_no_name() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.engine.test_wire import FID, HEAD, hexed
+from lab.fake_server.replies import FID, HEAD, hexed
 
 from smbferry_engine.wire import dfs, ioctl, session, tree
 from smbferry_engine.wire.errors import WireError

@@ -1,7 +1,7 @@
 """A short part of `make fuzz`, the same every time."""
 
 import pytest
-from tests.fuzz.targets import TARGETS
+from lab.fuzz.targets import TARGETS
 
 ROUNDS = {"decoders": 2_000, "streams": 6_000, "transfers": 2_000, "copies": 300}
 BATCHES = 10

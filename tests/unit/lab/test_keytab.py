@@ -53,9 +53,9 @@ def test_an_entry_without_the_long_kvno_has_the_short_one() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "found nothing"),
-        (b"\x05\x01", "found 05 01"),
-        (keytab.write([ONE])[:-1], "cut short"),
+        (b"", "got nothing"),
+        (b"\x05\x01", "got 05 01"),
+        (keytab.write([ONE])[:-1], "truncated"),
         (keytab.VERSION + struct.pack(">iH", 2, 1), "damaged"),
     ],
 )

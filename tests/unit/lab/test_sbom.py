@@ -63,8 +63,11 @@ def test_a_debian_packages_licence_is_read_by_machine_or_was_by_a_person(
 @pytest.mark.parametrize(
     ("collected", "why"),
     [
-        (said(python=["secret", "1.0", None, "UNKNOWN", []]), "secret 1.0 names no licence"),
-        (said(debian=["odd", "1", "all", "Do what you want."]), "package odd: add it to UNREADABLE"),
+        (said(python=["secret", "1.0", None, "UNKNOWN", []]), "secret 1.0 declares no license"),
+        (
+            said(debian=["odd", "1", "all", "Do what you want."]),
+            "package odd is not machine-readable; add the package to UNREADABLE",
+        ),
     ],
 )
 def test_a_package_without_a_licence_is_an_error(collected: dict[str, Any], why: str) -> None:

@@ -36,11 +36,11 @@ def test_fixed_addresses_stay_clear_of_those_docker_gives_out() -> None:
 @pytest.mark.parametrize(
     ("environ", "message"),
     [
-        ({"SMBFERRY_LAB_SUBNET": "10.1.2.3/24"}, "SMBFERRY_LAB_SUBNET is '10.1.2.3/24': .*host bits"),
+        ({"SMBFERRY_LAB_SUBNET": "10.1.2.3/24"}, "SMBFERRY_LAB_SUBNET: expected .* got '10.1.2.3/24': .*host bits"),
         ({"SMBFERRY_LAB_SUBNET": "10.1.2.0/30"}, "of /26 or wider"),
         ({"SMBFERRY_LAB_SUBNET": "8.8.8.0/24"}, "expected a private IPv4 network"),
-        ({"SMBFERRY_LAB_SUBNET": "fd00::/64"}, "give a private IPv4 network such as"),
-        ({"SMBFERRY_LAB_BRIDGE": "here"}, "SMBFERRY_LAB_BRIDGE is 'here'"),
+        ({"SMBFERRY_LAB_SUBNET": "fd00::/64"}, "expected a private IPv4 network such as"),
+        ({"SMBFERRY_LAB_BRIDGE": "here"}, "SMBFERRY_LAB_BRIDGE: expected an address such as .* got 'here'"),
         ({"SMBFERRY_LAB_IMAGES": "both"}, "expected auto, upstream or build"),
     ],
 )

@@ -40,7 +40,7 @@ def test_the_summary_names_suite_and_test_and_ends_with_the_counts() -> None:
     assert text.splitlines()[-4:] == [
         "FAILED interop: tests/interop/agent/test_expiry.py::test_fails[a.b]",
         "FAILED interop: tests/cluster/test_x.py::test_skipped (skipped)",
-        "FAILED verify: it ended with 2",
+        "FAILED verify: exit code 2",
         "8 passed, 3 failed",
     ]
 
@@ -53,7 +53,7 @@ def test_all_that_passed_is_a_success() -> None:
 def test_a_suite_that_left_no_results_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(test_all, "ROOT", tmp_path)
     text, code = summary([Suite("cluster").results()], {"cluster": 4})
-    assert (text.splitlines()[-2:], code) == (["FAILED cluster: it left no results", "0 passed, 1 failed"], 1)
+    assert (text.splitlines()[-2:], code) == (["FAILED cluster: no results found", "0 passed, 1 failed"], 1)
 
 
 def test_steps_after_one_that_failed_run_and_each_failure_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

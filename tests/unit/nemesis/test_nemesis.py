@@ -6,8 +6,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from tests.nemesis.plan import API_SERVER_PAUSE, Kind, plan
-from tests.nemesis.watcher import DEEP, begun_anew, doubled_runs, two_writers
+from lab.nemesis.guarded import exposed
+from lab.nemesis.plan import API_SERVER_PAUSE, Kind, plan
+from lab.nemesis.watcher import DEEP, begun_anew, doubled_runs, two_writers
 
 from smbferry_api.names import ANNOTATION_TRIGGER
 
@@ -78,3 +79,26 @@ def test_a_run_that_began_anew_is_seen(changed: dict[str, Any], seen: bool) -> N
     killed = {"kind": "agent killed", "run": "it", "written": DEEP}
     assert begun_anew([run], [killed, {"kind": "agent evicted"}]) == ([run] if seen else [])
     assert begun_anew([run], [killed | {"written": DEEP - 1}]) == []
+
+
+MAY = [{"admins"}, {"admins", "users"}, {"admins", "guests"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "folder", "size", "allowed", "told"),
+    [
+        pytest.param("", True, 0, ["everyone"], False, id="the folder at the top was there before"),
+        pytest.param("kept-1", True, 0, ["admins", "users"], False, id="a folder's number is in its name"),
+        pytest.param("kept-2", True, 0, ["admins", "users"], True, id="a folder that lets in others"),
+        pytest.param("kept-2", True, 0, None, False, id="a folder that the server has just made"),
+        pytest.param(".smbferry-1", True, 0, ["users"], True, id="a folder of ours lets in nobody"),
+        pytest.param("kept-1/f", False, 3001, ["admins", "users"], False, id="a file's number is in its size"),
+        pytest.param("kept-1/f", False, 3000, ["admins", "users"], True, id="a file that lets in others"),
+        pytest.param("kept-1/f", False, 3000, None, True, id="content without a list"),
+        pytest.param("kept-1/f", False, 0, None, False, id="no content"),
+    ],
+)
+def test_whoever_is_let_in_and_is_not_at_the_source_is_seen(
+    path: str, *, folder: bool, size: int, allowed: list[str] | None, told: bool
+) -> None:
+    assert bool(list(exposed({path: (folder, size, allowed)}, MAY))) is told

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.unit.operator.builders import (
+from tests.support.builders import (
     NOW,
     PROVEN,
     SETTINGS,
@@ -19,6 +19,7 @@ from tests.unit.operator.builders import (
     checked_identity,
     checked_location,
     ends,
+    job_of,
     key_use,
     location,
     pod,
@@ -33,7 +34,7 @@ from smbferry_api.agent_contract import Stage
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.run_status import RunState
 from smbferry_operator.decide.destination import Destination
-from smbferry_operator.decide.jobs import MAX_ATTEMPTS
+from smbferry_operator.decide.manifests.jobs import MAX_ATTEMPTS
 from smbferry_operator.decide.observation import Claim, Ends, RunObservation
 from smbferry_operator.decide.run import decide_run
 from smbferry_operator.decide.stages import ANNOTATION_STAGE
@@ -202,7 +203,7 @@ class World:
         if decision.status is not None and (ending := decision.status.fields.get("ending")):
             after = replace(after, ending=json.dumps(ending))
         if decision.create:
-            (job,) = decision.create
+            job = job_of(decision)
             stage = Stage(job["metadata"]["annotations"].get(ANNOTATION_STAGE, Stage.WHOLE))
             phase = self.phase if stage in {Stage.SHARDS, Stage.FINISH} else None
             begun = self.jobs + (self.job in {"none", "key refused"})  # the next stage is no further try

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from tests.unit.operator.builders import NOW, ago, checked_identity, checks, identity, key_use
+from tests.support.builders import NOW, ago, checked_identity, checks, identity, key_use
 
 from smbferry_api.fields import format_time
 from smbferry_api.identity import AccountUse

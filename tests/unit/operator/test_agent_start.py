@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.operator.builders import (
+from tests.support.builders import (
     NOW,
     SETTINGS,
     ago,
@@ -71,7 +71,9 @@ CASES = {
         status=reported(),
         job={"active": 1},
     ),
-    "drained, and its pod is gone": Case(("Launching", "Retrying"), "The agent's pod is gone", status=reported()),
+    "drained, and its pod is gone": Case(
+        ("Launching", "Retrying"), "The agent's pod no longer exists", status=reported()
+    ),
     "drained before it reported": Case(
         ("Launching", "AgentStarting"), pods=(drained(phase="Pending"),), job={"active": 1}
     ),
@@ -104,13 +106,13 @@ CASES = {
     ),
     "no image, for a quarter of an hour": Case(
         ("Launching", "AgentNotScheduled"),
-        "The run ends as soon as its agent has ended",
+        "The run ends when its agent has ended",
         pods=(pod(waiting_reason="ImagePullBackOff", created=ago(minutes=16)),),
         status={"state": "Launching"},
     ),
     "no image for the agent of a later Job": Case(
         ("Launching", "AgentNotScheduled"),
-        "The run ends as soon as its agent has ended",
+        "The run ends when its agent has ended",
         pods=(pod(waiting_reason="ImagePullBackOff", created=ago(minutes=16)),),
         status=reported(-timedelta(hours=3)) | {"state": "Launching"},
     ),
@@ -128,6 +130,7 @@ def observation(case: Case) -> RunObservation:
     return RunObservation(run(status=case.status), task(), ends(), (job,), case.pods)
 
 
+@pytest.mark.fault(120, 121)
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_said_of_an_agent_that_does_not_start(name: str) -> None:
     case = CASES[name]

@@ -1,10 +1,10 @@
 from typing import Any
 
-from tests.unit.operator.builders import agent_body, condition, identity_body, location_body, run_body, task_body
+from tests.support.builders import agent_body, condition, identity_body, location_body, run_body, task_body
 
-from smbferry_operator.cache import TAG_QUEUED, TAG_WRITER, Cache
 from smbferry_operator.model import Key, Kind
-from smbferry_operator.reconcile import News
+from smbferry_operator.observe.cache import TAG_QUEUED, TAG_WRITER, Cache
+from smbferry_operator.watch.event_router import EventRouter
 
 IDENTITY = Key(Kind.IDENTITY, "team", "svc")
 LOCATION = Key(Kind.LOCATION, "team", "src")
@@ -13,10 +13,10 @@ RUN = Key(Kind.RUN, "team", "run")
 OWNER = (Kind.RUN, "run", "uid-run")
 
 
-def news() -> tuple[Cache, News, list[Key]]:
+def router() -> tuple[Cache, EventRouter, list[Key]]:
     cache = Cache()
     queued: list[Key] = []
-    return cache, News(cache, queued.append), queued
+    return cache, EventRouter(cache, queued.append), queued
 
 
 def test_the_newest_version_wins_whichever_way_it_came() -> None:
@@ -97,7 +97,7 @@ def test_tags_find_writers_checks_and_queued_runs() -> None:
 
 
 def test_news_of_an_object_concern_those_who_refer_to_it() -> None:
-    cache, heard, queued = news()
+    cache, heard, queued = router()
     cache.put(Kind.LOCATION, location_body())
     heard.seen(Kind.IDENTITY, identity_body())
 
@@ -105,7 +105,7 @@ def test_news_of_an_object_concern_those_who_refer_to_it() -> None:
 
 
 def test_news_of_an_agent_concern_its_object_and_when_it_ends_the_queue() -> None:
-    cache, heard, queued = news()
+    cache, heard, queued = router()
     for name, reason in (("waits", "RunQueued"), ("unready", "LocationNotReady")):
         told = [condition("Succeeded", "Unknown", reason)]
         cache.put(Kind.RUN, run_body(name, {"state": "Queued", "conditions": told}))
@@ -121,7 +121,7 @@ def test_news_of_an_agent_concern_its_object_and_when_it_ends_the_queue() -> Non
 
 
 def test_a_launch_concerns_nobody_in_the_queue_but_a_run_that_gives_its_place_up_does() -> None:
-    cache, heard, queued = news()
+    cache, heard, queued = router()
     told = [condition("Succeeded", "Unknown", "RunQueued")]
     cache.put(Kind.RUN, run_body("waits", {"state": "Queued", "conditions": told}))
     heard.seen(Kind.RUN, run_body("first", {"state": "Queued"}, version=1))
@@ -137,7 +137,7 @@ def test_a_launch_concerns_nobody_in_the_queue_but_a_run_that_gives_its_place_up
 
 
 def test_a_runs_progress_concerns_nobody_else_but_its_end_does() -> None:
-    cache, heard, queued = news()
+    cache, heard, queued = router()
     cache.put(Kind.TASK, task_body())
     cache.put(Kind.LOCATION, location_body())
     heard.seen(Kind.RUN, run_body(status={"state": "Transferring"}, version=1))
@@ -152,7 +152,7 @@ def test_a_runs_progress_concerns_nobody_else_but_its_end_does() -> None:
 
 
 def test_a_full_list_finds_what_the_watches_missed() -> None:
-    cache, heard, queued = news()
+    cache, heard, queued = router()
     for name, version in (("stays", 1), ("gone", 2), ("newer", 30)):
         cache.put(Kind.TASK, task_body(name, version=version))
     cache.put(Kind.TASK, task_body("elsewhere", version=1, namespace="other"))

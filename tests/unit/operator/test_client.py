@@ -60,9 +60,10 @@ WEBHOOK_AWAY = 'Internal error occurred: failed calling webhook "policy.example.
 
 
 def call(transport: Transport, what: Any) -> Any:
-    return asyncio.run(what(Cluster(cast(Any, transport))))
+    return asyncio.run(what(Cluster(cast("Any", transport))))
 
 
+@pytest.mark.fault(132)
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
@@ -77,7 +78,7 @@ def call(transport: Transport, what: Any) -> Any:
         ((403, status("terminating", "NamespaceTerminating")), TerminatingError),
         ((429, status("slow down")), UnavailableError),
         ((503, status("starting")), UnavailableError),
-        (urllib3.exceptions.MaxRetryError(cast(Any, None), "/", None), UnavailableError),
+        (urllib3.exceptions.MaxRetryError(cast("Any", None), "/", None), UnavailableError),
         (ConnectionResetError(), UnavailableError),
     ],
 )
@@ -89,6 +90,7 @@ def test_every_failure_is_one_of_ours(answer: Any, error: type[ClusterError]) ->
     assert type(caught.value) is error
 
 
+@pytest.mark.fault(132)
 @pytest.mark.parametrize(
     ("answer", "permanent", "room"),
     [

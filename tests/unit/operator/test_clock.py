@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.unit.operator.builders import ends, run, task
+from tests.support.builders import ends, run, task
 
 from smbferry_api.fields import format_time
 from smbferry_operator.decide.observation import TaskObservation

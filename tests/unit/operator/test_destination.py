@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.operator.builders import recorded, snapshot
+from tests.support.builders import recorded, snapshot
 
 from smbferry_operator.decide.destination import Destination
 
@@ -15,6 +15,7 @@ def place(path: str, *, server: str = "files.corp.example.com", guid: str | None
     return Destination.of(recorded(taken).task.destination)
 
 
+@pytest.mark.fault(46)
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
@@ -43,6 +44,7 @@ ONE, TWO = "2f3f6f5c-6f0e-4c5f-9a0d-4f6c2b8d0a11", "b8d0a11a-0000-4c5f-9a0d-4f6c
 CNAME = "cname.corp.example.com"
 
 
+@pytest.mark.fault(125)
 @pytest.mark.parametrize(
     ("one", "other", "collide"),
     [

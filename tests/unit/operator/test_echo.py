@@ -1,5 +1,5 @@
-from smbferry_operator.echo import OVERDUE_AFTER, Echo, Stream
 from smbferry_operator.model import Kind
+from smbferry_operator.watch.echo import OVERDUE_AFTER, Echo, Stream
 
 RUNS, JOBS = Stream(Kind.RUN, ""), Stream(Kind.JOB, "team")
 LATE = OVERDUE_AFTER + 1
@@ -56,7 +56,7 @@ def test_a_watch_is_dead_only_when_a_look_at_the_cluster_confirms_it() -> None:
     assert echo.problem() is None
 
     echo.confirm(RUNS, 7)
-    assert echo.problem() == "the watch of TransferRun objects has died: what exists is not told of"
+    assert echo.problem() == "the watch of TransferRun objects is dead: it missed an existing object"
 
 
 def test_what_was_deleted_meanwhile_is_not_awaited() -> None:
@@ -73,7 +73,7 @@ def test_a_watch_that_comes_back_is_alive() -> None:
     echo = Echo()
     echo.expect(JOBS, 7, 0)
     echo.confirm(JOBS, 7)
-    assert echo.problem() == "the watch of Job objects in namespace team has died: what exists is not told of"
+    assert echo.problem() == "the watch of Job objects in namespace team is dead: it missed an existing object"
 
     echo.heard(JOBS, 7)
     assert echo.problem() is None

@@ -3,13 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from tests.unit.operator.builders import NOW
+from tests.support.builders import NOW
 
 from smbferry_api.reasons import RUN_STARTED, TASK_READY
-from smbferry_operator.cluster.client import Cluster
 from smbferry_operator.cluster.errors import (
     ConflictError,
     RefusedError,
@@ -19,6 +18,9 @@ from smbferry_operator.cluster.errors import (
 from smbferry_operator.cluster.events import MOST_TRIES, EventRecorder
 from smbferry_operator.decide.decision import Event
 from smbferry_operator.model import Key, Kind, Manifest, Meta
+
+if TYPE_CHECKING:
+    from smbferry_operator.cluster.client import Cluster
 
 RUN = Key(Kind.RUN, "team", "nightly-1")
 ABOUT = Meta("nightly-1", "team", "uid-1", NOW)
@@ -50,7 +52,7 @@ def with_recorder(posted: Any, work: Callable[[EventRecorder], Awaitable[None]],
         await asyncio.sleep(0)
 
     async def run() -> None:
-        recorder = EventRecorder(cast(Cluster, posted), lambda: NOW, "operator-1", most, pause)
+        recorder = EventRecorder(cast("Cluster", posted), lambda: NOW, "operator-1", most, pause)
         posting = asyncio.create_task(recorder.post_forever())
         await work(recorder)
         posting.cancel()
@@ -94,10 +96,11 @@ def test_one_that_can_not_be_posted_does_not_keep_the_next_from_it(
     with_recorder(posted, work)
 
     assert [body["reason"] for body in posted.bodies] == ["TaskReady"]
-    told = "TransferRun team/nightly-1: its Event could not be posted: Event: a quota"
+    told = "TransferRun team/nightly-1: could not post an Event: Event: a quota"
     assert (told in caplog.messages) is isinstance(failure, RefusedError)
 
 
+@pytest.mark.fault(123)
 def test_none_is_lost_while_the_api_server_is_busy_and_the_next_is_tried_meanwhile() -> None:
     posted = Posted(*(UnavailableError("429: too many requests"),) * 7)
 
@@ -123,7 +126,7 @@ def test_one_is_given_up_in_the_end_and_that_is_logged(caplog: pytest.LogCapture
         with_recorder(posted, work)
 
     assert posted.bodies == []
-    assert f"TransferRun team/nightly-1: its Event could not be posted in {MOST_TRIES} tries" in caplog.text
+    assert f"TransferRun team/nightly-1: could not post an Event in {MOST_TRIES} attempts" in caplog.text
 
 
 def test_what_is_too_much_is_only_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -138,7 +141,7 @@ def test_what_is_too_much_is_only_logged(caplog: pytest.LogCaptureFixture) -> No
     with_recorder(posted, work, most=2)
 
     assert len(posted.bodies) == 2
-    assert [m for m in caplog.messages if "no Event of it is posted" in m]
+    assert [m for m in caplog.messages if "posts no Event" in m]
 
 
 def test_an_api_server_that_hangs_does_not_keep_the_operator_from_its_end(caplog: pytest.LogCaptureFixture) -> None:

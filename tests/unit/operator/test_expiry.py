@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.unit.operator.builders import NOW, SETTINGS, ago, ends, run, run_body, task
-from tests.unit.operator.test_reconcile import World
+from tests.support.builders import NOW, SETTINGS, ago, ends, run, run_body, task
+from tests.unit.operator.world import World
 
 from smbferry_api.fields import format_time
 from smbferry_operator.decide.observation import RunObservation
@@ -36,6 +36,7 @@ def ended(days: float, ttl: str | None = None, *meta: dict[str, Any], state: str
 OWNED = {"ownerReferences": [{"uid": "uid-nightly", "controller": True}]}
 
 
+@pytest.mark.fault(124)
 @pytest.mark.parametrize(
     ("body", "left"),
     [
@@ -68,6 +69,7 @@ def test_an_installation_may_keep_them() -> None:
     assert not decide_run(RunObservation(parse_run(ended(800)), task(), ends()), NOW, KEEPING).delete
 
 
+@pytest.mark.fault(124)
 @pytest.mark.parametrize("state", ["Queued", "Transferring", "Cancelling"])
 def test_a_run_that_goes_on_is_never_removed(state: str) -> None:
     going_on = run(status={"state": state}, created=ago(days=80))
@@ -77,6 +79,7 @@ def test_a_run_that_goes_on_is_never_removed(state: str) -> None:
     )
 
 
+@pytest.mark.fault(124)
 def test_it_is_removed_by_its_uid_so_that_a_namesake_made_since_stays() -> None:
     world = World((Kind.RUN, ended(8)))
     world.settle(Key(Kind.RUN, "team", "run"))

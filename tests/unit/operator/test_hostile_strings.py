@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.operator.builders import (
+from tests.support.builders import (
     NOW,
     PROVEN,
     SETTINGS,
@@ -27,6 +27,7 @@ from smbferry_operator.decide.run import decide_run
 HOSTILE = ["$(KUBERNETES_SERVICE_HOST)", "`id`", "';rm -rf #", "--option=x", "&&id"]
 
 
+@pytest.mark.fault(59)
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_runs_job_repeats_nothing_of_paths_filters_and_principals(text: str) -> None:
     taken = snapshot(src_path=f"/{text}", dst_path=f"/{text}")

@@ -2,7 +2,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.unit.operator.builders import (
+from tests.support.builders import (
     IDENTITY_GOOD,
     NOW,
     SETTINGS,
@@ -16,6 +16,7 @@ from tests.unit.operator.builders import (
     pod,
     ready,
 )
+from tests.unit.operator.decision_cases import Case, as_written, cases
 
 from smbferry_api.fields import format_time
 from smbferry_operator.decide.fairness import ChecksUnderWay
@@ -24,7 +25,6 @@ from smbferry_operator.decide.observation import IdentityObservation
 from smbferry_operator.model import Refusal
 
 LAST = format_time(ago(minutes=10))
-UNREADY = condition("Ready", "False", "KdcUnreachable")
 
 
 def status(*conditions: dict[str, Any], last: float | None = 10, following: float = 50) -> dict[str, Any]:
@@ -38,106 +38,21 @@ def status(*conditions: dict[str, Any], last: float | None = 10, following: floa
     return result
 
 
-@pytest.mark.parametrize(
-    ("seen", "launches"),
-    [
-        pytest.param(IdentityObservation(identity()), True, id="never checked"),
-        pytest.param(IdentityObservation(checked_identity()), False, id="healthy and not due"),
-        pytest.param(
-            IdentityObservation(identity(status=status(*checks(IDENTITY_GOOD), ready(), following=-1))),
-            True,
-            id="due again",
-        ),
-        pytest.param(
-            IdentityObservation(identity(status=status(*checks(IDENTITY_GOOD), ready()), generation=2)),
-            True,
-            id="generation changed",
-        ),
-        pytest.param(
-            IdentityObservation(
-                identity(
-                    status=status(*checks(IDENTITY_GOOD, KdcReachable=("False", "KdcUnreachable")), UNREADY, last=0.5)
-                )
-            ),
-            False,
-            id="failed less than a minute ago",
-        ),
-        pytest.param(
-            IdentityObservation(
-                identity(
-                    status=status(*checks(IDENTITY_GOOD, KdcReachable=("False", "KdcUnreachable")), UNREADY, last=1.1)
-                )
-            ),
-            True,
-            id="the failed one's minute is over",
-        ),
-        pytest.param(
-            IdentityObservation(
-                identity(
-                    status=status(*checks(IDENTITY_GOOD), ready()),
-                    annotations={"smbferry.io/requested-at": "now"},
-                )
-            ),
-            True,
-            id="a person asks for it",
-        ),
-        pytest.param(
-            IdentityObservation(
-                identity(
-                    status=status(*checks(IDENTITY_GOOD), ready()) | {"lastHandledRequest": "now"},
-                    annotations={"smbferry.io/requested-at": "now"},
-                )
-            ),
-            False,
-            id="what a person asked for is done",
-        ),
-        pytest.param(
-            IdentityObservation(checked_identity(), doubted_at=ago(minutes=5)), True, id="a run has failed by it since"
-        ),
-        pytest.param(
-            IdentityObservation(checked_identity(), doubted_at=ago(minutes=15)),
-            False,
-            id="a run had failed before",
-        ),
-        pytest.param(IdentityObservation(checked_identity(), awaited=True), True, id="agents wait for it"),
-        pytest.param(
-            IdentityObservation(
-                identity(
-                    status=status(*checks(IDENTITY_GOOD, TicketAcquired=("False", "KeytabStale")), UNREADY, last=0.5)
-                ),
-                awaited=True,
-            ),
-            False,
-            id="agents wait for one that has just failed",
-        ),
-        pytest.param(IdentityObservation(identity(), (check_job(active=1),)), False, id="never two at once"),
-        pytest.param(
-            IdentityObservation(identity(), checks=ChecksUnderWay(SETTINGS.max_concurrent_checks)),
-            False,
-            id="too many at once",
-        ),
-        pytest.param(IdentityObservation(identity(deleting=True)), False, id="being deleted"),
-        pytest.param(
-            IdentityObservation(
-                identity(), (check_job(failure_reason="BackoffLimitExceeded", finished_at=ago(seconds=20)),)
-            ),
-            False,
-            id="lost less than a minute ago",
-        ),
-        pytest.param(
-            IdentityObservation(
-                identity(), (check_job(failure_reason="BackoffLimitExceeded", finished_at=ago(seconds=70)),)
-            ),
-            True,
-            id="the lost one's minute is over",
-        ),
-    ],
-)
-def test_a_check_is_launched_when_it_is_due(seen: IdentityObservation, launches: bool) -> None:
+@pytest.mark.parametrize("case", cases("identity-check"), ids=lambda case: case.name)
+def test_a_check_is_launched_when_it_is_due(case: Case) -> None:
+    decision = case.decide()
+
+    assert as_written(decision) == case.expected(decision)
+    launches = ["ServiceAccount", "Role", "RoleBinding"] if decision.create else []
+    assert [body["kind"] for body in decision.apply] == launches
+
+
+def test_no_check_is_launched_while_too_many_are_under_way() -> None:
+    seen = IdentityObservation(identity(), checks=ChecksUnderWay(SETTINGS.max_concurrent_checks))
     decision = decide_identity(seen, NOW, SETTINGS)
 
-    assert bool(decision.create) is launches
-    assert [body["kind"] for body in decision.apply] == (["ServiceAccount", "Role", "RoleBinding"] if launches else [])
+    assert decision.create == ()
+    assert decision.apply == ()
 
 
 def test_a_request_is_acted_on_once_whether_or_not_its_check_reports() -> None:
@@ -292,7 +207,7 @@ def test_a_pod_that_can_not_start_is_said_at_once(obstacle: dict[str, str], word
     verdict = next(c for c in decision.status.conditions if c.type == "Ready")
     assert (verdict.status, verdict.reason) == ("False", "AgentNotScheduled")
     assert words in verdict.message
-    assert verdict.message.endswith("image, quota, node selector and tolerations.")
+    assert verdict.message.endswith("problems with the image, quota, node selector or tolerations.")
 
 
 def test_a_pod_that_can_not_start_does_not_at_once_undo_a_good_verdict() -> None:
@@ -322,7 +237,7 @@ def test_the_reason_for_not_starting_outlives_its_pod() -> None:
 @pytest.mark.parametrize(
     ("left", "words"),
     [
-        ({"exit_code": 137, "exit_reason": "OOMKilled"}, "more memory than its limit"),
+        ({"exit_code": 137, "exit_reason": "OOMKilled"}, "exceeded its memory limit"),
         (
             {"exit_code": 20, "termination_message": '{"reason": "ApiServerUnreachable", "message": "no route."}'},
             "no route",

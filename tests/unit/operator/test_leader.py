@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from smbferry_operator.clock import uptime
 from smbferry_operator.cluster.errors import ConflictError, NotFoundError, UnavailableError
 from smbferry_operator.decide.lease import LeaseRecord
-from smbferry_operator.leader import Elector, Fence, uptime
+from smbferry_operator.leader import Elector, Fence
 
 
 class Clock:
@@ -51,19 +52,14 @@ class Candidate:
             store,
             me,
             self.fence,
-            began=self._began,
-            ceased=self._ceased,
+            turned=self._turned,
             utc_now=lambda: datetime(2026, 11, 21, tzinfo=UTC),
             clock=clock,
         )
 
-    def _began(self) -> None:
-        self.fence.act(acting=True)
-        self.turns.append("began")
-
-    def _ceased(self) -> None:
-        self.fence.act(acting=False)
-        self.turns.append("ceased")
+    def _turned(self, *, leading: bool) -> None:
+        self.fence.act(acting=leading)
+        self.turns.append("began" if leading else "ceased")
 
     def round(self, *, after: float = 0) -> None:
         self.clock.now += after

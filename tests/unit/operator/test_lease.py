@@ -15,7 +15,7 @@ from smbferry_operator.cluster.lease import build_lease, record_of
 from smbferry_operator.decide.lease import (
     LeaseRecord,
     LeaseTimes,
-    Standing,
+    LeaseView,
     Step,
     decide_lease,
     lost,
@@ -31,28 +31,28 @@ FREE = LeaseRecord("", 1, 3, "7")
 
 
 @pytest.mark.parametrize(
-    ("standing", "now", "step"),
+    ("view", "now", "step"),
     [
-        (Standing(), 0, Step.CREATE),
-        (Standing(FREE, 100), 100, Step.TAKE),
-        (Standing(OTHERS, 100), 100, Step.WAIT),
-        (Standing(OTHERS, 100), 111.9, Step.WAIT),
-        (Standing(OTHERS, 100), 112, Step.TAKE),
-        (Standing(MINE, 100, held_until=108), 102, Step.RENEW),
-        (Standing(MINE, 100, held_until=108), 200, Step.RENEW),  # the version tells whether nobody took it meanwhile
-        (Standing(OTHERS, 100, missing=True), 105, Step.WAIT),  # deleted by hand: its holder may not know yet
-        (Standing(OTHERS, 100, missing=True), 112, Step.CREATE),
-        (Standing(MINE, 100, missing=True), 101, Step.CREATE),
-        (Standing(LeaseRecord("other", 0, 0, "1"), 100), 100.5, Step.WAIT),
-        (Standing(LeaseRecord("other", 30, 0, "1"), 100), 112, Step.WAIT),  # as long as the holder asks for
+        (LeaseView(), 0, Step.CREATE),
+        (LeaseView(FREE, 100), 100, Step.TAKE),
+        (LeaseView(OTHERS, 100), 100, Step.WAIT),
+        (LeaseView(OTHERS, 100), 111.9, Step.WAIT),
+        (LeaseView(OTHERS, 100), 112, Step.TAKE),
+        (LeaseView(MINE, 100, held_until=108), 102, Step.RENEW),
+        (LeaseView(MINE, 100, held_until=108), 200, Step.RENEW),  # the version tells whether nobody took it meanwhile
+        (LeaseView(OTHERS, 100, missing=True), 105, Step.WAIT),  # deleted by hand: its holder may not know yet
+        (LeaseView(OTHERS, 100, missing=True), 112, Step.CREATE),
+        (LeaseView(MINE, 100, missing=True), 101, Step.CREATE),
+        (LeaseView(LeaseRecord("other", 0, 0, "1"), 100), 100.5, Step.WAIT),
+        (LeaseView(LeaseRecord("other", 30, 0, "1"), 100), 112, Step.WAIT),  # as long as the holder asks for
     ],
 )
-def test_what_a_candidate_does(standing: Standing, now: float, step: Step) -> None:
-    assert decide_lease(standing, "me", now) is step
+def test_what_a_candidate_does(view: LeaseView, now: float, step: Step) -> None:
+    assert decide_lease(view, "me", now) is step
 
 
 def test_a_lease_counts_from_when_a_change_was_seen_and_not_from_each_look() -> None:
-    first = observed(Standing(), OTHERS, 100)
+    first = observed(LeaseView(), OTHERS, 100)
     again = observed(first, OTHERS, 105)
     renewed = observed(again, LeaseRecord("other", 12, 3, "8"), 106)
 
@@ -60,16 +60,16 @@ def test_a_lease_counts_from_when_a_change_was_seen_and_not_from_each_look() -> 
 
 
 def test_a_holder_counts_from_before_it_asked() -> None:
-    standing = won(MINE, asked_at=100, now=103, times=TIMES)
+    view = won(MINE, asked_at=100, now=103, times=TIMES)
 
-    assert standing.remaining(103) == 5
-    assert lost(standing).remaining(103) < 0
+    assert view.remaining(103) == 5
+    assert lost(view).remaining(103) < 0
 
 
 def test_a_candidate_wakes_up_when_the_lease_runs_out() -> None:
-    assert pause_before_next(Standing(OTHERS, 100), "me", 101, TIMES) == 2
-    assert pause_before_next(Standing(OTHERS, 100), "me", 111.5, TIMES) == 0.5
-    assert pause_before_next(Standing(MINE, 100, held_until=108), "me", 200, TIMES) == 2
+    assert pause_before_next(LeaseView(OTHERS, 100), "me", 101, TIMES) == 2
+    assert pause_before_next(LeaseView(OTHERS, 100), "me", 111.5, TIMES) == 0.5
+    assert pause_before_next(LeaseView(MINE, 100, held_until=108), "me", 200, TIMES) == 2
 
 
 @pytest.mark.parametrize("given_", [{"renew_deadline": 12.0}, {"renew_deadline": 5.0}, {"retry": 6.0}])
@@ -152,26 +152,26 @@ class World:
 
     def candidate(self, me: str) -> Iterator[float]:
         """Yields how long to wait; in between anything may happen."""
-        standing = Standing()
+        view = LeaseView()
         while True:
-            if standing.remaining(self.now) <= 0:
+            if view.remaining(self.now) <= 0:
                 yield self.delay()
                 record = self.server.record
                 yield self.delay()
-                standing = observed(standing, record, self.now)
-            step, asked_at = decide_lease(standing, me, self.now), self.now
+                view = observed(view, record, self.now)
+            step, asked_at = decide_lease(view, me, self.now), self.now
             if step is Step.WAIT:
-                standing = lost(standing)
+                view = lost(view)
             else:
                 yield self.delay()
-                written = self.server.write(me, None if step is Step.CREATE else standing.record)
+                written = self.server.write(me, None if step is Step.CREATE else view.record)
                 yield self.delay()
                 if written is None:
-                    standing = lost(standing)
+                    view = lost(view)
                 elif not self.answer_is_lost():
-                    standing = won(written, asked_at, self.now, TIMES)
-                    self.windows.append((self.now, standing.held_until, me))
-            yield pause_before_next(standing, me, self.now, TIMES) + self.delay()
+                    view = won(written, asked_at, self.now, TIMES)
+                    self.windows.append((self.now, view.held_until, me))
+            yield pause_before_next(view, me, self.now, TIMES) + self.delay()
 
     def run(self, seconds: float) -> None:
         heap = [(float(i), i, self.candidate(name)) for i, name in enumerate("abc")]

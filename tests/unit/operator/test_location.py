@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 import pytest
-from tests.unit.operator.builders import (
+from tests.support.builders import (
     LOCATION_GOOD,
     NOW,
     PROVEN,
@@ -16,36 +16,23 @@ from tests.unit.operator.builders import (
     identity,
     location,
 )
+from tests.unit.operator.decision_cases import Case, as_written, cases
 
 from smbferry_api.fields import format_time
 from smbferry_operator.decide.location import decide_location
 from smbferry_operator.decide.observation import LocationObservation
-from smbferry_operator.model import Identity
 
 REFUSED = identity(
     status={"conditions": [condition("Ready", "False", "KeytabStale"), condition("Stalled", "True", "KeytabStale")]}
 )
-UNREACHED = identity(status={"conditions": [condition("Ready", "False", "KdcUnreachable")]})
 
 
-@pytest.mark.parametrize(
-    ("other", "ready", "stalled"),
-    [
-        pytest.param(None, ("False", "IdentityNotFound"), False, id="missing, which may still come"),
-        pytest.param(identity(), ("Unknown", "Checking"), False, id="not checked yet"),
-        pytest.param(REFUSED, ("False", "IdentityNotReady"), True, id="bad for good"),
-        pytest.param(UNREACHED, ("False", "IdentityNotReady"), False, id="bad for now"),
-    ],
-)
-def test_without_a_good_identity_there_is_one_condition_and_no_probe(
-    other: Identity | None, ready: tuple[str, str], stalled: bool
-) -> None:
-    decision = decide_location(LocationObservation(location(), other), NOW, SETTINGS)
+@pytest.mark.parametrize("case", cases("location-identity"), ids=lambda case: case.name)
+def test_without_a_good_identity_there_is_one_condition_and_no_probe(case: Case) -> None:
+    decision = case.decide()
 
+    assert as_written(decision) == case.expected(decision)
     assert decision.create == decision.apply == ()
-    assert decision.status is not None
-    assert found(decision.status.conditions, "Ready") == ready
-    assert (found(decision.status.conditions, "Stalled") is not None) is stalled
 
 
 def test_the_identitys_own_words_are_passed_on() -> None:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from tests.unit.operator.builders import (
+from tests.support.builders import (
     IDENTITY_GOOD,
     NOW,
     SETTINGS,
@@ -19,7 +19,6 @@ from tests.unit.operator.builders import (
 from tests.unit.operator.test_client import Transport
 
 from smbferry_api.fields import format_time
-from smbferry_operator.cache import Cache
 from smbferry_operator.cluster import metadata
 from smbferry_operator.cluster.client import Cluster, Listing
 from smbferry_operator.cluster.errors import ClusterError, UnavailableError
@@ -27,6 +26,7 @@ from smbferry_operator.cluster.metadata import MetadataWatch
 from smbferry_operator.decide.identity import decide_identity
 from smbferry_operator.decide.observation import IdentityObservation
 from smbferry_operator.model import Key, Kind
+from smbferry_operator.observe.cache import Cache
 
 Told = list[tuple[str, str, str]]
 
@@ -64,7 +64,7 @@ class Script:
 def told(*rounds: tuple[list[dict[str, Any]], list[dict[str, Any]] | ClusterError]) -> Told:
     found: Told = []
     script = Script(*rounds)
-    script.watch = MetadataWatch(cast(Cluster, script), "Secret", None, lambda *what: found.append(what))
+    script.watch = MetadataWatch(cast("Cluster", script), "Secret", None, lambda *what: found.append(what))
     script.watch.follow()
     return found
 
@@ -129,12 +129,12 @@ class MetadataTransport(Transport):
 def test_only_metadata_is_asked_for() -> None:
     page = {"metadata": {"resourceVersion": "7"}, "items": [meta("a", 1)]}
     listing = MetadataTransport(SimpleNamespace(status=200, read=lambda: json.dumps(page).encode()))
-    assert Cluster(cast(Any, listing)).list_metadata("Secret", "team") == Listing([meta("a", 1)], 7)
+    assert Cluster(cast("Any", listing)).list_metadata("Secret", "team") == Listing([meta("a", 1)], 7)
     assert listing.accepted == ["application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"]
 
     lines = Stream(event("ADDED", "a", 1), event("MODIFIED", "a", 8))
     streaming = MetadataTransport(SimpleNamespace(status=200, response=lines))
-    events = list(Cluster(cast(Any, streaming)).stream_metadata("Secret", None, 7))
+    events = list(Cluster(cast("Any", streaming)).stream_metadata("Secret", None, 7))
     assert [e["type"] for e in events] == ["ADDED", "MODIFIED"]
     assert lines.closed
     assert streaming.accepted == ["application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"]

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.unit.operator.builders import identity_body, ready, run_body, task_body
+from tests.support.builders import identity_body, ready, run_body, task_body
 
-from smbferry_operator.cache import Cache
-from smbferry_operator.metrics import Metrics
 from smbferry_operator.model import Key, Kind, Manifest
-from smbferry_operator.reconcile import News
+from smbferry_operator.observe.cache import Cache
+from smbferry_operator.telemetry.metrics import Metrics
+from smbferry_operator.watch.event_router import EventRouter
 
 FIGURES = {"ready": 3, "delayed": 2, "underWay": 1}
 NOON = 1795262400.0
@@ -110,9 +110,9 @@ def ended(state: str, **status: Any) -> Manifest:
 def after_end(body: Manifest, *, leading: bool = True, known: bool = True) -> dict[str, float]:
     cache = filled((Kind.RUN, run_body("run", {"state": "Transferring"}))) if known else Cache()
     metrics = Metrics(cache, lambda: leading)
-    news = News(cache, lambda _: None, metrics.run_ended)
-    news.seen(Kind.RUN, body)
-    news.seen(Kind.RUN, {**body, "metadata": {**body["metadata"], "resourceVersion": "3"}})
+    router = EventRouter(cache, lambda _: None, metrics.run_ended)
+    router.seen(Kind.RUN, body)
+    router.seen(Kind.RUN, {**body, "metadata": {**body["metadata"], "resourceVersion": "3"}})
     return samples(metrics)
 
 
@@ -142,9 +142,10 @@ def test_failures_are_counted_by_reasons_that_are_ours(reason: str, label: str) 
     assert found[f"smbferry_run_failures_total{{namespace=team,reason={label}}}"] == 1
 
 
-def test_a_dry_run_transfers_nothing() -> None:
+@pytest.mark.parametrize("kind", ["dryRun", "survey"])
+def test_a_dry_run_or_a_survey_transfers_nothing(kind: str) -> None:
     body = ended("Succeeded")
-    body["spec"]["dryRun"] = True
+    body["spec"][kind] = True
     found = after_end(body)
 
     assert found["smbferry_runs_ended_total{namespace=team,state=Succeeded}"] == 1

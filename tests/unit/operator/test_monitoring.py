@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from smbferry_operator.cache import Cache
-from smbferry_operator.metrics import Metrics
+from smbferry_operator.observe.cache import Cache
+from smbferry_operator.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = ROOT / "charts" / "smbferry" / "files"

@@ -6,7 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from tests.unit.operator.builders import (
+from tests.support.builders import (
     NOW,
     SETTINGS,
     agent_body,
@@ -20,12 +20,12 @@ from tests.unit.operator.builders import (
     task,
     task_body,
 )
-from tests.unit.operator.test_reconcile import TASK, World, settled
+from tests.unit.operator.world import TASK, World, settled
 
 from smbferry_api.conditions import ConditionType
-from smbferry_operator.decide.invalid import OWNED
-from smbferry_operator.decide.jobs import transfer_job_name
+from smbferry_operator.decide.manifests.jobs import transfer_job_name
 from smbferry_operator.decide.observation import RunObservation, TaskObservation
+from smbferry_operator.decide.owned import OWNED
 from smbferry_operator.decide.record import reported
 from smbferry_operator.decide.run import decide_run
 from smbferry_operator.decide.task import decide_task
@@ -55,6 +55,7 @@ def with_defaults(body: Manifest) -> Manifest:
     return {**body, "spec": defaulted(body["spec"])}
 
 
+@pytest.mark.fault(130)
 @pytest.mark.parametrize(
     ("body", "parse"),
     [
@@ -94,6 +95,7 @@ def agent(kind: Kind, **status: Any) -> tuple[Kind, Manifest]:
 COMPLETE = {"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": "2026-11-21T12:00:00Z"}]}
 
 
+@pytest.mark.fault(130)
 @pytest.mark.parametrize(
     "agents",
     [[agent(Kind.JOB, active=1)], [agent(Kind.JOB, **COMPLETE), agent(Kind.POD, phase="Running")]],
@@ -130,6 +132,7 @@ def test_a_run_that_has_ended_stays_as_it_ended() -> None:
     assert RUN not in world.memory.applied
 
 
+@pytest.mark.fault(130)
 def test_a_task_that_can_not_be_read_keeps_what_it_has_started() -> None:
     remembered = {"observedTrigger": "cut-over", "lastRun": {"name": "nightly-1", "state": "Succeeded"}}
     world = World(*settled(), (Kind.TASK, task_body(status=remembered, options={"deletedFiles": "MoveAside"})))

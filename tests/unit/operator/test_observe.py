@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.unit.operator.builders import NOW, condition, identity_body, location_body
+from tests.support.builders import NOW, condition, identity_body, location_body
 
 from smbferry_api.fields import format_time
-from smbferry_operator.cache import Cache
-from smbferry_operator.cluster.observe import Observer
 from smbferry_operator.model import Key, Kind
+from smbferry_operator.observe.cache import Cache
+from smbferry_operator.observe.observer import Observer
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.unit.operator.builders import (
+from tests.support.builders import (
     IDENTITY_GOOD,
     LOCATION_GOOD,
     NOW,
@@ -19,6 +19,7 @@ from tests.unit.operator.builders import (
     ends,
     found,
     identity,
+    job_of,
     key_use,
     location,
     pod,
@@ -30,8 +31,8 @@ from tests.unit.operator.builders import (
 
 from smbferry_api.agent_contract import Stage
 from smbferry_api.fields import format_time
-from smbferry_operator.decide.jobs import MAX_ATTEMPTS
 from smbferry_operator.decide.location import decide_location
+from smbferry_operator.decide.manifests.jobs import MAX_ATTEMPTS
 from smbferry_operator.decide.naming import ANNOTATION_ATTEMPTS_BEFORE
 from smbferry_operator.decide.observation import LocationObservation, RunObservation
 from smbferry_operator.decide.proof import Proof, newest_proof
@@ -151,7 +152,7 @@ def test_it_waits_for_as_long_as_its_identity_is_not_ready() -> None:
 
 def test_it_begins_when_a_check_has_found_a_key_that_works() -> None:
     decision = decide_run(turned_away(checked_identity(), Proof(ago(seconds=9))), NOW, SETTINGS)
-    (job,) = decision.create
+    job = job_of(decision)
     assert job["metadata"]["annotations"][ANNOTATION_ATTEMPTS_BEFORE] == "1"
     assert decision.status is not None
     assert decision.status.fields["state"] == "Launching"

@@ -3,15 +3,16 @@
 from typing import Any
 
 import pytest
-from tests.unit.operator.builders import checked_identity, checked_location, location, task
+from tests.support.builders import checked_identity, checked_location, location, task
 
 from smbferry_api.agent_contract import SPOOL_DIR, Side, keytab_dir
-from smbferry_operator.cache import references
-from smbferry_operator.decide.jobs import build_transfer_job
+from smbferry_api.snapshot import environment_of, read_snapshot, text_in
+from smbferry_operator.decide.manifests.jobs import build_transfer_job
 from smbferry_operator.decide.observation import Ends
 from smbferry_operator.decide.resolve import overlap_obstacle, readiness_obstacle, resolve
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.model import Key, Kind, Location, Task
+from smbferry_operator.observe.cache import references
 
 SETTINGS = AgentSettings(image="smbferry/agent:1")
 
@@ -39,7 +40,7 @@ def test_a_task_refers_to_the_location_of_its_report() -> None:
     [
         (checked_location("reports"), None, ""),
         (None, "LocationNotFound", "There is no SmbLocation reports (report)"),
-        (location("reports"), "LocationNotReady", "Waits for the check of SmbLocation reports (report)"),
+        (location("reports"), "LocationNotReady", "Waiting for the check of SmbLocation reports (report)"),
     ],
 )
 def test_it_is_waited_for_like_the_others(report: Location | None, reason: str | None, said: str) -> None:
@@ -53,6 +54,13 @@ def test_without_a_report_nobody_looks_for_its_location() -> None:
     resolved = resolve(task(), ends(None))
     assert resolved is not None
     assert resolved.report_to is None
+
+
+@pytest.mark.parametrize("choice", ["None", "Latest", "Required", "2026-11-21T12:00:00Z"])
+def test_what_a_run_works_by_has_the_tasks_snapshot(choice: str) -> None:
+    resolved = resolve(task(source={"locationRef": {"name": "src"}, "snapshot": choice}), ends(None))
+    assert resolved is not None
+    assert read_snapshot(text_in(environment_of(resolved))).source_snapshot == choice
 
 
 def test_it_is_not_resolved_before_it_is_there() -> None:
@@ -76,4 +84,4 @@ def test_a_report_among_the_data_is_refused(share: str, path: str | None, side: 
     assert resolved is not None
     obstacle = overlap_obstacle(resolved)
     assert (obstacle.reason.name if obstacle else None) == ("ReportInsideTransfer" if side else None)
-    assert obstacle is None or f"the {side} is" in obstacle.message
+    assert obstacle is None or f"the {side} //" in obstacle.message

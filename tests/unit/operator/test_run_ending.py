@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.operator.builders import NOW, SETTINGS, ago, checked_location, ends, found, pod, run, task, transfer_job
+from tests.support.builders import NOW, SETTINGS, ago, checked_location, ends, found, pod, run, task, transfer_job
 
 from smbferry_operator.decide.observation import RunObservation
 from smbferry_operator.decide.run import decide_run
@@ -34,6 +34,7 @@ def decided(status: dict[str, Any], jobs: tuple[Job, ...], pods: tuple[Pod, ...]
     return decide_run(RunObservation(run(status=status), task(), ends(), jobs, pods, **more), NOW, SETTINGS)
 
 
+@pytest.mark.fault(122)
 @pytest.mark.parametrize(
     ("jobs", "pods", "final", "deleted"),
     [
@@ -63,6 +64,7 @@ def test_an_end_is_said_when_the_last_agent_is_gone(
     assert status.fields.get("failure") == (VERDICT["failure"] if final else None)
 
 
+@pytest.mark.fault(122)
 def test_the_verdict_is_written_before_the_job_is_asked_to_go_and_survives_a_restart() -> None:
     late = pod(waiting_reason="ImagePullBackOff", created=ago(minutes=16))
 
@@ -91,6 +93,7 @@ def test_a_verdict_does_not_change_and_no_job_is_made_for_it_any_more() -> None:
     assert not decision.create
 
 
+@pytest.mark.fault(122)
 @pytest.mark.parametrize("permanent", [True, False])
 def test_what_is_refused_while_an_agent_is_at_work_ends_nothing(permanent: bool) -> None:
     refusal = Refusal("TransferRun status", "an admission webhook denied it", permanent)

@@ -1,10 +1,9 @@
-import asyncio
 from datetime import timedelta
 
 import pytest
 
 from smbferry_operator.decide.settings import NetworkRules
-from smbferry_operator.main import NoMemories, kopf_settings, main
+from smbferry_operator.main import main
 from smbferry_operator.settings import Settings, SettingsError
 
 IMAGE = {"SMBFERRY_AGENT_IMAGE": "smbferry/agent:1", "SMBFERRY_LEASE_NAMESPACE": "system"}
@@ -58,16 +57,16 @@ def test_all_of_it() -> None:
         ("AGENT_IMAGE_PULL_POLICY", "Sometimes", "expected one of Always, IfNotPresent, Never"),
         ("LEASE_NAMESPACE", "", "SMBFERRY_LEASE_NAMESPACE is not set; expected the namespace of the Lease"),
         ("WORKERS", "0", "at least 1"),
-        ("RUN_TTL", "never", "is not a duration"),
+        ("RUN_TTL", "never", "expected a duration"),
         ("WORKERS", "many", "invalid literal"),
         ("AGENT_RESOURCES", "[]", "expected a JSON object"),
         ("AGENT_RESOURCES", "{", "Expecting"),
         ("AGENT_NETWORK_POLICY", "[88]", "expected a JSON object"),
-        ("AGENT_NETWORK_POLICY", '{"smbPorts": [445]}', "found smbPorts"),
+        ("AGENT_NETWORK_POLICY", '{"smbPorts": [445]}', "got smbPorts"),
         ("AGENT_NETWORK_POLICY", '{"kdcPorts": []}', "kdcPorts: expected a list of port numbers"),
         ("AGENT_NETWORK_POLICY", '{"kdcPorts": [0]}', "from 1 to 65535"),
         ("AGENT_NETWORK_POLICY", '{"kdcPorts": [true]}', "kdcPorts: expected a list of port numbers"),
-        ("RESYNC", "often", "is not a duration"),
+        ("RESYNC", "often", "expected a duration"),
         ("WATCH_SECRETS", "yes", "expected one of true, false"),
         ("LOG_LEVEL", "loud", "expected one of debug, info, warning"),
     ],
@@ -87,23 +86,3 @@ def test_a_bad_environment_ends_the_command_with_a_sentence(
         capsys.readouterr().err
         == "smbferry-operator: SMBFERRY_AGENT_IMAGE is not set; expected the image that agents run\n"
     )
-
-
-def test_kopf_watches_only_our_own_jobs_and_pods_and_writes_nothing() -> None:
-    settings = kopf_settings(Settings.read(IMAGE))
-
-    assert set(settings.watching.label_selectors.values()) == {"app.kubernetes.io/managed-by=smbferry-operator"}
-    assert len(settings.watching.label_selectors) == 2
-    assert settings.posting.enabled is False
-    assert settings.scanning.disabled is True
-
-
-def test_kopf_remembers_nothing_of_single_objects() -> None:
-    memories = NoMemories()
-
-    async def look_twice() -> bool:
-        first = await memories.recall({"metadata": {"uid": "a"}}, noticed_by_listing=True)
-        return first.noticed_by_listing and await memories.recall({"metadata": {"uid": "a"}}) is not first
-
-    assert asyncio.run(look_twice())
-    assert list(memories.iter_all_memories()) == []

@@ -2,18 +2,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.unit.operator.builders import (
+from tests.support.builders import (
     NOW,
     ago,
-    checked_location,
     condition,
     ends,
-    found,
     location,
     run,
     snapshot,
     task,
 )
+from tests.unit.operator.decision_cases import Case, as_written, cases
 
 from smbferry_api.fields import format_time
 from smbferry_operator.decide.history import last_ended
@@ -138,51 +137,16 @@ def test_queue_and_skip(concurrency: str, trigger: str | None, going_on: str, ma
 def test_the_run_names_the_task_and_belongs_to_it() -> None:
     body = decide_task(seen(), NOW).create[0]
 
-    assert body["spec"] == {"taskRef": {"name": "nightly"}, "dryRun": False, "cancel": False}
+    no = {"dryRun": False, "survey": False, "measureDestination": False, "cancel": False}
+    assert body["spec"] == {"taskRef": {"name": "nightly"}, **no}
     assert body["metadata"]["ownerReferences"][0]["uid"] == "uid-nightly"
 
 
-@pytest.mark.parametrize(
-    ("observed", "ready", "stalled"),
-    [
-        pytest.param(seen(), ("True", "TaskReady"), None, id="ready"),
-        pytest.param(seen(suspend=True), ("True", "Suspended"), None, id="suspended"),
-        pytest.param(seen(locations={"source": None}), ("False", "LocationNotFound"), None, id="may still come"),
-        pytest.param(
-            seen(locations={"source": location("src")}), ("Unknown", "LocationNotReady"), None, id="not checked yet"
-        ),
-        pytest.param(
-            seen(locations={"source": BAD}),
-            ("False", "LocationNotReady"),
-            ("True", "LocationNotReady"),
-            id="a person must help",
-        ),
-        pytest.param(
-            seen(locations={"source": location("src"), "destination": None}),
-            ("False", "LocationNotFound"),
-            None,
-            id="the worst first",
-        ),
-        pytest.param(
-            seen(locations={"destination": checked_location("dst", share="src")}),
-            ("False", "SameDestination"),
-            ("True", "SameDestination"),
-            id="into itself",
-        ),
-        pytest.param(
-            seen(schedule={"cron": "99 * * * *"}),
-            ("False", "SpecInvalid"),
-            ("True", "SpecInvalid"),
-            id="no such minute",
-        ),
-    ],
-)
-def test_ready(observed: TaskObservation, ready: tuple[str, str], stalled: tuple[str, str] | None) -> None:
-    decision = decide_task(observed, NOW)
+@pytest.mark.parametrize("case", cases("task-ready"), ids=lambda case: case.name)
+def test_ready(case: Case) -> None:
+    decision = case.decide()
 
-    assert decision.status is not None
-    assert found(decision.status.conditions, "Ready") == ready
-    assert found(decision.status.conditions, "Stalled") == stalled
+    assert as_written(decision) == case.expected(decision)
 
 
 def test_ready_names_the_location_and_says_what_it_says() -> None:
@@ -194,52 +158,11 @@ def test_ready_names_the_location_and_says_what_it_says() -> None:
     )
 
 
-FAILED = {"failure": {"class": "Guard", "reason": "MaxDeletesExceeded", "message": "too many"}}
-LOST = {"failure": {"class": "Network", "reason": "ConnectionLost", "message": "gone"}}
+@pytest.mark.parametrize("case", cases("task-in-sync"), ids=lambda case: case.name)
+def test_in_sync_and_stalled_follow_the_last_run(case: Case) -> None:
+    decision = case.decide()
 
-
-@pytest.mark.parametrize(
-    ("runs", "expected", "stalled"),
-    [
-        pytest.param([], ("Unknown", "NeverRan"), None, id="never ran"),
-        pytest.param([ours("a", "Transferring")], ("Unknown", "RunInProgress"), None, id="the first is under way"),
-        pytest.param([ours("a", "Succeeded")], ("True", "InSync"), None, id="succeeded"),
-        pytest.param([ours("a", "PartiallySucceeded")], ("False", "RunPartiallySucceeded"), None, id="partly"),
-        pytest.param(
-            [ours("a", "Failed", status=FAILED)], ("False", "RunFailed"), ("True", "RunFailed"), id="failed for good"
-        ),
-        pytest.param([ours("a", "Failed", status=LOST)], ("False", "RunFailed"), None, id="failed for now"),
-        pytest.param(
-            [ours("a", "Failed", at=ago(hours=1), status=FAILED), ours("b", "Succeeded")],
-            ("True", "InSync"),
-            None,
-            id="mended",
-        ),
-        pytest.param(
-            [ours("a", "Succeeded", at=ago(hours=1)), ours("b", "Verifying")],
-            ("True", "InSync"),
-            None,
-            id="the next is under way",
-        ),
-        pytest.param(
-            [ours("a", "Succeeded", task=snapshot(dst_path="/old"))],
-            ("Unknown", "NeverRan"),
-            None,
-            id="of another destination",
-        ),
-        pytest.param(
-            [ours("a", "Succeeded", dry_run=True)], ("Unknown", "NeverRan"), None, id="a dry run counts for nothing"
-        ),
-    ],
-)
-def test_in_sync_and_stalled_follow_the_last_run(
-    runs: list[Run], expected: tuple[str, str], stalled: tuple[str, str] | None
-) -> None:
-    decision = decide_task(seen(*runs, status={"observedTrigger": ""}), NOW)
-
-    assert decision.status is not None
-    assert found(decision.status.conditions, "InSync") == expected
-    assert found(decision.status.conditions, "Stalled") == stalled
+    assert as_written(decision) == case.expected(decision)
 
 
 def test_history_keeps_the_newest_of_each_sort_and_nobody_elses() -> None:

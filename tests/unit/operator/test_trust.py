@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.operator.builders import (
+from tests.support.builders import (
     IDENTITY_GOOD,
     LOCATION_GOOD,
     NOW,
@@ -21,13 +21,13 @@ from tests.unit.operator.builders import (
     run_body,
     task_body,
 )
-from tests.unit.operator.test_reconcile import World, agents, good
+from tests.unit.operator.world import World, agents, good
 
 from smbferry_api.fields import format_time
-from smbferry_operator.cluster.observe import Observer
 from smbferry_operator.decide.identity import decide_identity
 from smbferry_operator.decide.run import decide_run
 from smbferry_operator.model import Key, Kind, Manifest
+from smbferry_operator.observe.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +92,7 @@ def home(**more: Any) -> World:
     return world
 
 
-def waiting_in_line(reason: str = "RunQueued") -> Manifest:
+def queued_run(reason: str = "RunQueued") -> Manifest:
     told = {"state": "Queued", "conditions": [condition("Succeeded", "Unknown", reason)]}
     return of(EVIL, run_body(status=told, created=ago(days=1)))
 
@@ -127,9 +127,10 @@ FORGERIES = [
 ]
 
 
+@pytest.mark.fault(110)
 @pytest.mark.parametrize("bodies", FORGERIES)
 @pytest.mark.parametrize(
-    "theirs", [None, run_body(created=ago(days=1)), waiting_in_line()], ids=["no run", "a run", "in line"]
+    "theirs", [None, run_body(created=ago(days=1)), queued_run()], ids=["no run", "a run", "queued"]
 )
 def test_forged_agents_of_one_namespace_do_not_stop_a_run_of_another(
     bodies: list[Manifest], theirs: Manifest | None
@@ -177,6 +178,7 @@ def test_whatever_is_forged_stays_in_its_namespace(
     decide_identity(svc, NOW, SETTINGS)
 
 
+@pytest.mark.fault(111)
 def test_a_forged_job_with_the_snapshot_of_a_real_one_claims_nothing_elsewhere() -> None:
     """Its location names the destination of others, and no check has opened it."""
     (job,) = launched(HOME)
@@ -201,6 +203,7 @@ def with_a_writer_elsewhere() -> World:
     return world
 
 
+@pytest.mark.fault(113)
 def test_two_honest_runs_of_two_namespaces_do_exclude_each_other() -> None:
     world = with_a_writer_elsewhere()
 
@@ -209,6 +212,7 @@ def test_two_honest_runs_of_two_namespaces_do_exclude_each_other() -> None:
     assert "evil/run, which writes to //files.corp.example.com:445/dst" in said["message"]
 
 
+@pytest.mark.fault(113)
 def test_a_writer_keeps_its_claim_when_its_location_is_not_ready_any_more() -> None:
     world = with_a_writer_elsewhere()
     lost = {"conditions": [condition("Ready", "False", "KeytabStale")]}
@@ -218,14 +222,16 @@ def test_a_writer_keeps_its_claim_when_its_location_is_not_ready_any_more() -> N
     assert agents(world) == []
 
 
+@pytest.mark.fault(112)
 def test_a_run_in_line_whose_location_was_never_opened_holds_no_place_elsewhere() -> None:
     world = home()
-    world.cache.put(Kind.RUN, waiting_in_line())
+    world.cache.put(Kind.RUN, queued_run())
     world.settle(RUN)
 
     assert agents(world) == ["transfer"]
 
 
+@pytest.mark.fault(114)
 @pytest.mark.parametrize("real", [False, True], ids=["forged owners", "real owners"])
 def test_jobs_that_never_end_in_one_namespace_stop_no_check_of_another(real: bool) -> None:
     world = World((Kind.IDENTITY, of(HOME, identity_body())))
@@ -241,6 +247,7 @@ def test_jobs_that_never_end_in_one_namespace_stop_no_check_of_another(real: boo
     assert agents(world) == ["check-identity"]
 
 
+@pytest.mark.fault(115)
 @pytest.mark.parametrize("forgery", [{}, {"controller": {"uid": "uid-other"}}], ids=["a real uid", "another uid"])
 def test_a_check_of_the_same_account_elsewhere_is_not_waited_for_for_ever(forgery: dict[str, Any]) -> None:
     """Whoever names the account of others and keeps his own check from ending holds them up for a minute at most."""
@@ -255,6 +262,7 @@ def test_a_check_of_the_same_account_elsewhere_is_not_waited_for_for_ever(forger
     assert (before, agents(world)) == ([] if not forgery else ["check-identity"], ["check-identity"])
 
 
+@pytest.mark.fault(115)
 def test_a_run_by_the_same_account_elsewhere_is_not_waited_for_for_ever() -> None:
     """An agent may write when its run began, and say that it is now, again and again."""
     world = home()
@@ -286,6 +294,7 @@ def handed_in() -> dict[str, Any]:
     return {"name": "nightly", "uid": "team-nightly", **ends}
 
 
+@pytest.mark.fault(116)
 @pytest.mark.parametrize("where", ["spec", "status"])
 def test_a_snapshot_that_is_handed_in_mounts_nothing(where: str) -> None:
     world = home()
@@ -298,6 +307,7 @@ def test_a_snapshot_that_is_handed_in_mounts_nothing(where: str) -> None:
     assert secrets_of(job) == {"svc-keytab"}
 
 
+@pytest.mark.fault(117)
 def test_a_status_written_by_an_agents_token_changes_no_later_job() -> None:
     """The survey's agent says that its run is of another task, has just begun and was split in 64."""
     world = home()

@@ -1,6 +1,6 @@
 import pytest
 
-from smbferry_operator.workqueue import LONGEST_DELAY, WorkQueue
+from smbferry_operator.reconcile.workqueue import LONGEST_DELAY, WorkQueue
 
 
 def queue() -> WorkQueue[str]:

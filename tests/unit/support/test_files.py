@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.files import BLOCK, blocks
+from lab.support.domain.files import BLOCK, blocks
 
 SIZE = 3 * BLOCK + 5
 

@@ -9,9 +9,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support import shell
-from tests.support.domain import Domain, DomainError
-from tests.support.shell import STDOUT
+from lab.support.domain import shell
+from lab.support.domain.domain import Domain
+from lab.support.domain.machine import DomainError
+from lab.support.domain.shell import STDOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

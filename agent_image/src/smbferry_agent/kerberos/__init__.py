@@ -1,1 +1,1 @@
-"""Keytabs, krb5.conf, the observed exchange with the KDC, tickets, and the verdict on key versions."""
+"""Keytabs, krb5.conf, the observed exchange with the KDC, tickets, and the verdict about key versions."""

@@ -1,7 +1,7 @@
-"""Which network addresses a manifest or a DNS answer may lead the agent to.
+"""Which network addresses the agent may connect to because of a manifest or a DNS answer.
 
-A krb5.conf comes from whoever may write a ConfigMap. Loopback, link-local and cloud metadata addresses are never a
-KDC; connecting there would let such a person reach what only the node should.
+Whoever may write a ConfigMap controls krb5.conf. Loopback, link-local and cloud metadata addresses are never KDCs;
+connecting to them would give access to services that are meant for the node only.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _METADATA: Final = frozenset(map(ip_address, ("100.100.100.200", "168.63.129.16"
 
 
 def parse_address(text: str) -> Address | None:
-    """The IP address that the text is, or None for a name. IPv4 inside IPv6 counts as IPv4."""
+    """Parses an IP address, None for a name. An IPv4 address in IPv6 counts as IPv4."""
     try:
         address = ip_address(text)
     except ValueError:
@@ -27,7 +27,7 @@ def parse_address(text: str) -> Address | None:
 
 
 def forbidden(address: Address) -> str | None:
-    """Why no connection may be made to the address, or None."""
+    """Why the address is forbidden, None if it is allowed."""
     if address in _METADATA:
         return "a cloud metadata address"
     if address.is_loopback:

@@ -1,6 +1,6 @@
-"""Where a realm's KDCs are: the kdc lines of krb5.conf in order, else SRV records by priority and weight."""
+"""The KDCs of a realm: the kdc lines of krb5.conf in order, else SRV records by priority and weight."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from smbferry_agent.kerberos.addresses import AddressRule, forbidden, parse_address
@@ -17,7 +17,7 @@ def srv_name(realm: str) -> str:
 
 
 def discover(config: Krb5Config, realm: str, resolver: Resolver, address_rule: AddressRule = forbidden) -> Discovery:
-    """The KDCs of the realm, names resolved, forbidden addresses left out. Asks DNS where names are to be resolved."""
+    """The KDCs of the realm, with resolved names and without forbidden addresses. Asks DNS if necessary."""
     if targets := config.realms.get(realm, ()):
         return _resolve(KdcSource.CONFIG, targets, (), resolver, address_rule)
     if not config.dns_lookup_kdc or config.needs_proxy(realm):
@@ -25,6 +25,25 @@ def discover(config: Krb5Config, realm: str, resolver: Resolver, address_rule: A
     lookup, records = resolver.services(srv_name(realm))
     found = [KdcTarget(r.host, r.port) for r in by_priority(records)]
     return _resolve(KdcSource.SRV, found, (lookup,), resolver, address_rule)
+
+
+class Discoveries:
+    """Realms that were looked up, each once: when it is first asked for."""
+
+    def __init__(self, find: Callable[[str], Discovery]) -> None:
+        self._find = find
+        self._found: dict[str, Discovery] = {}
+
+    def of(self, realm: str) -> Discovery:
+        """The KDCs of a realm; the first call asks DNS if necessary."""
+        if realm not in self._found:
+            self._found[realm] = self._find(realm)
+        return self._found[realm]
+
+    def without_kdc(self, realm: str) -> bool:
+        """Whether the realm was looked up and no KDC of it was found."""
+        found = self._found.get(realm)
+        return found is not None and not (found.kdcs or found.refused)
 
 
 def _resolve(

@@ -25,7 +25,7 @@ _NAME: Final[dict[int, str]] = {
 
 
 def name_of(number: int) -> str:
-    """The encryption type's usual name, or its number where it has none here."""
+    """The encryption type's usual name, or its number if it is not known here."""
     return _NAME.get(number, f"etype {number}")
 
 
@@ -35,5 +35,5 @@ def names_of(numbers: Iterable[int]) -> str:
 
 
 def numbers_of(permitted: Iterable[Enctype]) -> tuple[int, ...]:
-    """The numbers of what a spec permits, in its order."""
+    """The numbers of the permitted encryption types, in their order."""
     return tuple(NUMBER[e] for e in permitted)

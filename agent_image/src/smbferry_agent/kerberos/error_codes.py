@@ -5,7 +5,7 @@ from typing import Final
 
 
 class ErrorCode(IntEnum):
-    """Error codes that are told apart (RFC 4120 section 7.5.9)."""
+    """The error codes that lead to different reasons (RFC 4120 section 7.5.9)."""
 
     CLIENT_EXPIRED = 1
     CLIENT_UNKNOWN = 6
@@ -28,12 +28,12 @@ class ErrorCode(IntEnum):
 
     @staticmethod
     def describe(code: int) -> str:
-        """For a message: the name that RFC 4120 gives, and the number."""
+        """The name in RFC 4120 and the number, for a message."""
         return f"{_RFC_NAMES.get(code, 'error')} ({code})"
 
 
 KEY_IS_WRONG: Final = frozenset({ErrorCode.PREAUTH_FAILED, ErrorCode.BAD_INTEGRITY})
-"""The KDC refused what a key proves, or, where it asks for no proof, the key does not open its reply."""
+"""The KDC refused the pre-authentication, or, without that, the key does not decrypt its reply."""
 
 _RFC_NAMES: Final = {
     0: "KDC_ERR_NONE",

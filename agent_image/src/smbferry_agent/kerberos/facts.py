@@ -1,4 +1,4 @@
-"""What was seen of KDCs and tickets: plain values, without any judgement."""
+"""Observations of KDCs and tickets, without a verdict."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from smbferry_agent.resolve import Lookup
 
 
 class KdcSource(StrEnum):
-    """Where a KDC's address came from."""
+    """The source of a KDC's address."""
 
     CONFIG = "krb5.conf"
     SRV = "SRV"
@@ -31,7 +31,7 @@ class Kdc:
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """The realm's KDCs in the order to try, the look-ups that led to them, and addresses that were refused."""
+    """The realm's KDCs in the order to try, the lookups that led to them, and forbidden addresses."""
 
     source: KdcSource
     kdcs: tuple[Kdc, ...]
@@ -40,7 +40,7 @@ class Discovery:
 
 
 class AttemptOutcome(StrEnum):
-    """How one connection to a KDC ended."""
+    """The result of one connection to a KDC."""
 
     ANSWERED = "answered"
     REFUSED = "connection refused"
@@ -61,7 +61,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request that a KDC answered. ``sent`` and ``received`` are by this node's clock."""
+    """A request with the KDC's answer.
+
+    Attributes:
+        sent, received: by this node's clock.
+    """
 
     kdc: Kdc
     request: KdcRequest
@@ -72,7 +76,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class ClockSample:
-    """The other side's clock minus ours, and by how much that can be wrong."""
+    """The other side's clock minus this node's, and the uncertainty of that."""
 
     offset: timedelta
     uncertainty: timedelta
@@ -83,7 +87,7 @@ class ClockSample:
 
 
 def clock_sample(exchange: Exchange) -> ClockSample | None:
-    """The clock offset that a KRB-ERROR tells: stime against the middle of sending and receiving."""
+    """The clock offset by a KRB-ERROR: its stime minus the middle between sending and receiving."""
     answer = exchange.answer
     if not isinstance(answer, KdcError):
         return None
@@ -94,7 +98,11 @@ def clock_sample(exchange: Exchange) -> ClockSample | None:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What may be told of a ticket. ``kvno`` is that of the service's key."""
+    """The public fields of a ticket.
+
+    Attributes:
+        kvno: the version of the service's key.
+    """
 
     server: str
     enctype: int
@@ -109,13 +117,13 @@ class TicketRefusal:
     """Why there is no service ticket.
 
     Attributes:
-        code: the KDC's error code (RFC 4120 section 7.5.9), or None where libkrb5 or the network ended it.
-        detail: libkrb5's words.
-        nt_status: what a domain controller says beside the code.
-        asked: whom the KDC was asked for last: the service, or krbtgt/REALM on the way to it.
-        realm: the service's realm as far as krb5.conf tells it, else None.
+        code: the KDC's error code (RFC 4120 section 7.5.9), None if libkrb5 or the network ended the exchange.
+        detail: libkrb5's message.
+        nt_status: the NTSTATUS that a domain controller adds to the code.
+        asked: the principal of the last request: the service, or krbtgt/REALM on the path to it.
+        realm: the service's realm, None if krb5.conf does not say.
         without_kdc: neither krb5.conf nor DNS names a KDC of that realm.
-        covered: the KDC gives a ticket for a name that only HOST/ of the same host can cover.
+        covered: the KDC issues a ticket for a name that only HOST/ of the same host can cover.
     """
 
     code: int | None
@@ -132,9 +140,9 @@ class KeyTry:
     """One attempt to get a ticket-granting ticket with one key version of the keytab.
 
     Attributes:
-        code: the KDC's error code, or None where libkrb5 or the network ended it.
-        nt_status: what a domain controller says beside the code.
-        account_kvno: the key version of the account that the KDC's reply names.
+        code: the KDC's error code, None if libkrb5 or the network ended the exchange.
+        nt_status: the NTSTATUS that a domain controller adds to the code.
+        account_kvno: the account's key version in the KDC's reply.
     """
 
     kvno: int
@@ -149,32 +157,33 @@ class KeyTry:
 
 @dataclass(frozen=True, slots=True)
 class AccountFacts:
-    """What the KDCs told of one account.
+    """The KDCs' answers about one account.
 
     Attributes:
-        answered: the KDC that gave the first answer, and how long that took.
-        ping_code, ping_status: why the KDC would not even ask for a key (RFC 4120 section 7.5.9), or None.
-        enctypes, salt: permitted encryption types that the account has keys of, and what these are derived with.
-        tries: key versions that were tried, in order; empty when none was.
+        answered, round_trip: the KDC that answered first, and how long that took.
+        probe_code, probe_status, probe_detail: the error of the preauth probe, an AS-REQ without pre-authentication;
+            None and empty if the KDC answered KDC_ERR_PREAUTH_REQUIRED (RFC 4120 section 7.5.9).
+        enctypes, salt: the permitted encryption types of the account's keys, and the salt of these keys.
+        tries: the key versions that were tried, in order.
     """
 
     attempts: tuple[Attempt, ...] = ()
     answered: Kdc | None = None
     round_trip: timedelta | None = None
     clock: ClockSample | None = None
-    ping_code: int | None = None
-    ping_status: int | None = None
-    ping_detail: str = ""
+    probe_code: int | None = None
+    probe_status: int | None = None
+    probe_detail: str = ""
     enctypes: tuple[int, ...] = ()
     salt: str | None = None
     tries: tuple[KeyTry, ...] = ()
 
     @property
     def has_no_key(self) -> bool:
-        """Whether the KDC asks for proof of a key and names none: the account has none of the permitted enctypes."""
-        return self.answered is not None and self.ping_code is None and not self.ping_detail and not self.enctypes
+        """Whether the KDC requires pre-authentication and names no enctype: the account has no permitted key."""
+        return self.answered is not None and self.probe_code is None and not self.probe_detail and not self.enctypes
 
     @property
     def ticket(self) -> Ticket | None:
-        """The ticket-granting ticket, when a key worked."""
+        """The ticket-granting ticket, None if no key worked."""
         return self.tries[-1].ticket if self.tries else None

@@ -1,7 +1,7 @@
 """MIT keytab files, version 0x0502, read defensively.
 
-libkrb5 would read the file as well, but says of a damaged one no more than "no key table entry found". Reading it
-here names what is wrong, lists the principals that are there, and allows one key version to be tried at a time.
+libkrb5 reads the file, too, but reports a damaged one only as "no key table entry found". This parser names the
+problem, lists the principals, and allows to try one key version at a time.
 
 Layout: https://web.mit.edu/kerberos/krb5-latest/doc/formats/keytab_file_format.html
 """
@@ -26,12 +26,16 @@ _SPECIAL: Final = {"\\": "\\\\", "/": "\\/", "@": "\\@", "\n": "\\n", "\t": "\\t
 
 
 class KeytabError(Exception):
-    """The bytes are not a whole keytab; the text says what was expected and found, never any of the bytes of keys."""
+    """The bytes are no complete keytab. The message never contains bytes of keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeytabKey:
-    """One key of the file. ``record`` holds the secret: it is never shown."""
+    """One key of the file.
+
+    Attributes:
+        record: contains the secret; never shown.
+    """
 
     principal: str
     kvno: int
@@ -48,14 +52,14 @@ class Keytab:
 
     @property
     def principals(self) -> tuple[str, ...]:
-        """Whom the file has keys of, without repeats."""
+        """The principals of the keys, each once."""
         return tuple(dict.fromkeys(key.principal for key in self.keys))
 
     @property
     def fingerprint(self) -> str:
-        """Tells this keytab from another: 12 hex digits, made of what may be told of it and never of its keys.
+        """Identifies the keytab: 12 hex digits of a hash of its public fields, never of its keys.
 
-        A hash of the keys would let whoever reads it try passwords without asking a KDC.
+        With a hash of the keys, whoever reads it could guess passwords offline.
         """
         told = [(k.principal, k.kvno, k.enctype, int(k.timestamp.timestamp())) for k in self.keys]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:_FINGERPRINT]
@@ -71,17 +75,17 @@ class Keytab:
         return tuple(dict.fromkeys(k.enctype for k in mine))
 
     def made(self, principal: str, kvno: int) -> datetime | None:
-        """When that version was written into the file; None where its writer left the time out, as ktpass does."""
+        """When that version was written to the file, None if the writer left the time out, as ktpass does."""
         moment = max(k.timestamp for k in self.keys if k.principal == principal and k.kvno == kvno)
         return moment if moment.timestamp() > 0 else None
 
     def only(self, principal: str, kvno: int, enctypes: Collection[int]) -> bytes:
-        """A keytab file of these keys alone. Secret."""
+        """A keytab file with only these keys. Secret."""
         chosen = (k.record for k in self.keys if k.principal == principal and k.kvno == kvno and k.enctype in enctypes)
         return VERSION + b"".join(struct.pack(">i", len(record)) + record for record in chosen)
 
     def entries(self) -> tuple[KeytabEntry, ...]:
-        """What may be told of the file: a line per principal and version, at most 64."""
+        """The public fields of the file: an entry per principal and version, at most 64."""
         lines: dict[tuple[str, int], list[KeytabKey]] = {}
         for key in self.keys:
             lines.setdefault((key.principal, key.kvno), []).append(key)
@@ -89,23 +93,23 @@ class Keytab:
 
 
 def parse(data: bytes) -> Keytab:
-    """The keytab that the bytes are.
+    """Parses a keytab.
 
     Raises:
-        KeytabError: not version 0x0502, cut short, damaged, or without any key.
+        KeytabError: not version 0x0502, truncated, damaged, or without keys.
     """
     if data[:2] != VERSION:
         found = "nothing" if not data else f"{data[:2].hex(' ')}"
-        hint = "; it looks like base64 text, encoded once too often" if data.startswith(_BASE64_OF_VERSION) else ""
-        raise KeytabError(f"A keytab begins with the bytes 05 02; found {found}{hint}.")
+        hint = "; it looks like base64: the file was encoded twice" if data.startswith(_BASE64_OF_VERSION) else ""
+        raise KeytabError(f"Expected a keytab, which begins with the bytes 05 02, got {found}{hint}.")
     keys = tuple(_key(record, at) for at, record in _records(data))
     if not keys:
-        raise KeytabError("The keytab holds no keys.")
+        raise KeytabError("The keytab contains no keys.")
     return Keytab(keys)
 
 
 def _records(data: bytes) -> Iterable[tuple[int, bytes]]:
-    """Each record with its offset. A negative length is a hole that a removed key left; 0 ends the file."""
+    """Yields each record with its offset. A negative length is the hole of a removed key; 0 ends the file."""
     at = len(VERSION)
     while at < len(data):
         if at + 4 > len(data):
@@ -116,7 +120,7 @@ def _records(data: bytes) -> Iterable[tuple[int, bytes]]:
             return
         end = at + abs(length)
         if end > len(data):
-            raise KeytabError(f"The keytab is cut short: it ends at byte {len(data)}, a record reaches to byte {end}.")
+            raise KeytabError(f"The keytab is cut short: expected a record up to byte {end}, got {len(data)} bytes.")
         if length > 0:
             yield at, data[at:end]
         at = end
@@ -132,7 +136,7 @@ def _key(record: bytes, offset: int) -> KeytabKey:
 def _parse_record(record: bytes) -> KeytabKey:
     (count,) = struct.unpack_from(">H", record)
     if not 1 <= count <= _MAX_COMPONENTS:
-        raise ValueError(f"a principal has 1 to {_MAX_COMPONENTS} components, found {count}")
+        raise ValueError(f"expected 1 to {_MAX_COMPONENTS} components of a principal, got {count}")
     realm, at = _counted(record, 2)
     components = []
     for _ in range(count):
@@ -141,8 +145,8 @@ def _parse_record(record: bytes) -> KeytabKey:
     _name_type, timestamp, kvno8, enctype = struct.unpack_from(">IIBH", record, at)
     key, at = _counted(record, at + 11)
     if not key:
-        raise ValueError("a key of no bytes")
-    # A 32-bit version follows where the writer knows of it; 0 there means that it only padded.
+        raise ValueError("expected a key, got 0 bytes")
+    # A 32-bit version may follow; 0 is padding.
     kvno32 = struct.unpack_from(">I", record, at)[0] if len(record) - at >= _KVNO32 else 0
     return KeytabKey(
         principal="/".join(map(_text, components)) + "@" + _text(realm),
@@ -157,12 +161,12 @@ def _counted(record: bytes, at: int) -> tuple[bytes, int]:
     (length,) = struct.unpack_from(">H", record, at)
     end = at + 2 + length
     if end > len(record):
-        raise ValueError(f"a field of {length} bytes reaches past the record's end")
+        raise ValueError(f"a field of {length} bytes extends beyond the record")
     return record[at + 2 : end], end
 
 
 def _text(component: bytes) -> str:
-    """As krb5_unparse_name writes it."""
+    """The text as krb5_unparse_name writes it."""
     return "".join(_SPECIAL.get(c, c) for c in component.decode(errors="backslashreplace"))
 
 

@@ -1,9 +1,9 @@
 """krb5.conf, parsed to an allow-list.
 
-libkrb5's own parser can be made to include files and load modules, so a krb5.conf from a ConfigMap is never handed to
-it. This module reads the relations (`krb5_syntax`), keeps the few settings that smbferry lets a person decide, refuses
-what loads or runs something, and leaves out the rest: with a finding where somebody may have counted on it.
-`krb5_render` writes a fresh file from the result.
+A krb5.conf can make libkrb5's parser include files and load modules, so one from a ConfigMap is never passed to it.
+This module reads the relations (`krb5_syntax`), keeps the few settings that users may choose, refuses what loads or
+runs something, and ignores the rest, with a finding if somebody may rely on it. `krb5_render` writes a new file from
+the result.
 """
 
 import re
@@ -24,11 +24,11 @@ _DURATION: Final = re.compile(r"[0-9]{1,9}|([0-9]{1,6}[dhms] ?){1,4}|[0-9]{1,4}:
 _TRUE: Final = frozenset({"y", "yes", "true", "t", "1", "on"})
 _FALSE: Final = frozenset({"n", "no", "false", "nil", "0", "off"})
 
-# Sections that hosts commonly have, that say nothing to a client of ours and are left out.
+# Sections that hosts commonly have and that are irrelevant here: ignored.
 _IGNORED_SECTIONS: Final = frozenset(
     {"appdefaults", "logging", "login", "kdc", "kdcdefaults", "kadmin", "realmsdefaults"}
 )
-# Sections of a KDC's host and of other programs: left out, too, and told of.
+# Sections of KDC hosts and of other programs: ignored, with a finding.
 _FOREIGN_SECTIONS: Final = frozenset({"dbmodules", "dbdefaults", "pam"})
 _READ_SECTIONS: Final = frozenset({"libdefaults", "realms", "domain_realm", "capaths"})
 _WEAKENING: Final = frozenset({"allow_weak_crypto", "allow_rc4", "allow_des3"})
@@ -47,11 +47,11 @@ class KdcTarget:
 
 @dataclass(frozen=True, slots=True)
 class Krb5Config:
-    """What is kept of a krb5.conf.
+    """The used settings of a krb5.conf.
 
     Attributes:
-        findings: what was left out though somebody may count on it, each a sentence that names its line.
-        proxied: realms with a KDC proxy (MS-KKDCP) among their kdc lines; it is not among their KDCs.
+        findings: ignored lines that somebody may rely on, each with its line number.
+        proxied: realms with a KDC proxy (MS-KKDCP) in their kdc lines; `realms` does not contain the proxy.
     """
 
     default_realm: str | None = None
@@ -66,11 +66,11 @@ class Krb5Config:
     proxied: frozenset[str] = frozenset()
 
     def needs_proxy(self, realm: str) -> bool:
-        """Whether the file names KDC proxies for the realm and no KDC."""
+        """Whether the file names only KDC proxies for the realm."""
         return realm in self.proxied and not self.realms.get(realm)
 
     def realm_of(self, host: str) -> str | None:
-        """The realm that [domain_realm] gives a host: by its name, else by the nearest domain, as libkrb5 looks."""
+        """The realm of a host in [domain_realm]: by its name, else by the nearest domain, as in libkrb5."""
         name = host.lower().rstrip(".")
         while name:
             if name in self.domain_realm:
@@ -80,10 +80,10 @@ class Krb5Config:
 
 
 def parse(text: str, address_rule: AddressRule = forbidden) -> Krb5Config:
-    """The allowed part of a krb5.conf.
+    """Parses the allowed part of a krb5.conf.
 
     Raises:
-        AgentError: Krb5ConfigInvalid with the line that can't be read, Krb5ConfigRefused with the line that loads or
+        AgentError: Krb5ConfigInvalid with an unreadable line, Krb5ConfigRefused with a line that loads or
             runs something, or that names a forbidden address.
     """
     builder = _Builder(address_rule)
@@ -91,25 +91,23 @@ def parse(text: str, address_rule: AddressRule = forbidden) -> Krb5Config:
 
 
 def check_realm(principal: str) -> None:
-    """Refuses a principal whose realm could not be written into a krb5.conf as it stands.
+    """Refuses a principal whose realm cannot be written to a krb5.conf unchanged.
 
     Raises:
         AgentError: SpecInvalid.
     """
     realm = principal.rpartition("@")[2]
     if not _REALM.fullmatch(realm):
-        raise AgentError(
-            SPEC_INVALID, f"spec.principal: a realm such as CORP.EXAMPLE.COM expected, found {show(realm)}."
-        )
+        raise AgentError(SPEC_INVALID, f"spec.principal: expected a realm such as CORP.EXAMPLE.COM, got {show(realm)}.")
 
 
 def may_be_mapped(host: str, realm: str) -> bool:
-    """Whether these are names that can stand in [domain_realm] and say no more there."""
+    """Whether these names can be written to [domain_realm] without any other effect."""
     return bool(_HOST.fullmatch(host) and _REALM.fullmatch(realm))
 
 
 class _Builder:
-    """Takes relations in order; each goes to the method of its section."""
+    """Processes relations in order, each by the method of its section."""
 
     def __init__(self, address_rule: AddressRule) -> None:
         self._address_rule = address_rule
@@ -124,7 +122,7 @@ class _Builder:
         self._ignored: list[str] = []
 
     def tell(self, finding: str) -> None:
-        """Keep what was left out, once."""
+        """Adds a finding, once."""
         self._findings[finding] = None
 
     def build(self, lines: Iterable[Line]) -> Krb5Config:
@@ -196,16 +194,16 @@ class _Builder:
 
 
 def _left_out(line: Line) -> str | None:
-    """What to say of a line that MIT's library would heed and that is left out here."""
+    """The finding about a line that MIT's library would use and that is ignored here, None if there is none."""
     opens_section = not line.key and len(line.path) == 1
     if line.path[0] in _FOREIGN_SECTIONS:
         return f"line {line.number}: the section [{line.path[0]}] is not read" if opens_section else None
     if line.key in _WEAKENING and _boolean(line):
-        return f"line {line.number}: {line.key} is ignored, RC4, DES and triple DES are never used"
+        return f"line {line.number}: {line.key} is ignored: RC4, DES and triple DES are never used"
     if _CERTIFICATES.fullmatch(line.key):
-        return f"line {line.number}: {line.key} is ignored, keys come from the keytab alone"
+        return f"line {line.number}: {line.key} is ignored: keys come only from the keytab"
     if line.key == "kdc" and line.value.lower().startswith(_PROXY):
-        return f"line {line.number}: the KDC proxy {show(line.value)} is ignored, KDCs are asked over TCP alone"
+        return f"line {line.number}: the KDC proxy {show(line.value)} is ignored: KDCs are contacted only over TCP"
     return None
 
 

@@ -1,4 +1,4 @@
-"""A fresh krb5.conf from checked values: the only one that libkrb5 ever reads."""
+"""Renders a krb5.conf from checked values, the only one that libkrb5 reads."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -6,10 +6,10 @@ from typing import Final
 from smbferry_agent.kerberos.krb5_config import Krb5Config
 from smbferry_api.identity import Enctype
 
-# kdc_timesync lets libkrb5 go on under skew: the offset is measured and judged here, against clockSkewTolerance, and
-# a check can then say all that is wrong at once. No UDP, no reverse look-ups, no primary KDC: each would ask again,
-# elsewhere, with a key that was just refused. A short name stays as it is: a Pod's own search domain says nothing of
-# where a file server is, and a KDC knows its hosts by their short names, too.
+# kdc_timesync makes libkrb5 continue despite clock skew: the agent measures the offset and compares it with
+# clockSkewTolerance, so that a check reports all problems at once. No UDP, reverse lookups or primary KDC: each would
+# send a refused key again. Short names stay unchanged: a pod's search domain is not that of a file server, and a KDC
+# knows hosts by their short names, too.
 _FIXED: Final = {
     "dns_lookup_kdc": "false",
     "dns_lookup_realm": "false",
@@ -35,8 +35,8 @@ def render(
     """The file's text.
 
     Args:
-        realm: the identity's, which becomes the default realm.
-        kdcs: address and port of each realm's KDCs, in order. libkrb5 looks up none itself: it checks no addresses.
+        realm: the identity's realm, which becomes the default realm.
+        kdcs: address and port of each realm's KDCs, in order. libkrb5 looks up none, as it would check no addresses.
     """
     return "\n".join(_lines(config, realm, enctypes, kdcs)) + "\n"
 

@@ -1,6 +1,6 @@
 """The syntax of krb5.conf (krb5.conf(5)): sections, blocks and relations, as MIT's library reads them.
 
-Nothing is read but the text: what includes other files is passed over and told of.
+Only this text is read: lines that include other files are ignored, with a finding.
 """
 
 import re
@@ -21,7 +21,7 @@ _BYTE_ORDER_MARK: Final = "\ufeff"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One relation, with the section and subsections that it stands in. An empty key opens the last of them."""
+    """One relation, with its section and subsections. An empty key opens the last of them."""
 
     number: int
     path: tuple[str, ...]
@@ -29,22 +29,25 @@ class Line:
     value: str
 
     def invalid(self, expected: str) -> AgentError:
-        """The error for a value that can't be used."""
+        """The error for an invalid value."""
         return AgentError(
             KRB5_CONFIG_INVALID,
-            f"krb5.conf line {self.number}: {show(self.key)} expects {expected}; found {show(self.value)}.",
+            f"krb5.conf line {self.number}: {show(self.key)}: expected {expected}, got {show(self.value)}.",
         )
 
     def refused(self, why: str) -> AgentError:
-        """The error for a relation that is not accepted from anybody."""
+        """The error for a forbidden relation."""
         return AgentError(KRB5_CONFIG_REFUSED, f"krb5.conf line {self.number}: {show(self.key)} is refused: {why}.")
 
 
 def read(text: str, tell: Callable[[str], None]) -> Iterator[Line]:
-    """The file's relations in order; ``tell`` is given what is passed over, each with its line.
+    """Yields the file's relations in order.
+
+    Args:
+        tell: receives each ignored line.
 
     Raises:
-        AgentError: Krb5ConfigInvalid with a line that is none of it, Krb5ConfigRefused with one that loads a module.
+        AgentError: Krb5ConfigInvalid with an unreadable line, Krb5ConfigRefused with one that loads a module.
     """
     reader = _Reader(tell)
     if text.startswith(_BYTE_ORDER_MARK):
@@ -56,12 +59,12 @@ def read(text: str, tell: Callable[[str], None]) -> Iterator[Line]:
 
 
 def show(text: str) -> str:
-    """Foreign text for a message: short, on one line."""
+    """Untrusted text for a message: short, on one line."""
     return repr(text[:80])
 
 
 class _Reader:
-    """Takes the lines one by one. A block's ``{`` may stand on the line below its name, as in MIT's library."""
+    """Reads line by line. The `{` of a block may be on the line after its name, as in MIT's library."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
@@ -69,7 +72,7 @@ class _Reader:
         self._waiting: tuple[int, str] | None = None
 
     def take(self, number: int, line: str) -> Iterator[Line]:
-        """The relations that end with this line: none, one, or the one before it, too."""
+        """The relations that this line completes: none, one, or also the one before it."""
         if not line or line[0] in "#;":
             return
         if self._waiting is not None:
@@ -83,7 +86,7 @@ class _Reader:
                 KRB5_CONFIG_REFUSED, f"krb5.conf line {number}: 'module' is refused: it loads another file."
             )
         if match := _INCLUDING.fullmatch(line):
-            self._tell(f"line {number}: {match[1]} {show(match[2])} is passed over, no other file is read")
+            self._tell(f"line {number}: {match[1]} {show(match[2])} is ignored, other files are not read")
         else:
             yield from self._read(number, line)
 
@@ -104,14 +107,14 @@ class _Reader:
         else:
             raise AgentError(
                 KRB5_CONFIG_INVALID,
-                f"krb5.conf line {number}: expected [section], name = value, name = {{ or }}; found {show(line)}.",
+                f"krb5.conf line {number}: expected [section], name = value, name = {{ or }}, got {show(line)}.",
             )
 
     def end(self) -> Iterator[Line]:
-        """The relation that the file ends with, if it has no value.
+        """The last relation if it has no value.
 
         Raises:
-            AgentError: a block is open.
+            AgentError: a block is not closed.
         """
         if self._waiting is not None:
             yield Line(self._waiting[0], tuple(self._path), self._waiting[1], "")

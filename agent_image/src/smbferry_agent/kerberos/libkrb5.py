@@ -1,6 +1,6 @@
-"""The only importer of libkrb5's bindings: a few calls, foreign errors converted here.
+"""The only module that imports libkrb5's bindings; converts their errors.
 
-libkrb5 finds its configuration by the environment of the process, so calls are serialised by the engine's lock.
+libkrb5 finds its configuration through environment variables, so the engine's lock serializes calls.
 """
 
 import importlib
@@ -17,7 +17,7 @@ from smbferry_engine import krb5_environment
 
 
 class _Binding:
-    """A compiled binding, imported at its first use: what asks for no ticket (parsing, judging) works without it."""
+    """A compiled binding, imported at its first use: code that needs no tickets works without it."""
 
     def __init__(self, module: str) -> None:
         self._module = module
@@ -35,7 +35,11 @@ _SIGN: Final = 1 << 31
 
 
 class KerberosError(Exception):
-    """libkrb5 said no. ``code`` is RFC 4120's where there is one (also for what libkrb5 itself found), else None."""
+    """An error of libkrb5.
+
+    Attributes:
+        code: the error code of RFC 4120, also for errors that libkrb5 itself detected; None for others.
+    """
 
     def __init__(self, minor: int, text: str) -> None:
         super().__init__(text)
@@ -45,10 +49,10 @@ class KerberosError(Exception):
 
 
 def account_info(config: Path, principal: str, etypes: Sequence[int]) -> tuple[int, str | None]:
-    """An AS-REQ that proves no key: the account's best enctype of those asked, and its salt.
+    """Sends an AS-REQ without pre-authentication; returns the account's best enctype of those asked, and its salt.
 
     Raises:
-        KerberosError: no such account, none of these enctypes, account disabled, KDC unreachable, …
+        KerberosError: unknown account, none of these enctypes, account disabled, KDC unreachable, …
     """
     with krb5_environment(str(config)), _converted():
         context = krb5.init_context()
@@ -59,7 +63,7 @@ def account_info(config: Path, principal: str, etypes: Sequence[int]) -> tuple[i
 
 
 def initial_ticket(config: Path, principal: str, keytab: Path, etypes: Sequence[int], ccache: Path) -> Ticket:
-    """A ticket-granting ticket by the keytab's key, left alone in a new credential cache (0600).
+    """Gets a ticket-granting ticket with the keytab's key, as the only ticket of a new credential cache (0600).
 
     Raises:
         KerberosError: the KDC refused the key or the account, or could not be reached.
@@ -78,13 +82,13 @@ def initial_ticket(config: Path, principal: str, keytab: Path, etypes: Sequence[
 
 
 def service_ticket(config: Path, ccache: Path, target: str) -> Ticket:
-    """A ticket for the service, added to the credential cache.
+    """Gets a ticket for the service and adds it to the credential cache.
 
     Args:
-        target: service/host, or service/host@REALM; without the realm it comes from [domain_realm] or a referral.
+        target: service/host, or service/host@REALM; without a realm, [domain_realm] or a referral gives it.
 
     Raises:
-        KerberosError: the KDC knows no such service, or could not be reached.
+        KerberosError: the KDC does not know the service, or could not be reached.
     """
     with krb5_environment(str(config)), _converted():
         credentials = gssapi.Credentials(usage="initiate", store={"ccache": f"FILE:{ccache}"})
@@ -98,10 +102,10 @@ def service_ticket(config: Path, ccache: Path, target: str) -> Ticket:
 
 
 def copy_without(ccache: Path, copy: Path, service: str) -> None:
-    """A copy of the credential cache (0600) that lacks the ticket for the service, whatever its realm.
+    """Copies the credential cache (0600) without the ticket for the service, in any realm.
 
     Raises:
-        KerberosError: one of the two files can't be used.
+        KerberosError: one of the two files is unusable.
     """
     with _converted():
         context = krb5.init_context()
@@ -128,7 +132,7 @@ def _find(ccache: Path, target: str) -> Ticket:
 
 
 def _is_for(context: Any, credentials: Any, target: str) -> bool:
-    """Whether the ticket is for the service; libkrb5 and KDCs may add a realm and change case."""
+    """Whether the ticket is for the service. libkrb5 and KDCs may add a realm and change case."""
     server = _unparse(context, credentials.server)
     return server.partition("@")[0].lower() == target.partition("@")[0].lower()
 
@@ -157,6 +161,6 @@ def _converted() -> Iterator[None]:
     except krb5.Krb5Error as error:
         raise KerberosError(error.err_code, str(error)) from None
     except gssapi_raw.GSSError as error:
-        # gssapi gives libkrb5's signed codes as unsigned.
+        # gssapi returns libkrb5's signed codes as unsigned.
         minor = error.min_code - 2 * _SIGN if error.min_code >= _SIGN else error.min_code
         raise KerberosError(minor, error.gen_message()) from None

@@ -1,4 +1,4 @@
-"""The clear fields of KDC messages (RFC 4120 section 5, RFC 6113): DER in, plain values out, hostile bytes refused."""
+"""The unencrypted fields of KDC messages (RFC 4120 section 5, RFC 6113), decoded from untrusted DER."""
 
 import contextlib
 import struct
@@ -12,7 +12,7 @@ from pyasn1.type import char, namedtype, tag, univ, useful
 
 
 class MessageError(Exception):
-    """The bytes are not the Kerberos message that was expected."""
+    """The bytes are not the expected Kerberos message."""
 
 
 _AS_REQ, _AS_REP, _TGS_REQ, _TGS_REP, _KRB_ERROR = 10, 11, 12, 13, 30
@@ -26,7 +26,7 @@ _TAG_NUMBER: Final = 0x1F
 
 @dataclass(frozen=True, slots=True)
 class EtypeInfo:
-    """One line of ETYPE-INFO2: an enctype that the account has a key of, and the salt it is derived with."""
+    """One entry of ETYPE-INFO2: the enctype of a key of the account, and the salt of that key."""
 
     etype: int
     salt: str | None
@@ -34,11 +34,12 @@ class EtypeInfo:
 
 @dataclass(frozen=True, slots=True)
 class KdcError:
-    """A KRB-ERROR. ``server_time`` is whole seconds where the KDC sends no microseconds.
+    """A KRB-ERROR.
 
     Attributes:
-        nt_status: why, in Windows' words, where a domain controller adds them (MS-KILE section 2.2.1).
-        server: whom a ticket was asked for, without the realm.
+        server_time: in whole seconds if the KDC sends no microseconds.
+        nt_status: the NTSTATUS that a domain controller adds (MS-KILE section 2.2.1).
+        server: the requested principal, without realm.
     """
 
     code: int
@@ -52,7 +53,7 @@ class KdcError:
 
 @dataclass(frozen=True, slots=True)
 class KdcReply:
-    """An AS-REP or TGS-REP: enctype and key version of the part that the client's key opens."""
+    """An AS-REP or TGS-REP: enctype and key version of the part that is encrypted with the client's key."""
 
     initial: bool
     etype: int
@@ -63,37 +64,37 @@ class KdcReply:
 
 @dataclass(frozen=True, slots=True)
 class KdcRequest:
-    """An AS-REQ or TGS-REQ: whether it carries proof of a key, and so counts against a lockout policy."""
+    """An AS-REQ or TGS-REQ: whether it has pre-authentication, which counts towards a lockout policy if wrong."""
 
     initial: bool
     proves_key: bool
 
 
 def read_request(data: bytes) -> KdcRequest:
-    """What libkrb5 is about to ask.
+    """Decodes a request of libkrb5.
 
     Raises:
-        MessageError: it is no AS-REQ or TGS-REQ.
+        MessageError: no AS-REQ or TGS-REQ.
     """
     number = _application(data)
     if number not in {_AS_REQ, _TGS_REQ}:
-        raise MessageError(f"AS-REQ or TGS-REQ expected, found application tag {number}")
+        raise MessageError(f"expected AS-REQ or TGS-REQ, got application tag {number}")
     request = _decode(data, _tagged(_KdcReq, number))
     types = {int(pa["padata-type"]) for pa in request["padata"]} if request["padata"].isValue else set()
     return KdcRequest(initial=number == _AS_REQ, proves_key=number == _AS_REQ and bool(types & _WITH_KEY))
 
 
 def read_answer(data: bytes) -> KdcError | KdcReply:
-    """What the KDC answered.
+    """Decodes an answer of a KDC.
 
     Raises:
-        MessageError: it is no KRB-ERROR, AS-REP or TGS-REP, or breaks their rules.
+        MessageError: no valid KRB-ERROR, AS-REP or TGS-REP.
     """
     number = _application(data)
     if number == _KRB_ERROR:
         return _read_error(_decode(data, _tagged(_KrbError, _KRB_ERROR)))
     if number not in {_AS_REP, _TGS_REP}:
-        raise MessageError(f"KRB-ERROR, AS-REP or TGS-REP expected, found application tag {number}")
+        raise MessageError(f"expected KRB-ERROR, AS-REP or TGS-REP, got application tag {number}")
     reply = _decode(data, _tagged(_KdcRep, number))
     etype, kvno = _encrypted(reply["enc-part"])
     ticket_etype, ticket_kvno = _encrypted(reply["ticket"]["enc-part"])
@@ -101,10 +102,10 @@ def read_answer(data: bytes) -> KdcError | KdcReply:
 
 
 def read_ticket(data: bytes) -> tuple[int, int | None]:
-    """Enctype and key version of a ticket, as a credential cache holds it.
+    """Decodes enctype and key version of a ticket from a credential cache.
 
     Raises:
-        MessageError: it is no Ticket.
+        MessageError: no valid Ticket.
     """
     return _encrypted(_decode(data, _Ticket())["enc-part"])
 
@@ -115,7 +116,7 @@ def _read_error(error: Any) -> KdcError:
         micros = int(error["susec"])
         moment = moment.replace(microsecond=micros)
     except ValueError as wrong:
-        raise MessageError(f"KRB-ERROR with an impossible time: {wrong}") from None
+        raise MessageError(f"expected a time in KRB-ERROR: {wrong}") from None
     code = int(error["error-code"])
     details = _method_data(bytes(error["e-data"])) if error["e-data"].isValue else {}
     server = "/".join(map(str, error["sname"]["name-string"]))
@@ -123,9 +124,9 @@ def _read_error(error: Any) -> KdcError:
 
 
 def _method_data(edata: bytes) -> dict[int, bytes]:
-    """The e-data of a KRB-ERROR by type: a METHOD-DATA, or Windows' single KERB-ERROR-DATA (MS-KILE section 2.2.2)."""
+    """The e-data of a KRB-ERROR, by type: METHOD-DATA, or a single KERB-ERROR-DATA (MS-KILE section 2.2.2)."""
     for shape in (_MethodData, _PaData):
-        with contextlib.suppress(MessageError):  # a KDC may write anything there; it then tells nothing
+        with contextlib.suppress(MessageError):  # a KDC may send anything here; other data is ignored
             found = _decode(edata, shape())
             return {
                 int(pa["padata-type"]): bytes(pa["padata-value"]) for pa in (found if shape is _MethodData else [found])
@@ -139,12 +140,12 @@ def _etype_info(details: dict[int, bytes]) -> tuple[EtypeInfo, ...]:
     try:
         lines = _decode(details[_PA_ETYPE_INFO2], _EtypeInfo2())
     except MessageError:
-        return ()  # the same
+        return ()  # ignored as well
     return tuple(EtypeInfo(int(i["etype"]), str(i["salt"]) if i["salt"].isValue else None) for i in lines)
 
 
 def _nt_status(details: dict[int, bytes]) -> int | None:
-    """The status of a KERB-EXT-ERROR: three little-endian words, of which it is the first."""
+    """The status of a KERB-EXT-ERROR: the first of three little-endian words."""
     value = details.get(_KERB_EXT_ERROR, b"")
     return struct.unpack_from("<I", value)[0] if len(value) == _KERB_EXT_ERROR_SIZE else None
 
@@ -155,17 +156,17 @@ def _encrypted(part: Any) -> tuple[int, int | None]:
 
 def _application(data: bytes) -> int:
     if not data or data[0] & 0xE0 != _APPLICATION_TAG:
-        raise MessageError("a Kerberos message expected")
+        raise MessageError("expected a Kerberos message")
     return data[0] & _TAG_NUMBER
 
 
 def _decode(data: bytes, spec: Any) -> Any:
-    """The message by its schema; anything behind it is refused."""
+    """Decodes a message by its schema; refuses bytes after it."""
     try:
         value, rest = decoder.decode(data, asn1Spec=spec)
         if rest:
-            raise MessageError(f"{len(rest)} bytes after the message")
-        # Deep nesting exhausts the decoder's recursion; odd lengths surface as any of the rest.
+            raise MessageError(f"got {len(rest)} bytes after the message")
+        # Deep nesting exhausts the decoder's recursion; invalid lengths raise the other errors.
     except (PyAsn1Error, RecursionError, ValueError, IndexError, OverflowError, UnicodeError) as error:
         raise MessageError(f"not valid DER: {type(error).__name__}") from None
     return value

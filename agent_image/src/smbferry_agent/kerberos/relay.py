@@ -1,8 +1,9 @@
-"""A loopback relay between libkrb5 and the real KDCs that sees what libkrb5 does not tell.
+"""A loopback relay between libkrb5 and the KDCs that observes what libkrb5 does not report.
 
-libkrb5 does all cryptography and speaks to 127.0.0.1; the relay forwards to the KDCs in order over TCP (RFC 4120
-section 7.2.2) and reads the clear fields on the way: which KDC answered, how fast, its clock, its error codes, key
-versions. It also holds the limit on wrong keys: after two refused ones no further request that proves a key leaves.
+libkrb5 does all cryptography and connects to 127.0.0.1. The relay forwards its requests to the KDCs in order over TCP
+(RFC 4120 section 7.2.2) and reads the unencrypted fields: which KDC answered, how fast, its clock, error codes and key
+versions. It also enforces the limit on wrong keys: after two refused keys it forwards no request with
+pre-authentication.
 """
 
 import contextlib
@@ -23,17 +24,17 @@ MAX_REFUSED_KEYS: Final = 2
 _MAX_MESSAGE: Final = 1 << 20
 _CONNECT_TIMEOUT: Final = 2.0
 _ANSWER_TIMEOUT: Final = 4.0
-# libkrb5 gives up on us after ten seconds and asks again; all KDCs must have had their turn by then.
+# libkrb5 times out after ten seconds and sends the request again; all KDCs must have been tried by then.
 _REQUEST_DEADLINE: Final = 8.0
 
 Candidates = Callable[[], Sequence[Kdc]]
 
 
 class Relay:
-    """A context manager; a listener per realm, each served by a thread of its own.
+    """A context manager with a listener and a thread per realm.
 
     Args:
-        realms: how to find each realm's KDCs; called at the first request for it.
+        realms: by realm, a function that finds its KDCs; called at the first request.
     """
 
     def __init__(self, realms: Mapping[str, Candidates]) -> None:
@@ -68,7 +69,7 @@ class Relay:
             listener.close()
 
     def addresses(self) -> dict[str, list[tuple[str, int]]]:
-        """For the rendered krb5.conf: where libkrb5 finds each realm's KDC."""
+        """The listeners' addresses by realm, for the rendered krb5.conf."""
         return {name: [("127.0.0.1", listener.getsockname()[1])] for name, listener in self._listeners.items()}
 
     @property
@@ -89,7 +90,7 @@ class Relay:
                 client, _ = listener.accept()
             except OSError:
                 return  # shut down by __exit__
-            # A client that goes away, or a request that is none, ends this connection and nothing else.
+            # A closed connection or an invalid request ends only this connection.
             with contextlib.suppress(OSError, EOFError, MessageError), client:
                 client.settimeout(_ANSWER_TIMEOUT)
                 message = _receive(client)
@@ -98,7 +99,7 @@ class Relay:
                     client.sendall(struct.pack(">I", len(answer)) + answer)
 
     def _forward(self, message: bytes, request: KdcRequest, realm: "_Realm") -> bytes | None:
-        """The answer of the first KDC that gives one, or None."""
+        """The answer of the first KDC that answers, None if none does."""
         deadline = time.monotonic() + _REQUEST_DEADLINE
         for kdc in realm.in_order():
             with self._lock:
@@ -149,7 +150,7 @@ class Relay:
 
 
 class _Realm:
-    """A realm's KDCs, found once; the one that answered last comes first."""
+    """A realm's KDCs, found once; the one that answered last is first."""
 
     def __init__(self, find: Candidates) -> None:
         self._find = find
@@ -173,7 +174,7 @@ def _refuses_key(answer: KdcError | KdcReply) -> bool:
 def _receive(source: socket.socket) -> bytes:
     (length,) = struct.unpack(">I", _exactly(source, 4))
     if not 0 < length <= _MAX_MESSAGE:
-        raise MessageError(f"a message of at most {_MAX_MESSAGE} bytes expected, found {length}")
+        raise MessageError(f"expected a message of at most {_MAX_MESSAGE} bytes, got {length}")
     return _exactly(source, length)
 
 

@@ -1,4 +1,4 @@
-"""Keeps tickets valid under a long run: a fresh ticket well before the old one ends."""
+"""Renews tickets during a long run, well before they expire."""
 
 import logging
 import threading
@@ -21,7 +21,7 @@ _LEAST_WAIT: Final = 1.0
 
 
 def renewal_time(ticket: Ticket) -> datetime:
-    """When three quarters of the ticket's life are over."""
+    """When three quarters of the ticket's lifetime are over."""
     return ticket.start_time + _AT * (ticket.end_time - ticket.start_time)
 
 
@@ -30,15 +30,15 @@ def _none() -> None:
 
 
 class Renewal:
-    """A context manager: a thread that renews one session's tickets until it is left.
+    """A context manager with a thread that renews one session's tickets.
 
-    A key that was refused is never tried again, and one that is known to be outdated not at all: many runs go on at
-    once, and wrong keys count towards the domain's lockout policy. The old tickets serve until they end; the next
-    attempt of the run then begins with the keytab of that time.
+    A refused key is never tried again, and an outdated key is not tried at all: wrong keys of all runs count towards
+    the domain's lockout policy. The old tickets are used until they expire; the next attempt of the run then uses the
+    keytab of that time.
 
     Args:
-        objection: asked before each renewal; says why the key must not be used, or None.
-        turn: entered around each use of the key, so that no other agent is at it; a refusal leaves it as KerberosError.
+        objection: asked before each renewal; returns why the key must not be used, None if it may.
+        turn: entered around each use of the key, so that no other agent tries it; a refusal leaves it as KerberosError.
     """
 
     def __init__(
@@ -80,10 +80,10 @@ class Renewal:
                 if error.code == ErrorCode.PREAUTH_FAILED:
                     return
             else:
-                _log.info("tickets renewed", extra=fields(principal=self._session.principal, until=ticket.end_time))
+                _log.info("renewed tickets", extra=fields(principal=self._session.principal, until=ticket.end_time))
                 self._due = renewal_time(ticket)
 
     def _later(self, why: object) -> None:
-        """The old ticket still serves; the engine names the end if it comes to that."""
-        _log.warning("tickets not renewed: %s", why, extra=fields(principal=self._session.principal))
+        """Retries later. The old ticket is still valid; once it expires, the engine reports it."""
+        _log.warning("could not renew tickets: %s", why, extra=fields(principal=self._session.principal))
         self._due = datetime.now(UTC) + _RETRY

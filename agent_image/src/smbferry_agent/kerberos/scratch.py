@@ -1,4 +1,4 @@
-"""A private folder in memory for what libkrb5 wants as files: credential caches, the rendered krb5.conf, one key."""
+"""A private folder in memory for files that libkrb5 needs: credential caches, the rendered krb5.conf, one key."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ class Scratch:
 
     @property
     def ccache(self) -> Path:
-        """The credential cache that tickets end in."""
+        """The credential cache."""
         return self._folder / "ccache"
 
     @property
@@ -45,7 +45,7 @@ class Scratch:
 
     @staticmethod
     def write(path: Path, data: bytes) -> None:
-        """Writes a file whole, readable to nobody else, replacing it at once where it exists."""
+        """Writes a private file atomically."""
         partial = path.with_name(path.name + ".partial")
         partial.unlink(missing_ok=True)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -55,7 +55,7 @@ class Scratch:
 
 
 def wipe(path: Path) -> None:
-    """Overwrites a file with zeros and removes it; a file that is not there is fine."""
+    """Overwrites a file with zeros and removes it; succeeds if it does not exist."""
     try:
         with path.open("r+b") as file:
             file.write(bytes(path.stat().st_size))

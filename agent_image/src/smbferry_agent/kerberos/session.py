@@ -1,10 +1,9 @@
-"""One identity's dealings with its KDCs, all through the observing relay."""
+"""One identity's exchanges with its KDCs, all through the observing relay."""
 
 import logging
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Final, Self
 
 from smbferry_agent.kerberos import libkrb5
 from smbferry_agent.kerberos.addresses import AddressRule, forbidden
-from smbferry_agent.kerberos.discovery import discover
+from smbferry_agent.kerberos.discovery import Discoveries, discover
 from smbferry_agent.kerberos.enctypes import numbers_of
 from smbferry_agent.kerberos.error_codes import KEY_IS_WRONG, ErrorCode
 from smbferry_agent.kerberos.facts import (
@@ -28,8 +27,8 @@ from smbferry_agent.kerberos.facts import (
     clock_sample,
 )
 from smbferry_agent.kerberos.keytab import Keytab
-from smbferry_agent.kerberos.krb5_config import Krb5Config, may_be_mapped
-from smbferry_agent.kerberos.krb5_render import render
+from smbferry_agent.kerberos.krb5_config import Krb5Config
+from smbferry_agent.kerberos.krb5_files import Krb5Files
 from smbferry_agent.kerberos.messages import KdcError, KdcReply
 from smbferry_agent.kerberos.relay import MAX_REFUSED_KEYS, Relay
 from smbferry_agent.kerberos.scratch import Scratch, wipe
@@ -43,7 +42,7 @@ _COVERED_BY_HOST: Final = "alerter"
 
 
 class KerberosSession:
-    """Asks for tickets and remembers what the KDCs said. A context manager; leaving it wipes every ticket."""
+    """Gets tickets and remembers the KDCs' answers. A context manager; leaving it wipes every ticket."""
 
     def __init__(
         self,
@@ -54,16 +53,14 @@ class KerberosSession:
         address_rule: AddressRule = forbidden,
     ) -> None:
         self._spec = spec
-        self._config = config
         self._scratch = scratch
+        self._files = Krb5Files(spec, config, scratch)
         self._etypes = numbers_of(spec.permitted_enctypes)
         self._stack = ExitStack()
         self._proven: tuple[Keytab, int] | None = None
         self._targets: dict[str, str] = {}
         self._replacing = threading.Lock()
-        self._direct: dict[str, list[tuple[str, int]]] = {}
-        self._discoveries: dict[str, Discovery] = {}
-        self._find = partial(discover, config, resolver=resolver, address_rule=address_rule)
+        self._discoveries = Discoveries(partial(discover, config, resolver=resolver, address_rule=address_rule))
         named = {realm for servers in config.capaths.values() for realm in servers}
         realms = {self.realm, *config.realms, *config.domain_realm.values(), *config.capaths, *named}
         self._relay = Relay({realm: partial(self._kdcs, realm) for realm in sorted(realms)})
@@ -80,19 +77,19 @@ class KerberosSession:
 
     @property
     def ccache(self) -> str:
-        """The credential cache as libkrb5 names it."""
+        """The credential cache, by libkrb5's name."""
         return f"FILE:{self._scratch.ccache}"
 
     @property
     def krb5_config(self) -> Path:
-        """A rendered krb5.conf that names the real KDCs, for whoever asks without the relay."""
+        """A rendered krb5.conf that names the real KDCs, for use without the relay."""
         return self._scratch.krb5_config
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(self._scratch)
             stack.enter_context(self._relay)
-            self._write_config(self._scratch.relay_config, self._relay.addresses())
+            self._files.write_relayed(self._relay.addresses())
             self._stack = stack.pop_all()
         return self
 
@@ -103,53 +100,56 @@ class KerberosSession:
 
     def discovery(self) -> Discovery:
         """The KDCs of the identity's realm; asks DNS at the first call."""
-        return self._discover(self.realm)
+        return self._discoveries.of(self.realm)
 
-    def ask_account(self) -> AccountFacts:
-        """What the KDC says of the account to one who proves no key: this can't lock it out."""
+    def probe_preauth(self) -> AccountFacts:
+        """Sends AS-REQs without pre-authentication, which cannot lock the account (RFC 4120 section 5.2.7)."""
         code, status, detail, salt = None, None, "", None
         enctypes: list[int] = []
         for etypes in (self._etypes, *((e,) for e in self._etypes)):
             if set(etypes) <= set(enctypes):
-                continue  # known from the answer before
+                continue  # known from a previous answer
             try:
                 found, salt = libkrb5.account_info(self._scratch.relay_config, self._spec.principal, etypes)
-                if found:  # MIT's KDC asks for proof of a key, and then names none, where the account has none of these
+                if (
+                    found
+                ):  # 0: MIT's KDC requires pre-authentication but names no enctype if the account has none of these
                     enctypes.append(found)
             except libkrb5.KerberosError as error:
                 if not enctypes:
                     (code, status), detail = self._last_word(error), str(error)
                     break
         return self._with_exchanges(
-            AccountFacts(ping_code=code, ping_status=status, ping_detail=detail, enctypes=tuple(enctypes), salt=salt)
+            AccountFacts(probe_code=code, probe_status=status, probe_detail=detail, enctypes=tuple(enctypes), salt=salt)
         )
 
     def try_keys(self, keytab: Keytab, versions: Sequence[int], facts: AccountFacts) -> AccountFacts:
-        """Gets a ticket-granting ticket by these key versions of the keytab, one after the other, within the limit."""
+        """Tries key versions of the keytab, one after the other and within the limit, until one gets a ticket."""
         tries: list[KeyTry] = []
         for kvno in versions[:MAX_REFUSED_KEYS]:
             tries.append(self._try_key(keytab, kvno))
             if tries[-1].code not in KEY_IS_WRONG:
                 break
         if facts.answered:
-            self._direct = {self.realm: [(k.address, k.port) for k in self._in_order(facts.answered)]}
-            self._write_config(self._scratch.krb5_config, self._direct)
+            self._files.write_direct({self.realm: [(k.address, k.port) for k in self._in_order(facts.answered)]})
         return self._with_exchanges(facts, tuple(tries))
 
     def service_ticket(self, target: str) -> Ticket | TicketRefusal:
-        """A ticket for the service (service/host, perhaps with @REALM), kept beside the ticket-granting one."""
+        """Gets a ticket for the service (service/host, optionally with @REALM) into the credential cache."""
         try:
             ticket = libkrb5.service_ticket(self._scratch.relay_config, self._scratch.ccache, target)
         except libkrb5.KerberosError as error:
             return self._refusal(target, error)
-        self._map(target, ticket)
+        host, realm = target.partition("@")[0].partition("/")[2].lower(), ticket.server.rpartition("@")[2]
+        self._files.map(host, realm)
         self._targets[target.partition("@")[0]] = target
         return ticket
 
     def fresh_service_ticket(self, service: str) -> bool:
-        """Puts a ticket that is issued now in place of the one for the service (service/host, without a realm).
+        """Replaces the ticket for the service (service/host, without realm) by a new one.
 
-        False where the KDC gives none: then the old one stays.
+        Returns:
+            False if the KDC issues none; then the old ticket stays.
         """
         with self._replacing:
             fresh = self._fresh_ccache()
@@ -157,27 +157,17 @@ class KerberosSession:
                 libkrb5.copy_without(self._scratch.ccache, fresh, service)
                 libkrb5.service_ticket(self._scratch.relay_config, fresh, self._targets.get(service, service))
             except libkrb5.KerberosError as error:
-                _log.warning("no other ticket for the server: %s", error, extra=fields(service=service))
+                _log.warning("could not get another ticket for the server: %s", error, extra=fields(service=service))
                 wipe(fresh)
                 return False
             fresh.replace(self._scratch.ccache)
-        _log.info("the server could not use its ticket; another one was issued", extra=fields(service=service))
+        _log.info("replaced a ticket that the server could not use", extra=fields(service=service))
         return True
 
     def _fresh_ccache(self) -> Path:
         fresh = self._scratch.file("ccache.fresh")
         wipe(fresh)
         return fresh
-
-    def _map(self, target: str, ticket: Ticket) -> None:
-        """Tells whoever asks without the relay which realm the host is in: they look for the ticket by the host alone.
-
-        The realm may have come with the target, or by a referral, and not stand in [domain_realm].
-        """
-        host, realm = target.partition("@")[0].partition("/")[2].lower(), ticket.server.rpartition("@")[2]
-        if self._config.realm_of(host) != realm and may_be_mapped(host, realm):
-            self._config = replace(self._config, domain_realm={host: realm, **self._config.domain_realm})
-            self._write_config(self._scratch.krb5_config, self._direct)
 
     def _refusal(self, target: str, error: libkrb5.KerberosError) -> TicketRefusal:
         code, status = self._last_word(error)
@@ -190,27 +180,23 @@ class KerberosSession:
             status,
             asked,
             realm,
-            without_kdc=code is None and (error.minor == libkrb5.REALM_UNKNOWN or self._without_kdc(realm)),
+            without_kdc=code is None
+            and (error.minor == libkrb5.REALM_UNKNOWN or self._discoveries.without_kdc(realm or "")),
             covered=code == ErrorCode.SERVICE_UNKNOWN and not asked.startswith("krbtgt/") and self._covers(target),
         )
 
     def _realm_of(self, target: str) -> str | None:
-        """The service's realm as far as it can be told without asking: given, mapped, or by the domain's usual name."""
+        """The service's realm without a request: as given, mapped, or by the domain's usual name; None if unknown."""
         name, _, named = target.partition("@")
         host = name.partition("/")[2]
         by_name = self.realm if host.lower().endswith(f".{self.realm.lower()}") else None
-        return named or self._config.realm_of(host) or by_name
-
-    def _without_kdc(self, realm: str | None) -> bool:
-        """Whether the realm was looked for, and nothing names a KDC of it."""
-        found = self._discoveries.get(realm or "")
-        return found is not None and not (found.kdcs or found.refused)
+        return named or self._files.realm_of(host) or by_name
 
     def _covers(self, target: str) -> bool:
-        """Whether the KDC gives a ticket for a name of the same host that nobody registers, since HOST/ covers it.
+        """Whether HOST/ covers the service: the KDC issues a ticket for another covered name of the same host.
 
-        Active Directory's sPNMappings name both cifs and alerter, a service of old: where the KDC gives a ticket for
-        the one and none for the other, that other is not missing.
+        Active Directory's sPNMappings contain both cifs and alerter, an obsolete service that nobody registers. If the
+        KDC issues a ticket for alerter and none for cifs, cifs is not missing.
         """
         host = target.partition("@")[0].partition("/")[2]
         covered = f"{_COVERED_BY_HOST}/{host}@{self._realm_of(target) or self.realm}"
@@ -221,10 +207,10 @@ class KerberosSession:
         return True
 
     def renew(self, target: str) -> Ticket:
-        """Fresh tickets by the key that worked before, put in place of the old ones at once.
+        """Gets new tickets with the key that worked before, and replaces the old ones atomically.
 
         Raises:
-            libkrb5.KerberosError: the old tickets stay as they are.
+            libkrb5.KerberosError: no new tickets; the old ones stay.
         """
         if self._proven is None:
             raise RuntimeError("renew() before a key has worked")
@@ -242,7 +228,7 @@ class KerberosSession:
         except libkrb5.KerberosError as error:
             code, status = self._last_word(error)
             reply = self._relay.exchanges[-1].answer if self._relay.exchanges else None
-            # A KDC that asks for no proof of the key answers all the same, and names the version of its own.
+            # A KDC that requires no pre-authentication replies even so, with its own key version.
             theirs = reply.kvno if isinstance(reply, KdcReply) else None
             return KeyTry(kvno, enctypes, account_kvno=theirs, code=code, nt_status=status, detail=str(error))
         self._proven = (keytab, kvno)
@@ -253,9 +239,10 @@ class KerberosSession:
         return KeyTry(kvno, enctypes, ticket, reply.etype, theirs)
 
     def _kvno_of_own_ticket(self) -> int | None:
-        """The account's key version by a ticket for the account itself: MIT's KDC leaves it out of its first reply.
+        """The account's key version by a ticket for the account itself, as MIT's KDC omits it in its first reply.
 
-        None where the KDC gives no such ticket, as where the account may not be a service.
+        Returns:
+            None if the KDC issues no such ticket, because the account may not be a service.
         """
         try:
             own = libkrb5.service_ticket(self._scratch.relay_config, self._scratch.ccache, self._spec.principal)
@@ -276,7 +263,7 @@ class KerberosSession:
         return tuple(e for e in self._etypes if e in keytab.enctypes(self._spec.principal, kvno))
 
     def _last_word(self, error: libkrb5.KerberosError) -> tuple[int | None, int | None]:
-        """The KDC's own last code and NTSTATUS; libkrb5 at times reports what it did next instead."""
+        """The KDC's last error code and NTSTATUS; libkrb5 sometimes reports a later error of its own."""
         answer = self._relay.exchanges[-1].answer if self._relay.exchanges else None
         if isinstance(answer, KdcError) and answer.code != ErrorCode.PREAUTH_REQUIRED:
             return answer.code, answer.nt_status
@@ -290,34 +277,26 @@ class KerberosSession:
             answered=first.kdc if first else None,
             round_trip=first.received - first.sent if first else None,
             clock=_best_clock(exchanges, tries[-1].ticket if tries else None),
-            ping_code=facts.ping_code,
-            ping_status=facts.ping_status,
-            ping_detail=facts.ping_detail,
+            probe_code=facts.probe_code,
+            probe_status=facts.probe_status,
+            probe_detail=facts.probe_detail,
             enctypes=facts.enctypes,
             salt=facts.salt,
             tries=tries,
         )
 
     def _kdcs(self, realm: str) -> tuple[Kdc, ...]:
-        return self._discover(realm).kdcs
-
-    def _discover(self, realm: str) -> Discovery:
-        if realm not in self._discoveries:
-            self._discoveries[realm] = self._find(realm)
-        return self._discoveries[realm]
+        return self._discoveries.of(realm).kdcs
 
     def _in_order(self, answered: Kdc) -> list[Kdc]:
         return [answered, *(k for k in self.discovery().kdcs if k != answered)]
 
-    def _write_config(self, path: Path, kdcs: dict[str, list[tuple[str, int]]]) -> None:
-        text = render(self._config, realm=self.realm, enctypes=self._spec.permitted_enctypes, kdcs=kdcs)
-        self._scratch.write(path, text.encode())
-
 
 def _best_clock(exchanges: Sequence[Exchange], ticket: Ticket | None) -> ClockSample | None:
-    """The sample that can be least wrong; a KDC that never sent an error tells the time by its ticket alone.
+    """The most precise sample; without a KRB-ERROR, the start time of the ticket.
 
-    No KDC tells a time that is yet to come, but MIT's tells one that is past: within a second it only counts up.
+    A KDC never reports a future time, but MIT's reports a past one: within a second it only counts up. So the latest
+    lower bound is the best.
     """
     samples = [s for s in map(clock_sample, exchanges) if s]
     if samples:

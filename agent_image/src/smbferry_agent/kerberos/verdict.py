@@ -1,16 +1,16 @@
-"""The kvno verdict: which key version the keytab has, which the KDC uses, and what follows. Pure.
+"""The kvno verdict: the key version of the keytab, that of the KDC, and what follows. Pure.
 
-Facts behind it (RFC 4120): the KDC tells its key version only in a reply to a right key (enc-part kvno); of a wrong
-key it says no more than PREAUTH_FAILED, which skew can cause as well. So a refused newest key means a stale keytab
-when the clock was measured, and an older key that works means that the keytab is ahead. An account that needs no
-pre-authentication (MIT's default) gets a reply in any case: a key that does not open it is wrong, whatever the clock.
+A KDC reports its key version only in the reply to a valid key (enc-part kvno, RFC 4120). To a wrong key it answers only
+PREAUTH_FAILED, which clock skew can cause, too. So if the clock was measured, a refused newest key means a stale
+keytab, and an older key that works means that the keytab is ahead. Without pre-authentication (MIT's default) the KDC
+always replies: a key that does not decrypt the reply is wrong, whatever the clock.
 
-Of the salt the KDC tells its own, the keytab nothing. A password change derives the keys anew, with the account's name
-of that day. So an account whose salt is not that of its name was renamed after its last password change, and a keytab
-for the new name was made after both: a key in it that is refused is not old, but derived with the salt of the new
-name. (Or the principal is a second name of the account, where the message's two salts tell as much.) Two cases are
-not so, and count as stale: a keytab that worked before, and a computer, whose salt never is that of its name
-(MS-KILE section 3.1.1.2).
+The KDC reports the account's salt; a keytab contains none. A password change derives new keys with the account's name
+at that time. So an account whose salt does not match its name was renamed after its last password change. A keytab for
+the new name is newer than both: a refused key in it is not old, but derived with the salt of the new name. (Or the
+principal is an alias of the account; the two salts in the message show that, too.) Two cases count as stale
+nevertheless: a keytab that worked before, and a computer account, whose salt never matches its name (MS-KILE section
+3.1.1.2).
 """
 
 from collections.abc import Sequence
@@ -35,12 +35,12 @@ _OLD_KVNO_BYTE: Final = 0xFF
 def judge_kvno(
     principal: str, versions: Sequence[int], account: AccountFacts, *, worked_before: bool = False
 ) -> tuple[Reason, str] | None:
-    """Reason and message, or None where nothing was learnt of key versions.
+    """Reason and message, None if nothing is known about key versions.
 
     Args:
         versions: key versions in the keytab, newest first.
-        account: with those that were tried.
-        worked_before: an earlier check got a ticket by this very keytab.
+        account: the account, with the key versions that were tried.
+        worked_before: an earlier check got a ticket with this keytab.
     """
     tries = account.tries
     if not tries:
@@ -49,21 +49,21 @@ def judge_kvno(
     if last.ticket is None:
         return _refused(principal, versions, account, worked_before=worked_before)
     if last.kvno != newest:
-        refused = "The KDC refused" if tries[0].kvno == newest else "The KDC refused before, and was not asked again,"
-        message = f"{refused} key version {newest} of {principal}, the keytab's newest; its version {last.kvno} works."
+        refused = "The KDC refused" if tries[0].kvno == newest else "The KDC earlier refused"
+        message = f"{refused} key version {newest} of {principal}, the newest in the keytab; version {last.kvno} works."
         return KEYTAB_AHEAD, message
     if last.account_kvno is not None and not _same(last.kvno, last.account_kvno):
         message = (
-            f"The keytab has the key of {principal} as version {last.kvno}; the KDC counts it as {last.account_kvno}."
+            f"The keytab has the key of {principal} as version {last.kvno}, the KDC as version {last.account_kvno}."
         )
         return KVNO_NUMBER_WRONG, message
     if last.account_kvno is None:
-        return KVNO_MATCHES, f"Key version {last.kvno} of {principal} works; the KDC does not tell its number for it."
+        return KVNO_MATCHES, f"Key version {last.kvno} of {principal} works; the KDC does not report its own version."
     return KVNO_MATCHES, f"Keytab and KDC agree on key version {last.kvno} of {principal}."
 
 
 def default_salt(principal: str) -> str:
-    """The salt of a principal's name (RFC 4120 section 4): the realm, then the name's components."""
+    """The default salt of a principal (RFC 4120 section 4): the realm, then the components of the name."""
     name, _, realm = principal.rpartition("@")
     return realm + name.replace("/", "")
 
@@ -78,20 +78,20 @@ def _refused(
     message = f"The KDC refused key version {tried} of {principal}, the newest in the keytab."
     unopened = tries[-1].code == ErrorCode.BAD_INTEGRITY
     if unopened:
-        theirs = "" if tries[-1].account_kvno is None else f" of key version {tries[-1].account_kvno}"
-        message = f"The KDC's reply to {principal}{theirs} is not opened by the keytab's key version {tried}."
+        theirs = "" if tries[-1].account_kvno is None else f", which has key version {tries[-1].account_kvno}"
+        message = f"The keytab's key version {tried} cannot decrypt the KDC's reply to {principal}{theirs}."
     if left := len(versions) - len(tries):
-        message += f" {left} older ones were not tried, so as not to lock the account."
+        message += f" {left} older versions were not tried, to avoid locking the account."
     if account.clock is None and not unopened:
         return PREAUTH_FAILED, message
     usual = default_salt(principal)
     if account.salt in {None, usual} or worked_before or principal.rpartition("@")[0].endswith("$"):
         return KEYTAB_STALE, f"{message} The account's password was changed after the keytab was made."
-    return SALT_MISMATCH, f"{message} The account's salt is {account.salt!r}; that of this name would be {usual!r}."
+    return SALT_MISMATCH, f"{message} Expected the salt {usual!r} for this name, the account has {account.salt!r}."
 
 
 def _same(keytab_kvno: int, account_kvno: int) -> bool:
-    """Keytabs of old writers hold only the version's lowest byte."""
+    """Whether the versions are equal. Keytabs of old writers contain only the lowest byte."""
     return keytab_kvno == account_kvno or (
         keytab_kvno <= _OLD_KVNO_BYTE < account_kvno and keytab_kvno == account_kvno & _OLD_KVNO_BYTE
     )

@@ -1,1 +1,1 @@
-"""Checks before data moves: probes gather facts (IO), judges turn facts into findings (pure)."""
+"""Checks before data moves: probes collect facts (IO), judges turn facts into findings (pure)."""

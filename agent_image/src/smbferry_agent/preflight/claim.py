@@ -1,4 +1,4 @@
-"""Whether the destination is still the folder that the run was let in for. Pure."""
+"""Whether the destination is still the folder that the operator reserved for the run. Pure."""
 
 from smbferry_agent.errors import AgentError
 from smbferry_api.location import DfsTarget
@@ -7,14 +7,19 @@ from smbferry_engine import Endpoint
 
 
 def check_claim(place: DfsTarget, found: Endpoint) -> None:
-    """No other run may be writing where this one is about to: the folder found must be the one claimed, ``place``.
+    """Checks that the run writes where no other run does.
+
+    Args:
+        place: the reserved folder.
+        found: the folder that DFS leads to now.
 
     Raises:
-        AgentError: DfsTargetChanged, when DFS leads elsewhere.
+        AgentError: DfsTargetChanged, they differ.
     """
     if _key(place) != _key(found):
         claimed, reached = (f"//{side.server}:{side.port}/{side.share}{side.path}" for side in (place, found))
-        raise AgentError(DFS_TARGET_CHANGED, f"Destination: expected {claimed}, the path leads to {reached} now.")
+        message = f"Destination: expected {claimed}, got {reached}: the DFS path leads there now."
+        raise AgentError(DFS_TARGET_CHANGED, message)
 
 
 def _key(side: DfsTarget | Endpoint) -> tuple[str, int, str, list[str]]:

@@ -1,17 +1,29 @@
-"""A judge's findings: one per condition, in the order in which the checks build on each other. Pure."""
+"""The findings of a judge: one per condition, in the order in which checks depend on each other. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from smbferry_agent.errors import AgentError
-from smbferry_api.conditions import ABNORMAL_TRUE, Condition, ConditionStatus, ConditionType, condition, merge
+from smbferry_api.conditions import (
+    ABNORMAL_TRUE,
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    condition,
+    merge,
+    that_can_block,
+)
 from smbferry_api.reasons import CHECK_NOT_REACHED, Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found. ``healthy`` is None where the check was not made."""
+    """The result of one check.
+
+    Attributes:
+        healthy: None if the check was not made.
+    """
 
     type: ConditionType
     healthy: bool | None
@@ -20,7 +32,7 @@ class Finding:
 
     @property
     def failed(self) -> bool:
-        """Whether the check was made and found something wrong."""
+        """Whether the check was made and failed."""
         return self.healthy is False
 
     @property
@@ -32,22 +44,22 @@ class Finding:
 
 
 def good(type_: ConditionType, reason: Reason, message: str) -> Finding:
-    """The check passed."""
+    """A passed check."""
     return Finding(type_, healthy=True, reason=reason, message=message)
 
 
 def bad(type_: ConditionType, reason: Reason, message: str) -> Finding:
-    """The check found something wrong."""
+    """A failed check."""
     return Finding(type_, healthy=False, reason=reason, message=message)
 
 
 def unknown(type_: ConditionType, message: str) -> Finding:
-    """The check could not say anything, for a reason of its own."""
+    """A check that could not be made, for a reason of its own."""
     return Finding(type_, healthy=None, reason=CHECK_NOT_REACHED, message=message)
 
 
 def ordered(findings: Iterable[Finding], types: Sequence[ConditionType]) -> tuple[Finding, ...]:
-    """A finding for each type: those that are missing were not reached because of the first that failed."""
+    """A finding for each type; the missing ones were not checked because of the first failure."""
     by_type = {f.type: f for f in findings}
     culprit = first_failure(by_type[t] for t in types if t in by_type)
     because = f"Not checked, because {culprit.type} failed: {culprit.reason}." if culprit else "Not checked."
@@ -55,18 +67,12 @@ def ordered(findings: Iterable[Finding], types: Sequence[ConditionType]) -> tupl
 
 
 def failures(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The checks that found something wrong and that stand in the way.
-
-    A key version that differs does no harm while tickets are issued: an older key of the keytab works.
-    """
-    found = list(findings)
-    issued = any(f.type == ConditionType.TICKET_ACQUIRED and f.healthy for f in found)
-    harmless = ConditionType.KVNO_MISMATCH if issued else None
-    return tuple(f for f in found if f.failed and f.type != harmless)
+    """The failed checks that keep the object from being used."""
+    return tuple(found for found in that_can_block(findings) if found.failed)
 
 
 def first_failure(findings: Iterable[Finding]) -> Finding | None:
-    """The first of `failures`, or None."""
+    """The first failed check that keeps the object from being used, None if there is none."""
     return next(iter(failures(findings)), None)
 
 
@@ -78,6 +84,6 @@ def error_of(finding: Finding) -> AgentError:
 def conditions(
     findings: Iterable[Finding], existing: Iterable[Condition], *, generation: int, now: datetime
 ) -> tuple[Condition, ...]:
-    """The findings as conditions; lastTransitionTime is kept where a status did not change."""
+    """The findings as conditions; those with an unchanged status keep lastTransitionTime."""
     new = [condition(f.type, f.status, f.reason, f.message, generation=generation, now=now) for f in findings]
     return tuple(merge(existing, new))

@@ -1,4 +1,4 @@
-"""What the identity probe gathers."""
+"""The facts that the identity probe collects."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from smbferry_agent.kerberos.krb5_config import Krb5Config
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An earlier verdict against the key, kept because the keytab has not changed since."""
+    """An earlier refusal of the key, kept because the keytab has not changed."""
 
     reason: str
     message: str
@@ -18,11 +18,11 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class IdentityFacts:
-    """Facts of one identity. What could not be had is the error that says why, or None where it was not tried.
+    """Facts of one identity. A fact that could not be collected is the error that says why, None if it was not tried.
 
     Attributes:
-        kept: set when a key was not tried, because the KDC refused it before and it is still the same.
-        worked_before: an earlier check got a ticket by this very keytab.
+        kept: set if no key was tried because the KDC refused it before.
+        worked_before: an earlier check got a ticket with this keytab.
     """
 
     config: Krb5Config | AgentError

@@ -77,7 +77,7 @@ _REASON_OF_STATUS: Final[dict[int, Reason]] = {
     0xC0000234: ACCOUNT_LOCKED,  # STATUS_ACCOUNT_LOCKED_OUT
     0xC0000413: LOGON_RESTRICTED,  # STATUS_AUTHENTICATION_FIREWALL_FAILED
 }
-# Where all that was tried ended alike.
+# If all attempts ended the same way.
 _REASON_OF_OUTCOME: Final[dict[AttemptOutcome, Reason]] = {
     AttemptOutcome.REFUSED: KDC_REFUSED,
     AttemptOutcome.UNAVAILABLE: KDC_UNAVAILABLE,
@@ -97,7 +97,7 @@ def _findings(spec: KerberosIdentitySpec, facts: IdentityFacts, now: datetime) -
     realm = spec.principal.rpartition("@")[2]
     yield _keytab(spec, facts.keytab, now)
     if isinstance(facts.config, AgentError):
-        # Which names and KDCs there are to ask stands in that file alone.
+        # Only that file names the KDCs.
         yield bad(ConditionType.KDC_REACHABLE, facts.config.reason, facts.config.message)
         return
     if facts.discovery is None:
@@ -114,39 +114,39 @@ def _findings(spec: KerberosIdentitySpec, facts: IdentityFacts, now: datetime) -
 
 
 def _dns(realm: str, discovery: Discovery) -> Finding | None:
-    """None where there was nothing to ask, because no KDC is known at all."""
+    """The finding about DNS, None if no lookup was made because no KDC is known."""
     type_ = ConditionType.DNS_READY
     found = [lookup for lookup in discovery.lookups if lookup.found]
     missing = [lookup for lookup in discovery.lookups if not lookup.found]
     if not discovery.lookups:
         return (
-            good(type_, RESOLVED, "krb5.conf gives KDCs by address; no name had to be looked up.")
+            good(type_, RESOLVED, "krb5.conf lists KDCs by address; no DNS lookup was needed.")
             if discovery.kdcs
             else None
         )
-    # Some name of a KDC that resolves is enough; with SRV records the record itself must be there, too.
+    # One KDC name that resolves is enough; if KDCs come from SRV records, the record must exist, too.
     if discovery.kdcs or discovery.refused:
         also = f" Without an answer: {'; '.join(m.describe() for m in missing)}." if missing else ""
         return good(type_, RESOLVED, f"{'; '.join(f.describe() for f in found)}.{also}")
     first = missing[0]
-    what = f"Expected KDCs of {realm} in DNS, found none: {'; '.join(m.describe() for m in missing)}."
+    what = f"Expected KDCs of {realm} in DNS, got none: {'; '.join(m.describe() for m in missing)}."
     if first.kind == "SRV" and first.outcome in {Outcome.NO_NAME, Outcome.NO_RECORD}:
         return bad(type_, SRV_RECORD_MISSING, what)
     return bad(type_, reason_of_lookup(first), what)
 
 
 def reason_of_lookup(lookup: Lookup) -> Reason:
-    """The reason for a look-up that found nothing."""
+    """The reason for a lookup without answers."""
     return {Outcome.TIMEOUT: DNS_TIMEOUT, Outcome.FAILED: DNS_FAILED}.get(lookup.outcome, NAME_NOT_FOUND)
 
 
 def _with_findings(finding: Finding, config: Krb5Config) -> Finding:
-    """The finding about the realm's KDCs, and what of krb5.conf was left out."""
+    """The finding, followed by what was ignored in krb5.conf."""
     if not config.findings:
         return finding
     shown, more = config.findings[:_SHOWN_FINDINGS], len(config.findings) - _SHOWN_FINDINGS
     also = f"; and {more} more" if more > 0 else ""
-    return replace(finding, message=f"{finding.message} Of krb5.conf, {'; '.join(shown)}{also}.")
+    return replace(finding, message=f"{finding.message} In krb5.conf, {'; '.join(shown)}{also}.")
 
 
 def _kdc(realm: str, config: Krb5Config, discovery: Discovery, account: AccountFacts | None) -> Finding:
@@ -156,7 +156,7 @@ def _kdc(realm: str, config: Krb5Config, discovery: Discovery, account: AccountF
             type_, KRB5_CONFIG_REFUSED, f"Every KDC of {realm} is at a refused address: {'; '.join(discovery.refused)}."
         )
     if account is None and config.needs_proxy(realm):
-        message = f"Expected a KDC of {realm} by name or address; krb5.conf names a KDC proxy by its URL, and no other."
+        message = f"Expected a KDC of {realm} by name or address in krb5.conf, got only the URL of a KDC proxy."
         return bad(type_, KDC_PROXY_NOT_SUPPORTED, message)
     if account is None:
         return bad(type_, KRB5_CONFIG_INVALID, f"krb5.conf has no kdc for {realm}, and dns_lookup_kdc is false.")
@@ -165,14 +165,12 @@ def _kdc(realm: str, config: Krb5Config, discovery: Discovery, account: AccountF
     if account.answered is None or account.round_trip is None:
         outcomes = {a.outcome for a in failed}
         reason = _REASON_OF_OUTCOME.get(outcomes.pop(), KDC_UNREACHABLE) if len(outcomes) == 1 else KDC_UNREACHABLE
-        return bad(
-            type_, reason, f"No KDC of {realm} can be used over TCP, the only way in which one is asked. {tries}."
-        )
-    if account.ping_code in _OF_REALM:
-        code = ErrorCode.describe(account.ping_code or 0)
+        return bad(type_, reason, f"No KDC of {realm} can be used over TCP (UDP is not used): {tries}.")
+    if account.probe_code in _OF_REALM:
+        code = ErrorCode.describe(account.probe_code or 0)
         return bad(type_, WRONG_REALM, f"{account.answered} answered that it does not serve {realm}: {code}.")
     from_ = "krb5.conf" if account.answered.source is KdcSource.CONFIG else f"SRV {srv_name(realm)}"
-    before = f" Before it: {tries}." if tries else ""
+    before = f" Tried before: {tries}." if tries else ""
     took = account.round_trip.total_seconds() * 1000
     return good(type_, REACHABLE, f"{account.answered}, from {from_}, answered in {took:.0f}ms.{before}")
 
@@ -182,17 +180,17 @@ def _clock(spec: KerberosIdentitySpec, account: AccountFacts) -> Iterator[Findin
         return
     type_, clock = ConditionType.TIME_IN_SYNC, account.clock
     if clock is None:
-        yield unknown(type_, "The KDC's answers did not tell its time.")
+        yield unknown(type_, "The KDC's answers contain no time.")
         return
     tolerance = parse_duration(spec.clock_skew_tolerance)
-    tolerated = f"tolerated are {spec.clock_skew_tolerance}"
+    tolerated = f"spec.clockSkewTolerance is {spec.clock_skew_tolerance}"
     if abs(clock.offset) - clock.uncertainty > tolerance:
         way = "behind" if clock.offset > timedelta(0) else "ahead of"
         yield bad(
-            type_, CLOCK_SKEW, f"This node's clock is {way} the KDC's: the KDC's is {clock} from it; {tolerated}."
+            type_, CLOCK_SKEW, f"This node's clock is {way} the KDC's, which differs from it by {clock}; {tolerated}."
         )
     else:
-        yield good(type_, CLOCK_IN_SYNC, f"The KDC's clock is {clock} from this node's; {tolerated}.")
+        yield good(type_, CLOCK_IN_SYNC, f"The KDC's clock differs from this node's by {clock}; {tolerated}.")
 
 
 def _keytab(spec: KerberosIdentitySpec, keytab: Keytab | AgentError, now: datetime) -> Finding:
@@ -203,17 +201,17 @@ def _keytab(spec: KerberosIdentitySpec, keytab: Keytab | AgentError, now: dateti
         listed = ", ".join(keytab.principals[:10])
         other_case = [p for p in keytab.principals if p.lower() == spec.principal.lower()]
         if other_case:
-            return bad(
-                type_, PRINCIPAL_CASE_MISMATCH, f"spec.principal is {spec.principal}; the keytab has {other_case[0]}."
-            )
+            message = f"Expected {spec.principal} (spec.principal) in the keytab, got {other_case[0]}."
+            return bad(type_, PRINCIPAL_CASE_MISMATCH, message)
         return bad(
-            type_, PRINCIPAL_NOT_IN_KEYTAB, f"Expected keys of {spec.principal}; the keytab has those of {listed}."
+            type_, PRINCIPAL_NOT_IN_KEYTAB, f"Expected keys of {spec.principal} in the keytab, got keys of {listed}."
         )
     versions = keytab.versions(spec.principal, numbers_of(spec.permitted_enctypes))
     if not versions:
         has = names_of(keytab.enctypes(spec.principal))
         wants = ", ".join(spec.permitted_enctypes)
-        return bad(type_, ENCTYPE_REFUSED, f"The keytab's keys of {spec.principal} are {has}; permitted are {wants}.")
+        message = f"Expected a key of {spec.principal} with one of {wants} in the keytab, got {has}."
+        return bad(type_, ENCTYPE_REFUSED, message)
     message = (
         f"Key version {versions[0]} of {spec.principal}: {names_of(keytab.enctypes(spec.principal, versions[0]))}."
     )
@@ -221,25 +219,25 @@ def _keytab(spec: KerberosIdentitySpec, keytab: Keytab | AgentError, now: dateti
 
 
 def _age(spec: KerberosIdentitySpec, made: datetime | None, message: str, now: datetime) -> tuple[Reason, str]:
-    """Reason and message for a keytab that is good, and perhaps growing old."""
+    """Reason and message for a usable keytab, which may be aging."""
     if spec.rotation is None:
         return KEYTAB_USABLE, message
     if made is None:
-        return KEYTAB_USABLE, f"{message} It does not tell when it was made, so spec.rotation can't warn."
+        return KEYTAB_USABLE, f"{message} The keytab has no timestamp, so spec.rotation cannot warn."
     age, allowed = now - made, parse_duration(spec.rotation.max_age)
     if age < _WARNS_AT * allowed:
         return KEYTAB_USABLE, message
-    since = f"It is from {format_time(made)}, {age.days} days ago; spec.rotation.maxAge is {spec.rotation.max_age}."
+    since = f"It was made at {format_time(made)}, {age.days} days ago; spec.rotation.maxAge is {spec.rotation.max_age}."
     return KEYTAB_AGING, f"{message} {since} {KEYTAB_AGING.remedy}"
 
 
 def _keys(spec: KerberosIdentitySpec, facts: IdentityFacts, account: AccountFacts) -> Iterator[Finding]:
-    """Key version and ticket: of this check, or kept from an earlier one."""
+    """The findings about key version and ticket: of this check, or kept from an earlier one."""
     mismatch, ticket = ConditionType.KVNO_MISMATCH, ConditionType.TICKET_ACQUIRED
-    if account.answered is None or account.ping_code in _OF_REALM:
+    if account.answered is None or account.probe_code in _OF_REALM:
         return
-    if account.ping_code is not None:
-        yield bad(ticket, *_of_code(spec, account.ping_code, account.ping_status, account.ping_detail))
+    if account.probe_code is not None:
+        yield bad(ticket, *_of_code(spec, account.probe_code, account.probe_status, account.probe_detail))
         return
     if account.has_no_key:
         permitted = ", ".join(spec.permitted_enctypes)
@@ -261,17 +259,17 @@ def _keys(spec: KerberosIdentitySpec, facts: IdentityFacts, account: AccountFact
 def _ticket(spec: KerberosIdentitySpec, account: AccountFacts, verdict: tuple[Reason, str] | None) -> Finding:
     type_, last = ConditionType.TICKET_ACQUIRED, account.tries[-1]
     if last.ticket:
-        until = format_time(last.ticket.end_time)
-        return good(type_, TICKET_ISSUED, f"A ticket-granting ticket ({name_of(last.ticket.enctype)}) until {until}.")
+        enctype, until = name_of(last.ticket.enctype), format_time(last.ticket.end_time)
+        return good(type_, TICKET_ISSUED, f"Got a ticket-granting ticket ({enctype}), valid until {until}.")
     if last.code in KEY_IS_WRONG and verdict:
         return bad(type_, *verdict)
     return bad(type_, *_of_code(spec, last.code, last.nt_status, last.detail))
 
 
 def _of_code(spec: KerberosIdentitySpec, code: int | None, status: int | None, detail: str) -> tuple[Reason, str]:
-    """Reason and message for a KDC's error code, or for what ended the exchange without one."""
+    """Reason and message for a KDC's error code, or for an exchange that ended without one."""
     if code is None:
-        return KDC_UNREACHABLE, f"The exchange with the KDC ended early: {detail}."
+        return KDC_UNREACHABLE, f"The exchange with the KDC failed: {detail}."
     reason = _REASON_OF_STATUS.get(status or 0) or _REASON_OF_CODE.get(code, KDC_ERROR)
     also = f", NTSTATUS 0x{status:08X}" if status else ""
     asked = f" for {', '.join(spec.permitted_enctypes)}" if reason is ENCTYPE_REFUSED else ""

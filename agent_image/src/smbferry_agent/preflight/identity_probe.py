@@ -1,4 +1,4 @@
-"""Gathers the facts of an identity: files, names, KDCs, account, keys. All IO of the check is here."""
+"""Collects the facts of an identity: files, names, KDCs, account, keys. Contains all IO of the check."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,13 +27,13 @@ from smbferry_api.reasons import KEYTAB_UNREADABLE
 
 @dataclass(frozen=True, slots=True)
 class IdentitySubject:
-    """An identity to check, and where its files lie.
+    """An identity to check.
 
     Attributes:
-        previous: its status as it stood, for the guard against lockouts; None where there is none.
-        requested: a person asked for this check, so a key that was refused before is tried again.
-        scratch: a memory-backed folder that tickets may lie in; each subject needs its own.
-        turn: waited for before a key is tried, where others try it too.
+        previous: its status before the check, by which lockouts are avoided; None if it has none.
+        requested: a person requested this check, so a key that was refused before is tried again.
+        scratch: a memory-backed folder for tickets; each subject needs its own.
+        turn: the turn to wait for before a key is tried, as other agents may try it, too.
     """
 
     spec: KerberosIdentitySpec
@@ -48,7 +48,11 @@ class IdentitySubject:
 
 @dataclass(frozen=True, slots=True)
 class CheckedIdentity:
-    """Facts and findings of an identity. ``session`` holds its tickets; None where the krb5.conf can't be used."""
+    """Facts and findings of an identity.
+
+    Attributes:
+        session: has its tickets; None if krb5.conf is invalid.
+    """
 
     facts: IdentityFacts
     findings: tuple[Finding, ...]
@@ -57,7 +61,7 @@ class CheckedIdentity:
 
 @contextmanager
 def checked_identity(subject: IdentitySubject, now: datetime) -> Iterator[CheckedIdentity]:
-    """Checks the identity; its tickets live until the context is left."""
+    """Checks the identity; its tickets exist until the context is left."""
     config = _read_config(subject)
     if isinstance(config, AgentError):
         facts = IdentityFacts(config, _read_keytab(subject))
@@ -88,8 +92,8 @@ def _probe(subject: IdentitySubject, config: Krb5Config, session: KerberosSessio
     discovery = session.discovery()
     if not discovery.kdcs:
         return IdentityFacts(config, keytab, discovery)
-    account = session.ask_account()
-    asked_for_key = account.answered is not None and account.ping_code is None and not account.has_no_key
+    account = session.probe_preauth()
+    asked_for_key = account.answered is not None and account.probe_code is None and not account.has_no_key
     if isinstance(keytab, AgentError) or not asked_for_key:
         return IdentityFacts(config, keytab, discovery, account)
     subject = replace(subject, previous=subject.turn.begin() or subject.previous)

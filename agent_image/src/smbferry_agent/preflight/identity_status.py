@@ -1,4 +1,4 @@
-"""What a check of an identity leaves in its status. Pure."""
+"""The status after a check of an identity. Pure."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,7 +16,7 @@ AFTER_FAILURE: Final = timedelta(minutes=1)
 
 
 def next_check(findings: tuple[Finding, ...], check_interval: str, now: datetime) -> datetime:
-    """After a success checkInterval from now, after a failure a minute."""
+    """The time of the next check: after checkInterval if all passed, else after a minute."""
     return now + (AFTER_FAILURE if first_failure(findings) else parse_duration(check_interval))
 
 

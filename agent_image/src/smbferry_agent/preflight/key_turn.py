@@ -1,8 +1,8 @@
-"""Whose turn it is to try an identity's key.
+"""Turns of agents at trying an identity's key.
 
-Agents of many runs may come to use one key in the same moment, and where the password was changed each would be refused
-before any has told the others. So agents try the key one at a time; the first that is refused leaves word, and the
-others keep to it.
+Agents of many runs may use one key at the same moment. After a password change the KDC would refuse all of them, which
+may lock the account. So agents try the key one at a time; the first that is refused records it, and the others do not
+try.
 """
 
 from dataclasses import dataclass
@@ -13,14 +13,18 @@ from smbferry_api.identity import MAX_WRONG_KEYS, KerberosIdentityStatus, KeyRef
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What came of a turn in which the KDC has judged a key. ``refused`` is None where one worked."""
+    """The result of a turn in which the KDC accepted or refused a key.
+
+    Attributes:
+        refused: None if a key worked.
+    """
 
     refused: KeyRefusal | None = None
     wrong: int = 0
-    """How many keys the KDC refused."""
+    """How many keys the KDC refused in this turn."""
 
     def after(self, before: KeyUse | None) -> KeyUse:
-        """What all agents are to know from now on: as at the KDC, a key that works ends the count of wrong ones."""
+        """The new record for all agents. As at the KDC, a key that works resets the count of wrong ones."""
         if self.refused is None:
             return KeyUse()
         moments = (*(before.wrong if before else ()), *[self.refused.time] * self.wrong)
@@ -28,21 +32,25 @@ class Tried:
 
 
 class KeyTurn(Protocol):
-    """One agent's turns at one identity's key."""
+    """The turns of one agent at the key of one identity."""
 
     def begin(self) -> KerberosIdentityStatus | None:
-        """Waits until nobody else tries the key; the identity's status as it is then, or None where it can't be had."""
+        """Waits until no other agent tries the key; returns the identity's status then, None if unreadable."""
 
     def end(self, tried: Tried | None) -> None:
-        """Lets the next one try; nothing happens where no turn has begun. None: the KDC has not judged any key."""
+        """Ends the turn, if one has begun.
+
+        Args:
+            tried: the result, None if the KDC neither accepted nor refused a key.
+        """
 
 
 class NoTurn:
-    """Where nobody else uses the key."""
+    """Turns without waiting, where no other agent uses the key."""
 
     def begin(self) -> KerberosIdentityStatus | None:
-        """At once."""
+        """Returns at once."""
         return None
 
     def end(self, tried: Tried | None) -> None:
-        """Nobody waits."""
+        """Does nothing."""

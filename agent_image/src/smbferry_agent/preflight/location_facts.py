@@ -1,4 +1,4 @@
-"""What the location probe gathers."""
+"""The facts that the location probe collects."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,9 +14,9 @@ class ServerNames:
     """The file server in DNS.
 
     Attributes:
-        addresses: those that may be connected to.
-        refused: those that may not, with the reason.
-        reverse: the first address's host name, or None where nothing resolved.
+        addresses: the allowed addresses.
+        refused: the forbidden addresses, with the reason.
+        reverse: the lookup of the first address's host name, None if there is no address.
     """
 
     lookup: Lookup
@@ -27,14 +27,14 @@ class ServerNames:
 
 @dataclass(frozen=True, slots=True)
 class LocationFacts:
-    """Facts of one location; None where something was not tried.
+    """Facts of one location; None if something was not tried.
 
     Attributes:
-        identity: why the identity has no ticket-granting ticket, or None when it has one.
-        share: what the server showed, or why it did not. Without a ticket only the TCP connection was tried, and
-            None then says that it succeeded.
-        asked: by this node's clock, when the server was asked for its own.
-        kdc_clock: the KDC's clock, as the check of the identity measured it.
+        identity: why the identity has no ticket-granting ticket, None if it has one.
+        share: the facts of the share, or why there are none. Without a ticket only a TCP connection is tried, and None
+            means that it succeeded.
+        asked: when the server was asked for its time, by this node's clock.
+        kdc_clock: the KDC's clock offset, measured by the check of the identity.
     """
 
     names: ServerNames

@@ -53,7 +53,7 @@ from smbferry_api.reasons import (
 )
 from smbferry_engine import TOLERATED_SKEW, ShareFacts
 
-# Which check an error of the engine belongs to; any other is the server's reachability.
+# The check that a reason of the engine belongs to; all others belong to ServerReachable.
 _CHECK_OF: Final[dict[str, ConditionType]] = {
     reason.name: type_
     for type_, reasons in {
@@ -66,7 +66,7 @@ _CHECK_OF: Final[dict[str, ConditionType]] = {
             TICKET_EXPIRED,
             TICKET_MISSING,
         ),
-        # No encrypted session came about.
+        # No encrypted session was set up.
         ConditionType.ENCRYPTED: (
             CIPHER_NOT_OFFERED,
             DIALECT_REFUSED,
@@ -96,10 +96,10 @@ _REASON_OF_CODE: Final[dict[int, Reason]] = {
     ErrorCode.PRINCIPAL_NOT_UNIQUE: SERVICE_PRINCIPAL_DUPLICATE,
     ErrorCode.ENCTYPE_UNSUPPORTED: ENCTYPE_REFUSED,
     ErrorCode.CLOCK_SKEW: CLOCK_SKEW,
-    # Active Directory also says so of a ticket-granting ticket that has two minutes or less to live.
+    # Active Directory also answers so if the ticket-granting ticket is valid for two minutes or less.
     ErrorCode.TICKET_EXPIRED: TICKET_EXPIRED,
 }
-# What a domain controller may say of a name that is held twice (MS-ERREF section 2.3.1).
+# NTSTATUS for an SPN that two accounts have (MS-ERREF section 2.3.1).
 _NAME_COLLISION: Final = frozenset({0xC0000035, 0xC00000BD})  # STATUS_OBJECT_NAME_COLLISION, STATUS_DUPLICATE_NAME
 
 
@@ -122,11 +122,10 @@ def _findings(spec: SmbLocationSpec, facts: LocationFacts) -> Iterator[Finding]:
 def _dns(names: ServerNames) -> Finding:
     type_, lookup = ConditionType.DNS_READY, names.lookup
     if not lookup.found:
-        return bad(type_, reason_of_lookup(lookup), f"Expected an address; {lookup.describe()}.")
+        return bad(type_, reason_of_lookup(lookup), f"Expected an address, got none: {lookup.describe()}.")
     if not names.addresses:
-        return bad(
-            type_, SPEC_INVALID, f"spec.server {lookup.name} leads to {'; '.join(names.refused)}, which is refused."
-        )
+        refused = "; ".join(names.refused)
+        return bad(type_, SPEC_INVALID, f"spec.server {lookup.name} resolves to {refused}, which is not allowed.")
     ptr = names.reverse
     if ptr is not None and ptr.found and not any(a.lower() == lookup.name.rstrip(".").lower() for a in ptr.answers):
         message = f"{lookup.describe()}. The reverse record of {ptr.name} names {', '.join(ptr.answers)}."
@@ -144,7 +143,7 @@ def _ticket(spec: SmbLocationSpec, facts: LocationFacts) -> Finding | None:
         return good(
             type_,
             TICKET_ISSUED,
-            f"A ticket for {ticket.server.removesuffix('@')} ({name_of(ticket.enctype)}) until {until}.",
+            f"Got a ticket for {ticket.server.removesuffix('@')} ({name_of(ticket.enctype)}), valid until {until}.",
         )
     if isinstance(ticket, TicketRefusal):
         return bad(type_, *_of_refusal(spec, ticket))
@@ -164,20 +163,20 @@ def _of_answer(spec: SmbLocationSpec, refusal: TicketRefusal, code: int) -> tupl
     host = spec.target.partition("@")[0].partition("/")[2]
     answer = f"The KDC gave no ticket for {spec.target}: {ErrorCode.describe(code)}"
     if refusal.realm is None and code == ErrorCode.SERVICE_UNKNOWN:
-        return REALM_MAPPING_MISSING, f"{answer}; krb5.conf maps neither {host} nor a domain of it to a realm."
+        return REALM_MAPPING_MISSING, f"{answer}; krb5.conf maps neither {host} nor its domain to a realm."
     if refusal.asked.startswith("krbtgt/"):
-        return TRUST_MISSING, f"{answer} for {refusal.asked}, which is on the way there."
+        return TRUST_MISSING, f"{answer} for {refusal.asked}, which is on the path to the realm."
     if refusal.nt_status in _NAME_COLLISION:
         return SERVICE_PRINCIPAL_DUPLICATE, f"{answer}, NTSTATUS 0x{refusal.nt_status:08X}."
     if refusal.covered:
-        covers = f"HOST/{host} is known, which covers it unless accounts hold it by itself"
+        covers = f"HOST/{host} exists and covers it, unless several accounts have this name"
         return SERVICE_PRINCIPAL_DUPLICATE, f"{answer}; {covers}."
     reason = _REASON_OF_CODE.get(code, KDC_ERROR)
     return reason, f"{answer}. {reason.when}"
 
 
 def _passed(spec: SmbLocationSpec, facts: LocationFacts, failed: ConditionType | None) -> Iterator[Finding]:
-    """What a success, or a later failure, proves."""
+    """The checks that passed, by a success or by a failure of a later check."""
     share = facts.share if isinstance(facts.share, ShareFacts) else None
     server = f"{spec.server}:{spec.port}"
     later = (ConditionType.ENCRYPTED, ConditionType.SHARE_ACCESSIBLE)
@@ -187,16 +186,16 @@ def _passed(spec: SmbLocationSpec, facts: LocationFacts, failed: ConditionType |
         yield good(ConditionType.SERVER_REACHABLE, reason, f"{server} accepted the connection.{also}")
     if share:
         seen = share.evidence
-        demanded = "demands" if seen.share_encryption_required else "does not demand"
-        message = f"SMB {seen.dialect} with {seen.cipher}; the share {demanded} encryption of its own."
+        requirement = "requires" if seen.share_encryption_required else "does not require"
+        message = f"SMB {seen.dialect} with {seen.cipher}; the share {requirement} encryption."
         yield good(ConditionType.ENCRYPTED, SESSION_ENCRYPTED, message)
         access = ", ".join(share.maximal_access_names)
         opened = _unc(spec.server, spec.share, spec.path)
         if target := share.dfs_target:
-            opened += f" leads by DFS to {_unc(target.server, target.share, target.path)}, which"
-        yield good(ConditionType.SHARE_ACCESSIBLE, SHARE_OPENED, f"{opened} was opened; granted: {access}.")
+            opened += f", a DFS path to {_unc(target.server, target.share, target.path)}"
+        yield good(ConditionType.SHARE_ACCESSIBLE, SHARE_OPENED, f"Opened {opened}; granted: {access}.")
     elif failed is ConditionType.SHARE_ACCESSIBLE:
-        yield good(ConditionType.ENCRYPTED, SESSION_ENCRYPTED, "The session is encrypted with a permitted cipher.")
+        yield good(ConditionType.ENCRYPTED, SESSION_ENCRYPTED, SESSION_ENCRYPTED.when)
 
 
 def _unc(server: str, share: str, path: str) -> str:
@@ -204,10 +203,11 @@ def _unc(server: str, share: str, path: str) -> str:
 
 
 def _clock(share: ShareFacts, asked: datetime, kdc: ClockSample | None) -> str | None:
-    """What is wrong with a server's clock though it gave a session, which a little more would end; None if nothing."""
+    """A warning about a server's clock that nearly prevents sessions, None if it is in sync."""
     offset = share.server_system_time - asked
     from_kdc = offset - kdc.offset if kdc else offset
     if abs(from_kdc) <= TOLERATED_SKEW:
         return None
-    other = f" and {from_kdc.total_seconds():+.0f}s from the KDC's" if kdc else ""
-    return f"Its clock is {offset.total_seconds():+.0f}s from this node's{other}; Kerberos tolerates 5m."
+    other = f" and from the KDC's by {from_kdc.total_seconds():+.0f}s" if kdc else ""
+    seconds = f"{offset.total_seconds():+.0f}s"
+    return f"The server's clock differs from this node's by {seconds}{other}; Kerberos tolerates 5m."

@@ -1,4 +1,4 @@
-"""Gathers the facts of a location: names, tickets, and what the server shows. All IO of the check is here."""
+"""Collects the facts of a location: names, tickets, and the share. Contains all IO of the check."""
 
 import socket
 from collections.abc import Sequence
@@ -26,10 +26,11 @@ _CONNECT_TIMEOUT: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class LocationSubject:
-    """A location to check with its identity; the error where there is no such identity.
+    """A location to check.
 
     Attributes:
-        checked: the identity, where the caller has checked it and its tickets live: it is not asked for again.
+        identity: its identity, or the error if that does not exist.
+        checked: the identity if the caller has already checked it and its tickets exist: no second check is made.
     """
 
     spec: SmbLocationSpec
@@ -40,7 +41,7 @@ class LocationSubject:
 
 
 def probe_location(subject: LocationSubject, now: datetime) -> LocationFacts:
-    """All facts that can be had."""
+    """Collects all available facts."""
     resolver = Resolver(subject.spec.nameservers)
     names = look_up_server(resolver, subject.spec.server, with_reverse=True)
     if isinstance(subject.identity, AgentError):
@@ -62,7 +63,7 @@ def probe_location(subject: LocationSubject, now: datetime) -> LocationFacts:
 
 
 def endpoint(spec: SmbLocationSpec, path: str, addresses: tuple[str, ...], session: KerberosSession) -> Endpoint:
-    """The location as the engine takes it, with the session's tickets."""
+    """The location as the engine's endpoint, with the session's tickets."""
     return Endpoint(
         server=spec.server.rstrip("."),
         port=spec.port,
@@ -93,7 +94,7 @@ def _without_ticket(
     identity: AgentError | None = None,
     refusal: TicketRefusal | None = None,
 ) -> LocationFacts:
-    """Without a ticket there is still the TCP connection to be tried, so that one check tells all it can."""
+    """The facts without a ticket: a TCP connection is still tried, so that one check reports as much as possible."""
     share = _try_connect(names.addresses, spec.port) if names.addresses else None
     connected = bool(names.addresses) and share is None
     return LocationFacts(names, identity=identity, ticket=refusal, share=share, connected=connected)
@@ -111,4 +112,4 @@ def _try_connect(addresses: Sequence[str], port: int) -> AgentError | None:
         else:
             return None
     reason = SERVER_REFUSED if refused else SERVER_UNREACHABLE
-    return AgentError(reason, f"Expected a connection to port {port}; {'; '.join(ends)}.")
+    return AgentError(reason, f"Expected a connection to port {port}, got none: {'; '.join(ends)}.")

@@ -1,4 +1,4 @@
-"""What a check of a location leaves in its status. Pure."""
+"""The status after a check of a location. Pure."""
 
 from datetime import datetime
 

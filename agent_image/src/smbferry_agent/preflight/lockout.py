@@ -1,17 +1,18 @@
-"""When a KDC may be asked again with a key that it refused. Pure.
+"""When a key that the KDC refused may be tried again. Pure.
 
-A failing identity is looked at every minute, but each wrong key counts towards the domain's lockout policy. So a
-refused key is tried again only when the keytab or the spec changed, or when checkInterval has passed. Asking without
-a key is harmless, and goes on: an account that was unknown or disabled is seen as soon as it is mended.
+A failing identity is checked every minute, but each wrong key counts towards the domain's lockout policy. So a refused
+key is tried again only after the keytab or the spec has changed, or after checkInterval. Probes without
+pre-authentication are harmless and continue: an account that was unknown or disabled is noticed once it is fixed.
 
-Checks of identities and locations and runs all follow these rules by the identity's status. Agents try a key in turn
-(see key_turn), so that no other one is at it before the first that was refused has told so: what was refused to one is
-refused to all, and the check of the identity tells it without asking again.
+Checks of identities, checks of locations and runs all follow these rules, by the identity's status. Agents try a key in
+turn (see key_turn), so a refusal is recorded before the next agent could try. A refusal of one agent holds for all, and
+the check of the identity reports it without trying again.
 
-Two wrong keys are what an account bears within checkInterval, as a KDC counts them: since a key last worked. A keytab
-that worked before costs one, since older keys in it can't have become right; one that is new may try what is left.
-Several identities may be of one account. The operator tells each what the others were refused: a key version that
-served one of them and does no longer is not tried by the next, and one whose key works has one try kept for it.
+At most two wrong keys of an account are tried within checkInterval; as at the KDC, a key that works resets the count. A
+keytab that worked before may use one of these tries, as its older keys cannot have become valid; a new keytab may use
+what is left. Several identities may share one account. The operator tells each identity what the KDC refused to the
+others: a key version that worked for one and no longer does is not tried for another, and an identity whose key works
+keeps one try.
 """
 
 from collections.abc import Iterable, Sequence
@@ -41,9 +42,9 @@ def kept_refusal(
     previous: KerberosIdentityStatus | None,
     now: datetime,
 ) -> Refusal | None:
-    """The earlier verdict, where the key must not be tried again yet."""
-    if told := _told(spec, generation, keytab, previous, now):
-        return told
+    """The earlier refusal if the key must not be tried yet, else None."""
+    if recorded := _recorded_refusal(spec, generation, keytab, previous, now):
+        return recorded
     if rests := _account_rests(spec, keytab, previous, now):
         return rests
     verdict = find(previous.conditions, ConditionType.KVNO_MISMATCH) if previous else None
@@ -55,40 +56,40 @@ def kept_refusal(
     return _until_due(verdict.reason, verdict.message, previous.last_key_use_time, spec, now)
 
 
-def _told(
+def _recorded_refusal(
     spec: KerberosIdentitySpec,
     generation: int,
     keytab: Keytab,
     previous: KerberosIdentityStatus | None,
     now: datetime,
 ) -> Refusal | None:
-    """What an agent was refused by the same keytab, whether a check has said so by now or not."""
-    told = previous.key_use.refused if previous and previous.key_use else None
-    if told is None or (told.fingerprint, told.generation) != (keytab.fingerprint, generation):
+    """A refusal of the same keytab that any agent recorded."""
+    recorded = previous.key_use.refused if previous and previous.key_use else None
+    if recorded is None or (recorded.fingerprint, recorded.generation) != (keytab.fingerprint, generation):
         return None
-    return _until_due(told.reason, told.message, told.time, spec, now)
+    return _until_due(recorded.reason, recorded.message, recorded.time, spec, now)
 
 
 def _account_rests(
     spec: KerberosIdentitySpec, keytab: Keytab, previous: KerberosIdentityStatus | None, now: datetime
 ) -> Refusal | None:
-    """Why a key must rest that nobody has tried yet: by what other keys of its account have cost."""
+    """Returns why this untried key must wait: other keys of its account have used up the lockout budget."""
     account = previous.account if previous else None
     versions = keytab.versions(spec.principal, numbers_of(spec.permitted_enctypes))
     stale = account.stale_key_version if account else None
     if stale is not None and versions and versions[0] <= stale:
         return Refusal(
             KEYTAB_STALE.name,
-            f"The KDC refused key version {stale} of {spec.principal} to another identity, which it had served; "
-            f"the newest in this keytab is {versions[0]}, so it was not tried.",
+            f"The KDC refused key version {stale} of {spec.principal} to another identity, for which it had worked; "
+            f"the newest version in this keytab is {versions[0]}, so it was not tried.",
         )
     if previous is None or keys_left(spec, keytab, previous, now):
         return None
     again = _wrong(spec, previous, now)[0] + parse_duration(spec.check_interval)
     return Refusal(
         PREAUTH_FAILED.name,
-        f"The KDC has refused {MAX_REFUSED_KEYS} keys of {spec.principal}, which may lock the account if it goes on: "
-        f"this keytab is not tried before {format_time(again)}, or before a person asks for a check of the identity.",
+        f"The KDC has refused {MAX_REFUSED_KEYS} keys of {spec.principal}, and more wrong keys may lock the account: "
+        f"this keytab is not tried until {format_time(again)}, or until a check of the identity is requested.",
     )
 
 
@@ -96,14 +97,14 @@ def keys_left(
     spec: KerberosIdentitySpec, keytab: Keytab, previous: KerberosIdentityStatus | None, now: datetime
 ) -> int:
     """How many key versions of the keytab may be tried, should they all be wrong."""
-    if previous is None or worked_before(keytab, previous):  # then to_try() names those that may be right
+    if previous is None or worked_before(keytab, previous):  # to_try() selects the versions that may be valid
         return MAX_REFUSED_KEYS
     kept_for_another = 1 if previous.account and previous.account.worked_time else 0
     return max(0, MAX_REFUSED_KEYS - len(_wrong(spec, previous, now)) - kept_for_another)
 
 
 def _wrong(spec: KerberosIdentitySpec, previous: KerberosIdentityStatus, now: datetime) -> list[datetime]:
-    """When keys of the account were wrong, as the KDC counts them: within the interval, since one of them worked."""
+    """When keys of the account were refused, as the KDC counts: within the interval, since one of them worked."""
     account = previous.account or AccountUse()
     own = previous.key_use.wrong if previous.key_use else ()
     begins = max(filter(None, (now - parse_duration(spec.check_interval), account.worked_time)))
@@ -111,7 +112,7 @@ def _wrong(spec: KerberosIdentitySpec, previous: KerberosIdentityStatus, now: da
 
 
 def tried_of(facts: IdentityFacts, findings: Iterable[Finding], generation: int, now: datetime) -> Tried | None:
-    """What other agents are to know of the keys that were just tried; None where the KDC has judged none of them."""
+    """The result to record for other agents, None if the KDC neither accepted nor refused a key."""
     tries = facts.account.tries if facts.account else ()
     if isinstance(facts.keytab, AgentError) or not tries:
         return None
@@ -120,7 +121,7 @@ def tried_of(facts: IdentityFacts, findings: Iterable[Finding], generation: int,
     refused = [f for f in findings if f.type is ConditionType.KVNO_MISMATCH and f.reason.name in KEY_REFUSED]
     if not refused:
         return None
-    word = KeyRefusal(
+    refusal = KeyRefusal(
         fingerprint=facts.keytab.fingerprint,
         generation=generation,
         time=now,
@@ -128,11 +129,11 @@ def tried_of(facts: IdentityFacts, findings: Iterable[Finding], generation: int,
         message=refused[0].message,
         key_version=max(each.kvno for each in tries),
     )
-    return Tried(word, wrong=sum(each.code in KEY_IS_WRONG for each in tries))
+    return Tried(refusal, wrong=sum(each.code in KEY_IS_WRONG for each in tries))
 
 
 def worked_before(keytab: Keytab, previous: KerberosIdentityStatus | None) -> bool:
-    """Whether an earlier check got a ticket by this very keytab, as far as the status still tells."""
+    """Whether an earlier check got a ticket with this keytab, according to the status."""
     if previous is None or previous.keytab is None or not same_entries(previous.keytab.entries, keytab.entries()):
         return False
     verdict = find(previous.conditions, ConditionType.KVNO_MISMATCH)
@@ -140,10 +141,10 @@ def worked_before(keytab: Keytab, previous: KerberosIdentityStatus | None) -> bo
 
 
 def to_try(versions: Sequence[int], keytab: Keytab, previous: KerberosIdentityStatus | None) -> tuple[int, ...]:
-    """Key versions in the order to try them: the one that worked last first, without those that are sure to fail.
+    """Key versions in the order to try them: first the one that worked last, without those that cannot work.
 
     Args:
-        versions: the usable ones in the keytab, newest first.
+        versions: the usable versions in the keytab, newest first.
     """
     if previous is None or not versions or not worked_before(keytab, previous):
         return tuple(versions)
@@ -158,27 +159,27 @@ def outdated_key(
     spec: KerberosIdentitySpec,
     generation: int,
     keytab: Keytab,
-    standing: KerberosIdentityStatus | None,
+    current: KerberosIdentityStatus | None,
     *,
     kvno: int | None,
     now: datetime,
 ) -> str | None:
-    """Why a key that served a run at its beginning must not be tried again for fresh tickets; None where it may be.
+    """Why a key that worked at the start of a run must not be used to renew tickets, None if it may be.
 
     Args:
-        standing: what the last check of the identity found.
-        kvno: the key version that the KDC used then; None where it did not tell.
+        current: the identity's current status.
+        kvno: the KDC's key version at the start, None if unknown.
     """
-    if kept := kept_refusal(spec, generation, keytab, standing, now):
+    if kept := kept_refusal(spec, generation, keytab, current, now):
         return kept.message
-    known = standing.kdc.kvno if standing and standing.kdc else None
+    known = current.kdc.kvno if current and current.kdc else None
     if None in {kvno, known} or kvno == known:
         return None
-    return f"The KDC's key version of {spec.principal} is {known} by now; the run began with {kvno}."
+    return f"The KDC's key version of {spec.principal} is now {known}; the run started with {kvno}."
 
 
 def same_entries(before: tuple[KeytabEntry, ...], after: tuple[KeytabEntry, ...]) -> bool:
-    """Whether two lists of entries tell of the same keytab; times compare by the second, as they are stored."""
+    """Whether two lists of entries are of the same keytab. Times are compared in seconds, as they are stored."""
 
     def seen(entries: tuple[KeytabEntry, ...]) -> set[tuple[object, ...]]:
         return {(e.principal, e.kvno, e.enctypes, format_time(e.timestamp) if e.timestamp else None) for e in entries}
@@ -187,7 +188,7 @@ def same_entries(before: tuple[KeytabEntry, ...], after: tuple[KeytabEntry, ...]
 
 
 def _until_due(reason: str, message: str, since: datetime, spec: KerberosIdentitySpec, now: datetime) -> Refusal | None:
-    """The refusal of then, once more, until checkInterval has passed."""
+    """The earlier refusal until checkInterval has passed, then None."""
     again = since + parse_duration(spec.check_interval)
     if now >= again:
         return None

@@ -1,4 +1,4 @@
-"""Looks a file server up: the one piece of DNS that checks and runs share."""
+"""Looks up a file server, for checks and runs."""
 
 from typing import Final
 
@@ -6,7 +6,8 @@ from smbferry_agent.kerberos.addresses import AddressRule, forbidden, parse_addr
 from smbferry_agent.kerberos.session import KerberosSession
 from smbferry_agent.preflight.location_facts import ServerNames
 from smbferry_agent.resolve import Resolver
-from smbferry_engine import SERVER_UNREACHABLE, EngineError, Locate
+from smbferry_engine import EngineError, Locate
+from smbferry_words.reasons import SERVER_UNREACHABLE
 
 _MAX_ADDRESSES: Final = 16
 
@@ -14,7 +15,7 @@ _MAX_ADDRESSES: Final = 16
 def look_up_server(
     resolver: Resolver, server: str, *, with_reverse: bool = False, address_rule: AddressRule = forbidden
 ) -> ServerNames:
-    """Addresses of the server that may be connected to."""
+    """Looks up the server's addresses, and sorts out forbidden ones."""
     lookup = resolver.addresses(server)
     allowed, refused = [], []
     for text in lookup.answers:
@@ -29,17 +30,17 @@ def look_up_server(
 
 
 def locator(resolver: Resolver, session: KerberosSession, address_rule: AddressRule = forbidden) -> Locate:
-    """Looks up the servers that DFS referrals name, by the same rules as those that a location names.
+    """Returns a function that looks up the servers of DFS referrals, by the same rules as a location's server.
 
-    The ticket is asked for here already, because that tells which realm the server is in; a refusal is told by whoever
-    connects.
+    The function also requests the service ticket, because the answer tells the server's realm. A refusal is reported
+    when the connection is made.
     """
 
     def locate(server: str) -> tuple[str, ...]:
         names = look_up_server(resolver, server, address_rule=address_rule)
         if not names.addresses:
             found = "; ".join(names.refused) or names.lookup.describe()
-            raise EngineError(SERVER_UNREACHABLE, f"an address of the DFS target {server} expected; {found}")
+            raise EngineError(SERVER_UNREACHABLE, f"expected an address of the DFS target {server}, got none: {found}")
         session.service_ticket(f"cifs/{server}")
         return names.addresses
 

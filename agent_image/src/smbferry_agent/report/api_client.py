@@ -1,4 +1,4 @@
-"""The API server as an agent may use it: read an object, write an object's status. Nothing else.
+"""A client for what an agent may do: read an object, and write the status of an object.
 
 The pod's token is read again for each request, because the kubelet rotates it.
 """
@@ -16,7 +16,7 @@ import urllib3
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.logs import fields
-from smbferry_api.names import API_VERSION, FIELD_MANAGER_AGENT
+from smbferry_api.names import API_VERSION, FIELD_MANAGER_AGENT, PLURALS
 from smbferry_api.reasons import API_SERVER_REFUSED, API_SERVER_UNREACHABLE
 
 _log = logging.getLogger(__name__)
@@ -28,22 +28,17 @@ _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_ERROR = 401
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
 _TRIES: Final = 5
-_PAUSE: Final = 2.0  # seconds before the second try; before the third twice as many, and so on
-_PLURAL: Final = {
-    "KerberosIdentity": "kerberosidentities",
-    "SmbLocation": "smblocations",
-    "TransferRun": "transferruns",
-}
+_PAUSE: Final = 2.0  # seconds before the second attempt; longer by as much before each further one
 
 
 class ObjectNotFoundError(Exception):
-    """The object is not there (any more)."""
+    """The object does not exist."""
 
 
 class PermissionWithdrawnError(AgentError):
-    """This agent's account may not do it, or is no more (HTTP 401, 403): so it is while its object is being deleted.
+    """This agent's ServiceAccount has no permission or does not exist (HTTP 401, 403).
 
-    And for a moment after an API server's start, before it knows any role.
+    This happens while its object is being deleted, and for a moment after an API server's start.
     """
 
 
@@ -52,21 +47,21 @@ class ConflictError(AgentError):
 
 
 def is_refused(error: AgentError) -> bool:
-    """Whether the account may not do it."""
+    """Whether the permission is missing."""
     return isinstance(error, PermissionWithdrawnError)
 
 
 def may_pass(error: AgentError) -> bool:
-    """Whether it may be otherwise in a moment: an API server that is away, or has just started."""
+    """Whether a retry may succeed: the API server is unreachable, or has just started."""
     return error.reason is API_SERVER_UNREACHABLE or is_refused(error)
 
 
 def repeated(request: Callable[[], R], *, tries: int = _TRIES, worth: Callable[[AgentError], bool] = may_pass) -> R:
-    """A request that is made again, a few seconds later each time, after an error that is worth it.
+    """Makes a request, and retries it with growing pauses after errors that may pass.
 
     Raises:
-        ObjectNotFoundError: its object is not there.
-        AgentError: of the last try, or one that is not worth another.
+        ObjectNotFoundError: the object does not exist.
+        AgentError: the last attempt failed, or a retry cannot help.
     """
     for attempt in range(1, tries):
         try:
@@ -74,14 +69,14 @@ def repeated(request: Callable[[], R], *, tries: int = _TRIES, worth: Callable[[
         except AgentError as error:
             if not worth(error):
                 raise
-            _log.warning("the API server does not serve; trying again", extra=fields(detail=error.message))
+            _log.warning("the API server does not serve the request; retrying", extra=fields(detail=error.message))
             time.sleep(_PAUSE * attempt)
     return request()
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectKey:
-    """Which object."""
+    """Identifies an object of our kinds."""
 
     kind: str
     namespace: str
@@ -89,15 +84,15 @@ class ObjectKey:
 
     @property
     def path(self) -> str:
-        """Its path at the API server."""
-        return f"/apis/{API_VERSION}/namespaces/{self.namespace}/{_PLURAL[self.kind]}/{self.name}"
+        """Its URL path."""
+        return f"/apis/{API_VERSION}/namespaces/{self.namespace}/{PLURALS[self.kind]}/{self.name}"
 
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name}"
 
 
 class ApiClient:
-    """Speaks to one API server. Safe to share between threads."""
+    """A client of one API server. Thread-safe."""
 
     def __init__(self, server: str, token_file: Path, ca_file: Path) -> None:
         self._server = server
@@ -108,10 +103,10 @@ class ApiClient:
 
     @classmethod
     def in_cluster(cls) -> "ApiClient":
-        """By the pod's own service account.
+        """Connects with the pod's service account.
 
         Raises:
-            AgentError: this is no pod.
+            AgentError: not in a pod.
         """
         host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
         if not host:
@@ -120,22 +115,22 @@ class ApiClient:
         return cls(f"https://{shown}:{port}", SERVICE_ACCOUNT / "token", SERVICE_ACCOUNT / "ca.crt")
 
     def get(self, key: ObjectKey) -> dict[str, Any]:
-        """The object.
+        """Reads an object.
 
         Raises:
             ObjectNotFoundError: it does not exist.
-            AgentError: the API server can't be reached, or refuses.
+            AgentError: the API server is unreachable, or refuses.
         """
         return self._request("GET", key.path, key)
 
     def apply_status(
         self, key: ObjectKey, status: dict[str, Any], manager: str = FIELD_MANAGER_AGENT
     ) -> dict[str, Any]:
-        """Server-side apply of the status as this field manager has it; what it leaves out it gives up.
+        """Writes a field manager's part of the status by server-side apply; fields that it leaves out are removed.
 
         Raises:
-            ObjectNotFoundError: the object does not exist any more.
-            AgentError: the API server can't be reached, or refuses.
+            ObjectNotFoundError: the object does not exist.
+            AgentError: the API server is unreachable, or refuses.
         """
         body = {
             "apiVersion": API_VERSION,
@@ -147,15 +142,15 @@ class ApiClient:
         return self._request("PATCH", f"{key.path}/status{query}", key, json.dumps(body).encode())
 
     def merge_status(self, key: ObjectKey, status: dict[str, Any], version: str | None = None) -> dict[str, Any]:
-        """Changes single fields of the status (RFC 7396); None takes one away.
+        """Changes single fields of the status by a merge patch (RFC 7396); None removes a field.
 
         Args:
-            version: metadata.resourceVersion of what was read; without it whatever is there is changed.
+            version: fail unless the object has this resourceVersion; None changes any version.
 
         Raises:
-            ConflictError: it is not what was read any more.
-            ObjectNotFoundError: the object does not exist any more.
-            AgentError: the API server can't be reached, or refuses.
+            ConflictError: it has another version.
+            ObjectNotFoundError: the object does not exist.
+            AgentError: the API server is unreachable, or refuses.
         """
         body: dict[str, Any] = {"status": status}
         if version is not None:
@@ -186,7 +181,7 @@ class ApiClient:
         said = str(answer.get("message", ""))[:500]
         if response.status == _NOT_FOUND:
             raise ObjectNotFoundError(f"{key} was not found: {said}")
-        # The API server answers 500 to a field that its CRD does not have: the CRDs are older than the agent.
+        # The API server answers 500 to a field that is not in its CRD: the CRDs are older than the agent.
         mismatch = "field not declared in schema" in said
         passing = response.status in {_UNAUTHORIZED, _TOO_MANY} or (response.status >= _SERVER_ERROR and not mismatch)
         reason = API_SERVER_UNREACHABLE if passing else API_SERVER_REFUSED
@@ -198,8 +193,20 @@ class ApiClient:
         raise failure(reason, f"{method} of {key} ended with HTTP {response.status}: {said}")
 
 
+class ClusterSink:
+    """A StatusSink: the status subresource of one object."""
+
+    def __init__(self, client: ApiClient, key: ObjectKey) -> None:
+        self._client = client
+        self._key = key
+
+    def write(self, status: dict[str, Any]) -> None:
+        """Applies it as the agent's field manager."""
+        self._client.apply_status(self._key, status)
+
+
 def _parse(data: bytes) -> dict[str, Any]:
-    """The answer's JSON object; a proxy on the way may answer with something else."""
+    """The answer's JSON object. A proxy may answer with something else."""
     try:
         answer = json.loads(data)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Brings a run's report to the location that the task names: records first, then the summary that vouches for them."""
+"""Writes a run's report to the location that the task names: records first, then the summary with their hash."""
 
 import io
 import json
@@ -15,7 +15,6 @@ from smbferry_agent.errors import AgentError
 from smbferry_agent.logs import fields
 from smbferry_agent.report.records import RECORDS_SUFFIX, SCHEMA, SUMMARY_SUFFIX, RecordFile, Written
 from smbferry_agent.report.run_report import RunReport
-from smbferry_agent.report.sinks import status_fields
 from smbferry_api.fields import format_time
 from smbferry_api.reasons import RUN_CANCELLED
 from smbferry_api.run import ResolvedEnd, ResolvedTask
@@ -27,13 +26,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Delivery:
-    """A context manager around a transfer: records are kept within it, and delivered where it ends.
+    """A context manager around a transfer: it collects records and delivers them at the end.
 
-    A run that was cancelled delivers nothing: there may be no time left. A report that can't be written makes the run
-    PartiallySucceeded; it never fails it.
+    A cancelled run delivers nothing, as there may be no time left. A report that cannot be written makes the run
+    PartiallySucceeded, never Failed.
 
     Attributes:
-        run_name: what the files are called by.
+        run_name: the name of the report's files.
         spool: a local folder for the records.
     """
 
@@ -75,10 +74,10 @@ class Delivery:
 
     def _deliver(self, state: RunState) -> None:
         ended = {"state": state.value, "completionTime": format_time(datetime.now(UTC))}
-        summary = {**ended, **status_fields(self.report.status())}
+        summary = {**ended, **self.report.summary()}
         written = self._records.end(summary)
         if written is None:
-            self._failed(f"its records could not be kept: {self._records.problem}")
+            self._failed(f"could not store its records: {self._records.problem}")
             return
         folder = (self.task.report.path or "/").rstrip("/")
         path = f"{folder}/{self.run_name}{RECORDS_SUFFIX}"
@@ -92,12 +91,12 @@ class Delivery:
         except EngineError as error:
             self._failed(convert(error).message)
         except OSError as error:
-            self._failed(f"its records could not be read again: {error.strerror}")
+            self._failed(f"could not read its records: {error.strerror}")
         else:
             self.report.delivered(ReportStatus(location=self.end.location, path=path, sha256=written.sha256))
 
     def _failed(self, why: str) -> None:
-        _log.warning("the report could not be delivered", extra=fields(detail=why))
+        _log.warning("could not deliver the report", extra=fields(detail=why))
         message = f"The report could not be written to SmbLocation {self.end.location}: {why}"
         self.report.undelivered(self.task.report.path or "/", message)
 

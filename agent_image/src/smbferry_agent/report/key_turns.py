@@ -1,4 +1,4 @@
-"""Turns at an identity's key, by a field of its status that only one agent at a time can make its own."""
+"""Turns at an identity's key, by a field of its status that one agent at a time can set."""
 
 import logging
 import time
@@ -23,13 +23,13 @@ _log = logging.getLogger(__name__)
 _PAUSE: Final = 0.25
 _FOR_GOOD: Final = (ObjectNotFoundError, PermissionWithdrawnError)
 _LEFT_BEHIND: Final = 12.0
-"""Seconds after which a holder is taken for gone: no exchange with a KDC that has just answered takes so long."""
+"""Seconds after which a turn has expired: no exchange with a KDC that has just answered takes longer."""
 _PATIENCE: Final = 20.0
-"""Seconds after which an agent goes ahead in any case: it has to say something within half a minute."""
+"""Seconds after which an agent stops waiting: it must report within half a minute."""
 
 
 class ClusterTurn:
-    """A `KeyTurn` by the identity's status."""
+    """A `KeyTurn` in the identity's status."""
 
     def __init__(self, client: ApiClient, key: ObjectKey) -> None:
         self._client = client
@@ -39,9 +39,9 @@ class ClusterTurn:
         self._before: KeyUse | None = None
 
     def begin(self) -> KerberosIdentityStatus | None:
-        """Waits its turn, within bounds; without it where the API server does not let it."""
+        """Waits for the turn, for a limited time; continues without it if the API server refuses."""
         began = time.monotonic()
-        others: tuple[str, float] | None = None  # whose turn it is, and since when as seen from here
+        others: tuple[str, float] | None = None  # the holder, and since when this agent sees it
         while True:
             now = time.monotonic()
             try:
@@ -52,10 +52,10 @@ class ClusterTurn:
                 if not holder or now - others[1] > _LEFT_BEHIND or now - began > _PATIENCE:
                     return self._take(manifest)
             except ConflictError:
-                pass  # somebody was faster, or wrote something else: look again
+                pass  # another agent was faster, or the status changed: read it again
             except (AgentError, ObjectNotFoundError) as error:
                 if now - began > _PATIENCE or isinstance(error, _FOR_GOOD):
-                    _log.warning("the key is tried without waiting: %s", error, extra=fields(identity=self._key.name))
+                    _log.warning("trying the key out of turn: %s", error, extra=fields(identity=self._key.name))
                     return None
             time.sleep(_PAUSE)
 
@@ -68,7 +68,7 @@ class ClusterTurn:
         return status
 
     def end(self, tried: Tried | None) -> None:
-        """Gives the turn up, and leaves word of what the KDC said."""
+        """Ends the turn, and records the KDC's answer."""
         if not self._holds:
             return
         self._holds = False
@@ -77,8 +77,8 @@ class ClusterTurn:
             use |= {"refused": None, "wrong": None} | status_fields(tried.after(self._before))
         try:
             self._client.merge_status(self._key, {"keyUse": use})
-        except (AgentError, ObjectNotFoundError) as error:  # it is taken for gone in a while
-            _log.warning("the turn was not given up: %s", error, extra=fields(identity=self._key.name))
+        except (AgentError, ObjectNotFoundError) as error:  # the turn expires
+            _log.warning("could not end the turn: %s", error, extra=fields(identity=self._key.name))
 
 
 def _holder(manifest: dict[str, Any]) -> str:

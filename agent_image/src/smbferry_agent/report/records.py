@@ -1,7 +1,6 @@
-"""The per-file report: JSON Lines, compressed as they come, and a summary beside them (docs/report.md has the schema).
+"""The per-file report: compressed JSON Lines, and a summary (docs/report.md has the schema).
 
-A report tells of what a run did; it is no part of it. What goes wrong with it is said, and changes nothing about the
-data.
+A failure to write the report is reported and does not affect the transfer.
 """
 
 import gzip
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from smbferry_api.task import ReportDetail
-from smbferry_engine import FileFailure, FileRecord
+from smbferry_engine import FileFailure, FileRecord, NotCarried
 
 SCHEMA: Final = "smbferry.io/report/v1"
 RECORDS_SUFFIX: Final = ".files.jsonl.gz"
@@ -23,7 +22,7 @@ _LEVEL: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A report that is whole: where its records lie locally, their SHA-256 in hex, how many there are."""
+    """A complete report: the local path of its records, their SHA-256 in hex, their number."""
 
     path: Path
     sha256: str
@@ -32,10 +31,10 @@ class Written:
 
 @dataclass(slots=True)
 class RecordFile:
-    """The records of one run on their way into a local file. After the first that can't be written nothing more is.
+    """Writes the records of one run to a local file. After the first failed write nothing more is written.
 
     Attributes:
-        problem: why not everything was written, None while all was.
+        problem: why a write failed, None if none did.
     """
 
     path: Path
@@ -46,9 +45,9 @@ class RecordFile:
     _count: int = 0
 
     def begin(self, header: Mapping[str, Any]) -> None:
-        """The first line: what the records are about."""
+        """Opens the file and writes the header line."""
         try:
-            # No name and no time in the file, so that equal records make equal files.
+            # Without name and time, so that equal records make equal files.
             self._raw = self.path.open("wb")
             self._file = gzip.GzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=self._raw, mtime=0)
         except OSError as error:
@@ -57,7 +56,7 @@ class RecordFile:
         self._line({"kind": "Header", "schema": SCHEMA, **header})
 
     def record(self, record: FileRecord) -> None:
-        """A file or folder is done."""
+        """Writes the record of a completed file or folder."""
         if self.detail is not ReportDetail.EVERYTHING:
             return
         line: dict[str, Any] = {"kind": record.kind, "action": record.action, "path": record.path}
@@ -70,7 +69,7 @@ class RecordFile:
         self._line(line)
 
     def failure(self, failure: FileFailure) -> None:
-        """A file or folder failed."""
+        """Writes the record of a failed file or folder."""
         self._line(
             {
                 "kind": "Failure",
@@ -81,8 +80,12 @@ class RecordFile:
             }
         )
 
+    def not_carried(self, item: NotCarried) -> None:
+        """Writes the record of something that the destination did not get, whatever the detail."""
+        self._line({"kind": "NotCarried", "path": item.path, "what": item.what, "reason": item.reason})
+
     def end(self, summary: Mapping[str, Any]) -> Written | None:
-        """The last line; None when not everything could be written: see :attr:`problem`."""
+        """Writes the summary line and closes the file; returns None if a write failed, see `problem`."""
         self._line({"kind": "Summary", **summary})
         try:
             for file in (self._file, self._raw):

@@ -1,17 +1,35 @@
-"""What an agent knows of its run, as the status tells it. Told by the engine, read by the writer; no IO, no threads."""
+"""An agent's knowledge of its run, in the form of the status. The engine writes it, the writer reads it; no IO."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Final, Protocol
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Protocol
+
+from pydantic import BaseModel
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.report import words
+from smbferry_agent.report.not_carried import NotCarriedTally
 from smbferry_agent.report.records import RecordFile
 from smbferry_agent.report.samples import Samples
+from smbferry_agent.report.sids import sid_status
+from smbferry_agent.report.sinks import status_fields
 from smbferry_api import run_status as api
 from smbferry_api.reasons import REPORT_NOT_WRITTEN
-from smbferry_engine import Counters, Evidence, FileFailure, FileRecord, ItemCounters, ServerSideFact, SideName
+from smbferry_api.sid_status import SidStatus
+from smbferry_engine import (
+    Counters,
+    Evidence,
+    FileFailure,
+    FileRecord,
+    ItemCounters,
+    NotCarried,
+    RetryFact,
+    ServerSideFact,
+    SideName,
+    SidFacts,
+)
+from smbferry_words.run import PhaseState
 
 _MAX_PATH: Final = 4096
 _MAX_MESSAGE: Final = 1024
@@ -19,14 +37,14 @@ _MAX_RUN_MESSAGE: Final = 2048
 
 
 class Changed(Protocol):
-    """Who is told that there is something new; `urgent` when it should be seen at once (a phase, the evidence)."""
+    """Receives notice of changes; `urgent` for those to write at once, such as a phase."""
 
     def __call__(self, *, urgent: bool) -> None:
         """Must not block."""
 
 
 def _unheard(*, urgent: bool) -> None:
-    """Nobody is told."""
+    """Ignores changes."""
 
 
 def _now() -> datetime:
@@ -35,12 +53,12 @@ def _now() -> datetime:
 
 @dataclass(slots=True)
 class RunReport:
-    """The engine's Observer that keeps the newest of everything.
+    """The engine's Observer; it keeps the newest values.
 
     Attributes:
-        changed: told of each change but single files' failures, which the next progress brings along.
-        records: keeps what no status has room for, where the task wants it kept.
-        samples: how far the run was when.
+        changed: called on each change except failures of single files, which are written with the next progress.
+        records: stores per-file records if the task wants them.
+        samples: progress over time.
     """
 
     now: Callable[[], datetime] = _now
@@ -49,21 +67,17 @@ class RunReport:
     records: RecordFile | None = None
     samples: Samples = field(default_factory=Samples)
     _began: datetime | None = None
-    _phases: dict[str, api.Phase] = field(default_factory=dict)
-    _counters: api.Counters | None = None
-    _evidence: dict[str, api.SideEvidence] = field(default_factory=dict)
-    _server_side: api.ServerSideStatus | None = None
+    _status: api.TransferRunStatus = field(default_factory=api.TransferRunStatus)
     _failures: list[api.FileFailure] = field(default_factory=list)
-    _failure: api.RunFailure | None = None
-    _written: api.ReportStatus | None = None
+    _not_carried: NotCarriedTally = field(default_factory=NotCarriedTally)
     _ended: bool = False
 
     def phase(self, name: str, state: str) -> None:
-        """A phase has reached a state; its duration counts from when it began to run."""
-        before = self._phases.get(name, api.Phase())
+        """A phase has reached a state; its duration counts from the state Running."""
+        before = self._phase(name) or api.Phase()
         moment = self.now()
-        reached = api.PhaseState(state)
-        if reached is api.PhaseState.RUNNING:
+        reached = PhaseState(state)
+        if reached is PhaseState.RUNNING:
             after = api.Phase(state=reached, start_time=moment)
         else:
             took = (moment - before.start_time).total_seconds() if before.start_time else None
@@ -72,12 +86,12 @@ class RunReport:
                 start_time=before.start_time,
                 duration=words.duration(took) if took is not None else None,
             )
-        self._phases[name] = after
+        self._set_phase(name, after)
         self.changed(urgent=True)
 
     def progress(self, counters: Counters) -> None:
-        """The counters as they stand."""
-        self._counters = _counters(counters)
+        """The current counters."""
+        self._set(counters=_counters(counters))
         moment = self.now()
         self._began = self._began or moment
         elapsed = (moment - self._began).total_seconds()
@@ -85,7 +99,7 @@ class RunReport:
         self.changed(urgent=False)
 
     def failure(self, failure: FileFailure) -> None:
-        """A file failed: the first are listed, all are in the counters."""
+        """A file failed. The first failures are listed; the counters contain all."""
         if self.records is not None:
             self.records.failure(failure)
         if len(self._failures) < api.MAX_LISTED_FAILURES:
@@ -99,27 +113,44 @@ class RunReport:
             )
 
     def record(self, record: FileRecord) -> None:
-        """A file is done; the status lists none of these."""
+        """A file is completed. The status does not list it."""
         if self.records is not None:
             self.records.record(record)
 
+    def not_carried(self, item: NotCarried) -> None:
+        """Something did not arrive. The status counts it, and lists the first of each kind."""
+        if self.records is not None:
+            self.records.not_carried(item)
+        self._not_carried.add(item)
+
+    def sids(self, facts: SidFacts) -> None:
+        """The SIDs in the source's security descriptors."""
+        found = sid_status(facts, self._sids_before())
+        if found is not None:
+            self._set(sids=found)
+        self.changed(urgent=False)
+
+    def _sids_before(self) -> Iterable[SidStatus]:
+        """What other agents of the run have found."""
+        return ()
+
     def outcome(self) -> api.RunState:
-        """How a run ends that nothing stopped."""
+        """The state of a run that was not stopped."""
         return api.RunState.PARTIALLY_SUCCEEDED if self._failures else api.RunState.SUCCEEDED
 
     def delivered(self, written: api.ReportStatus) -> None:
-        """The per-file report lies where the task wants it."""
-        self._written = written
+        """The per-file report was written."""
+        self._set(report=written)
 
     def undelivered(self, path: str, message: str) -> None:
-        """The per-file report could not be written: said first, as the data is well."""
+        """The per-file report could not be written. Listed first, as the data itself is complete."""
         failure = api.FileFailure(
             path=path, phase="Report", reason=REPORT_NOT_WRITTEN.name, message=message[:_MAX_MESSAGE]
         )
         self._failures = [failure, *self._failures][: api.MAX_LISTED_FAILURES]
 
     def security(self, side: SideName, evidence: Evidence) -> None:
-        """What protects a side, beside what was known of its tickets."""
+        """The protection of a side's session, in addition to its tickets."""
         self.tickets(
             side,
             principal=evidence.principal,
@@ -130,49 +161,79 @@ class RunReport:
         )
 
     def server_side(self, fact: ServerSideFact) -> None:
-        """Whether the server copies by itself."""
-        self._server_side = api.ServerSideStatus(state=api.ServerSideState(fact.state), message=fact.message)
+        """Whether the server copies files on its side."""
+        self._set(server_side_copy=api.ServerSideStatus(state=fact.state, message=fact.message))
+        self.changed(urgent=True)
+
+    def source_snapshot(self, recorded: api.SourceSnapshotStatus) -> None:
+        """The snapshot that the source is read from, or why it is read as it is."""
+        self._set(source_snapshot=recorded)
+        self.changed(urgent=True)
+
+    def retrying(self, fact: RetryFact | None) -> None:
+        """Files in use wait to be tried again, or are tried again; None once no file waits any more."""
+        retry = None
+        if fact is not None:
+            at = self.now() + timedelta(seconds=fact.seconds) if fact.seconds else None
+            message = words.retry(fact.files, fact.attempt, fact.attempts, at)
+            retry = api.RetryStatus(
+                files=fact.files, attempt=fact.attempt, attempts=fact.attempts, next_time=at, message=message
+            )
+        self._set(retry=retry)
         self.changed(urgent=True)
 
     def tickets(self, side: str, **evidence: str | int | None) -> None:
-        """Adds fields of SideEvidence for a side."""
-        self._evidence[side] = self._evidence.get(side, api.SideEvidence()).model_copy(update=evidence)
+        """Adds fields of SideEvidence for a side. The location of the report has no evidence in the status."""
+        if side not in api.Evidence.model_fields:
+            return
+        known = self._status.security or api.Evidence()
+        of_side = getattr(known, side) or api.SideEvidence()
+        self._set(security=known.model_copy(update={side: of_side.model_copy(update=evidence)}))
         self.changed(urgent=True)
 
     def failed(self, error: AgentError) -> None:
-        """The whole run failed; phases that were running failed with it."""
-        self._failure = api.RunFailure(
+        """The run failed as a whole, and with it the running phases."""
+        failure = api.RunFailure(
             class_=error.failure_class.value,
             reason=error.reason.name,
             message=error.message[:_MAX_RUN_MESSAGE],
             remedy=error.reason.remedy,
         )
-        for name, phase in list(self._phases.items()):
-            if phase.state is api.PhaseState.RUNNING:
-                self.phase(name, api.PhaseState.FAILED)
+        self._set(failure=failure)
+        for name, phase in self._status.phases or ():
+            if phase is not None and phase.state is PhaseState.RUNNING:
+                self.phase(name, PhaseState.FAILED)
 
     def end(self) -> None:
-        """Nothing more will change: what was transferred is all."""
+        """The run has ended; nothing changes any more."""
         self._ended = True
+        self._set(retry=None)
         self.changed(urgent=True)
 
-    def _progress(self) -> api.Progress | None:
-        if self._counters is None:
-            return None
-        return words.progress(self._counters, ended=self._ended, dry_run=self.dry_run)
-
     def status(self) -> api.TransferRunStatus:
-        """The agent's part of the status, whole: server-side apply drops what is left out."""
-        status = api.TransferRunStatus(
-            phases=api.Phases(**self._phases) if self._phases else None,
-            counters=self._counters,
-            progress=self._progress(),
-            security=api.Evidence(**self._evidence) if self._evidence else None,
-            server_side_copy=self._server_side,
-            failure=self._failure,
-            report=self._written,
-        )
-        return status.model_copy(update={"failures": tuple(self._failures)}) if self._failures else status
+        """The agent's complete part of the status: server-side apply removes what is left out."""
+        more: dict[str, object] = {}
+        if left := self._not_carried.sums():
+            more["not_carried"] = left
+        if self._status.counters is not None:
+            more["progress"] = words.progress(self._status.counters, left, ended=self._ended, dry_run=self.dry_run)
+        if self._failures:
+            more["failures"] = tuple(self._failures)
+        return self._status.model_copy(update=more)
+
+    def summary(self) -> dict[str, Any]:
+        """What the report's summary says of the run."""
+        return status_fields(self.status())
+
+    def _set(self, **known: BaseModel | None) -> None:
+        self._status = self._status.model_copy(update=known)
+
+    def _phase(self, name: str) -> api.Phase | None:
+        phase: api.Phase | None = getattr(self._status.phases or api.Phases(), name)
+        return phase
+
+    def _set_phase(self, name: str, phase: api.Phase) -> None:
+        self._set(phases=(self._status.phases or api.Phases()).model_copy(update={name: phase}))
 
 
 def _counters(counters: Counters) -> api.Counters:

@@ -1,4 +1,4 @@
-"""What the agents of one run tell of their shards, and what follows from all of them together. No IO."""
+"""The reports of a run's agents about their shards, and their sums. No IO."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,40 +7,55 @@ from typing import Any, Final, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from smbferry_agent.report import words
+from smbferry_agent.report.not_carried import NotCarriedTally, shortened, together
 from smbferry_agent.report.run_report import RunReport
 from smbferry_api import run_status as api
+from smbferry_api.sid_status import MAX_SHARD_SIDS, SidStatus
 from smbferry_engine import Counters, Cut, FileFailure, FileRecord, Piece
+from smbferry_words.run import PhaseState
 
 M = TypeVar("M", api.ItemCounters, api.ByteCounters)
 
 _MAX_PATH: Final = 300
 _MAX_MESSAGE: Final = 160
 _SHARDS: Final = TypeAdapter(tuple[api.ShardStatus, ...])
-_CARRIED: Final = ("phases", "security", "serverSideCopy")
+_CARRIED: Final = ("phases", "security", "serverSideCopy", "sourceSnapshot")
 
 
 def shard_status(
-    index: int, told: api.TransferRunStatus, state: api.PhaseState, pieces: Iterable[Piece] = ()
+    index: int, reported: api.TransferRunStatus, state: PhaseState, pieces: Iterable[Piece] = ()
 ) -> api.TransferRunStatus:
-    """One agent's part of the run's status, from what it would tell if it had the run for itself; at most 2 KiB."""
+    """One agent's part of the run's status, at most 5 KiB.
+
+    Args:
+        reported: the status that a single agent of the run would report.
+    """
     listed = tuple(
         failure.model_copy(update={"path": failure.path[:_MAX_PATH], "message": failure.message[:_MAX_MESSAGE]})
-        for failure in told.failures[: api.MAX_SHARD_FAILURES]
+        for failure in reported.failures[: api.MAX_SHARD_FAILURES]
     )
     shard = api.ShardStatus(
         index=index,
         state=state.value,
-        counters=told.counters or api.Counters(),
+        counters=reported.counters or api.Counters(),
         failures=listed,
+        not_carried=shortened(reported.not_carried),
         pieces=tuple(_piece_as_told(piece) for piece in pieces),
     )
-    if told.failure is None:
+    if reported.sids is not None:
+        shard = shard.model_copy(update={"sids": _shortened(reported.sids)})
+    if reported.failure is None:
         return api.TransferRunStatus(shards=(shard,))
-    return api.TransferRunStatus(shards=(shard,), failure=told.failure)
+    return api.TransferRunStatus(shards=(shard,), failure=reported.failure)
+
+
+def _shortened(sids: SidStatus) -> SidStatus:
+    kept = {name: getattr(sids, name)[:MAX_SHARD_SIDS] for name in ("applied", "unmapped") if getattr(sids, name)}
+    return SidStatus(**kept)
 
 
 def shards_in(manifest: Mapping[str, Any]) -> tuple[api.ShardStatus, ...]:
-    """What a run's manifest says of its shards; nothing where it can't be read."""
+    """The shards in a run's manifest; none if they are unreadable."""
     try:
         return _SHARDS.validate_python((manifest.get("status") or {}).get("shards") or ())
     except ValidationError:
@@ -48,11 +63,11 @@ def shards_in(manifest: Mapping[str, Any]) -> tuple[api.ShardStatus, ...]:
 
 
 def all_went_well(shards: Iterable[api.ShardStatus], count: int) -> bool:
-    """Whether each of the shards has told of its end, and of no failure."""
+    """Whether each shard has reported its end without a failure."""
     good = {
         shard.index
         for shard in shards
-        if shard.state == api.PhaseState.SUCCEEDED.value
+        if shard.state == PhaseState.SUCCEEDED.value
         and not shard.counters.files.failed
         and not shard.counters.directories.failed
     }
@@ -60,7 +75,7 @@ def all_went_well(shards: Iterable[api.ShardStatus], count: int) -> bool:
 
 
 def pieces_in(shards: Iterable[api.ShardStatus]) -> list[Piece]:
-    """The pieces of large files that the shards have left; one that can't be read counts as missing."""
+    """The pieces of large files that the shards have written; an unreadable one counts as missing."""
     found = []
     for piece in (piece for shard in shards for piece in shard.pieces):
         try:
@@ -82,43 +97,46 @@ def _piece_as_told(piece: Piece) -> api.GatheredPiece:
 
 
 def totals(manifest: Mapping[str, Any], own: api.ShardStatus) -> dict[str, Any] | None:
-    """The run's own counters while its shards are copied, as JSON; None where another agent tells them.
+    """The run's counters while shards are copied, as JSON; None if another agent writes them.
 
-    That is the one with the lowest index that is at work. What the survey has told goes along: it stays as it is.
+    The agent with the lowest index that is at work writes them. The survey's fields are repeated, so that they stay.
     """
     others = [shard for shard in shards_in(manifest) if shard.index != own.index]
-    if any(shard.index < own.index and shard.state == api.PhaseState.RUNNING.value for shard in others):
+    if any(shard.index < own.index and shard.state == PhaseState.RUNNING.value for shard in others):
         return None
     counters = sum_of([shard.counters for shard in (*others, own)])
-    status = api.TransferRunStatus(counters=counters, progress=words.progress(counters))
+    left = together(sum_ for shard in (*others, own) for sum_ in shard.not_carried)
+    status = api.TransferRunStatus(counters=counters, progress=words.progress(counters, left))
+    if left:
+        status = status.model_copy(update={"not_carried": left})
     kept = {name: value for name, value in (manifest.get("status") or {}).items() if name in _CARRIED}
     return kept | status.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
 
 
 def sum_of(counters: Iterable[api.Counters]) -> api.Counters:
-    """All of them together; the time left follows from the sum of their rates."""
-    told = list(counters)
-    rate = sum(each.bytes_per_second or 0 for each in told)
-    octets = _sum(api.ByteCounters, [each.bytes for each in told])
+    """The sum of counters; the remaining time follows from the sum of their rates."""
+    reported = list(counters)
+    rate = sum(each.bytes_per_second or 0 for each in reported)
+    octets = _sum(api.ByteCounters, [each.bytes for each in reported])
     left = octets.to_transfer - octets.transferred
     return api.Counters(
-        files=_sum(api.ItemCounters, [each.files for each in told]),
-        directories=_sum(api.ItemCounters, [each.directories for each in told]),
+        files=_sum(api.ItemCounters, [each.files for each in reported]),
+        directories=_sum(api.ItemCounters, [each.directories for each in reported]),
         bytes=octets,
         bytes_per_second=rate,
         eta=words.duration(left / rate) if rate and left > 0 else None,
     )
 
 
-def _sum(model: type[M], told: list[M]) -> M:
-    return model(**{name: sum(getattr(each, name) for each in told) for name in model.model_fields})
+def _sum(model: type[M], reported: list[M]) -> M:
+    return model(**{name: sum(getattr(each, name) for each in reported) for name in model.model_fields})
 
 
 @dataclass(slots=True)
 class FinishReport(RunReport):
-    """The report of a run's last agent: what it does itself, together with what the shards have done before.
+    """The report of a run's last agent: its own work and that of the shards.
 
-    A file that a shard could not copy counts as failed until this agent has copied it, or failed at it, too.
+    A file that a shard could not copy counts as failed until this agent has copied it or failed, too.
     """
 
     before: tuple[api.ShardStatus, ...] = ()
@@ -126,54 +144,58 @@ class FinishReport(RunReport):
     _unlisted: int = 0
 
     def begin(self, manifest: Mapping[str, Any], before: tuple[api.ShardStatus, ...]) -> None:
-        """Take over from the shards: their transfer goes on here."""
+        """Starts with the reports of the shards."""
         self.before = before
         self._unsettled = {failure.path: failure for shard in before for failure in shard.failures}
         failed = sum(shard.counters.files.failed + shard.counters.directories.failed for shard in before)
         self._unlisted = max(0, failed - len(self._unsettled))
-        self._counters = self._together(api.Counters())
+        self._not_carried = NotCarriedTally(sum_ for shard in before for sum_ in shard.not_carried)
+        self._set(counters=self._together(api.Counters()))
         started = ((manifest.get("status") or {}).get("phases") or {}).get("transfer")
         if started:
-            self._phases["transfer"] = api.Phase.model_validate(started)
+            self._set_phase("transfer", api.Phase.model_validate(started))
 
     @property
     def unsettled(self) -> int:
-        """How many files the shards could not copy, and this agent has not either."""
+        """How many files the shards could not copy and this agent has not copied either."""
         return len(self._unsettled) + self._unlisted
 
     def outcome(self) -> api.RunState:
-        """How the run ends; what the shards could not copy, and this agent has not either, counts."""
+        """The state of the run; files that are still unsettled count as failed."""
         return api.RunState.PARTIALLY_SUCCEEDED if self.unsettled else RunReport.outcome(self)
 
     def phase(self, name: str, state: str) -> None:
-        """A phase has reached a state; the transfer began with the first shard."""
-        before = self._phases.get(name)
+        """A phase has reached a state. The transfer phase started with the first shard."""
+        before = self._phase(name)
         RunReport.phase(self, name, state)
-        if name == "transfer" and state == api.PhaseState.RUNNING and before is not None and before.start_time:
-            self._phases[name] = before
+        if name == "transfer" and state == PhaseState.RUNNING and before is not None and before.start_time:
+            self._set_phase(name, before)
 
     def progress(self, counters: Counters) -> None:
-        """The counters as they stand."""
+        """The current counters."""
         RunReport.progress(self, counters)
-        if self._counters is not None:
-            self._counters = self._together(self._counters)
+        if self._status.counters is not None:
+            self._set(counters=self._together(self._status.counters))
 
     def failure(self, failure: FileFailure) -> None:
-        """A file failed here, too."""
+        """A file failed in this agent, too."""
         self._unsettled.pop(failure.path, None)
         RunReport.failure(self, failure)
 
     def record(self, record: FileRecord) -> None:
-        """A file is done: what a shard said of it is settled if it was copied now."""
+        """A file is completed. If it was copied, a shard's failure is settled."""
         if record.action == "Transferred":
             self._unsettled.pop(record.path, None)
         RunReport.record(self, record)
 
     def status(self) -> api.TransferRunStatus:
-        """The agent's part of the status, with what the shards have left unsettled."""
+        """The agent's part of the status, with the unsettled failures of the shards."""
         status = RunReport.status(self)
         listed = (*status.failures, *self._unsettled.values())[: api.MAX_LISTED_FAILURES]
         return status.model_copy(update={"failures": listed}) if listed else status
+
+    def _sids_before(self) -> Iterable[SidStatus]:
+        return [shard.sids for shard in self.before if shard.sids is not None]
 
     def _together(self, own: api.Counters) -> api.Counters:
         shards = sum_of([shard.counters for shard in self.before])

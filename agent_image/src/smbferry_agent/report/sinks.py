@@ -1,4 +1,4 @@
-"""One protocol for all places that a status can go to."""
+"""Where a status is written: the protocol, and a file. `api_client` has the status of an object in the cluster."""
 
 import json
 from pathlib import Path
@@ -6,46 +6,32 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from smbferry_agent.report.api_client import ApiClient, ObjectKey
-
 
 class StatusSink(Protocol):
-    """Takes the agent's part of an object's status, whole each time."""
+    """Receives the agent's part of an object's status, complete each time."""
 
     def write(self, status: dict[str, Any]) -> None:
         """Stores the status.
 
         Raises:
-            AgentError: it could not be stored now; the caller may try again with a newer one.
-            ObjectNotFoundError: there is no object any more.
+            AgentError: it could not be stored now; the caller may retry with a newer status.
+            ObjectNotFoundError: the object does not exist any more.
         """
 
 
-class ClusterSink:
-    """The status subresource of one object."""
-
-    def __init__(self, client: ApiClient, key: ObjectKey) -> None:
-        self._client = client
-        self._key = key
-
-    def write(self, status: dict[str, Any]) -> None:
-        """Applies it as the agent's field manager."""
-        self._client.apply_status(self._key, status)
-
-
 class FileSink:
-    """A JSON file, replaced whole."""
+    """A JSON file, replaced atomically."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def write(self, status: dict[str, Any]) -> None:
-        """Writes beside the file, then renames: a reader never sees half of it."""
+        """Writes a temporary file, then renames it, so that a reader never sees a partial status."""
         partial = self._path.with_name(self._path.name + ".partial")
         partial.write_text(json.dumps(status, indent=2, ensure_ascii=False) + "\n")
         partial.replace(self._path)
 
 
 def status_fields(status: BaseModel) -> dict[str, Any]:
-    """A status model as the API spells it, with only those fields that were set: the others belong to others."""
+    """The fields of a status that were set, by their names in the API; other fields have other owners."""
     return status.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)

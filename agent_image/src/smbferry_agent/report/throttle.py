@@ -1,4 +1,4 @@
-"""When a status is written. Pure: the clock is an argument (monotonic seconds)."""
+"""When a status is written. Pure: the time is an argument, in monotonic seconds."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +10,7 @@ _MAX_BACKOFF: Final = 60.0
 
 @dataclass(slots=True)
 class Throttle:
-    """At most every ``interval`` seconds, urgent changes at once, after a failure later and later."""
+    """At most one write per `interval` seconds; urgent changes at once; backoff after failures."""
 
     interval: float = INTERVAL
     _next: float = 0.0
@@ -18,7 +18,7 @@ class Throttle:
     _backoff: float = _FIRST_BACKOFF
 
     def wait(self, now: float, *, urgent: bool) -> float:
-        """Seconds until a change may be written; 0 when now."""
+        """Seconds until a change may be written, 0 if now."""
         return max(0.0, self._blocked_until - now, 0.0 if urgent else self._next - now)
 
     def written(self, now: float) -> None:
@@ -28,6 +28,6 @@ class Throttle:
         self._backoff = _FIRST_BACKOFF
 
     def failed(self, now: float) -> None:
-        """A write failed: even urgent changes wait, so that a server that comes back is not met by a crowd."""
+        """A write failed. Urgent changes wait, too, so that a recovering API server is not overloaded."""
         self._blocked_until = now + self._backoff
         self._backoff = min(self._backoff * 2, _MAX_BACKOFF)

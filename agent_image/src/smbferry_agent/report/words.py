@@ -1,9 +1,13 @@
-"""Counters as a person reads them at a glance. Pure."""
+"""Counters in human-readable form. Pure."""
 
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Final
 
-from smbferry_api.run_status import Counters, Progress
+from smbferry_api.run_status import Counters, NotCarried, Progress
 
+SURVEY: Final = "survey"
+"""The progress of a run that surveys its source, in place of a percentage."""
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _STEP: Final = 1024
 _WHOLE_FROM: Final = 100
@@ -32,21 +36,35 @@ def duration(seconds: float) -> str:
     return f"{whole // _HOUR}h{whole % _HOUR // _MINUTE:02d}m"
 
 
-def progress(counters: Counters, *, ended: bool = False, dry_run: bool = False) -> Progress:
-    """The four columns of `kubectl get`. While a run goes on, what is to be transferred may still grow."""
+def retry(files: int, attempt: int, attempts: int, next_time: datetime | None) -> str:
+    """What a run waits for: 3 files are in use or were written to. Attempt 1 of 3 starts at 12:03:20Z."""
+    which = "1 file is in use or was" if files == 1 else f"{files:,} files are in use or were"
+    begins = "is active" if next_time is None else f"starts at {next_time.astimezone(UTC):%H:%M:%SZ}"
+    return f"{which} written to. Attempt {attempt} of {attempts} {begins}."
+
+
+def progress(
+    counters: Counters, not_carried: Iterable[NotCarried] = (), *, ended: bool = False, dry_run: bool = False
+) -> Progress:
+    """The columns of `kubectl get`. During a run the totals may still grow."""
     files, octets = counters.files, counters.bytes
+    left = sum(sum_.count for sum_ in not_carried)
+    lacking = f"{left:,}" if left else ""
     if dry_run:
-        return Progress(percent="dry run", files=f"{files.to_transfer:,}", bytes=size(octets.to_transfer))
+        return Progress(
+            percent="dry run", files=f"{files.to_transfer:,}", bytes=size(octets.to_transfer), not_carried=lacking
+        )
     return Progress(
         percent=f"{_percent(counters, ended=ended)}%",
         files=f"{files.transferred:,}/{files.to_transfer:,}",
         bytes=f"{size(octets.transferred)}/{size(octets.to_transfer)}",
         rate=rate(counters.bytes_per_second) if counters.bytes_per_second is not None else "",
+        not_carried=lacking,
     )
 
 
 def _percent(counters: Counters, *, ended: bool) -> int:
-    """100 is kept for the end: nothing that goes on is shown as done."""
+    """Percentage done; 100 only after the end."""
     octets, files = counters.bytes, counters.files
     if octets.to_transfer:
         share = octets.transferred / octets.to_transfer

@@ -1,4 +1,4 @@
-"""Writes the newest status in the background: an API server that is away never holds up the copying."""
+"""Writes the newest status in the background, so that an unreachable API server does not delay copying."""
 
 import logging
 import threading
@@ -15,15 +15,15 @@ from smbferry_agent.report.throttle import Throttle
 
 _log = logging.getLogger(__name__)
 _FLUSH_SECONDS: Final = 30.0
-# With the run its account is deleted; then nobody waits for the last status, and the pod should go soon.
+# The ServiceAccount is deleted with the run; then nobody reads the last status, and the pod should end soon.
 _WITHDRAWN_FLUSH_SECONDS: Final = 3.0
 
 
 class BackgroundWriter:
-    """A context manager; leaving it flushes the last status, for at most half a minute.
+    """A context manager; leaving it writes the last status, waiting for at most half a minute.
 
     Args:
-        snapshot: gives the status as it stands; called in the thread that calls `notify`.
+        snapshot: returns the current status; called in the thread that calls `notify`.
     """
 
     def __init__(self, sink: StatusSink, snapshot: Callable[[], dict[str, Any]], throttle: Throttle) -> None:
@@ -50,10 +50,10 @@ class BackgroundWriter:
             self._wake.notify()
         self._thread.join(_FLUSH_SECONDS + 20)
         if self._pending is not None:
-            _log.error("the last status could not be written; the termination message holds how the run ended")
+            _log.error("could not write the last status; the termination message says how the run ended")
 
     def notify(self, *, urgent: bool) -> None:
-        """Something changed."""
+        """The status has changed."""
         status = self._snapshot()
         with self._wake:
             self._pending = status
@@ -65,11 +65,11 @@ class BackgroundWriter:
             try:
                 self._sink.write(status)
             except ObjectNotFoundError as error:
-                _log.warning("the run is gone: %s", error)
+                _log.warning("the run does not exist any more: %s", error)
                 self._done(status)
             except AgentError as error:
                 _log.warning(
-                    "status not written, will try again", extra=fields(reason=str(error.reason), detail=error.message)
+                    "could not write the status; retrying", extra=fields(reason=str(error.reason), detail=error.message)
                 )
                 self._throttle.failed(time.monotonic())
                 self._note_permission(withdrawn=isinstance(error, PermissionWithdrawnError))
@@ -85,7 +85,7 @@ class BackgroundWriter:
                 self._deadline = min(self._deadline, time.monotonic() + _WITHDRAWN_FLUSH_SECONDS)
 
     def _next(self) -> dict[str, Any] | None:
-        """The status to write, when its time has come; None at the end."""
+        """Waits until a status may be written and returns it; None at the end."""
         with self._wake:
             while True:
                 now = time.monotonic()

@@ -1,19 +1,19 @@
-"""Requests, compounds and replies: what travels between the coroutines of a transfer and a lane."""
+"""Requests, compounds and replies, as coroutines exchange them with a session."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from smbferry_engine.core.credits import charge_for
 from smbferry_engine.core.frames import BufferPool
-from smbferry_engine.core.tasks import Signal
-from smbferry_engine.wire import create, data, directory, info, ioctl, tree
+from smbferry_engine.runtime.tasks import Signal
+from smbferry_engine.wire import create, data, directory, info, ioctl, snapshots, tree
 from smbferry_engine.wire.header import RELATED_FILE_ID, Command
 from smbferry_engine.wire.status import NtStatus
 
-_SHARE_ALL = int(create.Share.READ | create.Share.WRITE | create.Share.DELETE)
+SHARE_ALL = int(create.Share.READ | create.Share.WRITE | create.Share.DELETE)
 _OPEN_REPARSE_POINT = int(create.CreateOption.OPEN_REPARSE_POINT)
 _BACKUP_INTENT = int(create.CreateOption.OPEN_FOR_BACKUP_INTENT)
-_REPARSE_POINT_ITSELF = _OPEN_REPARSE_POINT | _BACKUP_INTENT
+_REPARSE_POINT_WITH_BACKUP_INTENT = _OPEN_REPARSE_POINT | _BACKUP_INTENT
 
 
 class Request(NamedTuple):
@@ -25,7 +25,7 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """One final reply: ``message`` from its header on. ``buffer`` is set only for a read that keeps its buffer."""
+    """One final reply: ``message`` includes the header. ``buffer`` is set only for a READ that keeps its buffer."""
 
     status: int
     message: bytes | memoryview
@@ -41,7 +41,7 @@ class Payload(NamedTuple):
 
 
 class Call(Signal[list[Reply]]):
-    """A compound (or a single request) on its way: awaiting it gives one reply per request, in their order."""
+    """A compound (or a single request) that was submitted; awaiting it returns one reply per request, in order."""
 
     __slots__ = ("can_be_sent_again", "charge", "keep_buffer", "missing", "payload", "replies", "requests", "tree_id")
 
@@ -64,21 +64,21 @@ class Call(Signal[list[Reply]]):
         self.missing = len(requests)
 
     def answer(self, index: int, reply: Reply) -> None:
-        """Reply ``index`` has come; the last one resolves the call."""
+        """Record reply ``index``; the last one resolves the call."""
         self.replies[index] = reply
         self.missing -= 1
         if not self.missing:
             self.resolve([reply for reply in self.replies if reply is not None])
 
     def was_refused(self, last: Reply, status: int) -> bool:
-        """Whether, with its ``last`` reply, nothing of it was done for this reason and it can be sent again."""
+        """Return whether all its requests, with the ``last`` reply, failed for this reason and it can be sent again."""
         if self.missing > 1 or not self.can_be_sent_again:
             return False
         statuses = [last.status if reply is None else reply.status for reply in self.replies]
         return statuses[0] == status and NtStatus.SUCCESS not in statuses
 
     def begin_again(self) -> None:
-        """It will be sent a second time, and no third."""
+        """Reset it to be sent a second time, and no third."""
         self.can_be_sent_again = False
         self.replies = [None] * len(self.requests)
         self.missing = len(self.requests)
@@ -90,30 +90,33 @@ def open_request(
     access: int,
     disposition: int = create.Disposition.OPEN,
     options: int = 0,
-    share: int = _SHARE_ALL,
+    share: int = SHARE_ALL,
     attributes: int = 0,
     contexts: tuple[bytes, ...] = (),
     descriptor: bytes | None = None,
-    itself: bool = True,
+    open_reparse_point: bool = True,
+    snapshot: int = 0,
 ) -> Request:
-    """CREATE that never follows a reparse point: what it opens is the name itself.
+    """CREATE that opens a reparse point itself and does not follow it.
 
-    It asks with backup intent: a server lets an account that may back up and restore files do so, whatever their access
-    lists say, and ignores it for any other (MS-FSA 2.1.5.1).
+    It has backup intent: a server lets an account with backup and restore privileges open files whatever their access
+    lists say, and ignores it for other accounts (MS-FSA 2.1.5.1).
 
-    ``itself`` False is for a reparse point that is no link, so that the server gives what it stands for. Links are not
-    followed by that either: the server answers STOPPED_ON_SYMLINK (2.2.2.2.1). ``descriptor`` is the raw security
-    descriptor of what is made by it.
+    ``open_reparse_point`` False is for a reparse point that is no link, so that the server opens the content behind it.
+    Links are not followed then either: the server answers STOPPED_ON_SYMLINK (2.2.2.2.1). ``descriptor`` is the raw
+    security descriptor of a file or folder that is created. ``snapshot`` is as for
+    :func:`~smbferry_engine.wire.create.encode_create`.
     """
     body = create.encode_create(
         name,
         access=access,
         disposition=disposition,
-        options=options | (_REPARSE_POINT_ITSELF if itself else _BACKUP_INTENT),
+        options=options | (_REPARSE_POINT_WITH_BACKUP_INTENT if open_reparse_point else _BACKUP_INTENT),
         share=share,
         attributes=attributes,
         contexts=contexts,
         descriptor=descriptor,
+        snapshot=snapshot,
     )
     return Request(Command.CREATE, body)
 
@@ -141,7 +144,7 @@ def flush_request(file_id: bytes = RELATED_FILE_ID) -> Request:
 def list_request(
     entry_class: directory.EntryClass, limit: int, file_id: bytes = RELATED_FILE_ID, *, name: str | None = None
 ) -> Request:
-    """QUERY_DIRECTORY, up to ``limit`` bytes of entries; with ``name``, of the one that has it."""
+    """QUERY_DIRECTORY for up to ``limit`` bytes of entries; with ``name``, for that entry only."""
     body = directory.encode_query_directory(file_id, limit, entry_class, name)
     return Request(Command.QUERY_DIRECTORY, body, charge_for(limit))
 
@@ -156,15 +159,41 @@ def query_standard_request(file_id: bytes = RELATED_FILE_ID) -> Request:
     return Request(Command.QUERY_INFO, info.encode_query_standard(file_id))
 
 
+def query_internal_request(file_id: bytes = RELATED_FILE_ID) -> Request:
+    """QUERY_INFO for the number of the file."""
+    return Request(Command.QUERY_INFO, info.encode_query_internal(file_id))
+
+
 def query_size_request(file_id: bytes = RELATED_FILE_ID) -> Request:
     """QUERY_INFO for the size of the file system."""
     return Request(Command.QUERY_INFO, info.encode_query_size(file_id))
 
 
+def query_volume_request(file_id: bytes = RELATED_FILE_ID) -> Request:
+    """QUERY_INFO for what the file system can hold."""
+    return Request(Command.QUERY_INFO, info.encode_query_volume(file_id))
+
+
+def query_streams_request(limit: int, file_id: bytes = RELATED_FILE_ID) -> Request:
+    """QUERY_INFO for the names and sizes of streams."""
+    return Request(Command.QUERY_INFO, info.encode_query_streams(file_id, limit), charge_for(limit))
+
+
+def query_extended_attributes_request(limit: int, file_id: bytes = RELATED_FILE_ID) -> Request:
+    """QUERY_INFO for extended attributes."""
+    return Request(Command.QUERY_INFO, info.encode_query_extended_attributes(file_id, limit), charge_for(limit))
+
+
+def set_extended_attributes_request(attributes: bytes, file_id: bytes = RELATED_FILE_ID) -> Request:
+    """SET_INFO for an encoded list of extended attributes."""
+    body = info.encode_set_extended_attributes(file_id, attributes)
+    return Request(Command.SET_INFO, body, charge_for(len(body)))
+
+
 def set_basic_request(
     *, creation: int = 0, access: int = 0, write: int = 0, attributes: int = 0, file_id: bytes = RELATED_FILE_ID
 ) -> Request:
-    """SET_INFO for times and attributes; zero leaves a field alone."""
+    """SET_INFO for times and attributes; zero leaves a field unchanged."""
     body = info.encode_set_basic(file_id, creation=creation, access=access, write=write, attributes=attributes)
     return Request(Command.SET_INFO, body)
 
@@ -178,6 +207,11 @@ def set_security_request(parts: int, descriptor: bytes, file_id: bytes = RELATED
 def rename_request(name: str, *, replace: bool, file_id: bytes = RELATED_FILE_ID) -> Request:
     """SET_INFO that renames."""
     return Request(Command.SET_INFO, info.encode_rename(file_id, name, replace=replace))
+
+
+def link_request(name: str, *, replace: bool, file_id: bytes = RELATED_FILE_ID) -> Request:
+    """SET_INFO that gives the file one more name."""
+    return Request(Command.SET_INFO, info.encode_link(file_id, name, replace=replace))
 
 
 def set_size_request(size: int, file_id: bytes = RELATED_FILE_ID) -> Request:
@@ -196,28 +230,43 @@ def tree_connect_request(server: str, share: str) -> Request:
 
 
 def sparse_request(file_id: bytes = RELATED_FILE_ID) -> Request:
-    """IOCTL after which ranges that are never written take no room."""
+    """IOCTL that makes a file sparse: ranges that are never written take no space."""
     return Request(Command.IOCTL, ioctl.encode_set_sparse(file_id))
 
 
+def compression_request(file_id: bytes = RELATED_FILE_ID) -> Request:
+    """IOCTL that makes the server compress a file."""
+    return Request(Command.IOCTL, ioctl.encode_set_compression(file_id))
+
+
+def integrity_request(file_id: bytes = RELATED_FILE_ID) -> Request:
+    """IOCTL that makes the server keep checksums of a file's content."""
+    return Request(Command.IOCTL, ioctl.encode_set_integrity(file_id))
+
+
 def ranges_request(begin: int, end: int, limit: int, file_id: bytes = RELATED_FILE_ID) -> Request:
-    """IOCTL that asks what between two bytes is no hole, answered by up to ``limit`` bytes."""
+    """IOCTL for the allocated ranges between two bytes; up to ``limit`` bytes of output."""
     return Request(Command.IOCTL, ioctl.encode_query_ranges(file_id, begin, end, limit), charge_for(limit))
 
 
 def ioctl_request(file_id: bytes, control: int, given: bytes, limit: int) -> Request:
-    """IOCTL with ``given`` as its input, answered by up to ``limit`` bytes."""
+    """IOCTL with ``given`` as its input; up to ``limit`` bytes of output."""
     charge = charge_for(max(len(given), limit))
     return Request(Command.IOCTL, ioctl.encode_ioctl(file_id, control, given, limit), charge)
 
 
 def resume_key_request(file_id: bytes = RELATED_FILE_ID) -> Request:
-    """IOCTL that asks for what names an open file as the source of a copy."""
+    """IOCTL for the key that identifies an open file as the source of a copy."""
     return Request(Command.IOCTL, ioctl.encode_request_resume_key(file_id))
 
 
+def snapshots_request(limit: int, file_id: bytes = RELATED_FILE_ID) -> Request:
+    """IOCTL for the times of the server's snapshots; up to ``limit`` bytes of output."""
+    return Request(Command.IOCTL, snapshots.encode_enumerate_snapshots(file_id, limit), charge_for(limit))
+
+
 def copy_chunks_request(file_id: bytes, resume_key: bytes, chunks: Sequence[ioctl.Chunk]) -> Request:
-    """IOCTL by which the server copies ranges of one of its files into another."""
+    """IOCTL that has the server copy ranges of one of its files into another."""
     body = ioctl.encode_copy_chunks(file_id, resume_key, chunks)
     return Request(Command.IOCTL, body, charge_for(len(body)))
 

@@ -12,9 +12,10 @@ def charge_for(payload: int) -> int:
 
 
 class CreditWindow:
-    """How many credits there are, how many are out, and which message id comes next.
+    """The credits that are available, those that are spent, and the next message id.
 
-    ``target`` is how many credits we should like to hold; every request asks for what is missing, up to ``step``.
+    ``target`` is how many credits to hold; each request asks for what is missing, up to ``step``. ``asked_with`` is the
+    largest number of credits at which an ECHO has asked for more, ``echoes`` how many such ECHOes were sent in a row.
     """
 
     def __init__(self, next_message_id: int, available: int, *, target: int = 1024, step: int = 256) -> None:
@@ -23,6 +24,8 @@ class CreditWindow:
         self._spent = 0
         self._target = target
         self._step = step
+        self.asked_with = 0
+        self.echoes = 0
 
     @property
     def available(self) -> int:
@@ -31,7 +34,7 @@ class CreditWindow:
 
     @property
     def total(self) -> int:
-        """Credits that can be spent when everything in flight has been answered and given its charge back."""
+        """Credits that are available once all outstanding requests are answered."""
         return self._available + self._spent
 
     @property
@@ -40,9 +43,9 @@ class CreditWindow:
         return self._next
 
     def take(self, charge: int) -> int:
-        """Spend ``charge`` credits and return the message id; the caller has looked at :attr:`available`."""
+        """Spend ``charge`` credits and return the message id; the caller has checked :attr:`available`."""
         if charge > self._available:
-            raise ProtocolError(f"{charge} credits wanted, {self._available} are there")
+            raise ProtocolError(f"expected {charge} credits, got {self._available}")
         message_id = self._next
         self._next += charge
         self._available -= charge
@@ -50,16 +53,18 @@ class CreditWindow:
         return message_id
 
     def request(self, charge: int) -> int:
-        """What to ask for in a request that costs ``charge``: at least that back, more while the window is small."""
+        """Return how many credits a request that costs ``charge`` asks for: at least as many, more if the window is
+        small.
+        """
         missing = self._target - self.total
         return charge + max(0, min(missing, self._step))
 
     def granted(self, credits_: int) -> None:
-        """A reply granted ``credits_``."""
+        """Add the credits that a reply granted."""
         self._available += credits_
         if self._available > _MAX_WINDOW:
-            raise ProtocolError(f"a credit window of at most {_MAX_WINDOW} expected, the server granted more")
+            raise ProtocolError(f"expected a credit window of at most {_MAX_WINDOW}, the server granted more")
 
     def answered(self, charge: int) -> None:
-        """A request that cost ``charge`` has got its final reply."""
+        """Record the final reply to a request that cost ``charge``."""
         self._spent -= charge

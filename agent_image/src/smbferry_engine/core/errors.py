@@ -1,4 +1,4 @@
-"""What the core raises; converted to an :class:`~smbferry_engine.errors.EngineError` once, where the lane is driven."""
+"""What the core raises; the channel converts it to an :class:`~smbferry_engine.errors.EngineError`, once."""
 
 
 class ProtocolError(Exception):
@@ -10,4 +10,4 @@ class PlaintextReplyError(ProtocolError):
 
 
 class ForgedFrameError(ProtocolError):
-    """A frame that the session's key does not open: altered on the way, or never the server's."""
+    """A frame that the session's key does not decrypt: altered on the way, or not from the server."""

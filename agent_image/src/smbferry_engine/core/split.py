@@ -1,4 +1,4 @@
-"""A compound sent one request at a time, for a server that leaves too few credits to send it whole (3.2.4.1.4)."""
+"""Sends a compound one request at a time, to a server that grants too few credits for all of it (3.2.4.1.4)."""
 
 from collections.abc import Callable
 from typing import Final
@@ -8,7 +8,7 @@ from smbferry_engine.wire.create import decode_create
 from smbferry_engine.wire.header import RELATED_FILE_ID, Command
 from smbferry_engine.wire.status import NtStatus
 
-# Where a request's body holds the file id: 2.2.15, 2.2.17, 2.2.19, 2.2.21, 2.2.31, 2.2.33, 2.2.37, 2.2.39.
+# The offset of the file id in a request's body: 2.2.15, 2.2.17, 2.2.19, 2.2.21, 2.2.31, 2.2.33, 2.2.37, 2.2.39.
 _FILE_ID_AT: Final = {
     Command.CLOSE: 8,
     Command.FLUSH: 8,
@@ -25,10 +25,10 @@ _SIZE: Final = len(RELATED_FILE_ID)
 class SplitCall:
     """Answers ``call`` as a server answers the whole compound (3.3.5.2.7.2), one request after the other.
 
-    What follows a CREATE that failed fails with it and is not sent; what follows any other failure is.
+    If a CREATE fails, the requests after it fail, too, and are not sent; after any other failure they are sent.
 
     Args:
-        submit: sends a call of one request before everything else that waits.
+        submit: sends a call before all waiting ones.
     """
 
     def __init__(self, call: Call, submit: Callable[[Call], None]) -> None:
@@ -37,7 +37,7 @@ class SplitCall:
         self._file_id = _own_file_id(call.requests[0])
 
     def send(self, index: int = 0) -> None:
-        """Send request ``index``, and those behind it as the answers come."""
+        """Send request ``index``, and the following ones after each reply."""
         part = Call((_naming(self._call.requests[index], self._file_id),), tree_id=self._call.tree_id)
         part.when_done(lambda: self._answered(index, part))
         self._submit(part)
@@ -60,13 +60,13 @@ class SplitCall:
 
 
 def _own_file_id(first: Request) -> bytes:
-    """The file that the first request names; a CREATE's reply will name it."""
+    """Return the file id in the first request; that of a CREATE is in its reply."""
     at = _FILE_ID_AT.get(first.command)
     return RELATED_FILE_ID if at is None else first.body[at : at + _SIZE]
 
 
 def _naming(request: Request, file_id: bytes) -> Request:
-    """The request with the file's own id where it refers to the one before it."""
+    """Return the request with the file id in place of the reference to the previous request."""
     at = _FILE_ID_AT.get(request.command)
     if at is None or request.body[at : at + _SIZE] != RELATED_FILE_ID:
         return request

@@ -1,10 +1,10 @@
-"""Two listings of one folder side by side, matched by name as SMB compares names."""
+"""Pairs two listings of one folder by name, as SMB compares names."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from smbferry_engine.errors import FileReason
-from smbferry_engine.paths import case_key, is_link_to_self_or_parent, is_temporary, name_problem, plain_keys
+from smbferry_engine.paths import case_key, is_link_to_self_or_parent, is_staging_name, name_problem, plain_keys
 from smbferry_engine.wire.directory import DirectoryEntry
 
 Pair = tuple[DirectoryEntry, DirectoryEntry | None]
@@ -12,10 +12,10 @@ Pair = tuple[DirectoryEntry, DirectoryEntry | None]
 
 @dataclass(slots=True)
 class Pairing:
-    """Two listings of one folder side by side. ``refused`` are source names that must not be copied, and why.
+    """Two listings of one folder, paired by name. ``refused`` are source names that must not be copied, and why.
 
-    ``twins`` are destination names that differ only in case from one that has a counterpart at the source: that server
-    tells them apart.
+    ``twins`` are destination names that differ only in case from one with a counterpart at the source, on a
+    case-sensitive server.
     """
 
     both: list[Pair] = field(default_factory=list)
@@ -26,11 +26,11 @@ class Pairing:
 
 
 def pair(source: Iterable[DirectoryEntry], destination: Iterable[DirectoryEntry]) -> Pairing:
-    """Match two listings by name as SMB compares names, in an order that does not depend on the server's.
+    """Pair two listings by name, as SMB compares names, whatever the order of the servers.
 
     Of source names that differ only in case, the one spelled as at the destination is copied, else the first in order
-    of code points; of such names at the destination, the one spelled as at the source is its counterpart. Names of the
-    destination that are hostile are left out: nothing of ours has such a name.
+    of code points; of such names at the destination, the one spelled as at the source is its counterpart. Invalid names
+    of the destination are left out: smbferry creates none.
     """
     ours, our_names = _named(source)
     theirs, their_names = _named(destination)
@@ -46,7 +46,7 @@ def pair(source: Iterable[DirectoryEntry], destination: Iterable[DirectoryEntry]
 
 
 def _named(entries: Iterable[DirectoryEntry]) -> tuple[list[DirectoryEntry], list[str]]:
-    """The entries that have a name of their own, and these names."""
+    """Return the entries without ``.`` and ``..``, and their names."""
     found = list(entries)
     names = [entry.name for entry in found]
     if "." in names or ".." in names:
@@ -56,11 +56,11 @@ def _named(entries: Iterable[DirectoryEntry]) -> tuple[list[DirectoryEntry], lis
 
 
 def _pair_each(source: list[DirectoryEntry], destination: list[DirectoryEntry]) -> Pairing:
-    """The same for names that must be looked at one by one."""
+    """Pair names that must be checked one by one."""
     result = Pairing()
-    there = _by_key(entry for entry in destination if not is_temporary(entry.name))
-    result.leftovers = [entry for entry in destination if is_temporary(entry.name)]
-    for key, same in _by_key(entry for entry in source if not is_temporary(entry.name)).items():
+    there = _by_key(entry for entry in destination if not is_staging_name(entry.name))
+    result.leftovers = [entry for entry in destination if is_staging_name(entry.name)]
+    for key, same in _by_key(entry for entry in source if not is_staging_name(entry.name)).items():
         counterparts = there.pop(key, [])
         chosen = _choose(same, counterparts, result)
         counterpart = _counterpart(chosen, counterparts, result)
@@ -74,7 +74,7 @@ def _pair_each(source: list[DirectoryEntry], destination: list[DirectoryEntry]) 
 
 
 def _by_key(entries: Iterable[DirectoryEntry]) -> dict[str, list[DirectoryEntry]]:
-    """The entries that have one name to SMB together, each spelling once."""
+    """Group entries whose names are the same to SMB, each spelling once."""
     found: dict[str, dict[str, DirectoryEntry]] = {}
     for entry in entries:
         found.setdefault(case_key(entry.name), {})[entry.name] = entry
@@ -82,25 +82,23 @@ def _by_key(entries: Iterable[DirectoryEntry]) -> dict[str, list[DirectoryEntry]
 
 
 def _choose(same: list[DirectoryEntry], counterparts: list[DirectoryEntry], result: Pairing) -> DirectoryEntry:
-    """Which of the source's entries is copied; the others are refused."""
+    """Return which of the source's entries is copied; the others are refused."""
     spellings = {entry.name for entry in counterparts}
     chosen = min(same, key=lambda entry: (entry.name not in spellings, entry.name))
     for entry in sorted(same, key=lambda entry: entry.name):
         if entry is not chosen:
-            message = f"{chosen.name!r} differs from it only in case and is the one copied"
+            message = f"{chosen.name!r} differs from it in case only and is copied instead"
             result.refused.append((entry, FileReason.CASE_COLLISION, message))
     return chosen
 
 
 def _counterpart(chosen: DirectoryEntry, counterparts: list[DirectoryEntry], result: Pairing) -> DirectoryEntry | None:
-    """Which of the destination's entries is the same name; the others are twins."""
+    """Return which of the destination's entries is the same name; the others are twins."""
     if not counterparts:
         return None
     counterpart = min(counterparts, key=lambda entry: (entry.name != chosen.name, entry.name))
     for entry in sorted(counterparts, key=lambda entry: entry.name):
         if entry is not counterpart:
-            message = (
-                f"the destination has it beside {counterpart.name!r}, from which it differs only in case; it stays"
-            )
+            message = f"the destination also has {counterpart.name!r}, which differs in case only; it is not deleted"
             result.twins.append((entry, FileReason.CASE_COLLISION, message))
     return counterpart

@@ -14,6 +14,7 @@ _RESPONSE = struct.Struct("<HBBIQQQQQQII16sII")
 _CONTEXT = struct.Struct("<IHHHHI")
 _MAXIMAL_ACCESS = struct.Struct("<II")
 _DISK_ID = struct.Struct("<16s")
+_TIMEWARP = struct.Struct("<Q")
 _CLOSE_REQUEST = struct.Struct("<HHI16s")
 _CLOSE_RESPONSE = struct.Struct("<HHIQQQQQQI")
 _REQUEST_SIZE = 57
@@ -26,9 +27,11 @@ _CONTEXT_NAME = 8
 _ALIGNMENT = 8
 _CLOSE_QUERY_ATTRIBUTES = 0x0001
 
+FILE_CREATED = 2  # CreateAction (2.2.14)
 MAXIMAL_ACCESS_CONTEXT = b"MxAc"
 DISK_ID_CONTEXT = b"QFid"
 _DESCRIPTOR_CONTEXT = b"SecD"
+_TIMEWARP_CONTEXT = b"TWrp"
 
 
 class Access(IntFlag):
@@ -52,7 +55,7 @@ class Access(IntFlag):
 
 
 class Share(IntFlag):
-    """What others may do with a file while it is open (2.2.13)."""
+    """ShareAccess: what others may do with a file while it is open (2.2.13)."""
 
     READ = 1
     WRITE = 2
@@ -60,7 +63,7 @@ class Share(IntFlag):
 
 
 class Disposition(IntEnum):
-    """What CREATE does when the name exists, or does not (2.2.13)."""
+    """CreateDisposition: what CREATE does if the name exists or not (2.2.13)."""
 
     OPEN = 1
     CREATE = 2
@@ -82,8 +85,8 @@ class CreateOption(IntFlag):
 class CreateReply(NamedTuple):
     """An open file: times in 100 ns since 1601, sizes in bytes, attributes of MS-FSCC 2.6.
 
-    ``disk_id`` is the same number for every open of one file or folder of a server; 0 where that was not asked or told.
-    ``allocated`` is the room that it takes.
+    ``disk_id`` identifies a file or folder on its server; 0 if it was not requested or returned. ``allocated`` is its
+    size on disk.
     """
 
     action: int
@@ -100,7 +103,7 @@ class CreateReply(NamedTuple):
 
 
 class CloseReply(NamedTuple):
-    """A file as it was when it was closed; ``known`` only if the request asked for it and the server complied."""
+    """The attributes of a file when it was closed; ``known`` if they were requested and the server returned them."""
 
     known: bool
     creation_time: int
@@ -121,11 +124,13 @@ def encode_create(
     attributes: int = 0,
     contexts: tuple[bytes, ...] = (),
     descriptor: bytes | None = None,
+    snapshot: int = 0,
 ) -> bytes:
     r"""CREATE of ``name`` (relative to the share, ``\`` separated, empty for its root), with no oplock.
 
-    ``contexts`` are the names of those that ask for something and carry no data (2.2.13.2). ``descriptor`` is the raw
-    security descriptor that a file or folder has from the beginning if it is made (SMB2_CREATE_SD_BUFFER, 2.2.13.2.2).
+    ``contexts`` are the names of create contexts without data (2.2.13.2). ``descriptor`` is the raw security descriptor
+    of a file or folder that is created (SMB2_CREATE_SD_BUFFER, 2.2.13.2.2). ``snapshot`` is the time of the snapshot to
+    open it in (in 100 ns since 1601; SMB2_CREATE_TIMEWARP_TOKEN, 2.2.13.2.7), 0 for the file as it is.
     """
     path = encode_name(name)
     body = path or b"\0\0"
@@ -133,6 +138,8 @@ def encode_create(
     given = [(context, b"") for context in contexts]
     if descriptor is not None:
         given.append((_DESCRIPTOR_CONTEXT, descriptor))
+    if snapshot:
+        given.append((_TIMEWARP_CONTEXT, _TIMEWARP.pack(snapshot)))
     if given:
         body += bytes(-(_NAME_OFFSET + len(body)) % _ALIGNMENT)
         context_offset = _NAME_OFFSET + len(body)
@@ -161,7 +168,7 @@ def _encode_contexts(contexts: list[tuple[bytes, bytes]]) -> bytes:
 
 
 def decode_create(message: bytes | memoryview) -> CreateReply:
-    """A successful CREATE reply (2.2.14)."""
+    """Decode a successful CREATE reply (2.2.14)."""
     fields = unpack(_RESPONSE, message, HEADER_SIZE, "create")
     check_structure_size(fields[0], _RESPONSE_SIZE, "create")
     (_, _, _, action, creation, access, write, change, allocated, size, attributes, _, file_id, offset, length) = fields
@@ -179,7 +186,7 @@ def decode_create(message: bytes | memoryview) -> CreateReply:
 
 
 def _decode_contexts(data: memoryview) -> dict[bytes, memoryview]:
-    """Names and data of the contexts that the server gave (2.2.14.2); each step goes forward."""
+    """Return names and data of the reply's create contexts (2.2.14.2); each offset must increase."""
     found: dict[bytes, memoryview] = {}
     offset = 0
     while True:
@@ -196,7 +203,7 @@ def _decode_contexts(data: memoryview) -> dict[bytes, memoryview]:
 
 
 def _maximal_access(data: memoryview | None) -> int | None:
-    """The answer to a maximal access context (2.2.14.2.5), if the server gave one."""
+    """Return the maximal access (2.2.14.2.5), None if the server returned none."""
     if data is None:
         return None
     status, mask = unpack(_MAXIMAL_ACCESS, data, 0, "maximal access")
@@ -204,7 +211,7 @@ def _maximal_access(data: memoryview | None) -> int | None:
 
 
 def _disk_id(data: memoryview | None) -> int:
-    """File and volume of a context with the id on disk (2.2.14.2.9) as one number, if the server gave one."""
+    """Return file id and volume id (2.2.14.2.9) as one number, 0 if the server returned none."""
     if not data:
         return 0
     (identity,) = unpack(_DISK_ID, data, 0, "id on disk")
@@ -212,12 +219,12 @@ def _disk_id(data: memoryview | None) -> int:
 
 
 def encode_close(file_id: bytes, *, query_attributes: bool = False) -> bytes:
-    """CLOSE; with ``query_attributes`` the reply says what the file was like at the end."""
+    """CLOSE; with ``query_attributes``, the reply has the file's attributes."""
     return _CLOSE_REQUEST.pack(_CLOSE_REQUEST_SIZE, _CLOSE_QUERY_ATTRIBUTES if query_attributes else 0, 0, file_id)
 
 
 def decode_close(message: bytes | memoryview) -> CloseReply:
-    """A successful CLOSE reply (2.2.16)."""
+    """Decode a successful CLOSE reply (2.2.16)."""
     fields = unpack(_CLOSE_RESPONSE, message, HEADER_SIZE, "close")
     check_structure_size(fields[0], _CLOSE_RESPONSE_SIZE, "close")
     _, flags, _, creation, access, write, change, _, size, attributes = fields

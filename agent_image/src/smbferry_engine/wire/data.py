@@ -22,14 +22,14 @@ WRITE_DATA_OFFSET = HEADER_SIZE + _WRITE_REQUEST.size
 
 
 def encode_read(file_id: bytes, offset: int, length: int) -> bytes:
-    """READ of ``length`` bytes at ``offset``, asking for the data at :data:`READ_DATA_OFFSET` of the reply."""
+    """READ of ``length`` bytes at ``offset``, with the data at :data:`READ_DATA_OFFSET` of the reply."""
     return _READ_REQUEST.pack(_READ_REQUEST_SIZE, READ_DATA_OFFSET, 0, length, offset, file_id, 0, 0, 0, 0, 0) + b"\0"
 
 
 def decode_read(message: bytes | bytearray | memoryview, start: int, end: int) -> tuple[int, int]:
-    """Where the data of the READ reply at ``start`` lies: its absolute offset and its length."""
+    """Return absolute offset and length of the data of the READ reply at ``start``."""
     if start + HEADER_SIZE + _READ_RESPONSE.size > end:
-        raise WireError(f"read: the fixed part expected, the message ends at {end}")
+        raise WireError(f"read: expected the fixed part, the message ends at {end}")
     size, offset, _, length, _, _ = _READ_RESPONSE.unpack_from(message, start + HEADER_SIZE)
     check_structure_size(size, _READ_RESPONSE_SIZE, "read")
     if length and (offset < READ_DATA_OFFSET or start + offset + length > end):
@@ -38,12 +38,12 @@ def decode_read(message: bytes | bytearray | memoryview, start: int, end: int) -
 
 
 def encode_write(file_id: bytes, offset: int, data: bytes | memoryview) -> bytes:
-    """WRITE of ``data`` at ``offset`` as one piece, for messages that travel in a compound."""
+    """WRITE of ``data`` at ``offset``, for use in a compound."""
     return b"".join((_write_fixed(file_id, offset, len(data)), data))
 
 
 def encode_write_into(buffer: bytearray | memoryview, file_id: bytes, offset: int, length: int) -> None:
-    """Write the fixed part before data that lies at :data:`WRITE_DATA_OFFSET` of ``buffer`` already."""
+    """Write the fixed part of WRITE in front of the data at :data:`WRITE_DATA_OFFSET` of ``buffer``."""
     _WRITE_REQUEST.pack_into(
         buffer, HEADER_SIZE, _WRITE_REQUEST_SIZE, WRITE_DATA_OFFSET, length, offset, file_id, 0, 0, 0, 0, 0
     )
@@ -54,12 +54,12 @@ def _write_fixed(file_id: bytes, offset: int, length: int) -> bytes:
 
 
 def decode_write(message: bytes | memoryview) -> int:
-    """How many bytes a successful WRITE took."""
+    """Return how many bytes a successful WRITE has written."""
     size, _, count, _, _, _ = unpack(_WRITE_RESPONSE, message, HEADER_SIZE, "write")
     check_structure_size(size, _WRITE_RESPONSE_SIZE, "write")
     return count
 
 
 def encode_flush(file_id: bytes) -> bytes:
-    """FLUSH: the server answers when the file is on stable storage."""
+    """FLUSH; the server answers once the file is on stable storage."""
     return _FLUSH_REQUEST.pack(_FLUSH_SIZE, 0, 0, file_id)

@@ -1,6 +1,6 @@
 r"""DFS referrals (MS-DFSC 2.2.2, 2.2.4): what ``\server\share\path`` stands for, and how much of it.
 
-Every offset of an entry is relative to its own start and is checked against the whole reply; strings end at a NUL.
+Offsets of an entry are relative to its start and are checked against the whole reply; strings end with NUL.
 """
 
 import struct
@@ -32,7 +32,7 @@ class Referral(NamedTuple):
 
 
 class Referrals(NamedTuple):
-    """An answer: how many UTF-16 units of the path asked for the targets stand for, and these in their order."""
+    """A reply: how many UTF-16 code units of the path the targets replace, and the targets in order."""
 
     consumed: int
     targets: tuple[Referral, ...]
@@ -44,10 +44,10 @@ def encode_get_referrals(path: str) -> bytes:
 
 
 def decode_referrals(data: bytes | memoryview) -> Referrals:
-    """RESP_GET_DFS_REFERRAL. Entries that list domain controllers, which we do not ask for, are refused."""
+    """RESP_GET_DFS_REFERRAL. Entries that list domain controllers, which are not requested, are refused."""
     consumed, count, _ = unpack(_RESPONSE, data, 0, "referrals")
     if consumed % _UNIT or count > MAX_ENTRIES:
-        raise WireError(f"referrals: whole UTF-16 units and at most {MAX_ENTRIES} entries expected")
+        raise WireError(f"referrals: expected whole UTF-16 units and at most {MAX_ENTRIES} entries")
     offset = _RESPONSE.size
     targets = []
     for _ in range(count):
@@ -58,11 +58,11 @@ def decode_referrals(data: bytes | memoryview) -> Referrals:
 
 
 def _entry(data: bytes | memoryview, offset: int) -> tuple[Referral, int]:
-    """The entry at ``offset``, and the size of its fixed part: what follows it is the next entry, or strings."""
+    """Return the entry at ``offset``, and the size of its fixed part: what follows it is the next entry, or strings."""
     version, size, server_type, flags = unpack(_ENTRY, data, offset, "referral")
     fields = offset + _ENTRY.size
     if size < _ENTRY.size:
-        raise WireError(f"referral: at least {_ENTRY.size} bytes expected, found {size}")
+        raise WireError(f"referral: expected at least {_ENTRY.size} bytes, got {size}")
     root = server_type == _ROOT_TARGETS
     if version == 1:
         return Referral(_string(data, fields), root, 0), size
@@ -70,18 +70,18 @@ def _entry(data: bytes | memoryview, offset: int) -> tuple[Referral, int]:
         _, ttl, _, _, address = unpack(_VERSION_2, data, fields, "referral of version 2")
         return Referral(_string(data, offset + address), root, ttl), size
     if version not in (3, 4):
-        raise WireError(f"referral: version 1 to 4 expected, found {version}")
+        raise WireError(f"referral: expected version 1 to 4, got {version}")
     if flags & _NAME_LIST:
-        raise WireError("referral: a target expected, found a list of names")
+        raise WireError("referral: expected a target, got a list of names")
     ttl, _, _, address = unpack(_VERSION_3, data, fields, f"referral of version {version}")
     return Referral(_string(data, offset + address), root, ttl), size
 
 
 def _string(data: bytes | memoryview, offset: int) -> str:
-    """The NUL-terminated string at ``offset``."""
+    """Return the NUL-terminated string at ``offset``."""
     end = offset
     while bytes(data[end : end + _UNIT]) != b"\0\0":
         end += _UNIT
         if end + _UNIT > len(data) or end - offset > MAX_NAME_BYTES:
-            raise WireError(f"referral: a string that ends within {len(data)} bytes expected at {offset}")
+            raise WireError(f"referral: expected a string at {offset} that ends within {len(data)} bytes")
     return decode_name(data[offset:end])

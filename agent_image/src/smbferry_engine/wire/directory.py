@@ -15,14 +15,14 @@ _RESPONSE_SIZE = 9
 _NAME_OFFSET = HEADER_SIZE + _REQUEST.size
 _ANY = encode_name("*")
 _NAME_LENGTH = 9
-# No name holds this character, so that names can be decoded together and taken apart at it.
+# No valid name contains this character, so names are decoded together and split at it.
 _SEPARATOR = "/"
 _ENCODED_SEPARATOR = encode_name(_SEPARATOR)
 MAX_NAME_BYTES = 2 * 255
 
 
 class EntryClass(NamedTuple):
-    """What a listing is asked to tell: a class of MS-FSCC 2.4 and how its entries begin on the wire."""
+    """An information class of MS-FSCC 2.4, and the layout of its entries."""
 
     identifier: int
     layout: struct.Struct
@@ -32,13 +32,13 @@ class EntryClass(NamedTuple):
 PLAIN = EntryClass(1, struct.Struct("<IIQQQQQQII"))
 # FileIdFullDirectoryInformation (2.4.18): with the EaSize field, which holds the tag of reparse points, and file ids.
 FULL = EntryClass(38, struct.Struct("<IIQQQQQQIII4xQ"))
-# FileIdBothDirectoryInformation (2.4.17): the same with short names, which nobody here wants; Windows' own clients ask
-# for it, so that no server can do without.
+# FileIdBothDirectoryInformation (2.4.17): with short names, too, which are not used. Windows clients request it, so
+# every server supports it.
 BOTH = EntryClass(37, struct.Struct("<IIQQQQQQIII28xQ"))
 
 
 class DirectoryEntry(NamedTuple):
-    """One entry: times in 100 ns since 1601. A :data:`PLAIN` listing tells no tags and no ids, and gives 0 for them."""
+    """One entry: times in 100 ns since 1601. A :data:`PLAIN` listing has 0 for tags and ids."""
 
     name: str
     size: int
@@ -54,14 +54,16 @@ class DirectoryEntry(NamedTuple):
 def encode_query_directory(
     file_id: bytes, limit: int, entry_class: EntryClass = FULL, name: str | None = None
 ) -> bytes:
-    """Ask for the next entries of an open directory, up to ``limit`` bytes of them; with ``name``, for that only."""
+    """QUERY_DIRECTORY for the next entries of an open directory, up to ``limit`` bytes; with ``name``, for that entry
+    only.
+    """
     pattern = _ANY if name is None else encode_name(name)
     fixed = _REQUEST.pack(_REQUEST_SIZE, entry_class.identifier, 0, 0, file_id, _NAME_OFFSET, len(pattern), limit)
     return fixed + pattern
 
 
 def decode_query_directory(message: bytes | memoryview, entry_class: EntryClass = FULL) -> list[DirectoryEntry]:
-    """The entries of one successful reply; each step goes forward, so that no reply can loop."""
+    """Decode the entries of one successful reply; each offset must increase, so that no reply can loop."""
     size, offset, length = unpack(_RESPONSE, message, HEADER_SIZE, "query directory")
     check_structure_size(size, _RESPONSE_SIZE, "query directory")
     data = bytes(slice_of(message, offset, length, HEADER_SIZE + _RESPONSE.size, "query directory"))
@@ -86,7 +88,7 @@ def decode_query_directory(message: bytes | memoryview, entry_class: EntryClass 
 
 
 def _split(data: bytes, layout: struct.Struct) -> tuple[list[tuple[int, ...]], list[str]]:
-    """The fixed part and the name of each entry; struct.error where one begins too near the end."""
+    """Return the fixed part and the name of each entry; raises struct.error if one begins too near the end."""
     fields: list[tuple[int, ...]] = []
     raw: list[bytes] = []
     unpack_from, fixed, length = layout.unpack_from, layout.size, len(data)
@@ -102,7 +104,7 @@ def _split(data: bytes, layout: struct.Struct) -> tuple[list[tuple[int, ...]], l
                 f"do not fit into {length} bytes"
             )
         if name_length % 2 or not 0 < name_length <= MAX_NAME_BYTES:
-            raise WireError(f"directory entry: a name of 1 to 255 units expected, found {name_length} bytes")
+            raise WireError(f"directory entry: expected a name of 1 to 255 units, got {name_length} bytes")
         fields.append(entry)
         raw.append(data[start : start + name_length])
         if not following:
@@ -112,5 +114,5 @@ def _split(data: bytes, layout: struct.Struct) -> tuple[list[tuple[int, ...]], l
 
 def _decode_names(raw: list[bytes]) -> list[str]:
     names = decode_name(_ENCODED_SEPARATOR.join(raw)).split(_SEPARATOR)
-    # A hostile name may hold the separator after all.
+    # A hostile name may contain the separator.
     return names if len(names) == len(raw) else [decode_name(name) for name in raw]

@@ -34,7 +34,7 @@ AAD_OFFSET = 20
 
 
 class Command(IntEnum):
-    """Commands (2.2.1.2) that the engine sends or meets."""
+    """Commands (2.2.1.2) that the engine sends or receives."""
 
     NEGOTIATE = 0
     SESSION_SETUP = 1
@@ -107,7 +107,7 @@ def encode_header_into(
 def decode_header(message: bytes | bytearray | memoryview, offset: int, end: int) -> Header:
     """Read the reply header at ``offset`` of a message that ends at ``end`` (2.2.1.1 when async, else 2.2.1.2)."""
     if offset + HEADER_SIZE > end:
-        raise WireError(f"header: {HEADER_SIZE} bytes expected at {offset}, the frame ends at {end}")
+        raise WireError(f"header: expected {HEADER_SIZE} bytes at {offset}, the frame ends at {end}")
     (
         protocol,
         size,
@@ -124,9 +124,9 @@ def decode_header(message: bytes | bytearray | memoryview, offset: int, end: int
         _,
     ) = _HEADER.unpack_from(message, offset)
     if protocol != PROTOCOL_ID or size != HEADER_SIZE:
-        raise WireError(f"header: an SMB2 header expected at {offset}, found {protocol!r} of size {size}")
+        raise WireError(f"header: expected an SMB2 header at {offset}, got {protocol!r} of size {size}")
     if not flags & FLAG_RESPONSE:
-        raise WireError("header: a reply expected, found a request")
+        raise WireError("header: expected a reply, got a request")
     if next_command and (next_command < HEADER_SIZE or next_command % 8 or offset + next_command + HEADER_SIZE > end):
         raise WireError(f"header: the next message of the compound lies at {next_command}, outside the frame")
     async_id = low | tree_id << 32 if flags & FLAG_ASYNC else 0
@@ -144,12 +144,12 @@ class Transform(NamedTuple):
 
 
 def transform_aad(nonce: bytes, size: int, session_id: int) -> bytes:
-    """The authenticated part of the encryption header (2.2.41 from Nonce on), for a request of ``size`` bytes."""
+    """Return the authenticated part of the encryption header (2.2.41 from Nonce on) for a message of ``size`` bytes."""
     return _TRANSFORM_AAD.pack(nonce, size, 0, _ENCRYPTED, session_id)
 
 
 def frame_prefix(length: int) -> bytes:
-    """The Direct TCP header (2.1) of a frame of ``length`` bytes."""
+    """Return the Direct TCP header (2.1) of a frame of ``length`` bytes."""
     if length > MAX_FRAME:
         raise WireError(f"frame: {length} bytes exceed what a frame may hold")
     return _FRAME.pack(length)
@@ -159,15 +159,15 @@ def decode_frame_length(prefix: bytes | bytearray | memoryview) -> int:
     """Length of the frame behind a 4-byte Direct TCP header; its first byte must be zero."""
     (value,) = _FRAME.unpack_from(prefix, 0)
     if value > MAX_FRAME:
-        raise WireError(f"frame: a Direct TCP header expected, found 0x{value:08x}")
+        raise WireError(f"frame: expected a Direct TCP header, got 0x{value:08x}")
     return int(value)
 
 
 def decode_transform(data: bytes | bytearray | memoryview, offset: int) -> Transform:
-    """Read the encryption header at ``offset``; the caller has seen to it that all 52 bytes are there."""
+    """Read the encryption header at ``offset``; the caller has checked that all 52 bytes are there."""
     protocol, signature, nonce, size, _reserved, flags, session_id = _TRANSFORM.unpack_from(data, offset)
     if protocol != TRANSFORM_ID:
-        raise WireError(f"transform: an encrypted frame expected, found {protocol!r}")
+        raise WireError(f"transform: expected an encrypted frame, got {protocol!r}")
     if flags != _ENCRYPTED:
-        raise WireError(f"transform: flags 0x0001 expected, found 0x{flags:04x}")
+        raise WireError(f"transform: expected flags 0x0001, got 0x{flags:04x}")
     return Transform(signature, nonce, bytes(data[offset + AAD_OFFSET : offset + TRANSFORM_SIZE]), size, session_id)

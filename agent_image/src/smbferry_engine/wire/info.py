@@ -15,20 +15,30 @@ _QUERY_RESPONSE = struct.Struct("<HHI")
 _SET_REQUEST = struct.Struct("<HBBIHHI16s")
 _BASIC = struct.Struct("<QQQQII")
 _RENAME = struct.Struct("<B7xQI")
-# Windows refuses less than its whole structure, which ends in a name of one character and padding.
+# Windows refuses a buffer smaller than the whole structure, which ends with a name of one character and padding.
 _LEAST_RENAME = 24
 _FULL_SIZE = struct.Struct("<QQQII")
 _STANDARD = struct.Struct("<QQIBB2x")
+_INTERNAL = struct.Struct("<Q")
 _QUERY_REQUEST_SIZE = 41
 _QUERY_RESPONSE_SIZE = 9
 _SET_REQUEST_SIZE = 33
 _SET_BUFFER_OFFSET = HEADER_SIZE + _SET_REQUEST.size
 _FILE_BASIC = 4
 _FILE_STANDARD = 5
+_FILE_INTERNAL = 6
 _FILE_RENAME = 10
+_FILE_LINK = 11
 _FILE_DISPOSITION = 13
+_FILE_FULL_EA = 15
 _FILE_END_OF_FILE = 20
+_FILE_STREAM = 22
+_FS_ATTRIBUTE = 5
 _FS_FULL_SIZE = 7
+_FS_ATTRIBUTE_FIXED = struct.Struct("<IiI")
+# The name of the file system follows; longer ones are cut off.
+_FS_ATTRIBUTE_LIMIT = _FS_ATTRIBUTE_FIXED.size + 64
+_RESTART_SCAN = 0x01  # Flags (2.2.37): the list of extended attributes from its beginning
 
 
 class InfoType(IntEnum):
@@ -69,8 +79,10 @@ class FileStandard(NamedTuple):
     directory: bool
 
 
-def _query(info_type: int, info_class: int, file_id: bytes, limit: int, additional: int = 0) -> bytes:
-    return _QUERY_REQUEST.pack(_QUERY_REQUEST_SIZE, info_type, info_class, limit, 0, 0, 0, additional, 0, file_id)
+def _query(
+    info_type: int, info_class: int, file_id: bytes, limit: int, additional: int = 0, *, flags: int = 0
+) -> bytes:
+    return _QUERY_REQUEST.pack(_QUERY_REQUEST_SIZE, info_type, info_class, limit, 0, 0, 0, additional, flags, file_id)
 
 
 def _set(info_type: int, info_class: int, file_id: bytes, data: bytes, additional: int = 0) -> bytes:
@@ -90,13 +102,33 @@ def encode_query_standard(file_id: bytes) -> bytes:
     return _query(InfoType.FILE, _FILE_STANDARD, file_id, _STANDARD.size)
 
 
+def encode_query_internal(file_id: bytes) -> bytes:
+    """FileInternalInformation (MS-FSCC 2.4)."""
+    return _query(InfoType.FILE, _FILE_INTERNAL, file_id, _INTERNAL.size)
+
+
+def encode_query_volume(file_id: bytes) -> bytes:
+    """FileFsAttributeInformation (MS-FSCC 2.5.1)."""
+    return _query(InfoType.FILESYSTEM, _FS_ATTRIBUTE, file_id, _FS_ATTRIBUTE_LIMIT)
+
+
+def encode_query_streams(file_id: bytes, limit: int) -> bytes:
+    """FileStreamInformation (MS-FSCC 2.4), up to ``limit`` bytes."""
+    return _query(InfoType.FILE, _FILE_STREAM, file_id, limit)
+
+
+def encode_query_extended_attributes(file_id: bytes, limit: int) -> bytes:
+    """FileFullEaInformation (MS-FSCC 2.4.16), up to ``limit`` bytes."""
+    return _query(InfoType.FILE, _FILE_FULL_EA, file_id, limit, flags=_RESTART_SCAN)
+
+
 def encode_query_security(file_id: bytes, parts: int, limit: int) -> bytes:
-    """The file's security descriptor (MS-DTYP 2.4.6), self-relative, up to ``limit`` bytes."""
+    """QUERY_INFO for the file's security descriptor (MS-DTYP 2.4.6), self-relative, up to ``limit`` bytes."""
     return _query(InfoType.SECURITY, 0, file_id, limit, parts)
 
 
 def decode_query(message: bytes | memoryview) -> memoryview:
-    """The output buffer of a successful QUERY_INFO reply."""
+    """Return the output of a successful QUERY_INFO reply."""
     size, offset, length = unpack(_QUERY_RESPONSE, message, HEADER_SIZE, "query info")
     check_structure_size(size, _QUERY_RESPONSE_SIZE, "query info")
     return slice_of(message, offset, length, HEADER_SIZE + _QUERY_RESPONSE.size, "query info")
@@ -109,30 +141,50 @@ def decode_size(message: bytes | memoryview) -> FileSystemSize:
     return FileSystemSize(total * unit, caller_free * unit)
 
 
+def decode_volume_flags(message: bytes | memoryview) -> int:
+    """FileSystemAttributes from a FileFsAttributeInformation reply; the name of the file system may be cut off."""
+    flags, _, _ = unpack(_FS_ATTRIBUTE_FIXED, decode_query(message), 0, "file system attributes")
+    return flags
+
+
 def decode_standard(message: bytes | memoryview) -> FileStandard:
     """From a FileStandardInformation reply."""
     allocated, size, links, delete_pending, directory = unpack(_STANDARD, decode_query(message), 0, "file standard")
     return FileStandard(allocated, size, links, bool(delete_pending), bool(directory))
 
 
+def decode_internal(message: bytes | memoryview) -> int:
+    """Return the number of the file from a FileInternalInformation reply, the same for all of its names."""
+    (number,) = unpack(_INTERNAL, decode_query(message), 0, "file internal")
+    return int(number)
+
+
 def encode_set_basic(
     file_id: bytes, *, creation: int = 0, access: int = 0, write: int = 0, attributes: int = 0
 ) -> bytes:
-    """FileBasicInformation (MS-FSCC 2.4.7); zero leaves a field as it is, the change time is the server's own."""
+    """FileBasicInformation (MS-FSCC 2.4.7); zero leaves a field unchanged, the server sets the change time."""
     return _set(InfoType.FILE, _FILE_BASIC, file_id, _BASIC.pack(creation, access, write, 0, attributes, 0))
 
 
 def encode_rename(file_id: bytes, name: str, *, replace: bool) -> bytes:
     """FileRenameInformation (MS-FSCC 2.4.42.2) to ``name``, given from the share's root."""
+    return _set(InfoType.FILE, _FILE_RENAME, file_id, _new_name(name, replace=replace))
+
+
+def encode_link(file_id: bytes, name: str, *, replace: bool) -> bytes:
+    """FileLinkInformation (MS-FSCC 2.4.28.2): one more name, given from the share's root."""
+    return _set(InfoType.FILE, _FILE_LINK, file_id, _new_name(name, replace=replace))
+
+
+def _new_name(name: str, *, replace: bool) -> bytes:
     path = encode_name(name)
     if not path:
-        raise WireError("rename: a name expected, found none")
-    data = _RENAME.pack(replace, 0, len(path)) + path
-    return _set(InfoType.FILE, _FILE_RENAME, file_id, data.ljust(_LEAST_RENAME, b"\0"))
+        raise WireError("expected a new name, got none")
+    return (_RENAME.pack(replace, 0, len(path)) + path).ljust(_LEAST_RENAME, b"\0")
 
 
 def encode_disposition(file_id: bytes, *, delete: bool) -> bytes:
-    """FileDispositionInformation (MS-FSCC 2.4.11): whether the file goes when it is closed."""
+    """FileDispositionInformation (MS-FSCC 2.4.11): whether the file is deleted when it is closed."""
     return _set(InfoType.FILE, _FILE_DISPOSITION, file_id, struct.pack("<B", delete))
 
 
@@ -141,6 +193,11 @@ def encode_end_of_file(file_id: bytes, size: int) -> bytes:
     return _set(InfoType.FILE, _FILE_END_OF_FILE, file_id, struct.pack("<Q", size))
 
 
+def encode_set_extended_attributes(file_id: bytes, attributes: bytes) -> bytes:
+    """FileFullEaInformation (MS-FSCC 2.4.16) with an encoded list; those that it does not name stay."""
+    return _set(InfoType.FILE, _FILE_FULL_EA, file_id, attributes)
+
+
 def encode_set_security(file_id: bytes, parts: int, descriptor: bytes) -> bytes:
-    """Set the named parts of a security descriptor from a raw self-relative one, kept as inherited if it says so."""
+    """Set ``parts`` of a security descriptor from a raw self-relative one; inherited entries stay inherited."""
     return _set(InfoType.SECURITY, 0, file_id, asking_for_inheritance(descriptor), parts)

@@ -6,12 +6,12 @@ _UNIT = 2
 
 
 def encode_name(name: str) -> bytes:
-    """Code units of ``name``; the inverse of :func:`decode_name` for every sequence of units."""
+    """Encode a name; the inverse of :func:`decode_name` for every sequence of code units."""
     return name.encode("utf-16-le", "surrogatepass")
 
 
 def decode_name(data: bytes | memoryview) -> str:
-    """A name from its code units; half a unit is refused."""
+    """Decode a name; raises :class:`WireError` for half a code unit."""
     if len(data) % _UNIT:
-        raise WireError(f"name: whole UTF-16 units expected, found {len(data)} bytes")
+        raise WireError(f"name: expected whole UTF-16 units, got {len(data)} bytes")
     return bytes(data).decode("utf-16-le", "surrogatepass")

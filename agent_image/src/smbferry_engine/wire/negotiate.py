@@ -1,4 +1,4 @@
-"""The NEGOTIATE reply (2.2.4) of SMB 3.1.1, in which a server may send contexts that nobody asked for."""
+"""The NEGOTIATE reply (2.2.4) of SMB 3.1.1, without contexts that the client did not send."""
 
 import struct
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _KNOWN_CAPABILITIES = 0x7F
 
 
 class ContextType(IntEnum):
-    """The negotiate contexts that we send, and so the ones whose answers mean anything (2.2.3.1)."""
+    """The negotiate contexts that the client sends (2.2.3.1)."""
 
     PREAUTH_INTEGRITY = 1
     ENCRYPTION = 2
@@ -30,9 +30,9 @@ class ContextType(IntEnum):
 
 
 def only_known(body: bytes) -> bytes:
-    """The body of a NEGOTIATE reply without the contexts and capabilities that we don't know (3.2.5.2: ignored).
+    """Return the body of a NEGOTIATE reply without unknown contexts and capabilities, which are ignored (3.2.5.2).
 
-    A reply of an older dialect stays as it is: it has no contexts, and its capabilities are validated later.
+    The reply of an older dialect is returned unchanged: it has no contexts, and its capabilities are validated later.
 
     Raises:
         WireError: the body ends too early, or a context that may come once comes twice.

@@ -1,4 +1,4 @@
-"""SESSION_SETUP (2.2.5, 2.2.6) as it is sent on a session that is there: to authenticate it again."""
+"""SESSION_SETUP (2.2.5, 2.2.6) that authenticates an existing session again."""
 
 import struct
 from typing import NamedTuple
@@ -18,20 +18,20 @@ _IS_NULL = 0x0002
 
 
 class SessionReply(NamedTuple):
-    """What the server made of a token. ``nobody``: the session is a guest's or anonymous; ``token`` is its answer."""
+    """The server's reply. ``nobody``: the session is guest or anonymous; ``token`` is the server's token."""
 
     nobody: bool
     token: bytes
 
 
 def encode_session_setup(token: bytes) -> bytes:
-    """SESSION_SETUP with a GSS token, on the connection's own session, which the header names."""
+    """SESSION_SETUP with a GSS token, on the session that the header names."""
     fixed = _REQUEST.pack(_REQUEST_SIZE, 0, _SIGNING_REQUIRED, _CAPABILITY_DFS, 0, _TOKEN_OFFSET, len(token), 0)
     return fixed + token
 
 
 def decode_session_setup(message: bytes | memoryview) -> SessionReply:
-    """A successful SESSION_SETUP reply."""
+    """Decode a successful SESSION_SETUP reply."""
     size, flags, offset, length = unpack(_RESPONSE, message, HEADER_SIZE, "session setup")
     check_structure_size(size, _RESPONSE_SIZE, "session setup")
     token = slice_of(message, offset, length, HEADER_SIZE + _RESPONSE.size, "session setup token")

@@ -1,4 +1,4 @@
-"""SPNEGO tokens (RFC 4178 section 4.2) of a client that offers Kerberos and nothing else."""
+"""SPNEGO tokens (RFC 4178 section 4.2) of a client that offers only Kerberos."""
 
 from collections.abc import Iterator
 from enum import IntEnum
@@ -14,7 +14,7 @@ _STATE, _CHOSEN, _TOKEN, _MIC = 0, 1, 2, 3
 _LONG, _MOST_LENGTH_BYTES = 0x80, 4
 _SPNEGO_OID: Final = bytes.fromhex("06062b0601050502")
 _KERBEROS_OID: Final = bytes.fromhex("06092a864886f712010202")  # 1.2.840.113554.1.2.2
-# What Windows calls Kerberos, too, because of a bit that it lost (RFC 4178 appendix C): 1.2.840.48018.1.2.2.
+# Another OID that Windows uses for Kerberos, with a truncated bit (RFC 4178 appendix C): 1.2.840.48018.1.2.2.
 _KERBEROS_OIDS: Final = frozenset({_KERBEROS_OID, bytes.fromhex("06092a864882f712010202")})
 
 
@@ -28,9 +28,9 @@ class NegotiationState(IntEnum):
 
 
 class NegotiationReply(NamedTuple):
-    """A server's NegTokenResp. Of what it leaves out, ``state`` is None and the tokens are empty.
+    """A server's NegTokenResp. Missing fields: ``state`` is None, tokens are empty.
 
-    ``kerberos``: False where the server names another mechanism than the one that was offered.
+    ``kerberos``: False if the server chose another mechanism than the one that was offered.
     """
 
     state: NegotiationState | None
@@ -63,15 +63,15 @@ def encode_offer(token: bytes) -> bytes:
 
 
 def encode_mic(mic: bytes) -> bytes:
-    """NegTokenResp with nothing but the client's mechListMIC."""
+    """NegTokenResp with only the client's mechListMIC."""
     return _tlv(_RESPONSE, _tlv(_SEQUENCE, _field(_MIC, _tlv(_OCTETS, mic))))
 
 
 def decode_reply(data: bytes) -> NegotiationReply:
-    """The server's NegTokenResp.
+    """Decode the server's NegTokenResp.
 
     Raises:
-        WireError: the bytes are none.
+        WireError: the bytes are malformed.
     """
     fields = {
         tag & 0x1F: content
@@ -94,7 +94,7 @@ def _state(content: bytes) -> NegotiationState:
 
 
 def _only(data: bytes, tag: int, what: str) -> bytes:
-    """The content of the one element in ``data``."""
+    """Return the content of the one element in ``data``."""
     elements = list(_elements(data))
     if [found for found, _ in elements] != [tag]:
         found = ", ".join(f"0x{each:02x}" for each, _ in elements) or "nothing"
@@ -103,7 +103,7 @@ def _only(data: bytes, tag: int, what: str) -> bytes:
 
 
 def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Tag and content of each element that stands in ``data``, one behind the other."""
+    """Yield tag and content of each element in ``data``."""
     at = 0
     while at < len(data):
         tag, at = data[at], at + 1
@@ -115,7 +115,7 @@ def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _length(data: bytes, at: int) -> tuple[int, int]:
-    """A DER length at ``at``, and where its content begins."""
+    """Return a DER length at ``at``, and where its content begins."""
     if at >= len(data):
         raise WireError("SPNEGO: expected a length, the token ends")
     first = data[at]

@@ -1,18 +1,21 @@
-"""NTSTATUS values that the engine tells apart (MS-ERREF 2.3.1)."""
+"""NTSTATUS values that the engine distinguishes (MS-ERREF 2.3.1)."""
 
 from enum import IntEnum
 
 
 class NtStatus(IntEnum):
-    """The statuses with a meaning of their own here; all others are failures known by their number."""
+    """The statuses that the engine distinguishes; all others are failures with a number."""
 
     SUCCESS = 0x00000000
     PENDING = 0x00000103
     BUFFER_OVERFLOW = 0x80000005
     NO_MORE_FILES = 0x80000006
+    INVALID_EA_NAME = 0x80000013
+    EA_LIST_INCONSISTENT = 0x80000014
     STOPPED_ON_SYMLINK = 0x8000002D
     NOT_IMPLEMENTED = 0xC0000002
     INVALID_INFO_CLASS = 0xC0000003
+    INFO_LENGTH_MISMATCH = 0xC0000004
     INVALID_PARAMETER = 0xC000000D
     NO_SUCH_FILE = 0xC000000F
     INVALID_DEVICE_REQUEST = 0xC0000010
@@ -20,12 +23,17 @@ class NtStatus(IntEnum):
     MORE_PROCESSING_REQUIRED = 0xC0000016
     INVALID_VIEW_SIZE = 0xC000001F
     ACCESS_DENIED = 0xC0000022
+    BUFFER_TOO_SMALL = 0xC0000023
     OBJECT_NAME_INVALID = 0xC0000033
     OBJECT_NAME_NOT_FOUND = 0xC0000034
     OBJECT_NAME_COLLISION = 0xC0000035
     OBJECT_PATH_NOT_FOUND = 0xC000003A
     SHARING_VIOLATION = 0xC0000043
     QUOTA_EXCEEDED = 0xC0000044
+    EAS_NOT_SUPPORTED = 0xC000004F
+    EA_TOO_LARGE = 0xC0000050
+    NO_EAS_ON_FILE = 0xC0000052
+    EA_CORRUPT_ERROR = 0xC0000053
     FILE_LOCK_CONFLICT = 0xC0000054
     DELETE_PENDING = 0xC0000056
     INVALID_OWNER = 0xC000005A
@@ -53,6 +61,7 @@ class NtStatus(IntEnum):
     PATH_NOT_COVERED = 0xC0000257
     DFS_UNAVAILABLE = 0xC000026D
     FILE_IS_OFFLINE = 0xC0000267
+    NOT_A_REPARSE_POINT = 0xC0000275
     IO_REPARSE_TAG_INVALID = 0xC0000276
     IO_REPARSE_TAG_MISMATCH = 0xC0000277
     IO_REPARSE_DATA_INVALID = 0xC0000278
@@ -63,13 +72,11 @@ class NtStatus(IntEnum):
     CLOUD_FILE_PROVIDER_NOT_RUNNING = 0xC000CF01
 
 
-# STATUS_CLOUD_FILE_*: what the filter of a cloud's files answers where it can't give the content.
+# STATUS_CLOUD_FILE_*: the cloud files filter can't provide the content.
 CLOUD_FILE_STATUSES = range(0xC000CF00, 0xC000D000)
-
-
 _NAMES = {int(status): f"STATUS_{status.name}" for status in NtStatus}
 
 
 def status_name(status: int) -> str:
-    """The name that Microsoft gives a status, or its number."""
+    """Return the name of a status in MS-ERREF, or its number."""
     return _NAMES.get(status, f"status 0x{status:08X}")

@@ -19,7 +19,7 @@ _CAPABILITY_DFS = 0x00000008
 
 
 class TreeReply(NamedTuple):
-    """A share that is connected. ``dfs``: it is, or lies in, a DFS namespace, so its paths may lead elsewhere."""
+    """A connected share. ``dfs``: it is, or is part of, a DFS namespace, so that its paths may lead elsewhere."""
 
     tree_id: int
     dfs: bool
@@ -33,7 +33,7 @@ def encode_tree_connect(server: str, share: str) -> bytes:
 
 
 def decode_tree_connect(message: bytes | memoryview) -> TreeReply:
-    """A successful TREE_CONNECT reply; the tree's id is in its header."""
+    """Decode a successful TREE_CONNECT reply; the tree's id is in its header."""
     tree_id = decode_header(message, 0, len(message)).tree_id
     size, _, _, flags, capabilities, access = unpack(_RESPONSE, message, HEADER_SIZE, "tree connect")
     check_structure_size(size, _RESPONSE_SIZE, "tree connect")
@@ -41,5 +41,5 @@ def decode_tree_connect(message: bytes | memoryview) -> TreeReply:
 
 
 def encode_empty() -> bytes:
-    """The body shared by the commands that say nothing but their name."""
+    """Return the body of commands without parameters."""
     return _FOUR.pack(4, 0)

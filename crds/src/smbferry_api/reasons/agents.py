@@ -1,49 +1,46 @@
 """Agents, their Jobs and the API server."""
 
-from smbferry_api.exit_codes import FailureClass
-from smbferry_api.reason import define
+from smbferry_words.failure_class import FailureClass
+from smbferry_words.reason import define
 
 _CONFIGURATION = FailureClass.CONFIGURATION
 _GUARD = FailureClass.GUARD
 _NETWORK = FailureClass.NETWORK
 
-AGENT_STARTING = define("AgentStarting", "The agent's pod is being started.")
+AGENT_STARTING = define("AgentStarting", "The agent's pod is starting.")
 AGENT_LOST = define(
     "AgentLost",
     "The agent's pod ended without a report.",
-    "Look at the pod's events: kubectl describe pod; eviction and node loss are retried.",
+    "Check the pod's events with kubectl describe pod. smbferry retries after an eviction or a lost node.",
     _NETWORK,
 )
 RUN_TIMED_OUT = define(
     "RunTimedOut",
-    "The run took longer than agent.activeDeadline allows, and was ended.",
-    "Raise agent.activeDeadline; what was complete stays, and the next run goes on.",
+    "The run exceeded agent.activeDeadline and was stopped.",
+    "Raise agent.activeDeadline. Completed files stay; the next run resumes.",
     _GUARD,
 )
 AGENT_NOT_SCHEDULED = define(
     "AgentNotScheduled",
-    "The agent's pod can't be started.",
-    "Look at the pod's events: image, quota, node selector and tolerations.",
+    "The agent's pod cannot start.",
+    "Check the pod's events for problems with the image, quota, node selector or tolerations.",
     _CONFIGURATION,
 )
 API_SERVER_UNREACHABLE = define(
     "ApiServerUnreachable",
     "The agent could not reach the Kubernetes API server.",
-    "Check that pods may reach the API server (NetworkPolicy), and that it is up.",
+    "Check that the API server is running and that the NetworkPolicy lets pods reach it.",
     _NETWORK,
 )
 API_SERVER_REFUSED = define(
     "ApiServerRefused",
-    "The Kubernetes API server refused what the agent asked.",
-    "Check the agent's Role and the versions of CRDs and agent; smbferry makes the Role itself.",
+    "The Kubernetes API server refused a request from the agent.",
+    "Check the agent's Role, which smbferry creates, and that CRDs and agent have the same version.",
     _CONFIGURATION,
 )
 OBJECT_GONE = define(
     "ObjectGone",
-    "The object that the agent worked for was deleted.",
-    "Nothing is to be done, unless the deletion was not meant.",
+    "The object that the agent was working on was deleted.",
+    "No action is needed unless the deletion was a mistake.",
     FailureClass.CANCELLED,
-)
-INTERNAL_ERROR = define(
-    "InternalError", "smbferry itself failed: a bug.", "Please report it with the agent's log.", FailureClass.BUG
 )

@@ -1,43 +1,45 @@
-"""The ordinary course of checks and runs."""
+"""Checks and runs without an error."""
 
-from smbferry_api.exit_codes import FailureClass
-from smbferry_api.reason import define
+from smbferry_words.reason import define
 
 CHECKS_PASSED = define("ChecksPassed", "Every check passed.")
-CHECKING = define("Checking", "A check of the newest spec is under way.")
-CHECK_NOT_REACHED = define("CheckNotReached", "An earlier check failed, so this one was not made.")
+CHECKING = define("Checking", "A check of the latest spec is in progress.")
+CHECK_NOT_REACHED = define("CheckNotReached", "Skipped because an earlier check failed.")
 RESOLVED = define("Resolved", "The names resolve.")
 REACHABLE = define("Reachable", "The server answered.")
 CLOCK_IN_SYNC = define("ClockInSync", "The measured clock offset is within the tolerance.")
-KEYTAB_USABLE = define("KeytabUsable", "The keytab holds a usable key of the principal.")
-KVNO_MATCHES = define("KvnoMatches", "The keytab's newest key version is the one that the KDC uses.")
+KEYTAB_USABLE = define("KeytabUsable", "The keytab contains a usable key for the principal.")
+KVNO_MATCHES = define("KvnoMatches", "The keytab's newest key version matches the KDC's.")
 TICKET_ISSUED = define("TicketIssued", "The KDC issued a ticket.")
 SESSION_ENCRYPTED = define("SessionEncrypted", "The session is encrypted with a permitted cipher.")
-SHARE_OPENED = define("ShareOpened", "Share and path were opened with the identity.")
+SHARE_OPENED = define("ShareOpened", "The identity opened the share and the path.")
 TASK_READY = define("TaskReady", "Both locations are ready.")
 SUSPENDED = define("Suspended", "spec.suspend is true: no new runs start.")
-IN_SYNC = define("InSync", "The last run left the destination as the source was.")
-NEVER_RAN = define("NeverRan", "No run has ended yet.")
-RUN_IN_PROGRESS = define("RunInProgress", "A run is under way.")
-RUN_QUEUED = define("RunQueued", "The run waits for another that writes to the same destination.")
+IN_SYNC = define("InSync", "The last run brought the destination in sync with the source.")
+NEVER_RAN = define("NeverRan", "No run has finished yet.")
+RUN_IN_PROGRESS = define("RunInProgress", "A run is in progress.")
+RUN_QUEUED = define("RunQueued", "The run is waiting for another run that writes to the same destination.")
 IDENTITY_CHECK_AWAITED = define(
-    "IdentityCheckAwaited", "The run waits until a check has tried the keys of its identities."
+    "IdentityCheckAwaited", "The run is waiting for a check to test the keys of its identities."
 )
 RUN_STARTED = define("RunStarted", "The run's agent was launched.")
-RUN_EXPIRED = define("RunExpired", "The run ended as long ago as ttlAfterFinished says, and was removed.")
-RUN_SUCCEEDED = define("RunSucceeded", "Every file was transferred and verified as asked.")
+RUN_EXPIRED = define("RunExpired", "The run was removed because ttlAfterFinished has passed since it finished.")
+RUN_SUCCEEDED = define("RunSucceeded", "All files were transferred and verified as requested.")
 RUN_PARTIALLY_SUCCEEDED = define(
     "RunPartiallySucceeded",
-    "The run ended, but single files failed.",
-    "Look at status.failures of the TransferRun, mend these files and run again.",
+    "The run finished, but some files failed.",
+    "Check status.failures of the TransferRun, fix these files and run the task again.",
 )
 RUN_FAILED = define(
     "RunFailed",
     "The last run failed.",
-    "Look at status.failure of the TransferRun, which names the cause and the remedy.",
+    "Check status.failure of the TransferRun for the cause and the remedy.",
 )
-RUN_CANCELLED = define(
-    "RunCancelled", "The run was cancelled.", "Change spec.trigger to start another.", FailureClass.CANCELLED
+RUN_SKIPPED = define("RunSkipped", "A run was due while another was in progress, and spec.concurrency is Skip.")
+ON_SCHEDULE = define("OnSchedule", "No scheduled run is overdue.")
+SCHEDULE_MISSED = define(
+    "ScheduleMissed",
+    "A scheduled run could not start within spec.schedule.startingDeadline.",
+    "Fix what the message names; the next scheduled run then starts. To run now, change spec.trigger.",
 )
-RUN_SKIPPED = define("RunSkipped", "A run was due while another went on, and spec.concurrency is Skip.")
-RETRYING = define("Retrying", "The run failed in a way that a retry can mend, and will be tried again.")
+RETRYING = define("Retrying", "The run failed for a reason that may be temporary and will be retried.")

@@ -1,7 +1,7 @@
-"""DNS, time, the KDC, and the tickets that it gives."""
+"""DNS, clocks, KDCs and tickets."""
 
-from smbferry_api.exit_codes import FailureClass
-from smbferry_api.reason import define
+from smbferry_words.failure_class import FailureClass
+from smbferry_words.reason import define
 
 _CONFIGURATION = FailureClass.CONFIGURATION
 _IDENTITY = FailureClass.IDENTITY
@@ -11,108 +11,73 @@ _DNS = FailureClass.DNS
 SRV_RECORD_MISSING = define(
     "SrvRecordMissing",
     "krb5.conf names no KDC for the realm and DNS has no _kerberos SRV record for it.",
-    "Add the SRV record, set spec.nameservers to the domain's DNS servers, or name a kdc in krb5.conf.",
+    "Add the SRV record, set spec.nameservers to the domain's DNS servers, or add a kdc to krb5.conf.",
     _DNS,
 )
 NAME_NOT_FOUND = define(
     "NameNotFound",
-    "DNS says that the name does not exist, or has no address.",
+    "According to DNS, the name does not exist or has no address.",
     "Correct the name, or set spec.nameservers to DNS servers that know it.",
     _DNS,
 )
 DNS_TIMEOUT = define(
     "DnsTimeout",
     "No DNS server answered in time.",
-    "Check that pods may reach the DNS servers on port 53, or set spec.nameservers.",
+    "Check that pods can reach the DNS servers on port 53, or set spec.nameservers.",
     _DNS,
 )
 DNS_FAILED = define(
     "DnsFailed",
-    "The DNS servers answered with an error of their own, neither yes nor no.",
-    "Look at the DNS servers that the message names, or set spec.nameservers to others.",
+    "The DNS servers returned an error such as SERVFAIL or REFUSED.",
+    "Check the DNS servers named in the message, or set spec.nameservers to others.",
     _DNS,
 )
 REVERSE_RECORD_WRONG = define(
     "ReverseRecordWrong",
-    "The address resolves, but its reverse record names another host (a warning only).",
-    "Correct or remove the PTR record; smbferry itself does not use it.",
-)
-KDC_UNREACHABLE = define(
-    "KdcUnreachable",
-    "No KDC of the realm answered.",
-    "Check that pods may reach the KDC on TCP port 88, and the kdc lines of krb5.conf.",
-    _NETWORK,
+    "The server's address has a reverse record that names another host (a warning only).",
+    "Correct or remove the PTR record. smbferry does not use it.",
 )
 KDC_REFUSED = define(
     "KdcRefused",
-    "The KDC's host refused the connection: nothing listens on its Kerberos port over TCP.",
-    "Check the kdc lines of krb5.conf, and that the KDC runs and listens on TCP port 88: UDP alone is not enough.",
+    "The KDC's host refused the connection: nothing is listening on its Kerberos TCP port.",
+    "Check the kdc lines of krb5.conf and that the KDC is listening on TCP port 88. UDP alone is not enough.",
     _NETWORK,
 )
 KDC_PROXY_NOT_SUPPORTED = define(
     "KdcProxyNotSupported",
-    "krb5.conf names the realm's KDC by a URL, a KDC proxy (MS-KKDCP), which smbferry does not use.",
-    "Name a KDC by its host name or address in a kdc line, and let pods reach it on TCP port 88.",
+    "krb5.conf names the realm's KDC by the URL of a KDC proxy (MS-KKDCP), which smbferry does not support.",
+    "Add a kdc line with the host name or address of a KDC, and let pods reach it on TCP port 88.",
     _CONFIGURATION,
 )
 KDC_UNAVAILABLE = define(
     "KdcUnavailable",
-    "The KDC answered that it can't serve now.",
-    "Look at the domain controller: it may be starting, or have lost its database; the check repeats by itself.",
+    "The KDC reports that it is temporarily unavailable.",
+    "Check the domain controller: it may be starting or have a database problem. smbferry repeats the check "
+    "automatically.",
     _NETWORK,
 )
 NOT_A_KDC = define(
     "NotAKdc",
-    "What answers at the KDC's address and port does not speak Kerberos.",
-    "Check the host and port of the kdc lines in krb5.conf, and what stands between pods and the KDC.",
+    "The service at the KDC's address and port does not speak Kerberos.",
+    "Check the host and port of the kdc lines in krb5.conf, and any proxy between pods and the KDC.",
     _NETWORK,
 )
 WRONG_REALM = define(
     "WrongRealm",
-    "The KDC answered that it does not serve this realm.",
+    "The KDC reports that it does not serve this realm.",
     "Correct the realm of spec.principal, or the kdc lines of krb5.conf.",
     _CONFIGURATION,
 )
-CLOCK_SKEW = define(
-    "ClockSkew",
-    "This node's clock and the server's differ by more than the tolerance.",
-    "Set the clocks by NTP: Kerberos refuses tickets beyond the skew that the domain tolerates (5 minutes).",
-    FailureClass.CLOCK,
-)
 
-SERVICE_PRINCIPAL_UNKNOWN = define(
-    "ServicePrincipalUnknown",
-    "The KDC knows no such service principal, or more than one account holds it and the KDC does not say so.",
-    "Check with setspn -Q that exactly one account holds the name, or set spec.servicePrincipal.",
-    _IDENTITY,
-)
 SERVICE_PRINCIPAL_DUPLICATE = define(
     "ServicePrincipalDuplicate",
-    "More than one account holds the service principal, so the KDC can't choose a key.",
-    "Find the accounts with setspn -X, and take the name from all but the file server's own: setspn -D.",
+    "Several accounts have the service principal, so the KDC cannot choose a key.",
+    "Find the accounts with setspn -X and remove the name with setspn -D from all but the file server's account.",
     _IDENTITY,
-)
-REALM_MAPPING_MISSING = define(
-    "RealmMappingMissing",
-    "krb5.conf does not say which realm the file server is in, or where the KDCs of that realm are.",
-    "Map the host or its domain in [domain_realm] of krb5.conf, and give that realm a kdc line or SRV records.",
-    _CONFIGURATION,
 )
 TRUST_MISSING = define(
     "TrustMissing",
-    "The identity's realm gives no ticket for the realm of the file server: no trust leads there.",
-    "Create the trust between the realms, or name the realms between them in [capaths] of krb5.conf.",
+    "The identity's realm issues no ticket for the file server's realm because no trust leads there.",
+    "Create a trust between the realms, or list the intermediate realms in [capaths] of krb5.conf.",
     _CONFIGURATION,
-)
-TICKET_MISSING = define(
-    "TicketMissing",
-    "The credential cache holds no usable ticket.",
-    "Look at the KerberosIdentity's conditions; if they are healthy, look at the agent's log.",
-    _IDENTITY,
-)
-TICKET_EXPIRED = define(
-    "TicketExpired",
-    "The ticket ended before the work did.",
-    "Nothing, if it happens once: the next attempt gets a fresh ticket.",
-    _NETWORK,
 )

@@ -1,1 +1,1 @@
-"""The only part of the operator that speaks to the API server."""
+"""The only package that sends requests to the API server."""

@@ -1,7 +1,7 @@
-"""What an answer of the API server means that is no success: by its Status' reason and words, not by its code alone.
+"""The error for an unsuccessful answer of the API server: by reason and message of its Status, not only by its code.
 
-409 is an object that exists, or one that has changed: a quota's bookkeeping, too, answers so under load. 400, 403 and
-422 are the object's own fault, a missing right, a quota, or an admission rule that may be another one tomorrow.
+409 means that an object exists or has changed; a quota under load answers it, too. 400, 403 and 422 mean an invalid
+object, a missing permission, a quota, or an admission rule that may change.
 """
 
 import json
@@ -21,7 +21,7 @@ from smbferry_operator.cluster.errors import (
 MAX_WORDS: Final = 500
 BAD_REQUEST, FORBIDDEN, NOT_FOUND, CONFLICT, TOO_LARGE, INVALID = 400, 403, 404, 409, 413, 422
 ADMISSION: Final = ("admission webhook", "ValidatingAdmissionPolicy", "failed calling webhook")
-"""How messages of admission rules and of webhooks that can't be reached begin, whatever their code is."""
+"""Phrases in messages of admission rules and of unreachable webhooks, whatever the code is."""
 
 
 def error_of(code: int, body: str, fallback: str, what: str) -> ClusterError:
@@ -29,8 +29,8 @@ def error_of(code: int, body: str, fallback: str, what: str) -> ClusterError:
 
     Args:
         code: the HTTP status.
-        body: a metav1.Status as JSON, or whatever a proxy sent instead.
-        fallback: HTTP's own words for the code.
+        body: a metav1.Status as JSON, or anything that a proxy sent instead.
+        fallback: the HTTP reason phrase.
         what: the kind or the request, for the message.
     """
     status = _status(body)
@@ -51,13 +51,13 @@ def error_of(code: int, body: str, fallback: str, what: str) -> ClusterError:
 def _conflict(status: Mapping[str, Any], what: str, words: str) -> ClusterError:
     if status.get("reason") != "AlreadyExists":
         return ConflictError(f"{what}: {words}")
-    if "object is being deleted" in words:  # its name is free in a moment
+    if "object is being deleted" in words:  # the name is available again in a moment
         return UnavailableError(f"{what}: {words}")
     return AlreadyExistsError(f"{what}: {words}")
 
 
 def one_line(text: str) -> str:
-    """The server's words, of which anybody's webhook may have made any number: printable, on one line, cut short."""
+    """The message, which any webhook may have written: printable, on one line, of limited length."""
     plain = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * MAX_WORDS]).split())
     return plain if len(plain) <= MAX_WORDS else f"{plain[: MAX_WORDS - 1]}…"
 

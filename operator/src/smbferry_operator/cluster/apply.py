@@ -1,4 +1,4 @@
-"""Carries out a Decision. Every step may be repeated: names are deterministic and statuses are applied whole."""
+"""Carries out a Decision. Every step can be repeated: names are deterministic and statuses are applied whole."""
 
 import asyncio
 import logging
@@ -21,11 +21,11 @@ logger = logging.getLogger(__name__)
 R = TypeVar("R")
 
 REFERRING: Final = "RoleBinding"
-"""Kubernetes looks up what it refers to, so it comes after everything else."""
+"""Kubernetes looks up what it refers to, so it is written after that."""
 
 
 class Applier:
-    """Writes to the cluster; what comes back is news at once, so that the next decision sees it."""
+    """Writes to the cluster. The answers enter the cache at once, so that the next decision sees them."""
 
     def __init__(
         self,
@@ -38,18 +38,16 @@ class Applier:
         self._record = record
 
     async def carry_out(self, key: Key, about: Meta, decision: Decision) -> None:
-        """Does what was decided about an object.
+        """Carries out a decision about an object.
 
         Raises:
-            RefusedError: the API server does not accept an object; nothing after it was done.
-            ClusterError: to be repeated.
+            RefusedError: the API server does not accept an object; no later step was carried out.
+            ClusterError: retry.
         """
         for together in _in_order(decision.apply):
             await asyncio.gather(*(self._cluster.apply(body) for body in together))
-        for together in _in_order(decision.provide):
+        for together in _in_order(decision.create):
             await asyncio.gather(*(self._create(body) for body in together))
-        for body in decision.create:
-            await self._create(body, once=True)
         for other in decision.delete:
             await self._insisting(self._cluster.delete(other, about.uid if other == key else ""))
         if decision.status is not None and not await self._write_status(key, about, decision.status.as_json()):
@@ -57,50 +55,51 @@ class Applier:
         for event in decision.events:
             self._record(key, about, event)
 
-    async def _create(self, body: Manifest, *, once: bool = False) -> None:
-        """Creates an object.
+    async def _create(self, body: Manifest) -> None:
+        """Creates an object if it does not exist.
 
-        Args:
-            once: its name says what it is for: one that exists must be it, and not somebody else's.
+        An object of a watched kind that exists must have the expected owner. The operator may not read other kinds,
+        such as a ServiceAccount; their names contain a hash of the owner's uid.
         """
+        watched = body["kind"] in set(Kind)
         try:
             created = await self._cluster.create(body)
         except AlreadyExistsError:
-            if not once:
+            if not watched:
                 return
             created = await self._existing(body)
-        if body["kind"] in set(Kind):
+        if watched:
             self._seen(Kind(body["kind"]), created)
 
     async def _existing(self, wanted: Manifest) -> Manifest:
-        """The object that was created before; the answer to that may have been lost.
+        """The existing object of that name; the answer to its creation may have been lost.
 
         Raises:
-            RefusedError: it is somebody else's.
-            NotFoundError: it has gone meanwhile: to be repeated.
+            RefusedError: it has another owner.
+            NotFoundError: it was deleted meanwhile: retry.
         """
         kind, meta = wanted["kind"], wanted["metadata"]
         found = await self._cluster.get(kind, meta["namespace"], meta["name"])
         if _controller(found) != _controller(wanted):
             raise RefusedError(kind, f"{kind} {meta['name']} exists and has another owner; delete or rename it")
-        logger.info("%s %s exists already", kind, meta["name"])
+        logger.info("%s %s already exists", kind, meta["name"])
         return found
 
     async def _write_status(self, key: Key, about: Meta, status: Manifest) -> bool:
-        """Whether the object is still there."""
+        """Writes the status; returns whether the object still exists."""
         try:
             written = await self._insisting(self._cluster.apply_status(key, about.uid, status))
         except NotFoundError:
             return False
         except ConflictError as error:
-            if "uid" in str(error).lower():  # another object has the name now
+            if "uid" in str(error).lower():  # another object has this name now
                 return False
             raise
         self._seen(key.kind, written)
         return True
 
     async def _insisting(self, request: Awaitable[R]) -> R:
-        """A request that is not about an object which is to be made: refused, it is repeated, and decides nothing.
+        """A request that creates nothing: its refusal leads to a retry and to no decision.
 
         Raises:
             UnavailableError: it was refused.
@@ -116,10 +115,9 @@ def _controller(body: Manifest) -> str | None:
     return next((str(owner["uid"]) for owner in owners if owner.get("controller")), None)
 
 
-def _in_order(bodies: Iterable[Manifest]) -> tuple[list[Manifest], list[Manifest]]:
-    """What may be written at once, and what after that."""
-    first: list[Manifest] = []
-    second: list[Manifest] = []
+def _in_order(bodies: Iterable[Manifest]) -> list[list[Manifest]]:
+    """Groups that are written one after the other: a RoleBinding after what it names, a Job or a run after all else."""
+    groups: list[list[Manifest]] = [[], [], []]
     for body in bodies:
-        (second if body["kind"] == REFERRING else first).append(body)
-    return first, second
+        groups[2 if body["kind"] in set(Kind) else 1 if body["kind"] == REFERRING else 0].append(body)
+    return groups

@@ -1,4 +1,4 @@
-"""A small client over the official one's transport and credentials: paths and JSON in, JSON out, our own errors.
+"""A small client on the transport and credentials of the official one: JSON in, JSON out, our own errors.
 
 Blocking calls run in threads; nothing else in the operator blocks.
 """
@@ -20,7 +20,7 @@ from kubernetes.client.exceptions import ApiException
 
 from smbferry_api import API_VERSION
 from smbferry_api.crd import KINDS
-from smbferry_api.names import FIELD_MANAGER_OPERATOR
+from smbferry_api.names import FIELD_MANAGER_OPERATOR, LABEL_MANAGED_BY, MANAGED_BY_OPERATOR
 from smbferry_operator.cluster.answers import error_of
 from smbferry_operator.cluster.errors import (
     ClusterError,
@@ -37,8 +37,9 @@ R = TypeVar("R")
 
 REQUEST_TIMEOUT: Final = 60.0
 SHORTEST_WRITE: Final = 0.1
-"""A write that has fewer seconds than this is not begun."""
+"""A write that has less time than this, in seconds, is not started."""
 PAGE: Final = 500
+"""Objects per page of a list."""
 APPLY: Final = "application/apply-patch+yaml"
 JSON: Final = "application/json"
 METADATA: Final = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
@@ -61,14 +62,19 @@ _COLLECTIONS: Final[dict[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Objects of a kind, and as of when."""
+    """Objects of a kind, and the list's resourceVersion."""
 
     items: list[Manifest]
     version: int
 
 
+def selector_of(kind: Kind) -> str:
+    """The label selector of a kind's lists and watches: of Jobs and pods only those that the operator made."""
+    return f"{LABEL_MANAGED_BY}={MANAGED_BY_OPERATOR}" if kind in {Kind.JOB, Kind.POD} else ""
+
+
 def collection_path(kind: str, namespace: str | None) -> str:
-    """Where the objects of a kind are, in one namespace or in all."""
+    """The URL path of a kind, in one namespace or in all."""
     base, plural = _COLLECTIONS[kind]
     return f"{base}/namespaces/{namespace}/{plural}" if namespace else f"{base}/{plural}"
 
@@ -95,14 +101,14 @@ class Cluster:
 
     @classmethod
     def connect(cls, connections: int, permit: Permit = _always) -> "Cluster":
-        """Takes the pod's own credentials, or outside of a cluster those of KUBECONFIG.
+        """Connects with the pod's service account, or outside of a cluster with KUBECONFIG.
 
         Args:
-            connections: how many requests go on at once.
+            connections: the number of concurrent requests.
             permit: for how many more seconds this operator may write; asked before each write.
 
         Raises:
-            ClusterError: neither is there.
+            ClusterError: neither exists.
         """
         configuration = client.Configuration()
         try:
@@ -111,19 +117,17 @@ class Cluster:
             try:
                 config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # the client publishes no types for it
             except (config.ConfigException, OSError) as error:
-                raise ClusterError(
-                    f"no credentials for an API server: neither a pod's service account nor KUBECONFIG ({error})"
-                ) from error
+                raise ClusterError(f"expected a pod's service account or KUBECONFIG, got neither ({error})") from error
         configuration.connection_pool_maxsize = connections
-        configuration.retries = 0  # a request that is repeated unseen would outlive its permit
+        configuration.retries = 0  # an automatic retry would outlive the permit
         return cls(client.ApiClient(configuration), connections, permit)
 
     async def get(self, kind: str, namespace: str, name: str, timeout: float = REQUEST_TIMEOUT) -> Manifest:
-        """One object as it stands now.
+        """Reads one object.
 
         Raises:
-            NotFoundError: there is none.
-            UnavailableError: to be repeated.
+            NotFoundError: it does not exist.
+            UnavailableError: retry.
         """
         path = f"{collection_path(kind, namespace)}/{name}"
         return await self._call(lambda: self._request("GET", path, {}, None, timeout), f"{kind} {namespace}/{name}")
@@ -132,21 +136,21 @@ class Cluster:
         """Creates an object.
 
         Raises:
-            AlreadyExistsError: one of this name exists.
-            ConflictError: it collided with another write, such as a quota's: to be repeated.
-            RefusedError: it is not acceptable.
-            UnavailableError: to be repeated.
+            AlreadyExistsError: an object of this name exists.
+            ConflictError: it collided with another write, such as a quota's: retry.
+            RefusedError: it is not accepted.
+            UnavailableError: retry.
         """
         path = collection_path(body["kind"], body["metadata"]["namespace"])
         query = {"fieldManager": FIELD_MANAGER_OPERATOR}
         return await self._call(lambda: self._request("POST", path, query, body, timeout), body["kind"])
 
     async def replace(self, body: Manifest, timeout: float = REQUEST_TIMEOUT) -> Manifest:
-        """Changes an object if it still has the resourceVersion that `body` names.
+        """Replaces an object if it still has the resourceVersion in `body`.
 
         Raises:
             ConflictError: it has changed since.
-            UnavailableError: it is unknown whether it was changed.
+            UnavailableError: it is unknown whether it was replaced.
         """
         meta = body["metadata"]
         path = f"{collection_path(body['kind'], meta['namespace'])}/{meta['name']}"
@@ -154,23 +158,23 @@ class Cluster:
         return await self._call(lambda: self._request("PUT", path, query, body, timeout), body["kind"])
 
     async def apply(self, body: Manifest) -> Manifest:
-        """Creates or changes an object by server-side apply, winning conflicts: it is ours.
+        """Creates or changes an object by server-side apply; forces conflicts, as the operator owns it.
 
         Raises:
-            RefusedError: it is not acceptable.
-            UnavailableError: to be repeated.
+            RefusedError: it is not accepted.
+            UnavailableError: retry.
         """
         meta = body["metadata"]
         path = f"{collection_path(body['kind'], meta['namespace'])}/{meta['name']}"
         return await self._call(lambda: self._request("PATCH", path, _APPLYING, body), body["kind"])
 
     async def apply_status(self, key: Key, uid: str, status: Manifest) -> Manifest:
-        """Writes our part of a status; the uid keeps it from a namesake.
+        """Writes the operator's part of a status, if the object still has this uid.
 
         Raises:
-            NotFoundError: the object is gone.
-            ConflictError: it is another object by now.
-            UnavailableError: to be repeated.
+            NotFoundError: the object does not exist.
+            ConflictError: another object has its name.
+            UnavailableError: retry.
         """
         body = {
             "apiVersion": API_VERSION,
@@ -182,13 +186,13 @@ class Cluster:
         return await self._call(lambda: self._request("PATCH", path, _APPLYING, body), f"{key.kind} status")
 
     async def delete(self, key: Key, uid: str = "") -> None:
-        """Deletes an object in the background; one that is gone is fine.
+        """Deletes an object in the background; succeeds if it does not exist.
 
         Args:
-            uid: keeps a namesake that was made since from being deleted in its place.
+            uid: delete only the object with this uid, not a new one of the same name.
 
         Raises:
-            UnavailableError: to be repeated.
+            UnavailableError: retry.
         """
         path = f"{collection_path(key.kind, key.namespace)}/{key.name}"
         query = {"propagationPolicy": "Background"}
@@ -197,16 +201,16 @@ class Cluster:
             await self._call(lambda: self._request("DELETE", path, query, body), key.kind)
         except NotFoundError:
             return
-        except ConflictError:  # by its uid: this one is gone
+        except ConflictError:  # another uid: the object was deleted before
             if not uid:
                 raise
 
     async def pages(self, kind: Kind, namespace: str | None, selector: str = "") -> AsyncIterator[Listing]:
-        """All objects of a kind, a few hundred at a time, all as of one moment and without their managedFields.
+        """Lists all objects of a kind by pages, at one resourceVersion, without managedFields.
 
         Raises:
             NotFoundError: the API server does not know the kind.
-            UnavailableError: to be repeated from the beginning.
+            UnavailableError: retry from the first page.
         """
         path, following = collection_path(kind, namespace), ""
         while True:
@@ -217,18 +221,18 @@ class Cluster:
                 return
 
     def _page(self, path: str, query: dict[str, str], accept: str = JSON) -> tuple[Listing, str]:
-        """A page, and what the next one is asked for with; empty where this was the last."""
+        """A page, and the token for the next one, empty if this is the last."""
         page = self._request("GET", path, query, None, accept=accept)
         for item in page["items"]:
-            item["metadata"].pop("managedFields", None)  # the larger half of an object, and nobody's here
+            item["metadata"].pop("managedFields", None)  # more than half of an object's size, and unused here
         metadata = page["metadata"]
         return Listing(page["items"], int(metadata["resourceVersion"])), metadata.get("continue") or ""
 
     def list_metadata(self, kind: str, namespace: str | None) -> Listing:
-        """The metadata, and nothing else, of all objects of a kind; blocks.
+        """Lists only the metadata of all objects of a kind; blocks.
 
         Raises:
-            ClusterError: to be repeated.
+            ClusterError: retry.
         """
         with _converting(f"list of {kind} metadata"):
             items: list[Manifest] = []
@@ -241,10 +245,10 @@ class Cluster:
                     return Listing(items, page.version)
 
     def stream_metadata(self, kind: str, namespace: str | None, version: int) -> Iterator[Manifest]:
-        """Watch events with nothing of the objects but their metadata, until the server ends the stream; blocks.
+        """Yields watch events that contain only metadata, until the server ends the stream; blocks.
 
         Raises:
-            ClusterError: to be repeated from a list.
+            ClusterError: list again, then watch.
         """
         query = {"watch": "true", "resourceVersion": str(version), "timeoutSeconds": str(STREAM_SECONDS)}
         with _converting(f"watch of {kind} metadata"):
@@ -285,12 +289,12 @@ class Cluster:
         *,
         accept: str,
     ) -> Any:
-        """The response, whose body has not been read yet."""
+        """The response; its body has not been read."""
         if method != "GET" and (permitted := self._permit()) < inf:
             if permitted < SHORTEST_WRITE:
-                raise NotLeadingError(f"{method} {path}: not sent, as this operator does not lead")
+                raise NotLeadingError(f"{method} {path}: not sent, because this operator does not lead")
             timeout = min(timeout, permitted)
-            query = {**query, "timeout": f"{int(timeout * 1000)}ms"}  # the server lets go of it then, too
+            query = {**query, "timeout": f"{int(timeout * 1000)}ms"}  # the server gives up at the same time
         headers = {"Accept": accept, "Content-Type": APPLY if method == "PATCH" else JSON}
         request = self._api.param_serialize(
             method,
@@ -309,7 +313,7 @@ class Cluster:
 
 @contextmanager
 def _converting(what: str) -> Iterator[None]:
-    """Turns whatever goes wrong with a request into one of our errors."""
+    """Converts errors of a request to ours."""
     try:
         yield
     except ApiException as error:

@@ -1,42 +1,42 @@
-"""What can go wrong towards the API server, in our own words."""
+"""Errors of requests to the API server."""
 
 
 class ClusterError(Exception):
-    """The API server could not be asked, or answered with an error."""
+    """The API server could not be reached, or answered with an error."""
 
     expected = True
-    """It speaks for itself: no traceback is logged."""
+    """Logged without a traceback."""
 
 
 class UnavailableError(ClusterError):
-    """No answer, or one that asks for patience (429, 5xx): to be repeated."""
+    """No answer, or one that asks to retry (429, 5xx)."""
 
 
 class NotFoundError(ClusterError):
-    """The object, or the kind itself, is not there."""
+    """The object, or the kind itself, does not exist."""
 
 
 class TerminatingError(ClusterError):
-    """The namespace is being deleted: there is nothing left to do in it."""
+    """The namespace is being deleted; nothing can be created in it."""
 
 
 class ConflictError(ClusterError):
-    """An object is not as it was meant to be: it has changed, or is another one of its name. To be repeated."""
+    """The object has changed, or another object has its name: retry."""
 
 
 class AlreadyExistsError(ConflictError):
-    """An object of this name is there."""
+    """An object of this name exists."""
 
 
 class RefusedError(ClusterError):
-    """The object is not acceptable as it stands, or not now."""
+    """The object is not accepted, or not now."""
 
     def __init__(self, what: str, message: str, *, permanent: bool = False, room: bool = False) -> None:
-        """Makes one.
+        """Creates the error.
 
         Args:
-            permanent: the object itself is wrong; it would be refused again.
-            room: only a quota is in the way: there will be room when others have ended.
+            permanent: the object itself is invalid and would be refused again.
+            room: only a quota blocks it; there is room when other objects are deleted.
         """
         super().__init__(f"{what}: {message}")
         self.what = what
@@ -46,4 +46,4 @@ class RefusedError(ClusterError):
 
 
 class NotLeadingError(ClusterError):
-    """This operator may not write (any more): another acts, or soon will."""
+    """This operator does not lead, so it must not write."""

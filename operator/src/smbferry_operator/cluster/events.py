@@ -21,14 +21,14 @@ MAX_STEM: Final = 230
 MOST_WAITING: Final = 2000
 MOST_TRIES: Final = 12
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds, before another is tried after one could not be posted."""
+"""Seconds between a failed post and the next."""
 
 
 class EventRecorder:
-    """Posts Events one after another, beside the work that they tell of.
+    """Posts Events one after another, in the background.
 
-    They are a courtesy: that they are slow, or can't be posted, must neither delay nor repeat that work. They tell of
-    what was done, so they are posted by one that leads no more, too, and tried again where the API server is too busy.
+    Slow or failed Events must neither delay nor repeat the work that they report. They report what was done, so they
+    are posted even if this operator no longer leads, and retried if the API server is busy.
     """
 
     def __init__(
@@ -39,11 +39,12 @@ class EventRecorder:
         most: int = MOST_WAITING,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Makes one that has nothing to post; of more than `most` that wait, the newest are only logged.
+        """Creates a recorder without Events.
 
         Args:
-            cluster: one that writes whether or not this operator leads.
-            pause: waits for so many seconds.
+            cluster: a client that writes whether or not this operator leads.
+            most: how many Events may wait; further ones are only logged.
+            pause: sleeps for a number of seconds.
         """
         self._cluster = cluster
         self._clock = clock
@@ -52,15 +53,15 @@ class EventRecorder:
         self._waiting: asyncio.Queue[tuple[Manifest, int]] = asyncio.Queue(most)
 
     def record(self, key: Key, about: Meta, event: Event) -> None:
-        """Logs what has happened to an object, and has it posted soon."""
+        """Logs an Event about an object and queues it."""
         logger.info("%s: %s: %s", key, event.reason, event.message)
         try:
             self._waiting.put_nowait((build_event(key, about, event, self._clock(), self._instance), 1))
         except asyncio.QueueFull:
-            logger.warning("%s: no Event of it is posted, as %d wait for that", key, self._waiting.qsize())
+            logger.warning("%s: posts no Event, because %d are waiting", key, self._waiting.qsize())
 
     async def post_forever(self) -> None:
-        """Posts what is recorded."""
+        """Posts queued Events until cancelled."""
         failures = 0
         while True:
             body, tries = await self._waiting.get()
@@ -70,26 +71,26 @@ class EventRecorder:
                 await self._pause(min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE))
 
     async def _post(self, body: Manifest, tries: int) -> bool:
-        """Posts one, or puts it behind the others to be tried again; tells whether the API server took requests."""
+        """Posts one Event, or queues it again; returns whether the API server accepted requests."""
         try:
             await self._cluster.create(body)
-        except (TerminatingError, ConflictError):  # a conflict: an earlier try whose answer was lost
+        except (TerminatingError, ConflictError):  # a conflict: an earlier attempt whose answer was lost
             return True
         except UnavailableError as error:
             self._again(body, tries, error)
             return False
         except ClusterError as error:
-            logger.warning("%s: its Event could not be posted: %s", _about(body), error)
+            logger.warning("%s: could not post an Event: %s", _about(body), error)
         return True
 
     def _again(self, body: Manifest, tries: int, error: UnavailableError) -> None:
         if tries >= MOST_TRIES or self._waiting.full():
-            logger.warning("%s: its Event could not be posted in %d tries: %s", _about(body), tries, error)
+            logger.warning("%s: could not post an Event in %d attempts: %s", _about(body), tries, error)
             return
         self._waiting.put_nowait((body, tries + 1))
 
     async def flush(self, seconds: float) -> None:
-        """Waits until all that was recorded is posted, for so long at most."""
+        """Waits until all queued Events are posted, for at most this many seconds."""
         try:
             await asyncio.wait_for(self._waiting.join(), seconds)
         except TimeoutError:
@@ -102,7 +103,7 @@ def _about(body: Manifest) -> str:
 
 
 def build_event(key: Key, about: Meta, event: Event, now: datetime, instance: str) -> Manifest:
-    """An Event's manifest."""
+    """The Event's manifest."""
     moment = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     return {
         "apiVersion": "events.k8s.io/v1",

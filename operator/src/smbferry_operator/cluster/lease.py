@@ -1,4 +1,4 @@
-"""Reads and writes the one Lease. A write names the version that it was decided on: of two, one fails."""
+"""Reads and writes the Lease. A write names the resourceVersion that it is based on, so of two writes one fails."""
 
 from datetime import datetime
 from math import ceil
@@ -10,7 +10,7 @@ from smbferry_operator.model import Manifest
 
 
 class LeaseStore:
-    """A Lease by name."""
+    """The Lease of one name."""
 
     def __init__(self, cluster: Cluster, namespace: str, name: str, times: LeaseTimes) -> None:
         self._cluster = cluster
@@ -22,10 +22,10 @@ class LeaseStore:
         return f"Lease {self._namespace}/{self._name}"
 
     async def read(self) -> LeaseRecord | None:
-        """The lease; None if there is none.
+        """Reads the lease; None if it does not exist.
 
         Raises:
-            ClusterError: the API server can't be asked.
+            ClusterError: the API server could not be reached, or answered with an error.
         """
         try:
             body = await self._cluster.get("Lease", self._namespace, self._name, self._times.request_timeout)
@@ -34,10 +34,11 @@ class LeaseStore:
         return record_of(body)
 
     async def write(self, holder: str, before: LeaseRecord | None, now: datetime) -> LeaseRecord:
-        """Makes `holder` the holder, or nobody if it is empty; creates the lease where there was none.
+        """Sets the holder, nobody if it is empty; creates the lease if it does not exist.
 
         Args:
-            now: for people to read; nothing is decided by it.
+            before: the lease as it was read; None to create it.
+            now: for people to read; no decision depends on it.
 
         Raises:
             ConflictError: the lease has changed since `before`.

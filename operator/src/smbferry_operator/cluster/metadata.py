@@ -1,6 +1,6 @@
-"""Watches the metadata of Secrets and ConfigMaps: names and versions. Their content never leaves the API server.
+"""Watches the metadata of Secrets and ConfigMaps: names and versions. Their content is not requested.
 
-RBAC knows no such limit: whoever may watch Secrets may read them. So this is for installations that allow it.
+RBAC cannot express this limit: whoever may watch Secrets may read them. So the installation must allow this watch.
 """
 
 import logging
@@ -16,11 +16,11 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS: Final = 5.0
 
 Changed = Callable[[str, str, str], None]
-"""Told the kind, the namespace and the name of an object that has changed; called in the watch's own thread."""
+"""Receives kind, namespace and name of a changed object; called in the watch's own thread."""
 
 
 class MetadataWatch:
-    """One kind, in one namespace or in all; a daemon thread, as a stream can't be interrupted."""
+    """The watch of one kind, in one namespace or in all; a daemon thread, as a stream cannot be interrupted."""
 
     def __init__(self, cluster: Cluster, kind: str, namespace: str | None, changed: Changed) -> None:
         self._cluster = cluster
@@ -31,15 +31,15 @@ class MetadataWatch:
         self._stop = threading.Event()
 
     def start(self) -> None:
-        """Begins to watch; what is there already is no news."""
+        """Starts the watch; existing objects are not reported."""
         threading.Thread(target=self.follow, name=f"watch-{self._kind}", daemon=True).start()
 
     def stop(self) -> None:
-        """Tells nothing any more."""
+        """Reports nothing from now on."""
         self._stop.set()
 
     def follow(self) -> None:
-        """Lists and streams until it is stopped."""
+        """Lists and watches until stopped."""
         while not self._stop.is_set():
             try:
                 version = self._list()
@@ -50,11 +50,11 @@ class MetadataWatch:
                         break  # the version is too old: list again
                     self._take_in(event["object"]["metadata"], deleted=event["type"] == "DELETED")
             except ClusterError as error:
-                logger.warning("the watch of %s metadata is begun anew: %s", self._kind, error)
+                logger.warning("restarting the watch of %s metadata: %s", self._kind, error)
                 self._stop.wait(RETRY_SECONDS)
 
     def _list(self) -> int:
-        """Takes in all that there is; what differs from before is news."""
+        """Lists all objects, and reports those that differ from before."""
         listing = self._cluster.list_metadata(self._kind, self._namespace)
         found = (item["metadata"] for item in listing.items)
         versions = {(meta["namespace"], meta["name"]): meta["resourceVersion"] for meta in found}

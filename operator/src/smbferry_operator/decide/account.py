@@ -1,7 +1,7 @@
-"""What identities of one account must know of each other, so that together they don't lock it. Pure.
+"""What identities of one account must know of each other, so that together they do not lock it. Pure.
 
-Whoever makes an identity can have wrong keys tried, in any namespace. Each learns when keys were refused, and when
-one last worked for another; neither which identity that is nor where.
+Whoever creates an identity, in any namespace, can cause wrong keys to be tried. Each identity learns when keys of the
+account were refused and when one last worked, but not the identity or namespace.
 """
 
 from collections.abc import Iterable
@@ -15,15 +15,15 @@ from smbferry_operator.model import Identity
 
 
 def account_of(principal: str) -> str:
-    """The account of a principal: domains tell accounts apart without regard to case."""
+    """The account of a principal, case-folded: account names in a domain are case-insensitive."""
     return principal.casefold()
 
 
 def account_use(identity: Identity, others: Iterable[Identity], now: datetime) -> AccountUse | None:
-    """What the others mean for this one's key; None where they mean nothing.
+    """What other identities of the account mean for this identity's key, None if nothing.
 
     Args:
-        others: the identities of the same account, this one not among them.
+        others: the other identities of the same account.
     """
     others = tuple(others)
     wrong = sorted(moment for other in others for moment in _wrong(other, now))[-MAX_WRONG_KEYS:]
@@ -40,7 +40,7 @@ def _wrong(identity: Identity, now: datetime) -> Iterable[datetime]:
 
 
 def _stale(other: Identity, identity: Identity, now: datetime) -> int | None:
-    """The key version that served another one and was refused since this one's key last worked."""
+    """The key version that worked for another identity and was refused since this identity's key last worked."""
     refused = other.status.key_use.refused if other.status.key_use else None
     if refused is None or refused.reason != KEYTAB_STALE.name or not _is_recent(other, refused.time, now):
         return None
@@ -53,6 +53,6 @@ def _is_recent(identity: Identity, moment: datetime, now: datetime) -> bool:
 
 
 def _worked_at(identity: Identity) -> datetime | None:
-    """When its key last worked; None where it does not work, as far as is known."""
+    """When its key last worked, None if its last check got no ticket."""
     ticket = find(identity.status.conditions, ConditionType.TICKET_ACQUIRED)
     return identity.status.last_key_use_time if ticket is not None and ticket.healthy else None

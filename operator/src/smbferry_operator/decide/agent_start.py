@@ -1,4 +1,4 @@
-"""Why an agent does not start, read from its Job and its pods."""
+"""Why an agent does not start: from its Job and its pods."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,32 +10,32 @@ from smbferry_api.run_status import TransferRunStatus
 from smbferry_operator.decide.text import sentence, with_remedy
 from smbferry_operator.model import Job, Pod
 
-# A container that waits for these still starts by itself.
+# Waiting reasons of a container that is about to start.
 ORDINARY_WAITING: Final = frozenset({"", "ContainerCreating", "PodInitializing"})
 
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """An agent's pod that can't start."""
+    """Why an agent's pod cannot start."""
 
     since: datetime
     why: str
     waits_for_room: bool = False
-    """It starts by itself as soon as there is room: on a node, or in a quota."""
+    """It starts as soon as there is room on a node or in a quota."""
 
     @property
     def message(self) -> str:
         """For a condition."""
-        return with_remedy(f"The agent's pod can't be started: {sentence(self.why)}", AGENT_NOT_SCHEDULED)
+        return with_remedy(f"The agent's pod cannot start: {sentence(self.why)}", AGENT_NOT_SCHEDULED)
 
 
 def stuck(job: Job, pods: Iterable[Pod], now: datetime, *, patience: timedelta) -> Stuck | None:
-    """Why the Job's newest pod does not start, if it does not.
+    """Why the Job's newest pod does not start, None if it does.
 
-    Each pod is judged from its own creation: a Job that is days old may have had its pod drained a moment ago.
+    Each pod is judged from its own creation: the pod of a Job that is days old may just have been drained.
 
     Args:
-        patience: how long a Job may be without any pod before that is a finding.
+        patience: how long a Job may have no pod before that is reported.
     """
     own = [pod for pod in pods if pod.job == job.meta.name]
     if not own:
@@ -44,7 +44,7 @@ def stuck(job: Job, pods: Iterable[Pod], now: datetime, *, patience: timedelta) 
     if pod.meta.deleting or pod.phase != "Pending":  # the Job replaces it once it has ended
         return None
     if pod.unschedulable:
-        return Stuck(pod.meta.created, f"no node takes it: {pod.unschedulable}", waits_for_room=True)
+        return Stuck(pod.meta.created, f"it was not scheduled: {pod.unschedulable}", waits_for_room=True)
     if pod.waiting_reason not in ORDINARY_WAITING:
         return Stuck(pod.meta.created, f"{pod.waiting_reason}: {pod.waiting_message}".rstrip(": "))
     return None
@@ -55,13 +55,13 @@ def _without_pod(job: Job, now: datetime, patience: timedelta) -> Stuck | None:
     if not job.suspended:
         if now - job.meta.created < patience:
             return None
-        # Only the Job's events say which, and the operator has no permission to read events.
-        why = f"its Job made no pod; a quota or an admission rule may forbid it: kubectl describe job {job.meta.name}"
+        # Only the Job's Events say which, and the operator may not read Events.
+        why = f"its Job created no pod; look for a quota or an admission rule: kubectl describe job {job.meta.name}"
     return Stuck(job.meta.created, why, waits_for_room=True)
 
 
 def has_begun(job: Job, pods: Iterable[Pod], status: TransferRunStatus) -> bool:
-    """Whether an agent of the Job has ever run: its pod may be gone, what it reported is not."""
+    """Whether an agent of the Job has ever run, even if its pod no longer exists."""
     if job.failed or job.succeeded or any(p.job == job.meta.name and p.phase != "Pending" for p in pods):
         return True
     phases = [phase for _, phase in status.phases or () if phase is not None]

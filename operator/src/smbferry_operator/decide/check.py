@@ -1,15 +1,15 @@
-"""When an identity or a location is checked, and what its conditions say meanwhile.
+"""When an identity or a location is checked, and what its conditions say in the meantime.
 
-A verdict stands until the next one is there: a repeated check never makes anything Unknown. There is one check at
-a time; its Job carries what it is about, so that an operator that has just started sees as much as any other.
+A verdict stays until the next one: a repeated check makes nothing Unknown. Each object has one check at a time, and
+annotations of the check's Job say what is checked, so that an operator needs no memory.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from smbferry_api.conditions import Condition, ConditionType, find
+from smbferry_api.conditions import Condition, ConditionType, find, that_can_block
 from smbferry_api.fields import format_time
 from smbferry_api.identity import AccountUse
 from smbferry_api.names import ANNOTATION_REQUESTED_AT
@@ -27,8 +27,9 @@ from smbferry_operator.decide.agent_end import last_ended, lost_message, termina
 from smbferry_operator.decide.agent_start import stuck
 from smbferry_operator.decide.decision import Decision, OwnedStatus
 from smbferry_operator.decide.fairness import ChecksUnderWay
-from smbferry_operator.decide.jobs import CHECK_DEADLINE, Check, build_check_job
+from smbferry_operator.decide.manifests.jobs import CHECK_DEADLINE, Check, build_check_job
 from smbferry_operator.decide.naming import ANNOTATION_CHECK_EPOCH, ANNOTATION_CHECK_INPUTS, ANNOTATION_LAST_CHECK
+from smbferry_operator.decide.owned import CheckFields
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.decide.status import SUMMARY_TYPES, Summary, changed, failure_of, is_permanent, transition_event
 from smbferry_operator.decide.text import sentence
@@ -46,22 +47,22 @@ WITHOUT_REPORT: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is checked, and what it was last found to be."""
+    """An object that is checked, with its latest verdict."""
 
     resource: Identity | Location
     checks: tuple[ConditionType, ...]
     check: Check
     access: tuple[Manifest, ...]
     judged_inputs: str | None
-    """What the agent's conditions in the status are about; None before the first check."""
+    """The generations that the agent's conditions are about; None before the first check."""
     handled_request: str | None = None
-    """The request of a person that was last acted on."""
+    """The last request of a person that was handled."""
     account: AccountUse | None = None
-    """Of an identity: what others of the same account mean for its key."""
+    """Of an identity: what other identities of its account mean for its key."""
 
     @property
     def distrusted(self) -> bool:
-        """Whether Ready was stated without a report of the agent: then only another check replaces it."""
+        """Whether Ready was set without a report of the agent; only another check may replace it then."""
         ready = find(self.resource.status.conditions, ConditionType.READY)
         return ready is None or ready.status == "Unknown" or ready.reason in WITHOUT_REPORT
 
@@ -76,20 +77,20 @@ class Checks:
     doubted_at: datetime | None
     refusal: Refusal | None
     awaited: bool = False
-    """Others wait for a check before they use the key."""
+    """Runs or locations wait for a check before they use the key."""
     outdated: bool = False
-    """What it is about has changed since: the Secret, the ConfigMap."""
+    """The Secret or the ConfigMap has changed since the last check."""
     account_busy: bool = False
-    """Another identity of the account is being checked: what it finds of their keys is waited for."""
+    """Another identity of the account is being checked; its result decides whether this key is tried."""
 
     @property
     def active(self) -> Job | None:
-        """The check that is under way, or is still being taken down."""
+        """The running check; its Job may be in deletion."""
         return max((j for j in self.jobs if not j.finished), key=_created, default=None)
 
     @property
     def last(self) -> Job | None:
-        """The newest that has ended."""
+        """The newest check that has ended."""
         return max((j for j in self.jobs if j.finished), key=_created, default=None)
 
 
@@ -98,12 +99,17 @@ def _created(job: Job) -> datetime:
 
 
 def check_inputs(resource: Identity | Location, identity: Identity | None = None) -> str:
-    """The generations that a verdict is about."""
+    """The generations that a verdict is about, such as 3 or 3.1."""
     return f"{resource.meta.generation}" + (f".{identity.meta.generation}" if identity else "")
 
 
+def judged_generation(conditions: tuple[Condition, ...], checks: tuple[ConditionType, ...]) -> int | None:
+    """The oldest generation that the agent's conditions are about, None before the first check."""
+    return min((c.observed_generation for c in conditions if c.type in checks), default=None)
+
+
 def decide_check(subject: Subject, checks: Checks, now: datetime, settings: AgentSettings) -> Decision:
-    """Launches, awaits or sums up a check."""
+    """Starts a check, waits for it, or summarizes its result."""
     subject = replace(subject, handled_request=_handled_request(subject.resource, checks))
     if checks.refusal is not None:
         return _refused(subject, checks.refusal, now)
@@ -124,13 +130,13 @@ def decide_check(subject: Subject, checks: Checks, now: datetime, settings: Agen
 
 
 def last_check_text(resource: Identity | Location) -> str:
-    """status.lastCheckTime as an annotation holds it."""
+    """status.lastCheckTime as text, empty before the first check."""
     moment = resource.status.last_check_time
     return format_time(moment) if moment else ""
 
 
 def is_reported(resource: Identity | Location, job: Job) -> bool:
-    """Whether the agent has written a status since the Job was launched; no clocks are compared."""
+    """Whether the agent has written a status since the Job was created. No clocks are compared."""
     return job.meta.annotations.get(ANNOTATION_LAST_CHECK, "") != last_check_text(resource)
 
 
@@ -144,13 +150,13 @@ def _ended(job: Job) -> datetime:
 
 
 def _lost(subject: Subject, checks: Checks) -> Job | None:
-    """The last check, if it ended without a report."""
+    """The last check if it ended without a report, else None."""
     last = checks.last
     return last if last is not None and not is_reported(subject.resource, last) else None
 
 
 def _is_current(subject: Subject, checks: Checks) -> bool:
-    """Whether the agent's conditions are about the newest specs, and not older than the identity's recovery."""
+    """Whether the agent's conditions are about the newest specs, and newer than the identity's recovery."""
     if subject.judged_inputs != subject.check.inputs:
         return False
     if not subject.distrusted:
@@ -173,34 +179,33 @@ def _verdict(subject: Subject, checks: Checks, now: datetime) -> tuple[Condition
     if culprit is None:
         summary.add(ConditionType.READY, "True", CHECKS_PASSED, " ".join((CHECKS_PASSED.when, *_warnings(existing))))
     else:
-        summary.add_like(ConditionType.READY, "False", culprit)
+        summary.add_copy(ConditionType.READY, "False", culprit)
         if is_permanent(failure_of(culprit.reason)):
-            summary.add_like(ConditionType.STALLED, "True", culprit)
+            summary.add_copy(ConditionType.STALLED, "True", culprit)
     return summary.done()
 
 
 def _warnings(conditions: Iterable[Condition]) -> Iterable[str]:
-    """What stands in nobody's way yet, and should be known: another key version, a keytab that grows old."""
+    """Warnings beside Ready: another key version, or an aging keytab."""
     for found in conditions:
         if found.reason == KEYTAB_AGING.name or (found.type == ConditionType.KVNO_MISMATCH and not found.healthy):
             yield found.message
 
 
 def first_unhealthy(conditions: Iterable[Condition], checks: Iterable[ConditionType]) -> Condition | None:
-    """The condition that explains why not: in the order in which checks build on each other, certainty first.
+    """The condition that explains why an object is not Ready; None if all checks passed.
 
-    A key version that differs does no harm while tickets are issued: an older key of the keytab still works.
+    It is the first unhealthy check, in the order in which checks depend on each other. A check that was made precedes
+    one that was not.
     """
-    found = [c for type_ in checks if (c := find(conditions, type_)) is not None and not c.healthy]
-    ticket = find(conditions, ConditionType.TICKET_ACQUIRED)
-    if ticket is not None and ticket.healthy:
-        found = [c for c in found if c.type != ConditionType.KVNO_MISMATCH]
-    certain = [c for c in found if c.status != "Unknown"]
-    return next(iter(certain or found), None)
+    found = [c for type_ in checks if (c := find(conditions, type_)) is not None]
+    unhealthy = [c for c in that_can_block(found) if not c.healthy]
+    certain = [c for c in unhealthy if c.status != "Unknown"]
+    return next(iter(certain or unhealthy), None)
 
 
 def _keep(subject: Subject, now: datetime) -> tuple[Condition, ...]:
-    """The old verdict, or none yet, while a check is to come."""
+    """The previous verdict, or Unknown, until the next check."""
     existing = subject.resource.status.conditions
     summary = Summary(subject.resource.meta, existing, now)
     ready = find(existing, ConditionType.READY)
@@ -216,7 +221,7 @@ def _keep(subject: Subject, now: datetime) -> tuple[Condition, ...]:
 
 
 def _add_reconciling(subject: Subject, summary: Summary) -> None:
-    """Present until the newest specs have been judged; a mere repetition of a check is not reconciling."""
+    """Adds Reconciling until the newest specs have been checked. A repeated check is not reconciling."""
     if subject.judged_inputs != subject.check.inputs or subject.distrusted:
         summary.add(ConditionType.RECONCILING, "True", CHECKING)
 
@@ -239,12 +244,12 @@ def _under_way(subject: Subject, checks: Checks, job: Job, now: datetime) -> Dec
 
 
 def _lost_verdict(subject: Subject, checks: Checks, lost: Job, now: datetime) -> tuple[Condition, ...]:
-    """An agent that ended without a report: what its pod says, or that it could not even start."""
+    """The verdict for an agent that ended without a report, or could not start."""
     existing = subject.resource.status.conditions
     summary = Summary(subject.resource.meta, existing, now)
     ready = find(existing, ConditionType.READY)
     if lost.failure_reason == "DeadlineExceeded" and ready and ready.reason == AGENT_NOT_SCHEDULED.name:
-        summary.keep(ready)  # its pod, which said why, is gone
+        summary.keep(ready)  # the pod that said why no longer exists
     elif left := termination(last_ended(lost, checks.pods)):
         summary.add(ConditionType.READY, "False", AGENT_LOST, f"{left.reason}: {left.message} {left.remedy}".strip())
     else:
@@ -260,7 +265,7 @@ def _lost_due_in(subject: Subject, lost: Job, now: datetime) -> timedelta:
 
 
 def _due_in(subject: Subject, checks: Checks, conditions: Iterable[Condition], now: datetime) -> timedelta:
-    """How long until the next check; zero or less when it is due."""
+    """Time until the next check, 0 or less if it is due."""
     due_now = timedelta(0)
     status = subject.resource.status
     if not _is_current(subject, checks) or checks.outdated:
@@ -276,24 +281,24 @@ def _due_in(subject: Subject, checks: Checks, conditions: Iterable[Condition], n
 
 
 def _is_requested(subject: Subject) -> bool:
-    """Whether a person asks for a check now."""
+    """Whether a person has requested a check that was not handled."""
     return subject.check.request not in {"", subject.handled_request}
 
 
 def _is_doubted(subject: Subject, checks: Checks) -> bool:
-    """Whether a run has failed since the last check in a way that makes its verdict doubtful."""
+    """Whether a run has failed since the last check in a way that a check would detect."""
     looked_at = checks.last.meta.created if checks.last else subject.resource.status.last_check_time
     return checks.doubted_at is not None and (looked_at is None or looked_at < checks.doubted_at)
 
 
 def _handled_request(resource: Identity | Location, checks: Checks) -> str | None:
-    """A request is handled once the Job that was launched for it has ended, well or not."""
+    """The last handled request. A request is handled once its Job has ended, whatever the result."""
     by_last = checks.last.meta.annotations.get(ANNOTATION_REQUESTED_AT) if checks.last else None
     return by_last or resource.status.last_handled_request
 
 
 def _refused(subject: Subject, refusal: Refusal, now: datetime) -> Decision:
-    """Kubernetes does not take the Job: said in the condition, and tried again for as long as the object is there."""
+    """The API server refuses the Job: reports it in Ready, and retries as long as the object exists."""
     summary = Summary(subject.resource.meta, subject.resource.status.conditions, now)
     reason = SPEC_INVALID if refusal.permanent else AGENT_NOT_SCHEDULED
     message = f"Kubernetes refused the agent's {refusal.what}: {sentence(refusal.message)}"
@@ -307,7 +312,7 @@ def _decision(
     subject: Subject, conditions: tuple[Condition, ...], now: datetime, *, requeue_after: timedelta
 ) -> Decision:
     delay = max(requeue_after, timedelta(seconds=1))
-    return summarised(
+    return summarized(
         subject.resource,
         conditions,
         requeue_after=delay,
@@ -316,7 +321,7 @@ def _decision(
     )
 
 
-def summarised(
+def summarized(
     resource: Identity | Location,
     conditions: tuple[Condition, ...],
     *,
@@ -324,14 +329,14 @@ def summarised(
     handled_request: str | None = None,
     account: AccountUse | None = None,
 ) -> Decision:
-    """A Decision that writes these conditions if they are new, with an Event where Ready changed."""
+    """A Decision that writes these conditions if they have changed, with an Event if Ready has."""
     ready = find(conditions, ConditionType.READY)
-    fields: dict[str, Any] = {"lastHandledRequest": handled_request or resource.status.last_handled_request}
-    if ready and ready.status != "Unknown":
-        fields["observedGeneration"] = ready.observed_generation
-    if account is not None:
-        fields["account"] = account.model_dump(mode="json", by_alias=True, exclude_none=True)
-    status = OwnedStatus(conditions, fields)
+    fields = CheckFields(
+        last_handled_request=handled_request or resource.status.last_handled_request,
+        observed_generation=ready.observed_generation if ready and ready.status != "Unknown" else None,
+        account=account,
+    )
+    status = OwnedStatus(conditions, fields.as_wire())
     before = resource.status.conditions
     return Decision(
         status=status if changed(resource.status, before, status, SUMMARY_TYPES) else None,

@@ -1,6 +1,5 @@
-"""What is to be done: the output of every decision."""
+"""The output of every decision: what the applier writes, and when to decide again."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
@@ -13,11 +12,11 @@ from smbferry_operator.model import Key, Manifest
 
 @dataclass(frozen=True, slots=True)
 class OwnedStatus:
-    """All of a status that the operator's field manager owns: what is not named here is given up."""
+    """The part of a status that the operator's field manager owns. Fields that are not listed are removed."""
 
     conditions: tuple[Condition, ...]
     fields: dict[str, Any] = field(default_factory=dict)
-    """Other fields by their wire names, as JSON; None where the field is given up."""
+    """The other fields (see `owned`), by their names in the API, as JSON; None removes a field."""
 
     def as_json(self) -> Manifest:
         """The status to apply."""
@@ -27,7 +26,7 @@ class OwnedStatus:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A Kubernetes Event about the reconciled object; sent on transitions only."""
+    """A Kubernetes Event about the reconciled object; emitted on transitions only."""
 
     type: Literal["Normal", "Warning"]
     reason: Reason
@@ -39,30 +38,24 @@ class Decision:
     """What to do about one object, carried out in the order of the fields."""
 
     apply: tuple[Manifest, ...] = ()
-    """By server-side apply: what an agent needs beside its Job."""
-    provide: tuple[Manifest, ...] = ()
-    """Objects that are created where they are not there yet, and never changed: a third of what applying them costs."""
+    """By server-side apply: what the agent of a check needs beside its Job."""
     create: tuple[Manifest, ...] = ()
-    """Created once; one that exists under this name already is the one that was meant."""
+    """Created if they do not exist, and never changed, which costs a third of applying them. Names are deterministic,
+    so an existing object is the one that was meant."""
     delete: tuple[Key, ...] = ()
-    """In the background, so that pods get their grace period."""
+    """Deleted in the background, so that pods get their grace period."""
     status: OwnedStatus | None = None
-    """None where it already stands as wanted."""
+    """None if the status needs no write."""
     events: tuple[Event, ...] = ()
     requeue_after: timedelta | None = None
-    """Look again then, if no event brings it up before."""
+    """Decide again after this time, or earlier on an event."""
     claim: Destination | None = None
-    """Taken before the first await, so that of two runs decided at once one sees the other."""
+    """The destination that a run is about to write to. Reserved before this decision's first write, so that the next
+    decision sees it."""
     awaits: tuple[str, ...] = ()
-    """KerberosIdentities of the namespace that are to be checked now, before their keys are used."""
+    """KerberosIdentities of the namespace to check now, before their keys are used."""
 
 
 def soonest(*delays: timedelta | None) -> timedelta | None:
-    """The shortest of the delays that are given."""
+    """The shortest delay that is not None."""
     return min((d for d in delays if d is not None), default=None)
-
-
-def owned_conditions(conditions: Iterable[Condition], types: Iterable[str]) -> dict[str, Condition]:
-    """Those of the conditions that are of these types, by type."""
-    wanted = set(types)
-    return {c.type: c for c in conditions if c.type in wanted}

@@ -1,11 +1,11 @@
 """Where a run writes, and whether two runs would write to the same place.
 
-Compared as SMB compares names, case-insensitively, and a folder within another counts as the same place. Case is
-folded more widely than Windows does it, so that a doubt is decided for waiting.
+Names are compared case-insensitively, as in SMB, and a folder inside another counts as the same place. Case folding is
+wider than that of Windows: in doubt a run waits.
 
-A server has as many names as DNS has for it: an alias, a short name, an address of each of its interfaces. Its own
-identifier (ServerGuid, MS-SMB2 2.2.4) is the same by all of them. It is believed only where it makes a run wait: nodes
-of a cluster may each have their own and clones the same one, and whoever runs a server chooses what it says.
+A server may have several names: aliases, a short name, an address per interface. Its ServerGuid (MS-SMB2 2.2.4) is the
+same under all of them. It only makes runs wait, and grants nothing: nodes of a cluster may have different ones, clones
+the same one, and whoever runs a server can choose it.
 """
 
 from dataclasses import dataclass
@@ -19,18 +19,18 @@ def _fold(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A folder on a share, in comparable spelling."""
+    """A folder on a share, in a comparable form."""
 
     server: str
     port: int
     share: str
     path: tuple[str, ...] = ()
     guid: str = ""
-    """The server's own identifier, where it is known."""
+    """The server's ServerGuid, empty if unknown."""
 
     @classmethod
     def of(cls, end: ResolvedEnd) -> "Destination":
-        """The folder that an end of a transfer names; of a DFS path, the one that it leads to."""
+        """The folder of one end of a transfer; for a DFS path, its target."""
         place = end.place
         parts = tuple(_fold(p) for p in place.path.split("/") if p)
         guid = _fold(end.server_guid or "")
@@ -38,13 +38,13 @@ class Destination:
 
     @classmethod
     def parse(cls, text: str) -> "Destination":
-        r"""Reads what `written` is.
+        r"""Parses the form of `written`.
 
         Raises:
-            ValueError: not such a text.
+            ValueError: the text has another form.
         """
         if not text.startswith("//"):
-            raise ValueError(f"{text!r}: expected //server:port/share/path")
+            raise ValueError(f"expected //server:port/share/path, got {text!r}")
         names, _, guid = text[2:].partition("?")  # no name on a server has a "?"
         authority, _, rest = names.partition("/")
         server, _, port = authority.rpartition(":")
@@ -53,19 +53,19 @@ class Destination:
 
     @property
     def written(self) -> str:
-        """All of it, for `parse`."""
+        """All fields as text, for `parse`."""
         return f"{self}?{self.guid}" if self.guid else str(self)
 
     def overlaps(self, other: "Destination") -> bool:
-        """Whether they are the same folder by their names, or one lies within the other."""
+        """Whether they are the same folder by name, or one is inside the other."""
         return (self.server, self.port) == (other.server, other.port) and self._is_along(other)
 
     def collides(self, other: "Destination") -> bool:
-        """Whether they may be the same folder, or one within the other, whatever the server is called."""
+        """Whether they may be the same folder, or one inside the other, under any name of the server."""
         return self.overlaps(other) or self.is_alias(other)
 
     def is_alias(self, other: "Destination") -> bool:
-        """Whether only the server's own identifier says that they overlap: its names differ."""
+        """Whether they overlap by ServerGuid only, under different server names."""
         same = self.guid != "" and self.guid == other.guid
         return same and not self.overlaps(other) and self._is_along(other)
 

@@ -1,4 +1,4 @@
-"""What all namespaces share, and how much of it one of them may take. Pure."""
+"""How namespaces share the limit on concurrent checks. Pure."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,18 +6,18 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class ChecksUnderWay:
-    """How many identities and locations are being checked."""
+    """Numbers of running checks of identities and locations."""
 
     here: int = 0
-    """In the namespace of the object that is decided about."""
+    """In the namespace of the observed object."""
     elsewhere: tuple[int, ...] = ()
-    """In each other namespace that has any."""
+    """In each other namespace that has running checks."""
 
     def fill(self, limit: int) -> bool:
-        """Whether no check may be added.
+        """Whether no further check may start.
 
-        Of another namespace a fifth of the limit counts at most: no namespace can keep the others from being checked,
-        whatever Jobs it makes or keeps from ending.
+        Each other namespace counts for at most a fifth of the limit, so that no namespace can block the checks of
+        others, whatever Jobs it creates or keeps from ending.
         """
         share = max(1, limit // 5)
         return self.here + sum(min(count, share) for count in self.elsewhere) >= max(limit, 2)

@@ -1,4 +1,4 @@
-"""A task's past runs: which was the last, and which are kept."""
+"""A task's ended runs: the last ones, and those beyond spec.history."""
 
 from collections.abc import Iterable
 
@@ -8,18 +8,18 @@ from smbferry_operator.model import Key, Kind, Run, Task
 
 
 def ended_runs(runs: Iterable[Run]) -> list[Run]:
-    """Those that have ended and were no dry runs, oldest first."""
-    ended = [r for r in runs if r.status.state is not None and r.status.state.ended and not r.spec.dry_run]
+    """Runs that have ended, without dry runs and surveys, oldest first."""
+    ended = [r for r in runs if r.status.state is not None and r.status.state.ended and r.spec.copies]
     return sorted(ended, key=lambda r: (r.status.completion_time or r.meta.created, r.meta.created, r.meta.name))
 
 
 def last_ended(runs: Iterable[Run]) -> Run | None:
-    """The newest of them."""
+    """The newest ended run that was no dry run."""
     return next(reversed(ended_runs(runs)), None)
 
 
 def summary_of(run: Run) -> RunSummary:
-    """The run in a line."""
+    """The run's summary for the task's status."""
     status = run.status
     return RunSummary(
         name=run.meta.name,
@@ -32,14 +32,14 @@ def summary_of(run: Run) -> RunSummary:
 
 
 def is_of(run: Run, task: Task) -> bool:
-    """Whether it is a run of this very task, and not one that a person made for an earlier one of the name."""
+    """Whether it is a run of this task, and not of an earlier task of the same name."""
     return run.meta.controller_uid == task.meta.uid or (
         not run.meta.controller_uid and run.meta.created > task.meta.created
     )
 
 
 def last_runs(runs: Iterable[Run], task: Task) -> tuple[RunSummary | None, RunSummary | None]:
-    """The last run that ended and the last that succeeded; the status remembers those that are deleted."""
+    """The last ended and the last successful run; if they were deleted, as the status has them."""
     status = task.status
     ended = [run for run in ended_runs(runs) if is_of(run, task)]
     good = [r for r in ended if r.status.state is RunState.SUCCEEDED]
@@ -50,7 +50,7 @@ def last_runs(runs: Iterable[Run], task: Task) -> tuple[RunSummary | None, RunSu
 
 
 def surplus(seen: TaskObservation) -> tuple[Key, ...]:
-    """Ended runs that the task itself made, beyond what spec.history keeps."""
+    """Ended runs that the task created, beyond what spec.history keeps."""
     own = [r for r in ended_runs(seen.runs) if r.meta.controller_uid == seen.task.meta.uid and not r.meta.deleting]
     good = [r for r in own if r.status.state is RunState.SUCCEEDED]
     bad = [r for r in own if r.status.state is not RunState.SUCCEEDED]

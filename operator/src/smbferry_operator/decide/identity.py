@@ -1,28 +1,30 @@
-"""KerberosIdentity: check it against its KDC, and sum up what the agent found."""
+"""KerberosIdentity: checks it against its KDC, and summarizes the agent's result."""
 
 from datetime import datetime
 
 from smbferry_api.agent_contract import AgentCommand
-from smbferry_api.conditions import IDENTITY_CHECKS, Condition
+from smbferry_api.conditions import IDENTITY_CHECKS
 from smbferry_api.names import ANNOTATION_REQUESTED_AT
-from smbferry_operator.decide.access import build_access
 from smbferry_operator.decide.account import account_use
-from smbferry_operator.decide.check import Checks, Subject, check_inputs, decide_check, last_check_text
+from smbferry_operator.decide.check import (
+    Checks,
+    Subject,
+    check_inputs,
+    decide_check,
+    judged_generation,
+    last_check_text,
+)
 from smbferry_operator.decide.decision import Decision
-from smbferry_operator.decide.jobs import Check
-from smbferry_operator.decide.network import build_network_policy
+from smbferry_operator.decide.manifests.access import build_access
+from smbferry_operator.decide.manifests.jobs import Check
+from smbferry_operator.decide.manifests.network import build_network_policy
 from smbferry_operator.decide.observation import IdentityObservation
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.model import Identity, Kind
 
 
-def judged_generation(conditions: tuple[Condition, ...], checks: tuple[str, ...]) -> int | None:
-    """The oldest generation that the agent's conditions are about; None where it has not judged yet."""
-    return min((c.observed_generation for c in conditions if c.type in checks), default=None)
-
-
 def identity_check(identity: Identity) -> Check:
-    """The check that is due next."""
+    """The next check of the identity."""
     return Check(
         kind=Kind.IDENTITY,
         owner=identity.meta,

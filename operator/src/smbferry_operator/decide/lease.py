@@ -1,8 +1,8 @@
 """Which of several operators acts: decisions about one coordination.k8s.io Lease.
 
-All times are seconds of this machine's own clock that never goes back; clocks of two machines are never compared. A
-candidate counts from the moment it saw the lease change, its holder from before it asked for the renewal. As the
-holder stops `margin` seconds before anybody else may begin, two never act at once, whatever was lost on the way.
+All times are seconds of this machine's monotonic clock; clocks of two machines are never compared. A candidate counts
+from the moment at which it saw the lease change, the holder from before it requested the renewal. The holder stops
+`margin` seconds before anybody else may begin, so two operators never act at once, whichever messages are lost.
 """
 
 from dataclasses import dataclass, replace
@@ -13,14 +13,14 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class LeaseTimes:
-    """How long things may take, in seconds."""
+    """Time limits, in seconds."""
 
     duration: float = 12.0
-    """For how long nobody else takes a lease that was seen to be renewed."""
+    """How long other candidates wait after they saw a renewal."""
     renew_deadline: float = 8.0
-    """For how long after asking for a renewal its holder acts."""
+    """How long the holder acts after it requested a renewal."""
     retry: float = 2.0
-    """Between two renewals, and between two looks of a candidate."""
+    """Time between two renewals, and between two reads by a candidate."""
     request_timeout: float = 3.0
 
     def __post_init__(self) -> None:
@@ -29,7 +29,7 @@ class LeaseTimes:
 
     @property
     def margin(self) -> float:
-        """Between the end of one holder's acts and the beginning of the next one's."""
+        """Time between the last act of one holder and the first act of the next."""
         return self.duration - self.renew_deadline
 
 
@@ -39,33 +39,33 @@ class LeaseRecord:
 
     holder: str
     duration: float
-    """What its holder asked others to wait for, in seconds."""
+    """leaseDurationSeconds: how long the holder asks others to wait."""
     transitions: int
     version: str
-    """The resourceVersion, without which nothing is written."""
+    """The resourceVersion; each write names it."""
     acquired: str = ""
-    """acquireTime as it stands, for people."""
+    """acquireTime, for people."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What one candidate knows."""
+class LeaseView:
+    """What one candidate knows of the lease."""
 
     record: LeaseRecord | None = None
     seen_at: float = -inf
-    """When the record was first seen as it is now."""
+    """When the record was first seen in its current version."""
     missing: bool = False
-    """Somebody deleted the lease; who held it then may still act for as long as the record says."""
+    """The lease was deleted. Its last holder may still act for as long as the record says."""
     held_until: float = -inf
     """Until when this candidate may act."""
 
     def remaining(self, now: float) -> float:
-        """For how many more seconds it may act; none or less if it may not."""
+        """Returns for how many seconds it may still act; 0 or less if it may not."""
         return self.held_until - now
 
 
 class Step(Enum):
-    """What a candidate does next."""
+    """The next action of a candidate."""
 
     CREATE = "create"
     TAKE = "take"
@@ -74,53 +74,61 @@ class Step(Enum):
 
 
 BY_ALL_MEANS: Final = 1.0
-"""A duration that a hostile or broken holder can't undercut, in seconds."""
+"""The shortest duration that is respected, whatever a holder writes, in seconds."""
 
 
-def observed(standing: Standing, record: LeaseRecord | None, now: float) -> Standing:
-    """After a look: `now` is when the answer had come."""
-    if record is None:
-        return replace(standing, missing=standing.record is not None)
-    if standing.record is None or record.version != standing.record.version:
-        return replace(standing, record=record, seen_at=now, missing=False)
-    return replace(standing, missing=False)
-
-
-def decide_lease(standing: Standing, me: str, now: float) -> Step:
-    """What to do about the lease as last seen.
+def observed(view: LeaseView, record: LeaseRecord | None, now: float) -> LeaseView:
+    """The view after a read.
 
     Args:
-        me: a name that no other process ever has, not even an earlier one in the same pod.
+        now: when the answer arrived.
     """
-    record = standing.record
+    if record is None:
+        return replace(view, missing=view.record is not None)
+    if view.record is None or record.version != view.record.version:
+        return replace(view, record=record, seen_at=now, missing=False)
+    return replace(view, missing=False)
+
+
+def decide_lease(view: LeaseView, me: str, now: float) -> Step:
+    """The next action, by the lease as last seen.
+
+    Args:
+        me: this process's name; not even an earlier process of the same pod has it.
+    """
+    record = view.record
     if record is None:
         return Step.CREATE
     if record.holder == me:
-        return Step.CREATE if standing.missing else Step.RENEW
-    if not record.holder or now >= expires_at(standing):
-        return Step.CREATE if standing.missing else Step.TAKE
+        return Step.CREATE if view.missing else Step.RENEW
+    if not record.holder or now >= expires_at(view):
+        return Step.CREATE if view.missing else Step.TAKE
     return Step.WAIT
 
 
-def expires_at(standing: Standing) -> float:
-    """When another one's lease may be taken."""
-    if standing.record is None:
+def expires_at(view: LeaseView) -> float:
+    """When a lease that another holds may be taken."""
+    if view.record is None:
         return -inf
-    return standing.seen_at + max(standing.record.duration, BY_ALL_MEANS)
+    return view.seen_at + max(view.record.duration, BY_ALL_MEANS)
 
 
-def won(record: LeaseRecord, asked_at: float, now: float, times: LeaseTimes) -> Standing:
-    """After a write that made or left us the holder: valid from before it was asked for."""
-    return Standing(record, now, held_until=asked_at + times.renew_deadline)
+def won(record: LeaseRecord, asked_at: float, now: float, times: LeaseTimes) -> LeaseView:
+    """The view after a write that made this candidate the holder, or kept it.
+
+    Args:
+        asked_at: when the write was requested; the lease counts from there.
+    """
+    return LeaseView(record, now, held_until=asked_at + times.renew_deadline)
 
 
-def lost(standing: Standing) -> Standing:
-    """After the lease was given away, or seen to be another's."""
-    return replace(standing, held_until=-inf)
+def lost(view: LeaseView) -> LeaseView:
+    """The view after the lease was released, or seen to have another holder."""
+    return replace(view, held_until=-inf)
 
 
-def pause_before_next(standing: Standing, me: str, now: float, times: LeaseTimes) -> float:
-    """How long to sleep before the next look or renewal, in seconds."""
-    if standing.record is None or standing.record.holder == me:
+def pause_before_next(view: LeaseView, me: str, now: float, times: LeaseTimes) -> float:
+    """Seconds to sleep before the next read or renewal."""
+    if view.record is None or view.record.holder == me:
         return times.retry
-    return max(0.0, min(times.retry, expires_at(standing) - now))
+    return max(0.0, min(times.retry, expires_at(view) - now))

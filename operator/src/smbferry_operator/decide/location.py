@@ -1,4 +1,4 @@
-"""SmbLocation: probe it with its identity, once that is known to be good, and sum up what the agent found."""
+"""SmbLocation: checks it with its identity once that is Ready, and summarizes the agent's result."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -8,22 +8,22 @@ from smbferry_api.conditions import LOCATION_CHECKS, ConditionType, find
 from smbferry_api.fields import format_time
 from smbferry_api.names import ANNOTATION_REQUESTED_AT
 from smbferry_api.reasons import CHECKING, IDENTITY_NOT_FOUND, IDENTITY_NOT_READY
-from smbferry_operator.decide.access import build_access
 from smbferry_operator.decide.check import (
     POLL,
     Checks,
     Subject,
     check_inputs,
     decide_check,
+    judged_generation,
     last_check_text,
-    summarised,
+    summarized,
 )
 from smbferry_operator.decide.decision import Decision
-from smbferry_operator.decide.identity import judged_generation
-from smbferry_operator.decide.jobs import Check
-from smbferry_operator.decide.network import build_network_policy
+from smbferry_operator.decide.manifests.access import build_access
+from smbferry_operator.decide.manifests.jobs import Check
+from smbferry_operator.decide.manifests.network import build_network_policy
+from smbferry_operator.decide.manifests.pods import union_of_nameservers
 from smbferry_operator.decide.observation import LocationObservation
-from smbferry_operator.decide.pods import union_of_nameservers
 from smbferry_operator.decide.proof import is_proven
 from smbferry_operator.decide.readiness import Readiness, Referent, referent
 from smbferry_operator.decide.settings import AgentSettings
@@ -44,7 +44,7 @@ def decide_location(seen: LocationObservation, now: datetime, settings: AgentSet
     known = (checks.last.meta.created if checks.last else None, seen.doubted_at)
     if not decision.create or is_proven(seen.proof, since=max(filter(None, known), default=None)):
         return decision
-    # Many locations are due at once, and each of their agents uses the key: the identity's own check goes ahead.
+    # Many locations may be due at once, and each of their agents uses the key: the identity is checked first.
     return replace(decision, apply=(), create=(), awaits=(seen.identity.meta.name,), requeue_after=POLL)
 
 
@@ -82,7 +82,7 @@ def _subject(location: Location, identity: Identity, state: Referent, settings: 
 
 
 def _without_identity(location: Location, identity: Referent, now: datetime) -> Decision:
-    """One condition and no Job: a probe with an identity that is known bad would only say the same, at a price."""
+    """Reports the identity's state and starts no check: with an unusable identity it would fail for the same reason."""
     name = location.spec.identity_ref.name
     summary = Summary(location.meta, location.status.conditions, now)
     ready = find(location.status.conditions, ConditionType.READY)
@@ -92,14 +92,14 @@ def _without_identity(location: Location, identity: Referent, now: datetime) -> 
         summary.add(ConditionType.RECONCILING, "True", IDENTITY_NOT_FOUND, message)
     elif identity.state is Readiness.NOT_READY:
         message = f"KerberosIdentity {name} is not Ready: {identity.message}"
-        summary.add_as_said(ConditionType.READY, "False", IDENTITY_NOT_READY.name, message)
+        summary.add_verbatim(ConditionType.READY, "False", IDENTITY_NOT_READY.name, message)
         if identity.stalled:
-            summary.add_as_said(ConditionType.STALLED, "True", IDENTITY_NOT_READY.name, message)
+            summary.add_verbatim(ConditionType.STALLED, "True", IDENTITY_NOT_READY.name, message)
     else:
-        waits = f"Waits for the check of KerberosIdentity {name}."
+        waits = f"Waiting for the check of KerberosIdentity {name}."
         if ready is None or ready.status == "Unknown" or ready.reason == IDENTITY_NOT_FOUND.name:
             summary.add(ConditionType.READY, "Unknown", CHECKING, waits)
         else:
             summary.keep(ready)
         summary.add(ConditionType.RECONCILING, "True", CHECKING, waits)
-    return summarised(location, summary.done(), requeue_after=None)
+    return summarized(location, summary.done(), requeue_after=None)

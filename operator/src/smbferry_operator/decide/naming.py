@@ -1,4 +1,4 @@
-"""Names, labels and owners of the objects that smbferry makes. All names are deterministic: made twice, made once."""
+"""Names, labels and owners of the objects that the operator creates. All names are deterministic."""
 
 import base64
 import hashlib
@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from smbferry_api import API_VERSION
+from smbferry_api.agent_contract import AgentCommand
 from smbferry_api.names import (
     GROUP,
     LABEL_COMPONENT,
@@ -20,40 +21,44 @@ from smbferry_operator.model import Kind, Manifest, Meta
 MAX_LABEL: Final = 63
 HASH_LENGTH: Final = 8
 
-# What an agent's Job and pods carry so that a decision can be made again by anyone who sees only them.
+# Annotations of an agent's Job and pods, from which a decision can be repeated without any other memory.
 ANNOTATION_OWNER_NAME: Final = f"{GROUP}/owner-name"
 ANNOTATION_CHECK_INPUTS: Final = f"{GROUP}/check-inputs"
 ANNOTATION_CHECK_EPOCH: Final = f"{GROUP}/check-epoch"
 ANNOTATION_LAST_CHECK: Final = f"{GROUP}/last-check"
 ANNOTATION_ATTEMPTS_BEFORE: Final = f"{GROUP}/attempts-before"
 ANNOTATION_DESTINATION: Final = f"{GROUP}/destination"
-"""For people: what a run claims is read from the snapshot that its Job records."""
+"""For people. A run's claim is read from the snapshot in its Job."""
 
 PREFIX: Final = {Kind.IDENTITY: "kid", Kind.LOCATION: "smbloc", Kind.RUN: "xrun"}
-COMPONENT: Final = {Kind.IDENTITY: "check-identity", Kind.LOCATION: "check-location", Kind.RUN: "transfer"}
+COMPONENT: Final = {
+    Kind.IDENTITY: AgentCommand.CHECK_IDENTITY.value,
+    Kind.LOCATION: AgentCommand.CHECK_LOCATION.value,
+    Kind.RUN: AgentCommand.TRANSFER.value,
+}
 
 
 def short_hash(*parts: object) -> str:
-    """Eight characters that stand for the parts; letters and digits, good in any Kubernetes name."""
+    """A hash of the parts: eight lowercase letters and digits, valid in any Kubernetes name."""
     digest = hashlib.sha256("\0".join(str(p) for p in parts).encode()).digest()
     return base64.b32encode(digest).decode().lower()[:HASH_LENGTH]
 
 
 def label_value(text: str) -> str:
-    """The text where it may stand as a label's value, else its beginning and a hash."""
+    """The text as a label value: unchanged if it is short enough, else its beginning and a hash."""
     if len(text) <= MAX_LABEL:
         return text
     return f"{text[: MAX_LABEL - 1 - HASH_LENGTH].rstrip('-._')}-{short_hash(text)}"
 
 
 def child_name(kind: Kind, owner: Meta, *parts: object) -> str:
-    """The name of something that belongs to the owner: readable, at most 63 characters, unlike any other owner's."""
+    """The name of an object of this owner: readable, at most 63 characters, unique per owner."""
     stem = re.sub(r"[^a-z0-9-]+", "-", f"{PREFIX[kind]}-{owner.name}".lower())
     return f"{stem[: MAX_LABEL - 1 - HASH_LENGTH].rstrip('-')}-{short_hash(owner.uid, *parts)}"
 
 
 def owner_reference(kind: Kind, owner: Meta) -> Manifest:
-    """Makes garbage collection do the deleting."""
+    """The owner reference, by which garbage collection deletes the object."""
     return {
         "apiVersion": API_VERSION,
         "kind": kind.value,
@@ -65,7 +70,7 @@ def owner_reference(kind: Kind, owner: Meta) -> Manifest:
 
 
 def agent_labels(kind: Kind, owner: Meta) -> dict[str, str]:
-    """Labels of everything that one agent is made of."""
+    """Labels of an agent's objects."""
     return {
         LABEL_NAME: "smbferry-agent",
         LABEL_COMPONENT: COMPONENT[kind],
@@ -76,7 +81,7 @@ def agent_labels(kind: Kind, owner: Meta) -> dict[str, str]:
 
 
 def agent_metadata(kind: Kind, owner: Meta, name: str) -> Manifest:
-    """ObjectMeta of something that one agent is made of."""
+    """ObjectMeta of one of an agent's objects."""
     return {
         "name": name,
         "namespace": owner.namespace,

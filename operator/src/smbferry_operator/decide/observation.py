@@ -1,4 +1,4 @@
-"""What each decision looks at, gathered at one moment."""
+"""The input of each decision, collected at one moment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,16 +20,16 @@ class IdentityObservation:
     pods: tuple[Pod, ...] = ()
     checks: ChecksUnderWay = NO_CHECKS
     doubted_at: datetime | None = None
-    """When a run with it last failed in a way that a check would see."""
+    """When a run with it last failed in a way that a check would detect."""
     refusal: Refusal | None = None
     awaited: bool = False
-    """Agents wait until another check has tried its key."""
+    """Runs or locations wait for another check of its key."""
     outdated: bool = False
-    """Its Secret or its ConfigMap has changed since it was checked."""
+    """Its Secret or ConfigMap has changed since its last check."""
     same_account: tuple[Identity, ...] = ()
-    """The other identities of its account, of all namespaces."""
+    """The other identities of its account, in all namespaces."""
     account_busy: bool = False
-    """A check of one of them is under way."""
+    """One of them is being checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +42,15 @@ class LocationObservation:
     pods: tuple[Pod, ...] = ()
     checks: ChecksUnderWay = NO_CHECKS
     doubted_at: datetime | None = None
-    """When a run with it last failed in a way that a check would see."""
+    """When a run with it last failed in a way that a check would detect."""
     refusal: Refusal | None = None
     proof: Proof | None = None
-    """The newest of its identity's key."""
+    """The newest proof of its identity's key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """The locations of a task and their identities, as far as they exist; ``report`` where one is named."""
+    """The locations of a task and their identities, None if they do not exist; `report` only if the task names one."""
 
     source: Location | None = None
     destination: Location | None = None
@@ -61,7 +61,7 @@ class Ends:
 
     @property
     def identities(self) -> tuple[Identity, ...]:
-        """Those that exist."""
+        """The identities that exist."""
         found = (self.source_identity, self.destination_identity, self.report_identity)
         return tuple(identity for identity in found if identity is not None)
 
@@ -74,28 +74,28 @@ class TaskObservation:
     ends: Ends = Ends()
     runs: tuple[Run, ...] = ()
     done: ResolvedTask | None = None
-    """What the last of them that has ended did, as its Jobs record it; None where they are gone."""
+    """The snapshot of the last ended run: from its Jobs, else from its status."""
     refusal: Refusal | None = None
     recorded: ResolvedTask | None = None
-    """The same, from the operator's own record only: None where that is gone."""
+    """The snapshot of the last ended run, from its Jobs only; None if they were deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Another run's hold on a destination."""
+    """A run's claim on a destination."""
 
     holder: str
     """namespace/name of the run."""
     run_uid: str
     destination: Destination
     writing: bool
-    """Whether its agent may be at work; else it waits in the same queue."""
+    """True if its agent may be at work, False if it is queued."""
     since: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class RunObservation:
-    """A run with its task, locations, Job and pods, and who else writes."""
+    """A run with its task, locations, Jobs and pods, and the claims of other runs."""
 
     run: Run
     task: Task | None = None
@@ -105,13 +105,13 @@ class RunObservation:
     claims: tuple[Claim, ...] = ()
     refusal: Refusal | None = None
     proofs: Mapping[str, Proof | None] = field(default_factory=dict)
-    """The newest of each identity's key, by name, for the identities that exist."""
+    """The newest proof of each existing identity's key, by name."""
     account_used_at: datetime | None = None
-    """When a run that has not said yet whether its key was taken began with another identity of the same account."""
+    """When a run with another identity of the same account started whose agent has not yet reported about its key."""
     identities: Mapping[str, Identity] = field(default_factory=dict)
-    """Those that the snapshot names, by name, as far as they exist."""
+    """The existing identities that the snapshot names, by name."""
 
     @property
     def all_identities(self) -> dict[str, Identity]:
-        """Those, and the ones of its locations as they are now."""
+        """These, and the current ones of its locations."""
         return {identity.meta.name: identity for identity in self.ends.identities} | dict(self.identities)

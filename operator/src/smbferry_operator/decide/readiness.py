@@ -1,4 +1,4 @@
-"""How far something that is referred to can be relied on."""
+"""The state of an object that others refer to."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -10,18 +10,18 @@ from smbferry_operator.model import Identity, Location
 
 
 class Readiness(Enum):
-    """What a referent's Ready condition says about its newest spec."""
+    """What the object's Ready condition says about its newest spec."""
 
     MISSING = auto()
     PENDING = auto()
-    """Not judged yet, or its spec was changed since."""
+    """Not checked since its spec last changed."""
     NOT_READY = auto()
     READY = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Referent:
-    """A referred object as far as others need to know it."""
+    """What others need to know about the object."""
 
     state: Readiness
     condition: Condition | None = None
@@ -29,7 +29,7 @@ class Referent:
 
     @property
     def message(self) -> str:
-        """What its Ready condition says; of a chain of references only what is at its root."""
+        """The message of its Ready condition; in a chain of references, only that of the first cause."""
         if self.condition is None:
             return ""
         if self.condition.reason in PASSED_ON:
@@ -41,7 +41,7 @@ PASSED_ON: Final = frozenset({IDENTITY_NOT_READY.name, LOCATION_NOT_READY.name})
 
 
 def referent(resource: Identity | Location | None) -> Referent:
-    """Reads the Ready condition of an identity or a location that may not be there."""
+    """Reads the Ready condition of an identity or location, None if it does not exist."""
     if resource is None or resource.meta.deleting:
         return Referent(Readiness.MISSING)
     conditions = resource.status.conditions

@@ -1,7 +1,7 @@
-"""What a run works by, as the operator recorded it in the run's Jobs. Pure.
+"""The snapshot that a run works by, as the operator recorded it in the run's Jobs. Pure.
 
-Neither an agent's token nor the right to create runs lets anybody write it: an agent may change the status of its own
-run, so nothing that decides about mounts, Jobs or destinations is read from there (ADR 19).
+Neither an agent's token nor the permission to create runs allows to write it. An agent may change the status of its
+run, so no decision about mounts, Jobs or destinations depends on that status (ADR 19).
 """
 
 import json
@@ -18,23 +18,23 @@ MAX_DIGITS: Final = 4
 
 
 def recorded(jobs: Iterable[Job], pods: Iterable[Pod]) -> Recorded | None:
-    """The snapshot of the newest Job that has one; where Jobs were deleted by hand, that of a pod they left behind."""
+    """The snapshot of the newest Job that has one, else that of a pod whose Job was deleted by hand."""
     newest = sorted(jobs, key=lambda job: (job.meta.created, attempts_before(job)), reverse=True)
     found = (*(job.recorded for job in newest), *(pod.recorded for pod in pods))
     return next((work for work in found if work is not None), None)
 
 
 def attempts_before(job: Job) -> int:
-    """Attempts that were used up before this Job."""
+    """Attempts that earlier Jobs of the run used up."""
     text = job.meta.annotations.get(ANNOTATION_ATTEMPTS_BEFORE, "0")
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS else 0
 
 
 def by_identities(task: ResolvedTask, identities: Mapping[str, Identity]) -> ResolvedTask | None:
-    """The snapshot with its identities as they are now, so that no Job mounts what none of them names any more.
+    """The snapshot with the current identities, so that no Job mounts a Secret that none of them names any more.
 
     Returns:
-        None where one of them does not exist.
+        None if one of them does not exist.
     """
     if not all(name in identities for name in task.identity_names):
         return None
@@ -49,7 +49,7 @@ def _with_identity(end: ResolvedEnd, identities: Mapping[str, Identity]) -> Reso
 
 
 def reported(status: TransferRunStatus) -> ResolvedTask | None:
-    """status.task, where it can be read: good for saying what a run that has ended did, and for nothing else."""
+    """status.task, None if unreadable. Use it only to report what an ended run did."""
     try:
         return read_spec(ResolvedTask, status.task) if status.task is not None else None
     except ValueError:
@@ -57,5 +57,5 @@ def reported(status: TransferRunStatus) -> ResolvedTask | None:
 
 
 def as_information(work: Recorded | None) -> dict[str, Any] | None:
-    """status.task, for people: the operator decides nothing by it about Jobs, mounts or destinations."""
+    """The snapshot for status.task, which is for people only."""
     return json.loads(work.text) if work else None

@@ -1,4 +1,4 @@
-"""From a task and what it names to the snapshot that a run works by."""
+"""From a task and the objects that it names to the snapshot that a run works by."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,26 +21,26 @@ from smbferry_operator.model import Identity, Location, Task
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Why a task can't run now."""
+    """Why a task cannot run now."""
 
     reason: Reason
     message: str
     pending: bool = False
-    """Nothing is wrong yet: a check is still under way."""
+    """A check is still running; nothing is wrong so far."""
     stalled: bool = False
     """Only a person can help."""
 
     @property
     def advice(self) -> str:
-        """The message with what to do; one that tells of another object's trouble ends with the remedy for that."""
+        """The message with its remedy. A message about another object already ends with one."""
         return self.message if self.reason is LOCATION_NOT_READY else with_remedy(self.message, self.reason)
 
 
 def readiness_obstacle(names: Iterable[str], ends: Ends) -> Obstacle | None:
-    """Why not all locations can be used, the worst first; None if they can.
+    """The most severe reason why a location cannot be used, None if all can.
 
     Args:
-        names: of the source's location, the destination's, and the report's where there is one.
+        names: of the locations of source, destination and, if the task has one, report.
     """
     sides = (("source", ends.source), ("destination", ends.destination), ("report", ends.report))
     found = [
@@ -58,17 +58,17 @@ def _location_obstacle(side: str, name: str, location: Referent) -> Obstacle | N
         case Readiness.MISSING:
             return Obstacle(LOCATION_NOT_FOUND, f"There is no SmbLocation {name} ({side}) in this namespace.")
         case Readiness.PENDING:
-            return Obstacle(LOCATION_NOT_READY, f"Waits for the check of SmbLocation {name} ({side}).", pending=True)
+            return Obstacle(LOCATION_NOT_READY, f"Waiting for the check of SmbLocation {name} ({side}).", pending=True)
         case Readiness.NOT_READY:
             message = f"SmbLocation {name} ({side}) is not Ready: {location.message}"
             return Obstacle(LOCATION_NOT_READY, message, stalled=location.stalled)
 
 
 def resolve(task: Task, ends: Ends, mirrored: str | None = None) -> ResolvedTask | None:
-    """The snapshot; None while something that it names is not there.
+    """The snapshot of a task, None while an object that the task names does not exist.
 
     Args:
-        mirrored: where the task has mirrored to, where more is known of that than its status says.
+        mirrored: where the task has mirrored to, if that is newer than its status.
     """
     source = _end(task.spec.source.path, ends.source, ends.source_identity)
     destination = _end(task.spec.destination.path, ends.destination, ends.destination_identity)
@@ -81,6 +81,7 @@ def resolve(task: Task, ends: Ends, mirrored: str | None = None) -> ResolvedTask
         uid=task.meta.uid,
         generation=task.meta.generation,
         source=source,
+        source_snapshot=spec.source.snapshot,
         destination=destination,
         options=spec.options,
         filters=spec.filters,
@@ -106,9 +107,9 @@ def _end(path: str, location: Location | None, identity: Identity | None) -> Res
 
 
 def overlap_obstacle(task: ResolvedTask) -> Obstacle | None:
-    """A transfer into its own source would copy its own copies; a report among the data would be part of it."""
+    """Why source, destination and report must not overlap as they do; None if they do not."""
     source, destination = Destination.of(task.source), Destination.of(task.destination)
-    # By the identifier alone only what would harm: two servers that were cloned may hold the same folder.
+    # Cloned servers may have the same ServerGuid and the same path, so by ServerGuid only different paths count.
     if source.overlaps(destination) or (source.collides(destination) and source.path != destination.path):
         text = f"The source {source} and the destination {destination} overlap."
         return Obstacle(SAME_DESTINATION, text, stalled=True)
@@ -117,6 +118,6 @@ def overlap_obstacle(task: ResolvedTask) -> Obstacle | None:
     report = Destination.of(task.report_to.model_copy(update={"path": task.report.path or "/"}))
     for side, place in (("source", source), ("destination", destination)):
         if report.overlaps(place):
-            text = f"The report would be written to {report}, and the {side} is {place}."
+            text = f"The report's folder {report} overlaps the {side} {place}."
             return Obstacle(REPORT_INSIDE_TRANSFER, text, stalled=True)
     return None

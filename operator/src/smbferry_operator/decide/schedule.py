@@ -1,7 +1,7 @@
-"""When a scheduled task is due. Time is wall-clock time in the schedule's zone; the arithmetic is in UTC.
+"""When a scheduled task is due. Times are wall-clock times in the schedule's zone; arithmetic is in UTC.
 
-Daylight saving: a time that the clock skips is made up for at the first moment after the gap; one that occurs twice
-is taken once, the first time, but for schedules that leave the hour open ("*/15 * * * *"): these run on.
+Daylight saving: a time that the clock skips is due at the first moment after the gap. A time that occurs twice is due
+once, the first time, except in schedules with an open hour ("*/15 * * * *"), which are due both times.
 """
 
 from dataclasses import dataclass
@@ -9,23 +9,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from croniter import CroniterError, croniter
+from croniter import CroniterBadDateError, CroniterError, croniter
 
+from smbferry_api.cron import expand
 from smbferry_api.fields import parse_duration
 from smbferry_api.task import Schedule
 
 LOOK_BACK: Final = timedelta(days=7, hours=1)  # the longest startingDeadline is 168 h
 
-CLOCK_CHANGE: Final = timedelta(hours=3)  # more than any zone's clock was ever changed by for daylight saving
+CLOCK_CHANGE: Final = timedelta(hours=3)  # more than any daylight saving change
 
 
 class ScheduleError(ValueError):
-    """The schedule can't be read: says which field and why."""
+    """The schedule is invalid; the message names the field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timetable:
-    """A schedule that has been read."""
+    """A parsed schedule."""
 
     cron: str
     zone: ZoneInfo
@@ -33,34 +34,37 @@ class Timetable:
 
     @classmethod
     def read(cls, schedule: Schedule) -> "Timetable":
-        """Reads a schedule.
+        """Parses a schedule.
 
         Raises:
-            ScheduleError: no such zone, or not a cron expression.
+            ScheduleError: unknown time zone, not a cron expression, or one without a date that comes.
         """
         try:
             zone = ZoneInfo(schedule.time_zone)
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ScheduleError(
-                f"schedule.timeZone {schedule.time_zone!r} is not known; expected an IANA name such as Europe/Berlin"
+                f'schedule.timeZone: expected an IANA name such as "Europe/Berlin", got {schedule.time_zone!r}'
             ) from error
+        cron = expand(schedule.cron)
         try:
-            croniter(schedule.cron)
+            croniter(cron).get_next()
+        except CroniterBadDateError as error:
+            raise ScheduleError(f"schedule.cron: expected a time that comes, got {schedule.cron!r}") from error
         except (CroniterError, ValueError) as error:
             raise ScheduleError(
-                f"schedule.cron {schedule.cron!r} can't be read ({error}); expected minute hour day month weekday"
+                f'schedule.cron: expected five fields such as "0 2 * * *", got {schedule.cron!r} ({error})'
             ) from error
-        return cls(schedule.cron, zone, parse_duration(schedule.starting_deadline))
+        return cls(cron, zone, parse_duration(schedule.starting_deadline))
 
     @property
     def _by_the_clock(self) -> bool:
-        """Whether the hour is left open: such a schedule counts time that passes, not times of the day."""
+        """Whether the hour is open: such a schedule counts elapsed time, not times of day."""
         return self.cron.split()[1].startswith("*")
 
     def next_after(self, moment: datetime) -> datetime | None:
-        """The first scheduled time after the moment, in UTC; None if there is none within years."""
-        # Wall-clock times are stepped through without a zone, and only then placed in it. Start a little before: a
-        # time in the past of the wall clock may lie after the moment where the clock was set back.
+        """The first scheduled time after the moment, in UTC; None if there is none for years."""
+        # croniter steps through wall-clock times without a zone, which are then converted. Start before the moment:
+        # where the clock was set back, an earlier wall-clock time may be after it.
         times = croniter(self.cron, self._wall(moment) - CLOCK_CHANGE)
         repeated: list[datetime] = []
         try:
@@ -73,7 +77,7 @@ class Timetable:
             return None
 
     def last_until(self, now: datetime, *, after: datetime) -> datetime | None:
-        """The last scheduled time that is not later than now, if it lies after the other moment."""
+        """The last scheduled time in (after, now], None if there is none."""
         times = croniter(self.cron, self._wall(now) + CLOCK_CHANGE)
         floor = max(after, now - LOOK_BACK)
         best: datetime | None = None
@@ -91,7 +95,7 @@ class Timetable:
         return moment.astimezone(self.zone).replace(tzinfo=None)
 
     def _places(self, wall: datetime) -> list[datetime]:
-        """The moments at which the zone's clock shows this time, or the one at which it skips it."""
+        """The moments at which the zone's clock shows this time, or the end of the gap that skips it."""
         first = wall.replace(tzinfo=self.zone, fold=0).astimezone(UTC)
         if self._wall(first) != wall:
             return [self._gap_end(wall, first)]
@@ -99,7 +103,7 @@ class Timetable:
         return [first, second] if second != first and self._by_the_clock else [first]
 
     def _gap_end(self, wall: datetime, moment: datetime) -> datetime:
-        """The first moment after the gap that swallows the wall-clock time."""
+        """The first moment after the gap that contains the wall-clock time."""
         low, high = moment - CLOCK_CHANGE, moment + CLOCK_CHANGE
         while high - low > timedelta(seconds=1):
             middle = low + (high - low) / 2

@@ -1,4 +1,4 @@
-"""What the person who installs the operator may choose and decisions depend on."""
+"""Settings of the installation that decisions depend on."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,7 +12,7 @@ def _default_resources() -> Manifest:
 
 @dataclass(frozen=True, slots=True)
 class NetworkRules:
-    """The ports that agents' NetworkPolicies open; those of file servers stand in the locations."""
+    """Ports that agents' NetworkPolicies allow; ports of file servers come from the locations."""
 
     kdc_ports: tuple[int, ...] = (88,)
     api_server_ports: tuple[int, ...] = (443, 6443)
@@ -21,7 +21,7 @@ class NetworkRules:
 
 @dataclass(frozen=True, slots=True)
 class AgentSettings:
-    """How agents are run where a task says nothing else."""
+    """How agents run, unless a task says otherwise."""
 
     image: str
     image_pull_policy: str = "IfNotPresent"
@@ -29,11 +29,11 @@ class AgentSettings:
     resources: Manifest = field(default_factory=_default_resources)
     check_resources: Manifest = field(default_factory=_default_resources)
     start_deadline: timedelta = timedelta(minutes=15)
-    """How long a run's agent that never reported may fail to start before the run has failed; no room is no failure."""
+    """A run fails if its first agent does not start within this time. Waiting for room does not count."""
     priority_class: str = ""
-    """Of agents whose task names none, and of checks."""
+    """For agents whose task names none, and for checks."""
     run_ttl: timedelta | None = timedelta(days=7)
-    """How long a run that nobody owns is kept after its end where it says nothing itself; None: it is kept."""
+    """How long an ended run without owner is kept, unless its spec says otherwise; None keeps it."""
     max_concurrent_checks: int = 50
     network: NetworkRules | None = None
-    """None where agents get no NetworkPolicy."""
+    """None if agents get no NetworkPolicy."""

@@ -1,4 +1,4 @@
-"""A run by several agents is three Jobs, one after the other: a survey, its shards (an Indexed Job), the finish."""
+"""A run with several agents is three Jobs in sequence: the survey, the shards (an Indexed Job), the finish."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -14,31 +14,31 @@ ANNOTATION_STAGE: Final = f"{GROUP}/stage"
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a Job of a run is for, and how many agents share it."""
+    """The stage that a Job carries out, and its number of agents."""
 
     stage: Stage = Stage.WHOLE
     agents: int = 1
 
 
 WHOLE: Final = Work()
-"""All of it, by one agent."""
+"""The whole run, by one agent."""
 
 
-def first_work(task: ResolvedTask, *, dry_run: bool) -> Work:
-    """What a run begins with. A dry run is a survey by itself: it needs one agent only."""
-    return Work(Stage.SURVEY) if task.agent.parallelism > 1 and not dry_run else WHOLE
+def first_work(task: ResolvedTask, *, copies: bool) -> Work:
+    """The first stage of a run. A dry run, or the survey of a source, needs one agent only."""
+    return Work(Stage.SURVEY) if task.agent.parallelism > 1 and copies else WHOLE
 
 
 def stage_of(job: Job) -> Stage:
-    """What a Job was made for."""
+    """The stage of a Job."""
     name = job.meta.annotations.get(ANNOTATION_STAGE, Stage.WHOLE)
     return Stage(name) if name in set(Stage) else Stage.WHOLE
 
 
 def next_work(job: Job, status: TransferRunStatus, task: ResolvedTask | None) -> Work | None:
-    """What follows on a Job that is complete; None at the end. Where a survey found little, one agent does it all.
+    """The stage after a complete Job, None at the end. After a survey that found little, one agent does the whole run.
 
-    The cuts are a report of the run's agent: they can lead to fewer agents than the snapshot asks for, never to more.
+    The cuts are a report of an agent: they can lead to fewer agents than the snapshot asks for, never to more.
     """
     match stage_of(job):
         case Stage.SURVEY:
@@ -52,14 +52,14 @@ def next_work(job: Job, status: TransferRunStatus, task: ResolvedTask | None) ->
 
 
 def attempts_of(job: Job) -> int:
-    """How many agents a Job has used up, one after the other; its shards are one until they fail."""
+    """How many attempts a Job has used; all shards together count as one until one fails."""
     if stage_of(job) is Stage.SHARDS:
         return job.failed + 1
     return job.failed + job.succeeded + job.active
 
 
 def indexed(agents: int, retries: int) -> Manifest:
-    """What makes a Job's spec that of shards: each index is retried by itself, one that is given up ends the Job."""
+    """The fields of an Indexed Job: each index has its own retries, and one that fails for good ends the Job."""
     return {
         "completionMode": "Indexed",
         "parallelism": agents,
@@ -70,7 +70,7 @@ def indexed(agents: int, retries: int) -> Manifest:
 
 
 def spread(run: Meta) -> list[Manifest]:
-    """Agents of one run go to different nodes where they can."""
+    """Topology spread: agents of one run go to different nodes if possible."""
     return [
         {
             "maxSkew": 1,

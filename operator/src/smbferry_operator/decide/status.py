@@ -1,30 +1,31 @@
-"""Conditions as the operator writes them, and whether a status needs to be written at all."""
+"""The operator's conditions, and whether a status must be written."""
 
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final, Literal
 
 from smbferry_api.conditions import Condition, ConditionStatus, ConditionType, condition, find, merge
-from smbferry_api.exit_codes import EXIT_CODE_OF, PERMANENT, FailureClass
-from smbferry_api.fields import Status, format_time
+from smbferry_api.exit_codes import EXIT_CODE_OF, PERMANENT
+from smbferry_api.fields import Status
 from smbferry_api.reasons import Reason, by_name
 from smbferry_operator.decide.decision import Event, OwnedStatus
 from smbferry_operator.model import Meta
+from smbferry_words.failure_class import FailureClass
 
 MAX_MESSAGE: Final = 32768
 SUMMARY_TYPES: Final = (ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED)
 
 
 def is_permanent(failure: FailureClass | str | None) -> bool:
-    """Whether the same try would only fail again."""
+    """Whether a retry would fail for the same reason."""
     try:
         return failure is not None and failure != "" and EXIT_CODE_OF[FailureClass(failure)] in PERMANENT
-    except ValueError:  # a newer agent's word: not known to be hopeless
+    except ValueError:  # a class of a newer agent: it may be temporary
         return False
 
 
 def failure_of(reason: str) -> FailureClass | None:
-    """The failure class of a reason word."""
+    """The failure class of a reason, None if it has none."""
     known = by_name(reason)
     return known.failure if known else None
 
@@ -39,11 +40,11 @@ class Summary:
         self._made: list[Condition] = []
 
     def add(self, type_: ConditionType, status: ConditionStatus, reason: Reason, message: str = "") -> None:
-        """States a condition; what is not stated is absent."""
+        """Adds a condition. A condition that is not added is absent."""
         self._made.append(condition(type_, status, reason, message, generation=self.generation, now=self._now))
 
-    def add_as_said(self, type_: ConditionType, status: ConditionStatus, reason: str, message: str) -> None:
-        """States a condition by a message that has its remedy already."""
+    def add_verbatim(self, type_: ConditionType, status: ConditionStatus, reason: str, message: str) -> None:
+        """Adds a condition whose message already ends with its remedy."""
         self._made.append(
             Condition(
                 type=type_.value,
@@ -55,24 +56,24 @@ class Summary:
             )
         )
 
-    def add_like(self, type_: ConditionType, status: ConditionStatus, source: Condition) -> None:
-        """States a condition by another's reason and message."""
-        self.add_as_said(type_, status, source.reason, source.message)
+    def add_copy(self, type_: ConditionType, status: ConditionStatus, source: Condition) -> None:
+        """Adds a condition with the reason and message of another."""
+        self.add_verbatim(type_, status, source.reason, source.message)
 
     def keep(self, existing: Condition) -> None:
-        """States a condition exactly as it stands."""
+        """Adds an existing condition unchanged."""
         self._made.append(existing)
 
     def done(self) -> tuple[Condition, ...]:
-        """The conditions, each with the transition time that it had where its status did not change."""
+        """The conditions; those with an unchanged status keep their transition time."""
         return tuple(merge(self._existing, self._made))
 
 
 def changed(observed: Status, conditions: Iterable[Condition], desired: OwnedStatus, types: Iterable[str]) -> bool:
-    """Whether the desired status says something that the observed one does not.
+    """Whether the desired status differs from the observed one.
 
     Args:
-        conditions: the observed status' conditions.
+        conditions: the conditions of the observed status.
         types: the condition types that the operator owns on this kind.
     """
     owned = set(types)
@@ -91,7 +92,7 @@ def _essence(c: Condition) -> tuple[Any, ...]:
 def transition_event(
     existing: Iterable[Condition], conditions: Iterable[Condition], type_: ConditionType
 ) -> list[Event]:
-    """An Event where a condition's status or reason changed to something that is settled."""
+    """An Event if a condition's status or reason has changed and its status is not Unknown."""
     before, after = find(existing, type_), find(conditions, type_)
     if after is None or after.status == "Unknown":
         return []
@@ -102,8 +103,3 @@ def transition_event(
         return []
     kind: Literal["Normal", "Warning"] = "Normal" if after.healthy else "Warning"
     return [Event(kind, reason, after.message)]
-
-
-def as_wire(value: Any) -> Any:
-    """A field's value as JSON has it: moments become RFC 3339."""
-    return format_time(value) if isinstance(value, datetime) else value

@@ -1,12 +1,12 @@
-"""TransferTask: whether it could run, when it is due, which runs it makes and which it forgets.
+"""TransferTask: whether it can run, when it is due, which runs it creates and deletes.
 
-A run is named after what made it due, a value of `trigger` or a scheduled time, so that it is made once whoever
-looks. A due run waits for its locations; it is not lost.
+The name of a run contains what made it due, a value of `trigger` or a scheduled time, so that it is created once. A due
+run waits for its locations; it is not lost.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from smbferry_api import API_VERSION
 from smbferry_api.conditions import Condition, ConditionType, find
@@ -35,46 +35,60 @@ from smbferry_api.reasons import (
 )
 from smbferry_api.run import TransferRunSpec
 from smbferry_api.run_status import RunState
-from smbferry_api.task import Concurrency, DeletedFiles
+from smbferry_api.task import Concurrency
 from smbferry_operator.decide.decision import Decision, Event, OwnedStatus, soonest
 from smbferry_operator.decide.history import ended_runs, last_runs, surplus
 from smbferry_operator.decide.mirror import mirrored_to
 from smbferry_operator.decide.naming import HASH_LENGTH, label_value, owner_reference, short_hash
 from smbferry_operator.decide.observation import TaskObservation
+from smbferry_operator.decide.owned import TaskFields
+from smbferry_operator.decide.punctuality import Missed, add_on_schedule, missed
 from smbferry_operator.decide.resolve import Obstacle, overlap_obstacle, readiness_obstacle, resolve
 from smbferry_operator.decide.schedule import ScheduleError, Timetable
-from smbferry_operator.decide.status import Summary, as_wire, changed, failure_of, is_permanent, transition_event
+from smbferry_operator.decide.status import Summary, changed, failure_of, is_permanent, transition_event
 from smbferry_operator.decide.text import sentence
 from smbferry_operator.model import Kind, Manifest, Meta, Refusal, Run
+from smbferry_words.options import DeletedFiles
 
-TASK_TYPES: Final = (ConditionType.READY, ConditionType.IN_SYNC, ConditionType.RECONCILING, ConditionType.STALLED)
+TASK_TYPES: Final = (
+    ConditionType.READY,
+    ConditionType.IN_SYNC,
+    ConditionType.ON_SCHEDULE,
+    ConditionType.RECONCILING,
+    ConditionType.STALLED,
+)
 MAX_NAME: Final = 253
 OUTDATED: Final = frozenset({LOCATION_NOT_FOUND.name, SAME_DESTINATION.name, SPEC_INVALID.name})
-"""Reasons for not being Ready that can't hold while a location is only waited for."""
-LONGEST_SLEEP: Final = timedelta(hours=1)  # wall clocks are set; a timer is not
+"""Reasons of Ready that no longer apply while a location is being checked."""
+A_MOMENT: Final = timedelta(seconds=1)
+LONGEST_SLEEP: Final = timedelta(hours=1)  # a wall clock may be set, a timer is not
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A run that should start now."""
+    """A run that is due."""
 
     trigger: str | None = None
     at: datetime | None = None
 
     @property
     def why(self) -> str:
-        """For a person."""
-        return f"scheduled for {format_time(self.at)}" if self.at else f"asked for by trigger {self.trigger!r}"
+        """Why it is due, for a message."""
+        return f"scheduled for {format_time(self.at)}" if self.at else f"requested by trigger {self.trigger!r}"
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What becomes of what is due."""
+    """What to do about a due run."""
 
     settled: Due | None = None
-    """It need not be looked at again: its run was made, or left out on purpose."""
+    """Its run was created or skipped: it is no longer due."""
     run: Manifest | None = None
     events: tuple[Event, ...] = ()
+    missed: Missed | None = None
+    """A scheduled run that is no longer due because it could not start in time."""
+    waits: datetime | None = None
+    """The time of a scheduled run that is due and has not started: it stays the next one until it does or is missed."""
 
 
 def decide_task(seen: TaskObservation, now: datetime) -> Decision:
@@ -94,17 +108,22 @@ def decide_task(seen: TaskObservation, now: datetime) -> Decision:
     act = _act(seen, due, ready=obstacle is None and snapshot is not None) if due else Act()
     if act.run is not None and seen.refusal is not None:
         obstacle, act = _refused(seen.refusal), Act()
+    if timetable is not None and not task.spec.suspend:
+        lost = missed(seen, timetable, obstacle, now)
+        at = _scheduled(seen, timetable, now)
+        waits = at if act.settled is None or act.settled.at != at else None
+        act = replace(act, missed=lost, waits=waits, events=(*act.events, *((lost.event,) if lost else ())))
     return _decision(seen, obstacle, timetable, act, now)
 
 
 def _refused(refusal: Refusal) -> Obstacle:
-    """The run stays due: it is tried again until it is accepted, or, a scheduled one, until its deadline has passed."""
+    """The run stays due: it is retried until it is accepted or, if scheduled, until its starting deadline."""
     text = f"Kubernetes refused the {refusal.what}: {sentence(refusal.message)}"
     return Obstacle(RUN_NOT_CREATED, text, stalled=refusal.permanent)
 
 
 def _act(seen: TaskObservation, due: Due, *, ready: bool) -> Act:
-    """Makes the run, leaves it out, or lets it wait until it could start."""
+    """Creates the run, skips it, or waits until it can start."""
     if _is_skipped(seen, due):
         return Act(due, events=(Event("Normal", RUN_SKIPPED, f"{RUN_SKIPPED.when} It was {due.why}."),))
     if _known(seen, due) is not None:
@@ -118,27 +137,25 @@ def _act(seen: TaskObservation, due: Due, *, ready: bool) -> Act:
 
 
 def _due(seen: TaskObservation, timetable: Timetable | None, now: datetime) -> Due | None:
-    """What should have started by now and has not; a changed trigger before a scheduled time."""
-    spec, status = seen.task.spec, seen.task.status
-    observed = status.observed_trigger
+    """The run that is due now, None if none is; a changed trigger precedes a scheduled time."""
+    spec, observed = seen.task.spec, seen.task.status.observed_trigger
     if observed is None and timetable is not None and spec.trigger == "":
         observed = ""  # a scheduled task does not run at creation unless its trigger asks for it
     if observed != spec.trigger:
         return Due(trigger=spec.trigger)
-    if timetable is None:
-        return None
-    since = max(filter(None, (seen.task.meta.created, status.last_schedule_time)))
+    at = _scheduled(seen, timetable, now) if timetable is not None else None
+    return Due(at=at) if at is not None else None
+
+
+def _scheduled(seen: TaskObservation, timetable: Timetable, now: datetime) -> datetime | None:
+    """The last scheduled time whose run has not been created or skipped, and may still start."""
+    since = max(filter(None, (seen.task.meta.created, seen.task.status.last_schedule_time)))
     at = timetable.last_until(now, after=since)
-    return Due(at=at) if at is not None and now - at <= timetable.deadline else None
-
-
-def _settled(due: Due) -> dict[str, Any]:
-    """What the status says once the run was made, or left out on purpose."""
-    return {"lastScheduleTime": due.at} if due.at else {"observedTrigger": due.trigger}
+    return at if at is not None and now - at <= timetable.deadline else None
 
 
 def _is_skipped(seen: TaskObservation, due: Due) -> bool:
-    """Whether another run of this task stands in the way: by request, or because one that waits does as well."""
+    """Whether the due run is skipped: the spec asks for it, or a queued run will do the same work."""
     going_on = [run for run in seen.runs if not _ended(run) and not _is_for(run, due)]
     if seen.task.spec.suspend or not going_on:
         return False
@@ -148,7 +165,7 @@ def _is_skipped(seen: TaskObservation, due: Due) -> bool:
 
 
 def _is_to_begin(run: Run) -> bool:
-    """Whether a run has looked at nothing yet: what has changed by now, it will see."""
+    """Whether a run has not read the source yet: it will see all changes up to now."""
     return run.status.state in {None, RunState.QUEUED} and run.status.phases is None
 
 
@@ -160,7 +177,7 @@ def _is_for(run: Run, due: Due) -> bool:
 
 
 def _known(seen: TaskObservation, due: Due) -> Run | None:
-    """The run that was made for this already, where only the status could not be written any more."""
+    """The run that was already created for this, if the status could not be written afterwards."""
     key = ANNOTATION_SCHEDULED_AT if due.at else ANNOTATION_TRIGGER
     alike = [r for r in seen.runs if r.meta.controller_uid == seen.task.meta.uid and key in r.meta.annotations]
     newest = max(alike, key=lambda r: r.meta.created, default=None)
@@ -172,7 +189,7 @@ def _ended(run: Run) -> bool:
 
 
 def build_run(task: Meta, due: Due) -> Manifest:
-    """The TransferRun for what is due."""
+    """The manifest of the due TransferRun."""
     if due.at is not None:
         suffix = due.at.strftime("%Y%m%d-%H%M")
         annotations = {ANNOTATION_SCHEDULED_AT: format_time(due.at)}
@@ -198,25 +215,36 @@ def build_run(task: Meta, due: Due) -> Manifest:
 # --- The status ------------------------------------------------------------------------------------------------------
 
 
-def _facts(seen: TaskObservation, timetable: Timetable | None, now: datetime) -> dict[str, Any]:
-    """All that the operator owns beside the conditions."""
-    task = seen.task
+def _fields(seen: TaskObservation, timetable: Timetable | None, act: Act, upcoming: datetime | None) -> TaskFields:
+    """All that the operator owns beside the conditions.
+
+    Args:
+        upcoming: the first scheduled time after now.
+    """
+    task, status = seen.task, seen.task.status
     active = sorted((r for r in seen.runs if not _ended(r)), key=lambda r: (r.meta.created, r.meta.name))
+    made = act.run["metadata"]["name"] if act.run else None
     last, last_good = last_runs(seen.runs, task)
-    upcoming = timetable.next_after(now) if timetable and not task.spec.suspend else None
     mirrored = mirrored_to(seen)
     taken = resolve(task, seen.ends, mirrored) if task.spec.options.deleted_files is DeletedFiles.REMOVE else None
-    scheduled_only = timetable is not None and task.spec.trigger == "" and task.status.observed_trigger is None
-    return {
-        "activeRun": active[0].meta.name if active else None,
-        "lastRun": last.model_dump(mode="json", by_alias=True, exclude_none=True) if last else None,
-        "mirroredTo": mirrored,
-        "unconfirmed": taken.unconfirmed if taken else None,
-        "lastSuccessfulRun": last_good.model_dump(mode="json", by_alias=True, exclude_none=True) if last_good else None,
-        "nextScheduleTime": upcoming,
-        "lastScheduleTime": task.status.last_schedule_time,
-        "observedTrigger": "" if scheduled_only else task.status.observed_trigger,
-    }
+    settled = act.settled
+    if settled is not None and settled.at is None:
+        observed = settled.trigger
+    elif timetable is not None and task.spec.trigger == "" and status.observed_trigger is None:
+        observed = ""
+    else:
+        observed = status.observed_trigger
+    return TaskFields(
+        observed_generation=task.meta.generation,
+        active_run=active[0].meta.name if active else made,
+        last_run=last,
+        last_successful_run=last_good,
+        mirrored_to=mirrored,
+        unconfirmed=taken.unconfirmed if taken else None,
+        next_schedule_time=act.waits or upcoming,
+        last_schedule_time=settled.at if settled is not None and settled.at else status.last_schedule_time,
+        observed_trigger=observed,
+    )
 
 
 def _decision(
@@ -224,14 +252,11 @@ def _decision(
 ) -> Decision:
     task = seen.task
     existing = task.status.conditions
-    conditions = _conditions(seen, obstacle, now, begins=act.run is not None)
-    fields = {"observedGeneration": task.meta.generation, **_facts(seen, timetable, now)}
-    if act.settled:
-        fields |= _settled(act.settled)
-    if act.run and not fields["activeRun"]:
-        fields["activeRun"] = act.run["metadata"]["name"]
-    upcoming = fields["nextScheduleTime"]
-    status = OwnedStatus(conditions, {k: as_wire(v) for k, v in fields.items()})
+    conditions = _conditions(seen, obstacle, now, act, scheduled=timetable is not None)
+    upcoming = timetable.next_after(now) if timetable and not task.spec.suspend else None
+    fields = _fields(seen, timetable, act, upcoming)
+    given_up = act.waits + timetable.deadline if timetable and act.waits else None
+    status = OwnedStatus(conditions, fields.as_wire())
     return Decision(
         create=(act.run,) if act.run else (),
         delete=surplus(seen),
@@ -240,18 +265,19 @@ def _decision(
         requeue_after=soonest(
             LONGEST_SLEEP if upcoming else None,
             upcoming - now if upcoming else None,
+            given_up - now + A_MOMENT if given_up else None,
             seen.refusal.again_in(now) if seen.refusal else None,
         ),
     )
 
 
 def _conditions(
-    seen: TaskObservation, obstacle: Obstacle | None, now: datetime, *, begins: bool
+    seen: TaskObservation, obstacle: Obstacle | None, now: datetime, act: Act, *, scheduled: bool
 ) -> tuple[Condition, ...]:
-    """All of them.
+    """All conditions of the task.
 
     Args:
-        begins: whether a run is made now, which nobody has seen yet.
+        scheduled: whether it has a schedule that can be read.
     """
     task = seen.task
     summary = Summary(task.meta, task.status.conditions, now)
@@ -267,23 +293,25 @@ def _conditions(
         summary.add(ConditionType.RECONCILING, "True", obstacle.reason, obstacle.message)
     else:
         word, message = obstacle.reason.name, obstacle.advice
-        summary.add_as_said(ConditionType.READY, "False", word, message)
+        summary.add_verbatim(ConditionType.READY, "False", word, message)
         if obstacle.stalled:
-            summary.add_as_said(ConditionType.STALLED, "True", word, message)
+            summary.add_verbatim(ConditionType.STALLED, "True", word, message)
         elif obstacle.reason is RUN_NOT_CREATED:
-            summary.add_as_said(ConditionType.RECONCILING, "True", word, message)
-    _add_in_sync(seen, summary, begins=begins)
+            summary.add_verbatim(ConditionType.RECONCILING, "True", word, message)
+    _add_in_sync(seen, summary, begins=act.run is not None)
+    if scheduled:
+        add_on_schedule(seen, summary, act.missed, started=act.settled is not None and act.settled.at is not None)
     if obstacle is None:
         _add_stalled_by_failure(seen, summary)
     return summary.done()
 
 
 def _add_in_sync(seen: TaskObservation, summary: Summary, *, begins: bool) -> None:
-    """By the last run that ended, if it was of what the spec says now."""
+    """Adds InSync: from the last ended run, if the spec still asks for the same work."""
     ended = ended_runs(seen.runs)
-    stands = find(seen.task.status.conditions, ConditionType.IN_SYNC)
-    if ended and seen.done is None and stands and stands.observed_generation == seen.task.meta.generation:
-        summary.keep(stands)  # what the run did is not known any more
+    before = find(seen.task.status.conditions, ConditionType.IN_SYNC)
+    if ended and seen.done is None and before and before.observed_generation == seen.task.meta.generation:
+        summary.keep(before)  # the record of what the run did no longer exists
         return
     if not ended or not _same_work(seen):
         under_way = begins or any(not _ended(r) for r in seen.runs)
@@ -293,9 +321,9 @@ def _add_in_sync(seen: TaskObservation, summary: Summary, *, begins: bool) -> No
     name = f"TransferRun {last.meta.name}"
     match last.status.state:
         case RunState.SUCCEEDED:
-            summary.add(ConditionType.IN_SYNC, "True", IN_SYNC, f"{name} left the destination as the source was.")
+            summary.add(ConditionType.IN_SYNC, "True", IN_SYNC, f"{name} made the destination match the source.")
         case RunState.PARTIALLY_SUCCEEDED:
-            text = f"{name} ended, but single files failed."
+            text = f"{name} ended, but some files failed."
             summary.add(ConditionType.IN_SYNC, "False", RUN_PARTIALLY_SUCCEEDED, text)
         case RunState.CANCELLED:
             summary.add(ConditionType.IN_SYNC, "False", RUN_CANCELLED, f"{name} was cancelled.")
@@ -305,11 +333,11 @@ def _add_in_sync(seen: TaskObservation, summary: Summary, *, begins: bool) -> No
 
 def _why(run: Run) -> str:
     failure = run.status.failure
-    return f"{failure.reason}: {sentence(failure.message)}" if failure else "it names no cause."
+    return f"{failure.reason}: {sentence(failure.message)}" if failure else "it reported no cause."
 
 
 def _same_work(seen: TaskObservation) -> bool:
-    """Whether the last run did what the spec asks for now, as far as it touches what InSync claims."""
+    """Whether the last run did what the spec asks for now, as far as InSync depends on it."""
     task, spec = seen.done, seen.task.spec
     return task is not None and (
         task.source.location == spec.source.location_ref.name
@@ -322,7 +350,7 @@ def _same_work(seen: TaskObservation) -> bool:
 
 
 def _add_stalled_by_failure(seen: TaskObservation, summary: Summary) -> None:
-    """The last run failed in a way that the next would as well; cleared by any run that ends better."""
+    """Adds Stalled if the last run failed in a way that the next one would, too."""
     ended = ended_runs(seen.runs)
     failure = ended[-1].status.failure if ended and ended[-1].status.state is RunState.FAILED else None
     if failure and is_permanent(failure_of(failure.reason) or failure.class_) and _same_work(seen):

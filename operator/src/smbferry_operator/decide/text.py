@@ -1,4 +1,4 @@
-"""Small wordings that several decisions share."""
+"""Formatting that several decisions share."""
 
 from datetime import timedelta
 
@@ -19,12 +19,12 @@ def format_duration(length: timedelta) -> str:
 
 
 def sentence(text: str) -> str:
-    """The text, ended by a full stop if it has no other end."""
+    """The text with a full stop, unless it already ends a sentence."""
     text = text.strip()
     return text if not text or text[-1] in ".!?" else f"{text}."
 
 
 def with_remedy(message: str, reason: Reason) -> str:
-    """The message, ended by what to do."""
+    """The message, followed by the remedy of its reason."""
     message = sentence(message or reason.when)
     return message if not reason.remedy or message.endswith(reason.remedy) else f"{message} {reason.remedy}"

@@ -1,6 +1,6 @@
 """TransferRun: one execution, from Queued to its end.
 
-The state is derived each time from what is seen: the Job, its pods, the phases that the agent reports.
+Each decision derives the state from the Job, its pods and the phases that the agent reports.
 """
 
 from datetime import datetime
@@ -32,7 +32,7 @@ def decide_run(seen: RunObservation, now: datetime, settings: AgentSettings) -> 
 
 
 def _course(seen: RunObservation, job: Job | None, now: datetime, settings: AgentSettings) -> Decision:
-    # What is refused while an agent is at work is no reason to end it: it is tried again.
+    # A refusal while an agent is at work does not end the agent; the write is retried.
     if seen.refusal is not None and (job is None or job.finished):
         return refused(seen, now, settings)
     if job is None:

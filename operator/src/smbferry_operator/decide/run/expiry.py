@@ -1,7 +1,8 @@
-"""How long a run is kept that has ended.
+"""How long an ended run is kept.
 
-A task keeps its own runs by `history`. Those that a person made are removed after a time, as Jobs are by
-`ttlSecondsAfterFinished`; but not by default where a tool tracks the run: it would make it anew, and so run it again.
+A task keeps its own runs by `history`. Runs that a person created are deleted after a time, as Jobs are by
+`ttlSecondsAfterFinished`. By default they are not deleted if a tool tracks them: it would create them, and so run them,
+again.
 """
 
 from datetime import datetime, timedelta
@@ -30,11 +31,11 @@ TRACKED_BY: Final = frozenset(
         "objectset.rio.cattle.io/id",
     }
 )
-"""Labels and annotations by which tools know what they applied, and apply again once it is missing."""
+"""Labels and annotations by which tools track what they applied; they apply a missing object again."""
 
 
 def time_to_live(run: Run, settings: AgentSettings) -> timedelta | None:
-    """How long the run is kept after its end; None for as long as its owner, or a person, wants."""
+    """How long the run is kept after its end, None if it is not deleted by age."""
     wanted = run.spec.ttl_after_finished
     if wanted is not None:
         return None if wanted == NEVER else parse_duration(wanted)
@@ -44,13 +45,13 @@ def time_to_live(run: Run, settings: AgentSettings) -> timedelta | None:
 
 
 def expire(run: Run, now: datetime, settings: AgentSettings) -> Decision:
-    """Removes a run that has ended when its time is over, and with it all that it owns."""
+    """Deletes an ended run when its time to live is over, and with it what it owns."""
     ttl = time_to_live(run, settings)
     if ttl is None:
         return Decision()
     left = (run.status.completion_time or run.meta.created) + ttl - now
     if left > timedelta(0):
         return Decision(requeue_after=left)
-    text = f"The run was removed, as it ended {format_duration(ttl)} ago (ttlAfterFinished)."
+    text = f"Removed the run because it ended {format_duration(ttl)} ago (ttlAfterFinished)."
     key = Key(Kind.RUN, run.meta.namespace, run.meta.name)
     return Decision(delete=(key,), events=(Event("Normal", RUN_EXPIRED, text),))

@@ -1,10 +1,11 @@
-"""What a run's status says while it goes on, and at its end: all that the operator owns of it."""
+"""The operator's part of a run's status, while the run is active and after its end."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from smbferry_api.conditions import Condition, ConditionType, find
+from smbferry_api.conditions import ConditionType, find
 from smbferry_api.reasons import (
     AGENT_NOT_SCHEDULED,
     LOCATION_NOT_FOUND,
@@ -17,25 +18,43 @@ from smbferry_api.reasons import (
     Reason,
     by_name,
 )
-from smbferry_api.run_status import PhaseState, RunEnding, RunState
+from smbferry_api.run import ResolvedTask
+from smbferry_api.run_status import Limit, RunEnding, RunState
 from smbferry_operator.decide.decision import Decision, Event, OwnedStatus
 from smbferry_operator.decide.observation import RunObservation
+from smbferry_operator.decide.owned import RunFields
 from smbferry_operator.decide.record import as_information, attempts_before, recorded
 from smbferry_operator.decide.resolve import resolve
-from smbferry_operator.decide.run_end import End
+from smbferry_operator.decide.run.end import End
+from smbferry_operator.decide.run.waits import POLL_END, Wait
 from smbferry_operator.decide.stages import attempts_of
-from smbferry_operator.decide.status import Summary, as_wire, changed
+from smbferry_operator.decide.status import Summary, changed
 from smbferry_operator.decide.text import format_duration
 from smbferry_operator.model import Job, Key, Kind, Run
+from smbferry_words.run import PhaseState
 
 RUN_TYPES: Final = (ConditionType.SUCCEEDED, ConditionType.RECONCILING, ConditionType.STALLED)
 ENDED_PHASE: Final = frozenset({PhaseState.SUCCEEDED, PhaseState.FAILED})
-POLL_QUEUE: Final = timedelta(seconds=30)
 POLL_START: Final = timedelta(seconds=15)
-POLL_END: Final = timedelta(seconds=2)
 
 
-def standing(
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The run's newest Job, as the status names it."""
+
+    job_ref: str
+    attempts: int
+    """Agents that were started for the run, one after the other."""
+    start_time: datetime
+    """When the run's first agent began."""
+
+    @classmethod
+    def of(cls, seen: RunObservation, job: Job) -> "Attempt":
+        """The attempt whose Job exists."""
+        return cls(job.meta.name, attempts_so_far(seen, job), seen.run.status.start_time or job.meta.created)
+
+
+def unfinished(
     seen: RunObservation,
     state: RunState,
     reason: Reason,
@@ -43,35 +62,45 @@ def standing(
     now: datetime,
     *,
     requeue_after: timedelta | None,
-    **facts: Any,
+    attempt: Attempt | None = None,
+    task: ResolvedTask | None = None,
+    ending: RunEnding | None = None,
 ) -> Decision:
-    """A run that goes on."""
+    """A decision after which the run has not ended.
+
+    Args:
+        attempt: the newest Job; None keeps what the status says.
+        task: the snapshot of a Job that is created now.
+        ending: how the run ends once its last agent has ended.
+    """
     summary = Summary(seen.run.meta, seen.run.status.conditions, now)
-    summary.add_as_said(ConditionType.SUCCEEDED, "Unknown", reason.name, message)
-    summary.add_as_said(ConditionType.RECONCILING, "True", reason.name, message)
-    status = _status(seen, state, summary.done(), facts)
+    summary.add_verbatim(ConditionType.SUCCEEDED, "Unknown", reason.name, message)
+    summary.add_verbatim(ConditionType.RECONCILING, "True", reason.name, message)
+    fields = _fields(seen, state, attempt)
+    fields = replace(fields, task=task or fields.task, ending=ending)
+    status = OwnedStatus(summary.done(), fields.as_wire())
     return Decision(
         status=status if changed(seen.run.status, seen.run.status.conditions, status, RUN_TYPES) else None,
-        events=(*_started(seen, facts), *_queue_events(seen, reason, message)),
+        events=(*_started(seen, attempt), *_queue_events(seen, reason, message)),
         requeue_after=requeue_after,
     )
 
 
-def wait(seen: RunObservation, reason: Reason, message: str, now: datetime) -> Decision:
-    """A run that stays Queued."""
-    return standing(seen, RunState.QUEUED, reason, message, now, requeue_after=POLL_QUEUE)
+def waiting(seen: RunObservation, state: RunState, wait: Wait, now: datetime) -> Decision:
+    """A decision to wait; it asks for the checks that the run waits for."""
+    decision = unfinished(seen, state, wait.reason, wait.message, now, requeue_after=wait.requeue_after)
+    return replace(decision, awaits=wait.checks)
 
 
-def _started(seen: RunObservation, facts: dict[str, Any]) -> tuple[Event, ...]:
-    """Said with the status that first names the Job: its launch may have been cut off before that was written."""
-    job = facts.get("jobRef")
-    if job is None or job == seen.run.status.job_ref:
+def _started(seen: RunObservation, attempt: Attempt | None) -> tuple[Event, ...]:
+    """Emitted with the status that first names the Job: the decision that created it may not have been completed."""
+    if attempt is None or attempt.job_ref == seen.run.status.job_ref:
         return ()
-    return (Event("Normal", RUN_STARTED, f"Agent Job {job} was launched."),)
+    return (Event("Normal", RUN_STARTED, f"Agent Job {attempt.job_ref} was launched."),)
 
 
 def _queue_events(seen: RunObservation, reason: Reason, message: str) -> tuple[Event, ...]:
-    """Said once for each new reason to wait; the ordinary course is not worth an Event."""
+    """Emitted once for each new reason to wait; the ordinary course gets no Event."""
     before = find(seen.run.status.conditions, ConditionType.SUCCEEDED)
     if before is not None and before.reason == reason.name:
         return ()
@@ -81,47 +110,58 @@ def _queue_events(seen: RunObservation, reason: Reason, message: str) -> tuple[E
 
 
 def ended(
-    seen: RunObservation, end: End, now: datetime, *, finished_at: datetime | None = None, **facts: Any
+    seen: RunObservation,
+    end: End,
+    now: datetime,
+    *,
+    finished_at: datetime | None = None,
+    attempt: Attempt | None = None,
 ) -> Decision:
-    """A run's last decision: nothing changes it any more.
+    """The decision that ends a run; no later one changes it.
 
-    It is taken only when no agent of the run is left: whoever reads of an end may use the destination. Until then the
-    verdict stands in `status.ending`, where it is written before the Jobs are deleted.
+    It is taken only when no agent of the run is left: whoever reads of the end may use the destination. Until then the
+    verdict is in `status.ending`, where it is written before the Jobs are deleted.
+
+    Args:
+        finished_at: when the last Job finished; now if None.
     """
     working = tuple(job_key(job) for job in seen.jobs if not job.finished and not job.meta.deleting)
     if working or any(pod.living for pod in seen.pods):
         noted = seen.run.status.ending is not None
-        return replace(_ending(seen, end, now, facts), delete=working if noted else ())
-    good = end.state is RunState.SUCCEEDED
+        return replace(_ending(seen, end, now, attempt), delete=working if noted else ())
+    succeeded = end.state is RunState.SUCCEEDED
     summary = Summary(seen.run.meta, seen.run.status.conditions, now)
-    summary.add_as_said(ConditionType.SUCCEEDED, "True" if good else "False", end.reason.name, end.message)
+    summary.add_verbatim(ConditionType.SUCCEEDED, "True" if succeeded else "False", end.reason.name, end.message)
     if end.state is RunState.FAILED:  # whatever the cause: a run that has ended does not try again
-        summary.add_as_said(ConditionType.STALLED, "True", end.reason.name, end.message)
-    completion = finished_at or now
-    start = facts.get("startTime") or seen.run.status.start_time
-    facts |= {"completionTime": completion}
-    if start is not None:
-        facts |= {"startTime": start, "duration": format_duration(completion - start)}
-    if end.failure is not None and seen.run.status.failure is None:
-        facts["failure"] = end.failure.model_dump(mode="json", by_alias=True)
-    status = _status(seen, end.state, summary.done(), facts)
-    peaceful = end.state in {RunState.SUCCEEDED, RunState.CANCELLED}
-    last = Event("Normal" if peaceful else "Warning", end.reason, end.message)
-    return Decision(status=status, events=(*_started(seen, facts), last))
+        summary.add_verbatim(ConditionType.STALLED, "True", end.reason.name, end.message)
+    fields, completion = _fields(seen, end.state, attempt), finished_at or now
+    fields = replace(
+        fields,
+        completion_time=completion,
+        duration=format_duration(completion - fields.start_time) if fields.start_time else None,
+        failure=end.failure if seen.run.status.failure is None else None,
+    )
+    normal = end.state in {RunState.SUCCEEDED, RunState.CANCELLED}
+    last = Event("Normal" if normal else "Warning", end.reason, end.message)
+    return Decision(status=OwnedStatus(summary.done(), fields.as_wire()), events=(*_started(seen, attempt), last))
 
 
-def _ending(seen: RunObservation, end: End, now: datetime, facts: dict[str, Any]) -> Decision:
-    """A run whose end is decided, and whose agents are being ended."""
-    verdict = RunEnding(state=end.state, reason=end.reason.name, message=end.message, failure=end.failure)
-    facts["ending"] = verdict.model_dump(mode="json", by_alias=True, exclude_none=True)
-    delay = POLL_END if seen.run.status.ending is not None else timedelta(0)
-    state = seen.run.status.state or state_by_phases(seen.run)
-    message = f"The run ends as soon as its agent has ended: {end.message}"
-    return standing(seen, state, end.reason, message, now, requeue_after=delay, **facts)
+def _ending(seen: RunObservation, end: End, now: datetime, attempt: Attempt | None) -> Decision:
+    """A run whose end is decided while its agents are being ended."""
+    return unfinished(
+        seen,
+        seen.run.status.state or state_by_phases(seen.run),
+        end.reason,
+        f"The run ends when its agent has ended: {end.message}",
+        now,
+        requeue_after=POLL_END if seen.run.status.ending is not None else timedelta(0),
+        attempt=attempt,
+        ending=RunEnding(state=end.state, reason=end.reason.name, message=end.message, failure=end.failure),
+    )
 
 
 def pending_end(run: Run) -> End | None:
-    """The end that was decided while agents of the run were still there."""
+    """The end that was decided while agents of the run still existed."""
     ending = run.status.ending
     if ending is None:
         return None
@@ -129,71 +169,56 @@ def pending_end(run: Run) -> End | None:
 
 
 def job_key(job: Job) -> Key:
-    """Names the Job."""
+    """The Job's key."""
     return Key(Kind.JOB, job.meta.namespace, job.meta.name)
 
 
-def _status(
-    seen: RunObservation, state: RunState, conditions: tuple[Condition, ...], facts: dict[str, Any]
-) -> OwnedStatus:
-    """All that the operator owns; what was known before stays known."""
+def _fields(seen: RunObservation, state: RunState, attempt: Attempt | None) -> RunFields:
+    """All that the operator owns; what the status said before is kept."""
     status = seen.run.status
-    fields: dict[str, Any] = {
-        "observedGeneration": seen.run.meta.generation,
-        "state": state.value,
-        "startTime": status.start_time,
-        "jobRef": status.job_ref,
-        "attempts": status.attempts,
-        "task": _shown(seen),
-        "limit": limit(seen),
-        **facts,
-    }
-    return OwnedStatus(conditions, {k: as_wire(v) for k, v in fields.items()})
+    return RunFields(
+        observed_generation=seen.run.meta.generation,
+        state=state,
+        start_time=attempt.start_time if attempt else status.start_time,
+        job_ref=attempt.job_ref if attempt else status.job_ref,
+        attempts=attempt.attempts if attempt else status.attempts,
+        task=_shown(seen),
+        limit=limit(seen),
+    )
 
 
-def _shown(seen: RunObservation) -> dict[str, Any] | None:
-    """status.task: what people see of the snapshot."""
+def _shown(seen: RunObservation) -> ResolvedTask | Mapping[str, Any] | None:
+    """status.task: the snapshot, for people."""
     work = recorded(seen.jobs, seen.pods)
     if work is not None:
         return as_information(work)
     if seen.run.status.task is not None or seen.task is None or not seen.jobs:
         return seen.run.status.task
-    # Begun by an operator that recorded nothing: should the agent of then start once more, it looks here.
-    now = resolve(seen.task, seen.ends)
-    return now.model_dump(mode="json", by_alias=True, exclude_none=True) if now else None
+    # Begun by an operator that recorded nothing: the agent of that version reads it here when it starts once more.
+    return resolve(seen.task, seen.ends)
 
 
-def limit(seen: RunObservation) -> dict[str, str] | None:
-    """status.limit: the one option that travels to a run under way; None while the snapshot's still holds."""
-    standing, work = seen.run.status.limit, recorded(seen.jobs, seen.pods)
-    kept = standing.model_dump(mode="json", by_alias=True, exclude_none=True) if standing else None
+def limit(seen: RunObservation) -> Limit | None:
+    """status.limit: the one option that reaches a run under way. None while the snapshot's limit still applies."""
+    before, work = seen.run.status.limit, recorded(seen.jobs, seen.pods)
     if seen.task is None or work is None:
-        return kept
+        return before
     if seen.task.meta.uid != work.task.uid:  # another task of the same name
-        return kept
+        return before
     wanted = seen.task.spec.options.bytes_per_second
-    if standing is None and wanted == work.task.options.bytes_per_second:
+    if before is None and wanted == work.task.options.bytes_per_second:
         return None
-    return {"bytesPerSecond": str(wanted)} if wanted is not None else {}
+    return Limit(bytes_per_second=str(wanted) if wanted is not None else None)
 
 
 def attempts_so_far(seen: RunObservation, job: Job | None) -> int:
-    """How many agents have been started for the run, the one at work among them."""
+    """How many agents have been started for the run, the one at work included."""
     counted = attempts_before(job) + attempts_of(job) if job else 0
     return max(seen.run.status.attempts, counted)
 
 
-def job_facts(seen: RunObservation, job: Job) -> dict[str, Any]:
-    """What the status says of the Job at work."""
-    return {
-        "jobRef": job.meta.name,
-        "attempts": attempts_so_far(seen, job),
-        "startTime": seen.run.status.start_time or job.meta.created,
-    }
-
-
 def state_by_phases(run: Run) -> RunState:
-    """Where the agent is. Phases overlap: files are verified while others are still transferred."""
+    """The state by the phases that the agent reports. Phases overlap: files are verified while others are copied."""
     phases = run.status.phases
     if phases is None:
         return RunState.LAUNCHING

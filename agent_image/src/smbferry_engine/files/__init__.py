@@ -1,0 +1,1 @@
+"""One file: its content, its metadata and its final name."""

@@ -1,0 +1,1 @@
+"""What the coroutines of one run share: policy, scope, tally, housekeeping."""

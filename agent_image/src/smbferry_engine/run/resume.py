@@ -1,0 +1,150 @@
+"""How far a run is with a large file, and the hash of everything before that, in case the connection is lost.
+
+The next attempt resumes there and reads only what is missing from the source, so that a file completes even if its copy
+takes longer than any session of its server lasts. The destination is not trusted: the attempt that commits the file
+reads back and hashes what earlier sessions wrote, while it copies the rest. If that differs from what was read from the
+source, as after a server crash, the file is copied from its beginning.
+
+Where connections keep dying, reading back makes progress, too: what was flushed to the server's disk and read back once
+is not read back again.
+"""
+
+from collections import deque
+from typing import NamedTuple
+
+from blake3 import blake3
+
+from smbferry_engine.errors import FileError, FileReason
+from smbferry_engine.wire.create import CreateReply
+
+_MOST_AHEAD = 256
+
+
+class PrefixDiffersError(FileError):
+    """The destination no longer holds what an earlier session of this run wrote."""
+
+    def __init__(self, through: int) -> None:
+        super().__init__(
+            FileReason.HASH_MISMATCH, f"expected the first {through} bytes as they were written, got others"
+        )
+
+
+class VerifiedPrefix(NamedTuple):
+    """What an earlier session read from the source and wrote: all before ``through``, with its BLAKE3 in ``hasher``."""
+
+    through: int
+    hasher: blake3
+
+
+NOTHING = VerifiedPrefix(0, blake3())
+
+
+class ResumePoint:
+    """How far one file is: the half-open range (begin, through) is read, written, and hashed in ``hasher`` (BLAKE3)."""
+
+    def __init__(self, opened: CreateReply, begin: int = 0) -> None:
+        self._version = _version(opened)
+        self._ahead: deque[tuple[int, blake3]] = deque()
+        self._begin = begin
+        self._back: deque[tuple[int, blake3]] = deque()
+        self._proved = NOTHING
+        self._durable = 0
+        self.remembers = False
+        self.through = begin
+        self.hasher = blake3()
+
+    def kept(self) -> VerifiedPrefix:
+        """Return the prefix that is read and written."""
+        return VerifiedPrefix(self.through, self.hasher)
+
+    @property
+    def amount(self) -> int:
+        """Bytes that need not be read, or read back, again; it only grows."""
+        return self.through + self._proved.through
+
+    def serves(self, opened: CreateReply, kept_size: int) -> bool:
+        """Return whether it describes the file as it is now, and a staging file of ``kept_size`` bytes can hold that
+        prefix.
+        """
+        return self._version == _version(opened) and (self.through == self._begin or self.through <= kept_size)
+
+    def hashed(self, end: int, hasher: blake3, settled: int) -> None:
+        """Record that all before ``end`` has been read and hashed, and all before ``settled`` is at the destination."""
+        self._ahead.append((end, hasher.copy()))
+        self.settle(settled)
+        if len(self._ahead) > _MOST_AHEAD:
+            # The destination lags far behind: keep every other point, the last one included.
+            self._ahead = deque(reversed(list(self._ahead)[::-2]))
+
+    def read_back(self, end: int, hasher: blake3) -> None:
+        """Record that all before ``end`` has been read back from the destination and hashed.
+
+        Called only if ``remembers`` is set: where connections die.
+        """
+        if end <= self._durable:
+            self._proved = VerifiedPrefix(end, hasher.copy())
+            return
+        self._back.append((end, hasher.copy()))
+        if len(self._back) > _MOST_AHEAD:
+            self._back = deque(reversed(list(self._back)[::-2]))
+
+    def flushed(self, through: int) -> None:
+        """Record that all before ``through`` is on the destination's disk: it need not be read back twice."""
+        self._durable = max(self._durable, through)
+        while self._back and self._back[0][0] <= through:
+            self._proved = VerifiedPrefix(*self._back.popleft())
+
+    def proved(self) -> VerifiedPrefix:
+        """Return the prefix that was read back and flushed, not yet compared with the source. Forgets what is beyond
+        it.
+        """
+        self._back.clear()
+        return self._proved if self._proved.through <= self.through else NOTHING
+
+    def settle(self, settled: int) -> None:
+        """Record that all before ``settled`` is at the destination."""
+        while self._ahead and self._ahead[0][0] <= settled:
+            self.through, self.hasher = self._ahead.popleft()
+
+    def pause(self, settled: int) -> None:
+        """End an attempt: what was read and is not at the destination must be read again."""
+        self.settle(settled)
+        self._ahead.clear()
+
+
+def _version(opened: CreateReply) -> tuple[int, int, int]:
+    return opened.size, opened.write_time, opened.change_time
+
+
+class ResumePoints:
+    """The resume points of a run, by path and first byte of the part."""
+
+    def __init__(self) -> None:
+        self._points: dict[tuple[str, int], ResumePoint] = {}
+
+    def __len__(self) -> int:
+        return len(self._points)
+
+    def get(self, path: str, begin: int = 0) -> ResumePoint | None:
+        """Return the resume point of a file, or of its part from ``begin``."""
+        return self._points.get((path, begin))
+
+    def begin(self, path: str, opened: CreateReply, kept_size: int, begin: int = 0) -> ResumePoint:
+        """Return the resume point of a file, or of its part from ``begin``; a new one if the old one can't be used."""
+        found = self.get(path, begin)
+        if found is None or not found.serves(opened, kept_size):
+            found = self._points[path, begin] = ResumePoint(opened, begin)
+        return found
+
+    def forget(self, path: str, begin: int = 0) -> None:
+        """Forget it: the file is done, or the next attempt starts over."""
+        self._points.pop((path, begin), None)
+
+    def has_part_of(self, path: str) -> bool:
+        """Return whether this run has copied some of a file."""
+        return any(name == path for name, _ in self._points)
+
+    @property
+    def amount(self) -> int:
+        """Bytes that need not be read, or read back, again; it only grows."""
+        return sum(point.amount for point in self._points.values())

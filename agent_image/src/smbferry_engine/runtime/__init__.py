@@ -1,0 +1,1 @@
+"""The scheduler: coroutines, signals and what they share; no IO."""

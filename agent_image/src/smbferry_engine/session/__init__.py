@@ -1,0 +1,1 @@
+"""Sessions with servers: sockets, handshake, Kerberos, renewal, reconnection, DFS."""

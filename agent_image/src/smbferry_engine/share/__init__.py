@@ -1,0 +1,1 @@
+"""Operations on one share, as coroutines: list, open, read, set metadata."""

@@ -1,0 +1,1 @@
+"""Whole trees: walk, plan, copy, compare, prune."""

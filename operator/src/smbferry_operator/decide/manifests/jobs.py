@@ -1,0 +1,224 @@
+"""The Jobs: one per check, and one or more per run. Exit codes decide what Kubernetes retries."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from smbferry_api.agent_contract import AGENT_CONTAINER, STAGE_OPTION, AgentCommand, Side, Stage
+from smbferry_api.exit_codes import PERMANENT, ExitCode
+from smbferry_api.fields import parse_duration
+from smbferry_api.identity import KerberosIdentitySpec
+from smbferry_api.names import ANNOTATION_OWNER_GENERATION, ANNOTATION_REQUESTED_AT, LABEL_RUN, LABEL_TASK
+from smbferry_api.run import ResolvedTask
+from smbferry_api.snapshot import environment_of
+from smbferry_operator.decide.destination import Destination
+from smbferry_operator.decide.manifests.pods import (
+    SPOOL,
+    AgentPod,
+    ExtraVolume,
+    build_pod_template,
+    sid_map_volume,
+    union_of_nameservers,
+)
+from smbferry_operator.decide.naming import (
+    ANNOTATION_ATTEMPTS_BEFORE,
+    ANNOTATION_CHECK_EPOCH,
+    ANNOTATION_CHECK_INPUTS,
+    ANNOTATION_DESTINATION,
+    ANNOTATION_LAST_CHECK,
+    ANNOTATION_OWNER_NAME,
+    agent_metadata,
+    child_name,
+    label_value,
+)
+from smbferry_operator.decide.settings import AgentSettings
+from smbferry_operator.decide.stages import ANNOTATION_STAGE, WHOLE, Work, indexed, spread
+from smbferry_operator.model import Kind, Manifest, Meta
+
+CHECK_DEADLINE: Final = timedelta(seconds=120)
+CHECK_TTL: Final = timedelta(minutes=5)
+CHECK_GRACE_SECONDS: Final = 5
+TRANSFER_GRACE_SECONDS: Final = 60
+MAX_ATTEMPTS: Final = 7
+MAX_JOBS: Final = 4 * MAX_ATTEMPTS
+"""More Jobs than a run can have: each of its three stages may use all attempts."""
+
+FINAL_EXIT_CODES: Final = sorted({*PERMANENT, ExitCode.DONE_WITH_FAILURES, ExitCode.CANCELLED, ExitCode.BUG})
+
+
+def build_pod_failure_policy() -> Manifest:
+    """An evicted agent does not count as an attempt; a failure that a retry cannot fix ends the Job; others count."""
+    return {
+        "rules": [
+            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+            {
+                "action": "FailJob",
+                "onExitCodes": {
+                    "containerName": AGENT_CONTAINER,
+                    "operator": "In",
+                    "values": [int(code) for code in FINAL_EXIT_CODES],
+                },
+            },
+        ]
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check of an identity or a location."""
+
+    kind: Kind
+    owner: Meta
+    command: AgentCommand
+    identity: KerberosIdentitySpec
+    nameservers: tuple[str, ...]
+    inputs: str
+    """The generations that are checked."""
+    epoch: str
+    """Of a location: when its identity became Ready."""
+    last_check: str
+    """status.lastCheckTime when the Job is created: once it differs, the agent has reported."""
+    request: str = ""
+    """The value of the annotation by which a person requested the check, if any."""
+    follows: str = ""
+    """The previous Job, if that ended without a report."""
+
+    @property
+    def name(self) -> str:
+        """The Job's name; the same check has the same name."""
+        return child_name(self.kind, self.owner, self.inputs, self.epoch, self.last_check, self.follows)
+
+
+def build_check_job(check: Check, settings: AgentSettings) -> Manifest:
+    """A Job that checks once; the operator decides when to check again."""
+    metadata = agent_metadata(check.kind, check.owner, check.name)
+    metadata["annotations"] = {
+        ANNOTATION_OWNER_NAME: check.owner.name,
+        ANNOTATION_OWNER_GENERATION: str(check.owner.generation),
+        ANNOTATION_CHECK_INPUTS: check.inputs,
+        ANNOTATION_CHECK_EPOCH: check.epoch,
+        ANNOTATION_LAST_CHECK: check.last_check,
+    }
+    if check.request:
+        metadata["annotations"][ANNOTATION_REQUESTED_AT] = check.request
+    pod = AgentPod(
+        kind=check.kind,
+        owner=check.owner,
+        command=check.command,
+        identities={Side.SELF: check.identity},
+        nameservers=check.nameservers,
+        resources=settings.check_resources,
+        grace_seconds=CHECK_GRACE_SECONDS,
+    )
+    return _job(
+        metadata,
+        build_pod_template(pod, settings),
+        backoff_limit=0,
+        activeDeadlineSeconds=int(CHECK_DEADLINE.total_seconds()),
+        ttlSecondsAfterFinished=int(CHECK_TTL.total_seconds()),
+    )
+
+
+def transfer_nameservers(task: ResolvedTask) -> tuple[str, ...]:
+    """The nameservers of a run's agents: those of its locations, then those of its identities."""
+    of_locations = (end.spec.nameservers for end in task.ends)
+    return union_of_nameservers(*of_locations, *(end.identity.spec.nameservers for end in task.ends))
+
+
+def transfer_job_name(run: Meta, attempts_before: int) -> str:
+    """The name of the Job that follows this many attempts."""
+    return child_name(Kind.RUN, run, attempts_before)
+
+
+def is_transfer_job_name(run: Meta, name: str, attempts: int | None = None) -> bool:
+    """Whether a Job of the run has this name: the one that follows this many attempts, or any if None."""
+    candidates = range(MAX_JOBS) if attempts is None else (attempts,)
+    return any(name == transfer_job_name(run, number) for number in candidates)
+
+
+def build_transfer_job(
+    run: Meta,
+    task: ResolvedTask,
+    attempts_before: int,
+    settings: AgentSettings,
+    *,
+    writes: bool = True,
+    work: Work = WHOLE,
+    elapsed: timedelta = timedelta(),
+) -> Manifest:
+    """A Job of a run. Kubernetes retries it with backoff while its exit codes say that a retry can help.
+
+    Args:
+        attempts_before: attempts that earlier Jobs of this run have used up.
+        writes: False for a dry run or a survey that only reads, which do not claim the destination.
+        elapsed: time since the run began; its deadline counts from there.
+    """
+    metadata = agent_metadata(Kind.RUN, run, transfer_job_name(run, attempts_before))
+    metadata["labels"] |= {LABEL_RUN: label_value(run.name), LABEL_TASK: label_value(task.name)}
+    destination = {ANNOTATION_DESTINATION: Destination.of(task.destination).written} if writes else {}
+    metadata["annotations"] = {
+        ANNOTATION_OWNER_NAME: run.name,
+        ANNOTATION_ATTEMPTS_BEFORE: str(attempts_before),
+        **({ANNOTATION_STAGE: work.stage.value} if work.stage is not Stage.WHOLE else {}),
+        **destination,
+    }
+    sides = (Side.SOURCE, Side.DESTINATION, Side.REPORT)
+    pod = AgentPod(
+        kind=Kind.RUN,
+        owner=run,
+        command=AgentCommand.TRANSFER,
+        identities={side: end.identity.spec for side, end in zip(sides, task.ends, strict=False)},
+        nameservers=transfer_nameservers(task),
+        resources=task.agent.resources or settings.resources,
+        grace_seconds=TRANSFER_GRACE_SECONDS,
+        placement=task.agent,
+        environment=environment_of(task),
+        annotations=destination,
+        arguments=(STAGE_OPTION, work.stage.value) if work.stage is not Stage.WHOLE else (),
+        volumes=_volumes(task),
+    )
+    template = build_pod_template(pod, settings)
+    template["metadata"]["labels"] |= {LABEL_RUN: label_value(run.name), LABEL_TASK: label_value(task.name)}
+    job = _job(metadata, template, backoff_limit=_retries(work, attempts_before), **_deadline(task, elapsed))
+    if work.stage is Stage.SHARDS:
+        job["spec"] |= indexed(work.agents, job["spec"].pop("backoffLimit"))
+        if task.agent.affinity is None:
+            template["spec"]["topologySpreadConstraints"] = spread(run)
+    return job
+
+
+def _volumes(task: ResolvedTask) -> tuple[ExtraVolume, ...]:
+    sid_map = task.options.sid_map
+    return (
+        *((SPOOL,) if task.report_to is not None else ()),
+        *((sid_map_volume(sid_map.config_map_ref.name),) if sid_map is not None else ()),
+    )
+
+
+def _retries(work: Work, attempts_before: int) -> int:
+    """How often Kubernetes may retry. With several agents each stage has all attempts."""
+    return MAX_ATTEMPTS - 1 if work.stage is not Stage.WHOLE else max(0, MAX_ATTEMPTS - 1 - attempts_before)
+
+
+def _deadline(task: ResolvedTask, elapsed: timedelta) -> dict[str, int]:
+    deadline = task.agent.active_deadline
+    if not deadline:
+        return {}
+    return {"activeDeadlineSeconds": max(1, int((parse_duration(deadline) - elapsed).total_seconds()))}
+
+
+def _job(metadata: Manifest, template: Manifest, *, backoff_limit: int, **spec: int) -> Manifest:
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": metadata,
+        "spec": {
+            "parallelism": 1,
+            "completions": 1,
+            "backoffLimit": backoff_limit,
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": build_pod_failure_policy(),
+            **spec,
+            "template": template,
+        },
+    }

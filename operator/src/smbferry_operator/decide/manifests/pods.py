@@ -1,0 +1,170 @@
+"""The agent's pod: Pod Security `restricted`, optional Secrets mounted whole, a read-only root file system."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from smbferry_api.agent_contract import (
+    AGENT_CONTAINER,
+    AGENT_USER,
+    NAME_OPTION,
+    NAMESPACE_OPTION,
+    SCRATCH_DIR,
+    SID_MAP_DIR,
+    SPOOL_DIR,
+    TERMINATION_MESSAGE_PATH,
+    AgentCommand,
+    Side,
+    keytab_dir,
+    krb5_config_dir,
+)
+from smbferry_api.identity import KerberosIdentitySpec
+from smbferry_api.task import AgentSpec
+from smbferry_operator.decide.manifests.access import access_name
+from smbferry_operator.decide.naming import ANNOTATION_OWNER_NAME, agent_labels
+from smbferry_operator.decide.settings import AgentSettings
+from smbferry_operator.model import Kind, Manifest, Meta
+
+SECRET_MODE: Final = 0o440
+SCRATCH_SIZE: Final = "16Mi"
+SPOOL_SIZE: Final = "4Gi"  # some 60 million files
+MAX_NAMESERVERS: Final = 3  # the limit of a pod's dnsConfig
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraVolume:
+    """A volume that only some agents have; `source` is its part of the pod's volume."""
+
+    name: str
+    path: str
+    source: Manifest
+    read_only: bool = False
+
+
+SPOOL: Final = ExtraVolume("spool", SPOOL_DIR, {"emptyDir": {"sizeLimit": SPOOL_SIZE}})
+"""For an agent that writes the records of a report to the node's disk."""
+
+
+def sid_map_volume(config_map: str) -> ExtraVolume:
+    """The ConfigMap with the SID map; optional, so that the agent reports a missing one."""
+    source = {"configMap": {"name": config_map, "optional": True, "defaultMode": SECRET_MODE}}
+    return ExtraVolume("sid-map", SID_MAP_DIR, source, read_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPod:
+    """What distinguishes one agent's pod from another's."""
+
+    kind: Kind
+    owner: Meta
+    command: AgentCommand
+    identities: Mapping[Side, KerberosIdentitySpec]
+    nameservers: tuple[str, ...]
+    resources: Manifest
+    grace_seconds: int
+    """How long it may take to finish its last request and remove its temporary files."""
+    placement: AgentSpec | None = None
+    environment: Mapping[str, str] | None = None
+    annotations: Mapping[str, str] | None = None
+    volumes: tuple[ExtraVolume, ...] = ()
+    arguments: tuple[str, ...] = ()
+
+
+def union_of_nameservers(*lists: Iterable[str]) -> tuple[str, ...]:
+    """All nameservers in order, each once, up to the limit of a pod."""
+    return tuple(dict.fromkeys(ns for some in lists for ns in some))[:MAX_NAMESERVERS]
+
+
+def build_pod_template(pod: AgentPod, settings: AgentSettings) -> Manifest:
+    """A PodTemplateSpec."""
+    spec: Manifest = {
+        "serviceAccountName": access_name(pod.kind, pod.owner),
+        "automountServiceAccountToken": True,
+        "restartPolicy": "Never",
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": pod.grace_seconds,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": AGENT_USER,
+            "runAsGroup": AGENT_USER,
+            "fsGroup": AGENT_USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(pod, settings)],
+        "volumes": _volumes(pod),
+    }
+    spec |= _dns(pod.nameservers) | (_placement(pod.placement) if pod.placement else {})
+    if settings.priority_class:
+        spec.setdefault("priorityClassName", settings.priority_class)
+    if settings.image_pull_secrets:
+        spec["imagePullSecrets"] = [{"name": name} for name in settings.image_pull_secrets]
+    return {
+        "metadata": {
+            "labels": agent_labels(pod.kind, pod.owner),
+            "annotations": {ANNOTATION_OWNER_NAME: pod.owner.name, **(pod.annotations or {})},
+        },
+        "spec": spec,
+    }
+
+
+def _container(pod: AgentPod, settings: AgentSettings) -> Manifest:
+    mounts: list[Manifest] = [{"name": "scratch", "mountPath": SCRATCH_DIR}]
+    for side in pod.identities:
+        mounts.append({"name": f"{side}-keytab", "mountPath": keytab_dir(side), "readOnly": True})
+        mounts.append({"name": f"{side}-krb5", "mountPath": krb5_config_dir(side), "readOnly": True})
+    for volume in pod.volumes:
+        mount = {"name": volume.name, "mountPath": volume.path}
+        mounts.append(mount | {"readOnly": True} if volume.read_only else mount)
+    return {
+        "name": AGENT_CONTAINER,
+        "image": settings.image,
+        "imagePullPolicy": settings.image_pull_policy,
+        "command": ["smbferry-agent"],
+        "args": [pod.command.value, NAMESPACE_OPTION, pod.owner.namespace, NAME_OPTION, pod.owner.name, *pod.arguments],
+        "env": [
+            {"name": name, "value": value} for name, value in {"TMPDIR": SCRATCH_DIR, **(pod.environment or {})}.items()
+        ],
+        "resources": pod.resources,
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "terminationMessagePath": TERMINATION_MESSAGE_PATH,
+        "terminationMessagePolicy": "File",
+        "volumeMounts": mounts,
+    }
+
+
+def _volumes(pod: AgentPod) -> list[Manifest]:
+    """Optional, so that the agent reports a missing Secret; otherwise its pod would never start."""
+    volumes: list[Manifest] = [{"name": "scratch", "emptyDir": {"medium": "Memory", "sizeLimit": SCRATCH_SIZE}}]
+    for side, identity in pod.identities.items():
+        secret = {
+            "secretName": identity.keytab_secret_ref.name,
+            "optional": True,
+            "defaultMode": SECRET_MODE,
+        }
+        config_map = {"name": identity.krb5_config_map_ref.name, "optional": True, "defaultMode": SECRET_MODE}
+        volumes.append({"name": f"{side}-keytab", "secret": secret})
+        volumes.append({"name": f"{side}-krb5", "configMap": config_map})
+    volumes += [{"name": volume.name, **volume.source} for volume in pod.volumes]
+    return volumes
+
+
+def _dns(nameservers: tuple[str, ...]) -> Manifest:
+    """A pod with its own nameservers does not ask the cluster's DNS: its NXDOMAIN would be final."""
+    if not nameservers:
+        return {}
+    return {"dnsPolicy": "None", "dnsConfig": {"nameservers": list(nameservers)}}
+
+
+def _placement(agent: AgentSpec) -> Manifest:
+    placement: dict[str, Any] = {
+        "nodeSelector": agent.node_selector,
+        "tolerations": list(agent.tolerations),
+        "affinity": agent.affinity,
+        "priorityClassName": agent.priority_class_name,
+    }
+    return {field: value for field, value in placement.items() if value}

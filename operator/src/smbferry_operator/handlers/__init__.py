@@ -1,1 +1,0 @@
-"""kopf's decorators: each handler hands what it saw to one function and returns nothing."""

@@ -1,0 +1,351 @@
+"""The objects of the cluster as last seen, indexed by reference and by tag.
+
+Watches, the operator's own writes and full lists fill it; the newest resourceVersion wins. Labels, annotations and
+owner references only find objects here. `reader` decides whether a Job or pod belongs to the object that it names.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from smbferry_api.agent_contract import AGENT_CONTAINER
+from smbferry_api.names import LABEL_OWNER_KIND, LABEL_OWNER_UID
+from smbferry_api.run_status import RunState
+from smbferry_api.snapshot import text_in
+from smbferry_operator.decide.account import account_of
+from smbferry_operator.decide.naming import ANNOTATION_OWNER_NAME
+from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
+from smbferry_operator.parse import RECORDED, parse_owner
+from smbferry_words.run import PhaseState
+
+UNUSED_ANNOTATION: Final = "kubectl.kubernetes.io/last-applied-configuration"
+TAG_WRITER: Final = "writer"
+"""Unfinished Jobs and living pods that claim to work for a run."""
+TAG_QUEUED: Final = "queued"
+"""Runs without a Job."""
+TAG_STARTING: Final = "starting"
+"""Runs whose agent has not yet reported that the KDC accepted its keys."""
+
+BEFORE_TRANSFER: Final = frozenset({RunState.LAUNCHING.value, RunState.PREPARING.value})
+
+
+@dataclass(slots=True)
+class _Entry:
+    body: Manifest
+    version: int
+    references: frozenset[Key]
+    tags: frozenset[str]
+    works_for: tuple[Key, str] | None
+    """Of an unfinished Job or a living pod: the object that it claims to work for, and that object's uid."""
+
+
+class Cache:
+    """Objects by key, by reference and by tag. Not thread-safe: used on the event loop only."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Key, _Entry] = {}
+        self._referrers: dict[tuple[Key, Kind], set[Key]] = {}
+        self._tagged: dict[str, set[Key]] = {}
+        self._agents: dict[tuple[Key, str], set[Key]] = {}
+        self._busy: dict[tuple[Kind, str], set[Key]] = {}
+        self._gone: dict[Key, int] = {}
+        self.changes = 0
+        """Counts changes: a result that was computed from the cache is valid until this number changes."""
+        self._newest: dict[Kind, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(list(self._entries))
+
+    def get(self, key: Key) -> Manifest | None:
+        """Returns the object, or None. Do not modify it."""
+        entry = self._entries.get(key)
+        return entry.body if entry else None
+
+    def referrers(self, key: Key, kind: Kind) -> Iterator[Manifest]:
+        """The objects of a kind that refer to this one."""
+        for other in self.referrer_keys(key, kind):
+            yield self._entries[other].body
+
+    def referrer_keys(self, key: Key, *kinds: Kind) -> list[Key]:
+        """The keys of the objects that refer to this one: of these kinds, or of all."""
+        return [other for kind in kinds or Kind for other in sorted(self._referrers.get((key, kind), ()))]
+
+    def references_of(self, key: Key) -> frozenset[Key]:
+        """The keys of the objects that this one refers to."""
+        entry = self._entries.get(key)
+        return entry.references if entry else frozenset()
+
+    def tags_of(self, key: Key) -> frozenset[str]:
+        """The object's tags; none if it is not in the cache."""
+        entry = self._entries.get(key)
+        return entry.tags if entry else frozenset()
+
+    def tagged(self, tag: str) -> list[Key]:
+        """The keys of the objects that have a tag."""
+        return sorted(self._tagged.get(tag, ()))
+
+    def busy(self, kind: Kind) -> list[Key]:
+        """The existing objects of a kind that have an unfinished Job or a living pod."""
+        return sorted(key for (other, _), keys in self._busy.items() if other is kind for key in keys)
+
+    def is_busy(self, key: Key) -> bool:
+        """Whether the object exists and has an unfinished Job or a living pod."""
+        return key in self._busy.get((key.kind, key.namespace), ())
+
+    def busy_by_namespace(self, *kinds: Kind) -> dict[str, int]:
+        """The number of busy objects of these kinds, by namespace."""
+        counts: dict[str, int] = {}
+        for (kind, namespace), keys in self._busy.items():
+            if kind in kinds:
+                counts[namespace] = counts.get(namespace, 0) + len(keys)
+        return counts
+
+    def is_to_begin(self, key: Key) -> bool:
+        """Whether people wait for it: a run without a Job, or a task whose spec has changed."""
+        if key.kind is Kind.TASK and (body := self.get(key)) is not None:
+            return bool((body.get("status") or {}).get("observedGeneration") != body["metadata"].get("generation"))
+        return TAG_QUEUED in self.tags_of(key)
+
+    def identities_with(self, kind: str, namespace: str, name: str) -> list[Key]:
+        """The identities that refer to this Secret or ConfigMap."""
+        field = {"Secret": "keytabSecretRef", "ConfigMap": "krb5ConfigMapRef"}[kind]
+        return [
+            key
+            for key, entry in self._entries.items()
+            if key.kind is Kind.IDENTITY
+            and key.namespace == namespace
+            and ((entry.body.get("spec") or {}).get(field) or {}).get("name") == name
+        ]
+
+    def newest(self, kind: Kind) -> int:
+        """The newest resourceVersion of a kind that was ever seen, -1 if none was."""
+        return self._newest.get(kind, -1)
+
+    def clear(self) -> None:
+        """Removes all objects, and forgets all versions."""
+        self.changes += 1
+        for known in (
+            self._entries,
+            self._referrers,
+            self._tagged,
+            self._agents,
+            self._busy,
+            self._gone,
+            self._newest,
+        ):
+            known.clear()
+
+    def _note_version(self, kind: Kind, version: int) -> None:
+        self._newest[kind] = max(version, self.newest(kind))
+
+    def put(self, kind: Kind, body: Manifest) -> bool:
+        """Stores an object if it is newer than the known one; returns whether it was."""
+        key, version = key_of(kind, body), version_of(body)
+        self._note_version(kind, version)
+        known = self._entries.get(key)
+        if (known is not None and known.version >= version) or self._gone.get(key, -1) >= version:
+            return False
+        self._forget(key)
+        self._gone.pop(key, None)
+        slim = _slim(kind, body)
+        key = key_of(kind, slim)  # so that the cache keeps no part of the original alive
+        worker = works_for(kind, slim)
+        entry = _Entry(slim, version, frozenset(references(kind, slim)), frozenset(tags(kind, slim)), worker)
+        self._entries[key] = entry
+        for other in entry.references:
+            self._referrers.setdefault((other, key.kind), set()).add(key)
+        for tag in entry.tags:
+            self._tagged.setdefault(tag, set()).add(key)
+        if worker is not None:
+            self._agents.setdefault(worker, set()).add(key)
+        self._note_busy(worker[0] if worker else key)
+        self.changes += 1
+        return True
+
+    def remove(self, kind: Kind, body: Manifest) -> None:
+        """Removes a deleted object; older versions of it that arrive later are ignored."""
+        key, version = key_of(kind, body), version_of(body)
+        self._note_version(kind, version)
+        known = self._entries.get(key)
+        if known is None or known.version <= version:
+            self._forget(key)
+            self._gone[key] = version
+
+    def missing(self, kind: Kind, listed: set[Key], version: int, within: Callable[[Key], bool]) -> list[Manifest]:
+        """The objects that a full list does not contain: they were deleted, and no watch has reported it.
+
+        Args:
+            version: the list's resourceVersion; newer objects are not missing.
+            within: whether the list would contain an object.
+        """
+        self._gone = {k: v for k, v in self._gone.items() if k.kind is not kind or v > version}
+        return [
+            entry.body
+            for key, entry in self._entries.items()
+            if key.kind is kind and key not in listed and entry.version <= version and within(key)
+        ]
+
+    def _forget(self, key: Key) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is None:
+            return
+        self.changes += 1
+        for other in entry.references:
+            _discard(self._referrers, (other, key.kind), key)
+        for tag in entry.tags:
+            _discard(self._tagged, tag, key)
+        if entry.works_for is not None:
+            _discard(self._agents, entry.works_for, key)
+        self._note_busy(entry.works_for[0] if entry.works_for else key)
+
+    def _note_busy(self, owner: Key) -> None:
+        """Updates whether the object has agents; those that name another uid do not count."""
+        entry = self._entries.get(owner)
+        place = (owner.kind, owner.namespace)
+        if entry is not None and (owner, entry.body["metadata"]["uid"]) in self._agents:
+            self._busy.setdefault(place, set()).add(owner)
+        elif place in self._busy and owner in self._busy[place]:
+            _discard(self._busy, place, owner)
+
+
+def _discard(index: dict[Any, set[Key]], at: Any, key: Key) -> None:
+    index[at].discard(key)
+    if not index[at]:
+        del index[at]
+
+
+def key_of(kind: Kind, body: Mapping[str, Any]) -> Key:
+    """The object's key."""
+    return Key(kind, body["metadata"].get("namespace", ""), body["metadata"]["name"])
+
+
+def version_of(body: Mapping[str, Any]) -> int:
+    """The object's resourceVersion. Kubernetes guarantees since 1.35 that versions can be compared; etcd always did."""
+    return int(body["metadata"].get("resourceVersion") or 0)
+
+
+def _slim(kind: Kind, body: Manifest) -> Manifest:
+    """The object without what no decision needs, and with shared strings, as thousands of objects are kept."""
+    metadata = {k: v for k, v in body["metadata"].items() if k != "managedFields"}
+    if UNUSED_ANNOTATION in (annotations := metadata.get("annotations") or {}):
+        metadata["annotations"] = {k: v for k, v in annotations.items() if k != UNUSED_ANNOTATION}
+    spec = _recorded(kind, body.get("spec") or {}) if kind in {Kind.JOB, Kind.POD} else body.get("spec")
+    slim = {**body, "metadata": metadata, "spec": spec}
+    return {_interned(key): _shared(value) for key, value in slim.items()}
+
+
+def _recorded(kind: Kind, spec: Manifest) -> Manifest:
+    """What is kept of the spec of an agent's Job or pod: the encoded snapshot in its environment."""
+    pod: Manifest = ((spec.get("template") or {}).get("spec") or {}) if kind is Kind.JOB else spec
+    for container in pod.get("containers") or ():
+        if container.get("name") == AGENT_CONTAINER:
+            text = text_in({v["name"]: v.get("value") or "" for v in container.get("env") or ()})
+            return {RECORDED: text} if text else {}
+    return {}
+
+
+def _shared(value: Any) -> Any:
+    """The value with interned strings: field names, words, times and messages are kept once.
+
+    The strings are copies. Each string of a parsed list would keep the memory around it from being freed, and together
+    they would keep all that a list of thousands of objects needs while it is read.
+    """
+    if type(value) is str:
+        return _interned(value)
+    if type(value) is dict:
+        return {_interned(key): _shared(inner) for key, inner in value.items()}
+    if type(value) is list:
+        return [_shared(inner) for inner in value]
+    return value
+
+
+def _interned(text: str) -> str:
+    return sys.intern(text.encode("utf-8", "surrogatepass").decode("utf-8", "surrogatepass"))
+
+
+def references(kind: Kind, body: Manifest) -> Iterator[Key]:
+    """The keys that an object refers to."""
+    namespace = body["metadata"].get("namespace", "")
+    spec = body.get("spec") or {}
+    match kind:
+        case Kind.LOCATION:
+            yield from _named(Kind.IDENTITY, namespace, spec.get("identityRef"))
+        case Kind.TASK:
+            for side in ("source", "destination", "report"):
+                yield from _named(Kind.LOCATION, namespace, (spec.get(side) or {}).get("locationRef"))
+        case Kind.RUN:
+            yield from _named(Kind.TASK, namespace, spec.get("taskRef"))
+        case Kind.JOB | Kind.POD:
+            if (owner := _owner(kind, body)) is not None:
+                yield owner[0]
+        case Kind.IDENTITY:
+            return
+
+
+def _named(kind: Kind, namespace: str, reference: Manifest | None) -> Iterator[Key]:
+    if reference and reference.get("name"):
+        yield Key(kind, namespace, reference["name"])
+
+
+def _owner(kind: Kind, body: Manifest) -> tuple[Key, str] | None:
+    """The object that an agent's Job or pod claims to work for, and its uid.
+
+    A Job names it as its controller. A pod, whose controller is a Job, names it in labels and an annotation.
+    """
+    metadata = body["metadata"]
+    if kind is Kind.JOB:
+        controller = parse_owner(metadata)
+        owner, name, uid = (controller.kind, controller.name, controller.uid) if controller else ("", "", "")
+    else:
+        labels = metadata.get("labels") or {}
+        owner, uid = labels.get(LABEL_OWNER_KIND, ""), labels.get(LABEL_OWNER_UID, "")
+        name = (metadata.get("annotations") or {}).get(ANNOTATION_OWNER_NAME, "")
+    if owner not in OWN_KINDS or not name or not uid:
+        return None
+    return Key(Kind(owner), metadata.get("namespace", ""), name), uid
+
+
+def works_for(kind: Kind, body: Manifest) -> tuple[Key, str] | None:
+    """The object that an unfinished Job or a living pod claims to work for, and its uid; None for all others."""
+    status = body.get("status") or {}
+    if kind is Kind.JOB:
+        conditions = status.get("conditions") or ()
+        over = any(c.get("type") in {"Complete", "Failed"} and c.get("status") == "True" for c in conditions)
+    elif kind is Kind.POD:
+        over = status.get("phase") in {"Succeeded", "Failed"}
+    else:
+        return None
+    worker = None if over else _owner(kind, body)
+    return worker if kind is Kind.JOB or (worker and worker[0].kind is Kind.RUN) else None
+
+
+def _has_tickets(status: Manifest) -> bool:
+    preflight = (status.get("phases") or {}).get("preflight") or {}
+    return bool(preflight.get("state") == PhaseState.SUCCEEDED)
+
+
+def tags(kind: Kind, body: Manifest) -> Iterator[str]:
+    """The tags by which an object is found."""
+    status = body.get("status") or {}
+    match kind:
+        case Kind.RUN:
+            if status.get("state") in {None, RunState.QUEUED.value}:
+                yield TAG_QUEUED
+            elif status.get("state") in BEFORE_TRANSFER and not _has_tickets(status):
+                yield TAG_STARTING
+        case Kind.JOB | Kind.POD:
+            if (worker := works_for(kind, body)) is not None and worker[0].kind is Kind.RUN:
+                yield TAG_WRITER
+        case Kind.IDENTITY:
+            yield account_tag(str((body.get("spec") or {}).get("principal", "")))
+        case _:
+            return
+
+
+def account_tag(principal: str) -> str:
+    """The tag of all identities of the principal's account."""
+    return f"account {account_of(principal)}"

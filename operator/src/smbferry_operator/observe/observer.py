@@ -1,0 +1,231 @@
+"""Collects from the cache what a decision looks at."""
+
+from collections.abc import Iterable, Mapping, Set
+from datetime import datetime
+from typing import Final
+
+from smbferry_api.conditions import ConditionType
+from smbferry_api.reasons import KEY_REFUSED
+from smbferry_api.run import ResolvedTask
+from smbferry_api.run_status import RunState
+from smbferry_operator.decide.fairness import ChecksUnderWay
+from smbferry_operator.decide.history import last_ended
+from smbferry_operator.decide.observation import (
+    Claim,
+    Ends,
+    IdentityObservation,
+    LocationObservation,
+    RunObservation,
+    TaskObservation,
+)
+from smbferry_operator.decide.proof import Proof, newest_proof
+from smbferry_operator.decide.record import recorded, reported
+from smbferry_operator.model import Identity, Key, Kind, Manifest, Meta, Recorded, Refusal, Run
+from smbferry_operator.observe.cache import TAG_STARTING, Cache, account_tag
+from smbferry_operator.observe.claims import Claims
+from smbferry_operator.observe.reader import Reader
+from smbferry_operator.parse import parse_identity, parse_location, parse_run, parse_task, parse_time
+from smbferry_words.failure_class import FailureClass
+
+DOUBTFUL: Final = frozenset(
+    {
+        FailureClass.IDENTITY,
+        FailureClass.POLICY,
+        FailureClass.ACCESS,
+        FailureClass.NETWORK,
+        FailureClass.CLOCK,
+        FailureClass.DNS,
+    }
+)
+"""Failure classes of a run after which its locations and identities are checked again."""
+
+
+class Observer:
+    """Observes objects of all our kinds."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._reader = Reader(cache)
+        self._claims = Claims(self._reader)
+
+    def identity(
+        self,
+        key: Key,
+        refusal: Refusal | None = None,
+        *,
+        awaited: bool = False,
+        outdated: bool = False,
+        checking: Set[Key] = frozenset(),
+    ) -> IdentityObservation | None:
+        """An identity with its checks, None if it does not exist.
+
+        Args:
+            awaited: whether runs or locations wait for another check of its key.
+            outdated: whether its Secret or ConfigMap has changed since its last check.
+            checking: other identities whose checks are being created.
+
+        Raises:
+            InvalidObjectError: its spec is invalid.
+        """
+        identity = self._reader.parsed(key, parse_identity)
+        if identity is None:
+            return None
+        jobs, pods = self._reader.agents(key, identity.meta)
+        locations = self._cache.referrer_keys(key, Kind.LOCATION)
+        doubts = (self._doubted_at(locations), self._refused_at(locations))
+        doubted_at = max((moment for moment in doubts if moment), default=None)
+        others = self._same_account(identity, key)
+        busy = not checking.isdisjoint(others) or any(self._cache.is_busy(other) for other in others)
+        readable = (self._reader.readable(other, parse_identity) for other in others)
+        return IdentityObservation(
+            identity,
+            jobs,
+            pods,
+            self._checks(key.namespace),
+            doubted_at,
+            refusal,
+            awaited,
+            outdated,
+            same_account=tuple(other for other in readable if other is not None),
+            account_busy=busy,
+        )
+
+    def _checks(self, namespace: str) -> ChecksUnderWay:
+        counts = self._cache.busy_by_namespace(Kind.IDENTITY, Kind.LOCATION)
+        own = counts.pop(namespace, 0)
+        return ChecksUnderWay(own, tuple(counts.values()))
+
+    def _same_account(self, identity: Identity, key: Key) -> list[Key]:
+        """The other identities of its account, of all namespaces."""
+        return [other for other in self._cache.tagged(account_tag(identity.spec.principal)) if other != key]
+
+    def location(self, key: Key, refusal: Refusal | None = None) -> LocationObservation | None:
+        """A location with its identity and its checks, None if it does not exist.
+
+        Raises:
+            InvalidObjectError: its spec is invalid.
+        """
+        location = self._reader.parsed(key, parse_location)
+        if location is None:
+            return None
+        jobs, pods = self._reader.agents(key, location.meta)
+        identity = self._reader.identity_named(key.namespace, location.spec.identity_ref.name)
+        checks, proof = self._checks(key.namespace), self._proof(identity) if identity else None
+        return LocationObservation(location, identity, jobs, pods, checks, self._doubted_at([key]), refusal, proof)
+
+    def task(self, key: Key, refusal: Refusal | None = None) -> TaskObservation | None:
+        """A task with its locations and runs, None if it does not exist.
+
+        Raises:
+            InvalidObjectError: its spec is invalid.
+        """
+        task = self._reader.parsed(key, parse_task)
+        if task is None:
+            return None
+        found = (self._reader.readable(run, parse_run) for run in self._cache.referrer_keys(key, Kind.RUN))
+        runs = tuple(run for run in found if run is not None)
+        last = last_ended(runs)
+        work = self._work_of(last) if last else None
+        done = work.task if work else (reported(last.status) if last else None)
+        ends = self._reader.ends_of_task(task)
+        return TaskObservation(task, ends, runs, done, refusal, recorded=work.task if work else None)
+
+    def run(
+        self, key: Key, reserved: Mapping[Key, Claim] | None = None, refusal: Refusal | None = None
+    ) -> RunObservation | None:
+        """A run with everything that its decision depends on, None if it does not exist.
+
+        Args:
+            reserved: claims of runs whose Jobs are being created.
+
+        Raises:
+            InvalidObjectError: its spec is invalid.
+        """
+        run = self._reader.parsed(key, parse_run)
+        if run is None:
+            return None
+        task = self._reader.task_named(key.namespace, run.spec.task_ref.name)
+        jobs, pods = self._reader.agents(key, run.meta)
+        work = recorded(jobs, pods)
+        if work is not None:
+            ends = self._reader.ends(key.namespace, *(end.location for end in work.task.ends))
+        else:
+            ends = self._reader.ends_of_task(task) if task else Ends()
+        at_work = any(not job.finished for job in jobs)
+        if at_work:
+            self._claims.note(key)
+        claims = () if at_work or not run.spec.writes else self._claims.of_others(run, reserved or {})
+        identities = self._identities(key.namespace, work.task if work else None, ends)
+        proofs = {} if at_work else {name: self._proof(identity) for name, identity in identities.items()}
+        used_at = None if at_work else self._account_used_at(key, ends, reserved or {})
+        return RunObservation(run, task, ends, jobs, pods, claims, refusal, proofs, used_at, identities)
+
+    def _account_used_at(self, run: Key, ends: Ends, launching: Iterable[Key]) -> datetime | None:
+        """When a run with another identity of the account started whose agent has not yet reported about its key."""
+        own = {Key(Kind.IDENTITY, i.meta.namespace, i.meta.name): i for i in ends.identities}
+        others = {other for key, identity in own.items() for other in self._same_account(identity, key)} - own.keys()
+        if not others:
+            return None
+        starting = {*self._cache.tagged(TAG_STARTING), *launching} - {run}
+        users = (self._reader.readable(key, parse_run) for key in starting)
+        began = (
+            user.status.start_time or user.meta.created
+            for user in users
+            if user is not None
+            if any(Key(Kind.IDENTITY, user.meta.namespace, name) in others for name in self._identities_used(user))
+        )
+        return max(began, default=None)
+
+    def _work_of(self, run: Run) -> Recorded | None:
+        """The snapshot in the run's Jobs and pods."""
+        return recorded(*self._reader.agents(Key(Kind.RUN, run.meta.namespace, run.meta.name), run.meta))
+
+    def _identities_used(self, run: Run) -> tuple[str, ...]:
+        if work := self._work_of(run):
+            return work.task.identity_names
+        task = self._reader.task_named(run.meta.namespace, run.spec.task_ref.name)
+        ends = self._reader.ends_of_task(task) if task else Ends()
+        return tuple(identity.meta.name for identity in ends.identities)
+
+    def _identities(self, namespace: str, work: ResolvedTask | None, ends: Ends) -> dict[str, Identity]:
+        """The identities that the run uses, as far as they exist."""
+        named = [self._reader.identity_named(namespace, name) for name in work.identity_names] if work else []
+        return {identity.meta.name: identity for identity in (*named, *ends.identities) if identity}
+
+    def _proof(self, identity: Identity) -> Proof | None:
+        key = Key(Kind.IDENTITY, identity.meta.namespace, identity.meta.name)
+        return newest_proof(identity, self._reader.agents(key, identity.meta)[0])
+
+    def at_work(self, key: Key, owner: Meta) -> bool:
+        """Whether an agent of the object may be alive, even if the object itself is invalid."""
+        jobs, pods = self._reader.agents(key, owner)
+        return any(not job.finished for job in jobs) or any(pod.living for pod in pods)
+
+    def _doubted_at(self, locations: Iterable[Key]) -> datetime | None:
+        """When a run that uses these locations last failed in a way that a check would detect."""
+        tasks = (task for location in locations for task in self._cache.referrer_keys(location, Kind.TASK))
+        runs = (run for task in tasks for run in self._cache.referrers(task, Kind.RUN))
+        failed = (run["status"] for run in runs if (run.get("status") or {}).get("state") == RunState.FAILED)
+        moments = (
+            parse_time(status.get("completionTime"))
+            for status in failed
+            if (status.get("failure") or {}).get("class") in DOUBTFUL
+        )
+        return max((moment for moment in moments if moment), default=None)
+
+    def _refused_at(self, locations: Iterable[Key]) -> datetime | None:
+        """When a check of these locations last failed because of the identity's key.
+
+        The identity is then checked at once. Until it is healthy nothing else tries its key: each wrong one counts
+        towards the domain's lockout policy.
+        """
+        bodies = (body for location in locations if (body := self._cache.get(location)) is not None)
+        statuses = [body.get("status") or {} for body in bodies]
+        moments = (parse_time(status.get("lastCheckTime")) for status in statuses if _by_its_key(status))
+        return max((moment for moment in moments if moment), default=None)
+
+
+def _by_its_key(status: Manifest) -> bool:
+    """Whether the agent reports that the KDC refused the key of a location's identity."""
+    tickets = (c for c in status.get("conditions") or () if c.get("type") == ConditionType.TICKET_ACQUIRED)
+    return any(c.get("reason") in KEY_REFUSED for c in tickets)

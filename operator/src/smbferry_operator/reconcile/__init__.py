@@ -1,0 +1,1 @@
+"""The work queue, its workers, and one object's round: observe, decide, apply."""

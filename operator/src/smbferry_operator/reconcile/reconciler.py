@@ -1,0 +1,155 @@
+"""One object's round: observe, decide, apply."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from smbferry_operator.clock import utc_now
+from smbferry_operator.cluster.apply import Applier
+from smbferry_operator.cluster.errors import RefusedError, TerminatingError
+from smbferry_operator.decide.decision import Decision
+from smbferry_operator.decide.identity import decide_identity
+from smbferry_operator.decide.invalid import decide_invalid
+from smbferry_operator.decide.location import decide_location
+from smbferry_operator.decide.run import decide_run
+from smbferry_operator.decide.settings import AgentSettings
+from smbferry_operator.decide.task import decide_task
+from smbferry_operator.model import Key, Kind, Meta, Refusal
+from smbferry_operator.observe.cache import Cache
+from smbferry_operator.observe.claims import claim_of
+from smbferry_operator.observe.observer import Observer
+from smbferry_operator.parse import InvalidObjectError
+from smbferry_operator.reconcile.in_flight import InFlight
+from smbferry_operator.reconcile.patience import Patience
+
+logger = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """Reconciles objects of all our kinds."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        applier: Applier,
+        settings: AgentSettings,
+        wake: Callable[[Key], None],
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        """Creates a reconciler with nothing in flight.
+
+        Args:
+            wake: queues an object to be reconciled soon.
+            clock: the time of day.
+        """
+        self._observer = Observer(cache)
+        self._applier = applier
+        self._settings = settings
+        self._wake = wake
+        self._clock = clock
+        self._in_flight = InFlight()
+        self._patience = Patience()
+
+    def reset(self) -> None:
+        """Called before this operator acts, on a fresh cache."""
+        self._in_flight.reset()
+
+    def outdate(self, identity: Key) -> None:
+        """The identity's Secret or ConfigMap has changed: checks it at once."""
+        self._in_flight.outdate(identity)
+        self._wake(identity)
+
+    async def reconcile(self, key: Key) -> timedelta | None:
+        """Brings an object closer to its spec; returns after how long to look again at the latest, None for never.
+
+        Raises:
+            ClusterError: retry with backoff.
+        """
+        try:
+            again = await self._round(key, None)
+        except TerminatingError:
+            return None
+        except RefusedError as error:
+            logger.warning("%s: %s", key, error)
+            since = self._in_flight.refused_since(key, self._clock())
+            refusal = Refusal(error.what, error.message, error.permanent, error.room, since)
+            return await self._round(key, refusal)
+        self._in_flight.accepted(key)
+        return again
+
+    async def _round(self, key: Key, refusal: Refusal | None) -> timedelta | None:
+        decided = self._decide(key, refusal)
+        if decided is None:
+            self._in_flight.forget(key)
+            return None
+        about, decision = decided
+        for name in decision.awaits:
+            identity = Key(Kind.IDENTITY, key.namespace, name)
+            self._in_flight.want_check(identity)
+            self._wake(identity)
+        try:
+            await self._applier.carry_out(key, about, decision)
+        finally:
+            self._in_flight.attempted(key)
+        self._in_flight.carried_out(key)
+        return decision.requeue_after
+
+    def _decide(self, key: Key, refusal: Refusal | None) -> tuple[Meta, Decision] | None:
+        """Observes and decides in one step of the event loop, so that no other decision comes between.
+
+        Returns:
+            None if the object does not exist.
+        """
+        now = self._clock()
+        try:
+            match key.kind:
+                case Kind.IDENTITY:
+                    return self._decide_identity(key, refusal, now)
+                case Kind.LOCATION:
+                    location = self._observer.location(key, refusal)
+                    return (
+                        (location.location.meta, decide_location(location, now, self._settings)) if location else None
+                    )
+                case Kind.TASK:
+                    task = self._observer.task(key, refusal)
+                    return (task.task.meta, decide_task(task, now)) if task else None
+                case Kind.RUN:
+                    return self._decide_run(key, refusal, now)
+                case _:
+                    raise ValueError(f"expected a key of a kind that is reconciled, got {key}")
+        except InvalidObjectError as error:
+            at_work = self._observer.at_work(key, error.meta)
+            return error.meta, decide_invalid(key.kind, error.meta, error.status, str(error), now, at_work=at_work)
+
+    def _decide_identity(self, key: Key, refusal: Refusal | None, now: datetime) -> tuple[Meta, Decision] | None:
+        seen = self._observer.identity(
+            key,
+            refusal,
+            awaited=self._in_flight.is_wanted(key),
+            outdated=self._in_flight.is_outdated(key),
+            checking=self._in_flight.launching_checks(but=key),
+        )
+        if seen is None:
+            return None
+        if not (seen.account_busy or seen.checks.fill(self._settings.max_concurrent_checks)):
+            self._in_flight.withdraw(key)
+        decision = decide_identity(seen, now, self._settings)
+        if seen.account_busy:
+            alone = decide_identity(replace(seen, account_busy=False), now, self._settings)
+            decision = self._patience.choose(key, decision, alone, now)
+        if decision.create:
+            self._in_flight.launch_check(key)
+        return seen.identity.meta, decision
+
+    def _decide_run(self, key: Key, refusal: Refusal | None, now: datetime) -> tuple[Meta, Decision] | None:
+        seen = self._observer.run(key, self._in_flight.claims, refusal)
+        if seen is None:
+            return None
+        decision = decide_run(seen, now, self._settings)
+        if seen.account_used_at is not None:
+            alone = decide_run(replace(seen, account_used_at=None), now, self._settings)
+            decision = self._patience.choose(key, decision, alone, now)
+        if decision.claim is not None:
+            self._in_flight.claim(key, claim_of(seen.run, decision.claim, now, writing=True))
+        return seen.run.meta, decision

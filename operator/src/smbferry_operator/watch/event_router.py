@@ -1,0 +1,132 @@
+"""Which objects a change concerns: the fan-out from one watch event to the keys that are decided about again."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from smbferry_api.conditions import ConditionType
+from smbferry_api.reasons import RUN_QUEUED
+from smbferry_api.run_status import RunState
+from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
+from smbferry_operator.observe.cache import TAG_QUEUED, TAG_WRITER, Cache, key_of
+
+GONE: Final = "Gone"
+ENDED_STATES: Final = frozenset(state.value for state in RunState if state.ended)
+
+
+class EventRouter:
+    """Takes objects into the cache and queues the keys that each change concerns."""
+
+    def __init__(
+        self, cache: Cache, enqueue: Callable[[Key], None], run_ended: Callable[[Manifest], None] = lambda _: None
+    ) -> None:
+        self._cache = cache
+        self._enqueue = enqueue
+        self._run_ended = run_ended
+
+    def seen(self, kind: Kind, body: Manifest, *, deleted: bool = False) -> None:
+        """Takes in one object, from a watch event, a list or an answer to a write."""
+        key = key_of(kind, body)
+        before = _SharedFacts.of(self._cache, key)
+        if deleted:
+            self._cache.remove(kind, body)
+        elif not self._cache.put(kind, body):
+            return
+        after = _SharedFacts.of(self._cache, key)
+        if kind is Kind.RUN and before.active and after.ended:
+            self._run_ended(body)
+        self.enqueue({key, *self._cache.referrer_keys(key)} | self._affected(key, before, after))
+        if before.blocking and not after.blocking and not after.launched:
+            self.enqueue(run for run in self._cache.tagged(TAG_QUEUED) if self._is_queued(run))
+
+    def listed(self, kind: Kind, bodies: Iterable[Manifest]) -> set[Key]:
+        """Takes in one page of a list; returns the keys on it."""
+        keys: set[Key] = set()
+        for body in bodies:
+            keys.add(key_of(kind, body))
+            self.seen(kind, body)
+        return keys
+
+    def complete(self, kind: Kind, keys: set[Key], version: int, *, within: Callable[[Key], bool]) -> None:
+        """Removes what a full list as of this resourceVersion does not contain."""
+        for body in self._cache.missing(kind, keys, version, within):
+            self.seen(kind, body, deleted=True)
+
+    def enqueue(self, keys: Iterable[Key]) -> None:
+        """Queues the keys of kinds that are reconciled."""
+        for key in keys:
+            if key.kind in OWN_KINDS:
+                self._enqueue(key)
+
+    def _affected(self, key: Key, before: "_SharedFacts", after: "_SharedFacts") -> set[Key]:
+        """The keys beside the object itself and its referrers."""
+        references = before.references | after.references
+        match key.kind:
+            case Kind.IDENTITY:
+                return self._users(key) | (self._same_account(key) if before.key_use != after.key_use else set())
+            case Kind.JOB | Kind.POD:  # its owner, and who waits for the owner's check
+                return set(references).union(*(self._users(owner) for owner in after.references))
+            case Kind.LOCATION:  # a refused key casts doubt on the identity
+                return set(after.references)
+            case Kind.RUN if before.state != after.state:
+                locations = {place for task in references for place in self._cache.references_of(task)}
+                identities = {identity for place in locations for identity in self._cache.references_of(place)}
+                return set(references) | locations | identities
+            case _:
+                return set()
+
+    def _is_queued(self, run: Key) -> bool:
+        """Whether a run's condition says that it waits for another. One that does not say so yet is decided later."""
+        conditions = ((self._cache.get(run) or {}).get("status") or {}).get("conditions") or ()
+        return any(c.get("type") == ConditionType.SUCCEEDED and c.get("reason") == RUN_QUEUED.name for c in conditions)
+
+    def _users(self, identity: Key) -> set[Key]:
+        """The identity's locations, and the runs without a Job that are to use it."""
+        if identity.kind is not Kind.IDENTITY:
+            return set()
+        refer = self._cache.referrer_keys
+        locations = set(refer(identity, Kind.LOCATION))
+        tasks = {task for location in locations for task in refer(location, Kind.TASK)}
+        runs = {run for task in tasks for run in refer(task, Kind.RUN)}
+        return locations | {run for run in runs if TAG_QUEUED in self._cache.tags_of(run)}
+
+    def _same_account(self, key: Key) -> set[Key]:
+        """The identities of the same account: a wrong key of one counts for all."""
+        return {other for tag in self._cache.tags_of(key) for other in self._cache.tagged(tag)}
+
+
+@dataclass(frozen=True, slots=True)
+class _SharedFacts:
+    """The facts of an object by which other objects are decided."""
+
+    references: frozenset[Key]
+    state: str | None
+    blocking: bool
+    """A Job or pod that writes to a destination, or a run that is queued for one before others."""
+    key_use: tuple[Any, ...]
+    """Of an identity: the KDC's answers about its keys."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is a run that has ended."""
+        return self.state in ENDED_STATES
+
+    @property
+    def launched(self) -> bool:
+        """Whether it is a run that was just launched: its Job blocks others from now on."""
+        return self.state == RunState.LAUNCHING
+
+    @property
+    def active(self) -> bool:
+        """Whether it exists and has not ended."""
+        return self.state != GONE and not self.ended
+
+    @classmethod
+    def of(cls, cache: Cache, key: Key) -> "_SharedFacts":
+        body = cache.get(key)
+        status = (body or {}).get("status") or {}
+        blocking = bool(cache.tags_of(key) & {TAG_WRITER, TAG_QUEUED})
+        use = status.get("keyUse") or {}
+        ticket = [c["status"] for c in status.get("conditions") or () if c["type"] == ConditionType.TICKET_ACQUIRED]
+        key_use = (use.get("wrong"), use.get("refused"), ticket) if key.kind is Kind.IDENTITY else ()
+        return cls(cache.references_of(key), status.get("state") if body else GONE, blocking, key_use)

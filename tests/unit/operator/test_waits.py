@@ -1,0 +1,57 @@
+"""What a run waits for before an agent starts, and in which order."""
+
+from dataclasses import replace
+
+import pytest
+from tests.support.builders import NOW, ago, condition, ends, location, pod, recorded, run, task
+
+from smbferry_operator.decide.destination import Destination
+from smbferry_operator.decide.observation import Claim, RunObservation
+from smbferry_operator.decide.run.waits import SHARD_WAITS, WAITS, Rule, Start, first_wait
+
+TASK = recorded().task
+NOT_READY = location("src", {"conditions": [condition("Ready", "False", "ShareNotFound")]})
+WRITER = Claim("other/run", "uid-other", Destination.of(TASK.destination), writing=True, since=ago(minutes=5))
+EVERYTHING = Start(
+    RunObservation(
+        run(), task(), ends(source=NOT_READY), pods=(pod(phase="Running"),), claims=(WRITER,), account_used_at=NOW
+    ),
+    TASK,
+    NOW,
+    to_check=("svc",),
+)
+EARLIER_AGENT_GONE = replace(EVERYTHING, seen=replace(EVERYTHING.seen, pods=()))
+READY = replace(EARLIER_AGENT_GONE, seen=replace(EARLIER_AGENT_GONE.seen, ends=ends()))
+ALONE = replace(READY, seen=replace(READY.seen, claims=()))
+KEY_FREE = replace(ALONE, seen=replace(ALONE.seen, account_used_at=None))
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        (EVERYTHING, "Waiting for an earlier agent of this run to end."),
+        (EARLIER_AGENT_GONE, "SmbLocation src (source) is not Ready"),
+        (READY, "Queued behind TransferRun other/run, which writes to"),
+        (ALONE, "a key of the same account"),
+        (KEY_FREE, "a check of KerberosIdentity svc"),
+        (replace(KEY_FREE, to_check=()), None),
+    ],
+    ids=["earlier agent", "locations", "other writer", "account", "key doubt", "nothing"],
+)
+def test_each_rule_counts_once_those_before_it_are_satisfied(start: Start, expected: str | None) -> None:
+    wait = first_wait(WAITS, start)
+
+    assert (wait is None) if expected is None else (wait is not None and expected in wait.message)
+
+
+@pytest.mark.parametrize("rules", [WAITS, SHARD_WAITS], ids=["first agent", "shards"])
+def test_a_key_is_tried_last_as_each_try_counts(rules: tuple[Rule, ...]) -> None:
+    assert rules[-1].__name__ == "key_doubt"
+
+
+def test_between_stages_a_run_that_is_only_queued_does_not_count() -> None:
+    queued = replace(WRITER, writing=False)
+    waiting = replace(READY, seen=replace(READY.seen, claims=(queued,)), to_check=())
+
+    assert first_wait(WAITS, waiting) is not None
+    assert first_wait(SHARD_WAITS, waiting) is None
