@@ -91,7 +91,7 @@ def transfer(
                 watch.cancelled,
                 watch.abandoned,
                 watch.is_wanted,
-                bytes_per_second=lambda: current_limit(watch.manifest, task.options.bytes_per_second),
+                bytes_per_second=lambda: current_limit(watch.manifest, task.rate),
             ),
             started=datetime.fromisoformat(manifest["metadata"]["creationTimestamp"]),
             claimed=spec.writes,

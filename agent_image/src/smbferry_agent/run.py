@@ -188,7 +188,7 @@ def engine_options(task: ResolvedTask, sid_map: SidMap, *, dry_run: bool, starte
         retry_locked=RetryLocked(
             wanted.retry_locked.attempts, parse_duration(wanted.retry_locked.interval).total_seconds()
         ),
-        bytes_per_second=None if wanted.bytes_per_second is None else parse_quantity(wanted.bytes_per_second),
+        bytes_per_second=task.rate,
         include=task.filters.include,
         exclude=task.filters.exclude,
         selection=_selection(task.filters, to_filetime(started)),

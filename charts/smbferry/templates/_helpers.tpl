@@ -88,3 +88,8 @@ tolerations:
 {{- define "smbferry.priorityClassName" -}}
 {{- if .name }}{{ .name }}{{ else if include "smbferry.priorityClasses" .root }}{{ include "smbferry.fullname" .root }}-{{ .suffix }}{{ end }}
 {{- end }}
+
+{{/* A limit as the operator reads it: a number, which Helm may hold as a float, or none. */}}
+{{- define "smbferry.limit" -}}
+{{- if kindIs "invalid" . }}none{{ else }}{{ int64 . }}{{ end }}
+{{- end }}

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from smbferry_api.fields import Spec, Status
 from smbferry_api.generated import write
 from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
-from smbferry_api.location import SmbLocationSpec, SmbLocationStatus
+from smbferry_api.location import LOCATION_RULES, SmbLocationSpec, SmbLocationStatus
 from smbferry_api.names import CATEGORY, GROUP, PLURALS, VERSION
 from smbferry_api.run import RUN_RULES, TransferRunSpec
 from smbferry_api.run_status import TransferRunStatus
@@ -140,7 +140,7 @@ TRANSFER_RUN: Final = Kind(
 )
 KINDS: Final = (KERBEROS_IDENTITY, SMB_LOCATION, TRANSFER_TASK, TRANSFER_RUN)
 
-RULES: Final[Mapping[type[Spec], list[dict[str, Any]]]] = {**TASK_RULES, **RUN_RULES}
+RULES: Final[Mapping[type[Spec], list[dict[str, Any]]]] = {**LOCATION_RULES, **TASK_RULES, **RUN_RULES}
 
 _DROPPED: Final = frozenset({"title", "$defs", "additionalProperties"})
 _LIST_MAP_KEYS: Final = {"conditions": ["type"], "shards": ["index"]}

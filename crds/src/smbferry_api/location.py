@@ -1,11 +1,22 @@
 """SmbLocation: a folder on an SMB share, and the identity that opens it."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from smbferry_api.conditions import Condition
-from smbferry_api.fields import SHARE_PATTERN, DurationRange, Nameservers, ObjectName, SharePath, Spec, Status, Time
+from smbferry_api.fields import (
+    SHARE_PATTERN,
+    DurationRange,
+    Nameservers,
+    ObjectName,
+    Quantity,
+    SharePath,
+    Spec,
+    Status,
+    Time,
+    parse_quantity,
+)
 from smbferry_words.smb import Cipher, Dialect
 
 # RFC 1123, plus underscores, which Windows host names may contain.
@@ -27,6 +38,68 @@ class IdentityRef(Spec):
     """A KerberosIdentity in the same namespace."""
 
     name: Annotated[ObjectName, Field(description="Name of the KerberosIdentity.")]
+
+
+CONCURRENT_RUNS_POSITIVE: Final = {
+    "rule": "!has(self.concurrentRuns) || self.concurrentRuns >= 1",
+    "message": "concurrentRuns: expected at least 1; leave it out for no limit, or suspend the tasks to stop new runs",
+}
+RATE_POSITIVE: Final = {
+    "rule": "!has(self.bytesPerSecond) || quantity(string(self.bytesPerSecond)).compareTo(quantity('1')) >= 0",
+    "message": "bytesPerSecond: expected a byte quantity of at least 1, such as 50Mi; leave it out for no limit, or"
+    " suspend the tasks to stop new runs",
+}
+
+
+class LocationLimits(Spec):
+    """Limits of all runs together that use the location as their source or destination."""
+
+    concurrent_runs: Annotated[
+        int | None,
+        Field(
+            le=1_000_000,
+            description="Maximum number of agents at a time. A run has one agent unless its task sets "
+            "agent.parallelism. Further runs wait. Default: unlimited.",
+        ),
+    ] = None
+    bytes_per_second: Annotated[
+        Quantity | None,
+        Field(
+            description="Bandwidth such as 50Mi, divided equally among the active runs. A task's own "
+            "options.bytesPerSecond still applies. Changes take effect within a minute. Default: unlimited."
+        ),
+    ] = None
+
+    @property
+    def rate(self) -> int | None:
+        """bytesPerSecond in bytes, None if it is unlimited."""
+        return None if self.bytes_per_second is None else parse_quantity(self.bytes_per_second)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _are_positive(cls, given: Any) -> Any:
+        """Refuses a zero in the same words as the API server, before the types of the fields say it in others."""
+        if isinstance(given, dict):
+            runs = given.get("concurrentRuns", given.get("concurrent_runs"))
+            if isinstance(runs, int) and runs < 1:
+                raise ValueError(CONCURRENT_RUNS_POSITIVE["message"])
+            rate = given.get("bytesPerSecond", given.get("bytes_per_second"))
+            if rate is not None and _is_below_one(rate):
+                raise ValueError(RATE_POSITIVE["message"])
+        return given
+
+
+def _is_below_one(quantity: Any) -> bool:
+    try:
+        return str(quantity).strip().startswith("-") or parse_quantity(quantity) < 1
+    except ValueError as error:
+        return "at least one byte" in str(error)
+
+
+NO_LIMITS: Final = LocationLimits()
+LOCATION_RULES: Final[dict[type[Spec], list[dict[str, Any]]]] = {
+    LocationLimits: [CONCURRENT_RUNS_POSITIVE, RATE_POSITIVE]
+}
 
 
 class SmbLocationSpec(Spec):
@@ -75,6 +148,7 @@ class SmbLocationSpec(Spec):
     check_interval: Annotated[
         str, DurationRange("1m", "168h"), Field(description="Interval between checks of an unchanged location.")
     ] = "1h"
+    limits: LocationLimits | None = None
 
     @property
     def target(self) -> str:

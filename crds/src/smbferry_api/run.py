@@ -4,11 +4,11 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, model_validator
 
-from smbferry_api.fields import DurationRange, ObjectName, SharePath, Spec
+from smbferry_api.fields import DurationRange, ObjectName, Quantity, SharePath, Spec, parse_quantity
 from smbferry_api.identity import KerberosIdentitySpec
 from smbferry_api.location import DfsTarget, SmbLocationSpec
 from smbferry_api.run_status import TransferRunStatus
-from smbferry_api.task import AgentSpec, Report, SnapshotChoice
+from smbferry_api.task import HIGHEST_PRIORITY, LOWEST_PRIORITY, AgentSpec, Report, SnapshotChoice
 from smbferry_api.task_options import Filters, Options
 from smbferry_words.options import SnapshotUse
 
@@ -81,6 +81,12 @@ class ResolvedTask(Spec):
             "no newer files at the destination are replaced.",
         ),
     ] = None
+    bytes_per_second: Annotated[
+        Quantity | None,
+        Field(
+            description="The run's share of its locations' limits when the agent was created. status.limit replaces it."
+        ),
+    ] = None
     report_to: Annotated[ResolvedEnd | None, Field(description="Location of the report, if one is requested.")] = None
 
     @property
@@ -89,13 +95,21 @@ class ResolvedTask(Spec):
         return (self.source, self.destination, *((self.report_to,) if self.report_to is not None else ()))
 
     @property
+    def rate(self) -> int | None:
+        """Bytes per second with which an agent starts: the task's limit or the share, whichever is lower."""
+        limits = (self.options.bytes_per_second, self.bytes_per_second)
+        return min((parse_quantity(limit) for limit in limits if limit is not None), default=None)
+
+    @property
     def identity_names(self) -> tuple[str, ...]:
         """The distinct KerberosIdentities of all locations."""
         return tuple(dict.fromkeys(end.identity.name for end in self.ends))
 
 
 class TransferRunSpec(Spec):
-    """The task to run. Immutable except for `cancel`, which can only be set to true, and `ttlAfterFinished`."""
+    """The task to run. Immutable except for `cancel`, which can only be set to true, `priority` and
+    `ttlAfterFinished`.
+    """
 
     task_ref: TaskRef
     dry_run: Annotated[bool, Field(description="Only count what a run would do, and write nothing.")] = False
@@ -114,6 +128,14 @@ class TransferRunSpec(Spec):
         ),
     ] = False
     cancel: Annotated[bool, Field(description="Set to true to cancel the run. It cannot be reset.")] = False
+    priority: Annotated[
+        int | None,
+        Field(
+            ge=LOWEST_PRIORITY,
+            le=HIGHEST_PRIORITY,
+            description="Overrides the task's priority. It can be changed while the run is queued.",
+        ),
+    ] = None
     ttl_after_finished: Annotated[
         Annotated[str, DurationRange("0s", word=NEVER)] | None,
         Field(
@@ -155,7 +177,7 @@ RUN_RULES: Final[dict[type[Spec], list[dict[str, Any]]]] = {
         {
             "rule": "self.taskRef == oldSelf.taskRef && self.dryRun == oldSelf.dryRun && self.survey == oldSelf.survey"
             " && self.measureDestination == oldSelf.measureDestination",
-            "message": "spec is immutable except for cancel and ttlAfterFinished; create another run",
+            "message": "spec is immutable except for cancel, priority and ttlAfterFinished; create another run",
         },
         {"rule": "self.cancel || !oldSelf.cancel", "message": "cancel cannot be reset to false; create another run"},
         SURVEY_IS_NO_DRY_RUN,

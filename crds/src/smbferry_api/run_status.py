@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue, WithJsonSchema
 
 from smbferry_api.conditions import Condition
 from smbferry_api.fields import Status, Time
+from smbferry_api.queue_status import QueueStatus
 from smbferry_api.sid_status import SidStatus
 from smbferry_api.survey_status import SurveyStatus
 from smbferry_words.run import NotCarriedKind, Outcome, PhaseState, ServerSideState
@@ -301,7 +302,7 @@ class RunSummary(Status):
 
 
 class Limit(Status):
-    """Current limit of the task for an active run."""
+    """Current bandwidth limit of an active run: the task's, or its share of a location's."""
 
     bytes_per_second: Annotated[str | None, Field(description="Quantity such as 4Mi. Absent if there is no limit.")] = (
         None
@@ -364,7 +365,14 @@ class TransferRunStatus(Status):
     ] = None
     limit: Annotated[
         Limit | None,
-        Field(description="Limit that replaces the snapshot's limit because the task was changed during the run."),
+        Field(
+            description="Limit that replaces the snapshot's limit because the task, a location or the number of its "
+            "active runs has changed during the run."
+        ),
+    ] = None
+    queue: Annotated[
+        QueueStatus | None,
+        Field(description="Set while the run waits for a limit. Refreshed at intervals that grow with the position."),
     ] = None
     task: Annotated[
         dict[str, JsonValue] | None,

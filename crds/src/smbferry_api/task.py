@@ -93,8 +93,18 @@ class Schedule(Spec):
         DurationRange("1m", "168h"),
         Field(description="How late a missed run may start. Several missed runs are caught up by one run."),
     ] = "1h"
+    jitter: Annotated[
+        Annotated[str, DurationRange("1s", "24h")] | None,
+        Field(
+            description="Spreads tasks with the same schedule: each task starts later by its own fixed part of this "
+            "duration, which must be shorter than the time between two runs. status.nextScheduleTime shows the "
+            "actual time. Default: no delay."
+        ),
+    ] = None
 
 
+LOWEST_PRIORITY: Final = -1000
+HIGHEST_PRIORITY: Final = 1000
 ENDS_DIFFER: Final = {
     "rule": "self.source.locationRef.name != self.destination.locationRef.name"
     " || self.source.path != self.destination.path",
@@ -168,6 +178,15 @@ class TransferTaskSpec(Spec):
     ] = ""
     suspend: Annotated[bool, Field(description="If true, no new runs start. An active run continues.")] = False
     concurrency: Concurrency = Concurrency.QUEUE
+    priority: Annotated[
+        int,
+        Field(
+            ge=LOWEST_PRIORITY,
+            le=HIGHEST_PRIORITY,
+            description="Order of runs that wait for a limit: higher first, then the oldest. It applies within the "
+            "namespace only.",
+        ),
+    ] = 0
     options: Options = Options()
     filters: Filters = Filters()
     agent: AgentSpec = AgentSpec()

@@ -40,6 +40,8 @@ class Operator:
             "MALLOC_ARENA_MAX": "2",  # as in its image
             "PYTHONPATH": os.pathsep.join(str(ROOT / s) for s in sources),
             "SMBFERRY_AGENT_IMAGE": "smbferry-agent:dev",
+            "SMBFERRY_RUNS_PER_SERVER": "none",
+            "SMBFERRY_RUNS": "none",
             "SMBFERRY_WATCH_NAMESPACES": kube.namespace,
             "SMBFERRY_LEASE_NAMESPACE": kube.namespace,
             "SMBFERRY_LEASE_NAME": LEASE,

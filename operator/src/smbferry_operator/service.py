@@ -54,7 +54,7 @@ class Service:
         def leading() -> bool:
             return fence.remaining() > 0
 
-        metrics = Metrics(cache, leading)
+        metrics = Metrics(cache, leading, settings.agent.limits)
         router = EventRouter(cache, self._enqueue, metrics.run_ended)
         self._settings = settings
         self._background = Background()
@@ -79,12 +79,14 @@ class Service:
         """Lists everything, then takes part in the election, so that no decision is made on an incomplete cache."""
         await self._server.start(self._settings.health_port, self._settings.metrics_port)
         await self._lister.until_answered(Kind)
+        await self._control_loop.take_in_all()
         gc.collect()
         gc.freeze()  # keeps the collector off thousands of objects that stay: scanning them would block the event loop
         self.health.warm = True
         self._control_loop.workers.pause()
         self._control_loop.workers.start()
         logger.info("%d objects listed; ready", self._control_loop.known)
+        self._background.start("take in", self._control_loop.take_in_forever())
         self._background.start("resync", relist_forever(self._lister, self._settings.resync))
         self._background.start("echo", relist_overdue_forever(self._lister))
         self._background.start("events", self._recorder.post_forever())

@@ -8,10 +8,12 @@ from typing import Final, TypeVar
 
 from smbferry_api.fields import parse_duration
 from smbferry_api.run import NEVER
+from smbferry_operator.decide.limits import RunLimits
 from smbferry_operator.decide.settings import AgentSettings, NetworkRules
 from smbferry_operator.model import Manifest
 
 PREFIX: Final = "SMBFERRY_"
+NO_LIMIT: Final = "none"
 PULL_POLICIES: Final = ("Always", "IfNotPresent", "Never")
 V = TypeVar("V")
 
@@ -64,6 +66,11 @@ class Settings:
             run_ttl=source.read("RUN_TTL", defaults.run_ttl, _duration_or_never),
             max_concurrent_checks=source.read("MAX_CONCURRENT_CHECKS", defaults.max_concurrent_checks, _positive),
             network=source.read("AGENT_NETWORK_POLICY", None, _network),
+            limits=RunLimits(
+                source.read("RUNS_PER_SERVER", defaults.limits.per_server, _limit),
+                source.read("RUNS_PER_NAMESPACE", defaults.limits.per_namespace, _limit),
+                source.read("RUNS", defaults.limits.total, _limit),
+            ),
         )
         return cls(
             agent=agent,
@@ -114,6 +121,15 @@ def _positive(text: str) -> int:
     if number < 1:
         raise ValueError("expected a number of at least 1")
     return number
+
+
+def _limit(text: str) -> int | None:
+    if text == NO_LIMIT:
+        return None
+    try:
+        return _positive(text)
+    except ValueError as error:
+        raise ValueError(f"expected a number of at least 1, or {NO_LIMIT} for no limit") from error
 
 
 def _duration_or_never(text: str) -> timedelta | None:

@@ -3,7 +3,7 @@ from typing import Any
 from tests.support.builders import agent_body, condition, identity_body, location_body, run_body, task_body
 
 from smbferry_operator.model import Key, Kind
-from smbferry_operator.observe.cache import TAG_QUEUED, TAG_WRITER, Cache
+from smbferry_operator.observe.cache import TAG_QUEUED, Cache
 from smbferry_operator.watch.event_router import EventRouter
 
 IDENTITY = Key(Kind.IDENTITY, "team", "svc")
@@ -73,7 +73,7 @@ def test_what_no_decision_needs_is_not_kept() -> None:
     assert kept["metadata"]["annotations"] == {"kept": "yes"}
 
 
-def test_tags_find_writers_checks_and_queued_runs() -> None:
+def test_tags_find_queued_runs_and_agents_make_their_objects_busy() -> None:
     cache = Cache()
     done = {"conditions": [{"type": "Complete", "status": "True"}]}
     cache.put(Kind.JOB, agent_body(Kind.JOB, "writes", OWNER))
@@ -85,15 +85,14 @@ def test_tags_find_writers_checks_and_queued_runs() -> None:
     cache.put(Kind.RUN, run_body("new"))
     cache.put(Kind.RUN, run_body("busy", {"state": "Transferring"}))
 
-    assert [key.name for key in cache.tagged(TAG_WRITER)] == ["writes", "living"]
     assert [key.name for key in cache.tagged(TAG_QUEUED)] == ["new"]
-    assert (cache.busy(Kind.IDENTITY), cache.busy(Kind.RUN)) == ([IDENTITY], []), "the run is not known"
+    assert (cache.is_busy(IDENTITY), cache.is_busy(RUN)) == (True, False), "the run is not known"
     assert cache.busy_by_namespace(Kind.IDENTITY, Kind.LOCATION) == {"team": 1}
     cache.put(Kind.RUN, run_body())
-    assert cache.busy(Kind.RUN) == [RUN]
+    assert cache.is_busy(RUN)
     cache.put(Kind.JOB, agent_body(Kind.JOB, "writes", OWNER, status=done, version=2))
     cache.put(Kind.POD, agent_body(Kind.POD, "living", OWNER, status={"phase": "Failed"}, version=2))
-    assert cache.busy(Kind.RUN) == []
+    assert not cache.is_busy(RUN)
 
 
 def test_news_of_an_object_concern_those_who_refer_to_it() -> None:
@@ -104,36 +103,31 @@ def test_news_of_an_object_concern_those_who_refer_to_it() -> None:
     assert sorted(queued) == [IDENTITY, LOCATION]
 
 
-def test_news_of_an_agent_concern_its_object_and_when_it_ends_the_queue() -> None:
-    cache, heard, queued = router()
-    for name, reason in (("waits", "RunQueued"), ("unready", "LocationNotReady")):
-        told = [condition("Succeeded", "Unknown", reason)]
-        cache.put(Kind.RUN, run_body(name, {"state": "Queued", "conditions": told}))
-    alive: dict[str, Any] = {"status": {"phase": "Running"}}
-    heard.seen(Kind.POD, agent_body(Kind.POD, "p", OWNER, version=1, **alive))
-    started = list(queued)
-    queued.clear()
-    ended: dict[str, Any] = {"status": {"phase": "Succeeded"}}
-    heard.seen(Kind.POD, agent_body(Kind.POD, "p", OWNER, version=2, **ended))
-
-    assert started == [RUN]
-    assert sorted(queued) == [RUN, Key(Kind.RUN, "team", "waits")]
-
-
-def test_a_launch_concerns_nobody_in_the_queue_but_a_run_that_gives_its_place_up_does() -> None:
+def test_news_of_an_agent_concern_its_object_only() -> None:
+    """Whom its end lets go on is found by the decision about its run."""
     cache, heard, queued = router()
     told = [condition("Succeeded", "Unknown", "RunQueued")]
     cache.put(Kind.RUN, run_body("waits", {"state": "Queued", "conditions": told}))
-    heard.seen(Kind.RUN, run_body("first", {"state": "Queued"}, version=1))
-    queued.clear()
-    heard.seen(Kind.RUN, run_body("first", {"state": "Launching"}, version=2))
-    launched = {key.name for key in queued}
-    heard.seen(Kind.RUN, run_body("second", {"state": "Queued"}, version=3))
-    queued.clear()
-    heard.seen(Kind.RUN, run_body("second", {"state": "Cancelled"}, version=4))
+    for version, phase in ((1, "Running"), (2, "Succeeded")):
+        status: dict[str, Any] = {"status": {"phase": phase}}
+        heard.seen(Kind.POD, agent_body(Kind.POD, "p", OWNER, version=version, **status))
 
-    assert "waits" not in launched
-    assert "waits" in {key.name for key in queued}
+    assert set(queued) == {RUN}
+
+
+def test_who_follows_the_cache_hears_of_each_change() -> None:
+    cache = Cache()
+    cache.put(Kind.TASK, task_body(version=1))
+    changed = cache.follow()
+    assert changed == {TASK}, "all that there is at first"
+    for change in (
+        lambda: cache.put(Kind.RUN, run_body()),
+        lambda: cache.remove(Kind.TASK, task_body(version=2)),
+        cache.clear,
+    ):
+        changed.clear()
+        change()
+        assert changed
 
 
 def test_a_runs_progress_concerns_nobody_else_but_its_end_does() -> None:

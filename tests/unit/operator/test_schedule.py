@@ -133,3 +133,51 @@ def test_a_word_stands_for_a_schedule(word: str, expected: str) -> None:
 def test_a_schedule_that_can_not_be_read_says_why(cron: str, zone: str, words: str) -> None:
     with pytest.raises(ScheduleError, match=words.replace("*", r"\*")):
         table(cron, zone)
+
+
+def jittered(cron: str, jitter: str, uid: str = "uid-nightly") -> Timetable:
+    return Timetable.read(Schedule(cron=cron, jitter=jitter), uid)
+
+
+def test_tasks_with_one_schedule_spread_over_the_jitter_each_at_a_time_of_its_own() -> None:
+    offsets = [jittered("0 2 * * *", "1h", f"uid-{n}").offset for n in range(1000)]
+    in_quarters = [sum(q * 15 <= offset.total_seconds() / 60 < q * 15 + 15 for offset in offsets) for q in range(4)]
+
+    assert min(offsets) >= timedelta(0)
+    assert max(offsets) < timedelta(hours=1)
+    assert all(200 <= count <= 300 for count in in_quarters), in_quarters
+    assert jittered("0 2 * * *", "1h") == jittered("0 2 * * *", "1h"), "the same after a restart"
+
+
+def test_with_jitter_all_times_come_later_by_the_same() -> None:
+    times, plain = jittered("0 2 * * *", "30m"), Timetable.read(Schedule(cron="0 2 * * *"))
+    moment = at("2026-11-21T12:00")
+    upcoming, before = plain.next_after(moment), plain.last_until(moment, after=at("2026-11-20T12:00"))
+    assert upcoming is not None
+    assert before is not None
+
+    assert times.next_after(moment) == upcoming + times.offset
+    assert times.last_until(moment, after=at("2026-11-20T12:00")) == before + times.offset
+
+
+@pytest.mark.fault(189)
+@pytest.mark.parametrize(
+    ("cron", "jitter", "refused"),
+    [
+        ("*/15 * * * *", "15m", False),
+        ("*/15 * * * *", "16m", True),
+        ("0,5 2 * * *", "10m", True),
+        ("@hourly", "1h", False),
+        ("0 2 * * *", "24h", False),
+    ],
+)
+def test_a_jitter_longer_than_the_time_between_two_runs_is_refused_in_words(
+    cron: str, jitter: str, *, refused: bool
+) -> None:
+    if not refused:
+        assert jittered(cron, jitter).offset < timedelta(hours=24)
+        return
+    with pytest.raises(
+        ScheduleError, match=r"schedule\.jitter: expected at most .*, the shortest time between two runs"
+    ):
+        jittered(cron, jitter)

@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 
+from smbferry_operator.decide.limits import RunLimits
 from smbferry_operator.decide.settings import NetworkRules
 from smbferry_operator.main import main
 from smbferry_operator.settings import Settings, SettingsError
@@ -33,6 +34,8 @@ def test_all_of_it() -> None:
             "SMBFERRY_RUN_TTL": "Never",
             "SMBFERRY_WATCH_SECRETS": "true",
             "SMBFERRY_WORKERS": "3",
+            "SMBFERRY_RUNS_PER_SERVER": "none",
+            "SMBFERRY_RUNS_PER_NAMESPACE": "7",
             "SMBFERRY_RESYNC": "1m",
             "HOSTNAME": "pod-1",
         },
@@ -45,6 +48,7 @@ def test_all_of_it() -> None:
     assert settings.agent.image_pull_secrets == ("registry",)
     assert (settings.agent.start_deadline, settings.agent.priority_class) == (timedelta(minutes=5), "batch")
     assert settings.agent.run_ttl is None
+    assert settings.agent.limits == RunLimits(per_server=None, per_namespace=7, total=100)
     assert settings.agent.resources == {"limits": {"memory": "1Gi"}}
     assert settings.agent.network == NetworkRules(kdc_ports=(88, 750), api_server_ports=(8443,))
     assert (settings.workers, settings.instance, settings.standalone) == (3, "pod-1", True)
@@ -57,6 +61,7 @@ def test_all_of_it() -> None:
         ("AGENT_IMAGE_PULL_POLICY", "Sometimes", "expected one of Always, IfNotPresent, Never"),
         ("LEASE_NAMESPACE", "", "SMBFERRY_LEASE_NAMESPACE is not set; expected the namespace of the Lease"),
         ("WORKERS", "0", "at least 1"),
+        ("RUNS", "0", "expected a number of at least 1, or none for no limit"),
         ("RUN_TTL", "never", "expected a duration"),
         ("WORKERS", "many", "invalid literal"),
         ("AGENT_RESOURCES", "[]", "expected a JSON object"),

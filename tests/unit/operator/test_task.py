@@ -198,6 +198,28 @@ def test_the_status_says_what_is_next_and_wakes_up_for_it() -> None:
     assert decision.requeue_after == timedelta(minutes=10)
 
 
+def _with_jitter(status: dict[str, Any], now: datetime, jitter: str = "20m") -> Any:
+    """The name of the run that is made at 2, and the next time, of a nightly task with jitter."""
+    nightly = {"cron": "0 2 * * *", "jitter": jitter} if jitter else {"cron": "0 2 * * *"}
+    decision = decide_task(seen(status=status, schedule=nightly, created=ago(days=9)), now)
+    assert decision.status is not None
+    return [run["metadata"]["name"] for run in decision.create], decision.status.fields["nextScheduleTime"]
+
+
+@pytest.mark.fault(189)
+def test_a_time_that_had_its_run_gets_no_other_when_its_jitter_changes() -> None:
+    two, three = (NOW.replace(hour=hour, minute=0) for hour in (2, 3))
+    started = {"observedTrigger": "", "lastScheduleTime": format_time(two)}
+
+    made, upcoming = _with_jitter(started, three)
+    assert made == [], "it was started at 2, before there was a jitter"
+    later = {**started, "lastScheduleTime": upcoming}
+    assert upcoming.startswith("2026-11-22T02:")
+    assert upcoming != "2026-11-22T02:00:00Z"
+    assert _with_jitter(later, three + timedelta(days=1), jitter="") == ([], "2026-11-23T02:00:00Z")
+    assert len(_with_jitter(later, three + timedelta(days=2))[0]) == 1
+
+
 def test_nothing_is_written_when_nothing_changed() -> None:
     observed = seen(ours("a", "Succeeded", at=ago(hours=1)), status={"observedTrigger": ""})
     first = decide_task(observed, NOW)

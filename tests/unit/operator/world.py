@@ -76,6 +76,8 @@ class Memory:
         assert known["metadata"]["uid"] == uid
         if "status" in self.refuse:
             raise self.refuse["status"]
+        given_up = self.applied.get(key, {}).keys() - status.keys()
+        known["status"] = {name: value for name, value in known.get("status", {}).items() if name not in given_up}
         self.applied[key] = status
         others = [c for c in known.get("status", {}).get("conditions", []) if c["type"] not in OURS]
         merged = {**known.get("status", {}), **status, "conditions": [*others, *status["conditions"]]}
@@ -107,6 +109,8 @@ class World:
     def __init__(self, *bodies: tuple[Kind, Manifest]) -> None:
         self.memory = Memory()
         self.now = NOW
+        self.rounds = 50
+        """After how many the world should be settled."""
         self.cache = Cache()
         self.queued: list[Key] = []
         self.router = EventRouter(self.cache, self.enqueue)
@@ -137,7 +141,7 @@ class World:
 
         async def work() -> None:
             self.queued += keys
-            for _ in range(50):
+            for _ in range(self.rounds):
                 if not self.queued:
                     return
                 await self.reconciler.reconcile(self.queued.pop(0))

@@ -19,6 +19,7 @@ IN_SYNC = define("InSync", "The last run brought the destination in sync with th
 NEVER_RAN = define("NeverRan", "No run has finished yet.")
 RUN_IN_PROGRESS = define("RunInProgress", "A run is in progress.")
 RUN_QUEUED = define("RunQueued", "The run is waiting for another run that writes to the same destination.")
+LIMIT_REACHED = define("LimitReached", "The run is waiting because as many runs as permitted are active.")
 IDENTITY_CHECK_AWAITED = define(
     "IdentityCheckAwaited", "The run is waiting for a check to test the keys of its identities."
 )

@@ -42,7 +42,7 @@ def decide_invalid(kind: Kind, meta: Meta, status: Manifest, why: str, now: date
         summary.add(ConditionType.SUCCEEDED if kind is Kind.RUN else ConditionType.READY, "False", reason, why)
         summary.add(ConditionType.STALLED, "True", reason, why)
         if kind is Kind.RUN:
-            kept["state"] = RunState.FAILED.value
+            kept |= {"state": RunState.FAILED.value, "queue": None}
     conditions = summary.done()
     if set(conditions) <= set(existing):
         return Decision(requeue_after=again)

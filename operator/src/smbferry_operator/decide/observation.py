@@ -7,6 +7,7 @@ from datetime import datetime
 from smbferry_api.run import ResolvedTask
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.fairness import NO_CHECKS, ChecksUnderWay
+from smbferry_operator.decide.limits import Standing
 from smbferry_operator.decide.proof import Proof
 from smbferry_operator.model import Identity, Job, Location, Pod, Refusal, Run, Task
 
@@ -110,6 +111,8 @@ class RunObservation:
     """When a run with another identity of the same account started whose agent has not yet reported about its key."""
     identities: Mapping[str, Identity] = field(default_factory=dict)
     """The existing identities that the snapshot names, by name."""
+    standing: Standing | None = None
+    """The run among those that count at the same limits."""
 
     @property
     def all_identities(self) -> dict[str, Identity]:

@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 
 from smbferry_api.fields import format_time
 from smbferry_api.identity import AccountUse
+from smbferry_api.queue_status import QueueStatus
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import Limit, RunEnding, RunFailure, RunState, RunSummary
 from smbferry_operator.model import Kind, Manifest
@@ -72,6 +73,7 @@ class RunFields(OwnedFields):
     attempts: int
     task: ResolvedTask | Mapping[str, Any] | None
     limit: Limit | None
+    queue: QueueStatus | None
     completion_time: datetime | None = None
     duration: str | None = None
     ending: RunEnding | None = None

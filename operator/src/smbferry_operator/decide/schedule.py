@@ -6,6 +6,8 @@ once, the first time, except in schedules with an open hour ("*/15 * * * *"), wh
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from hashlib import sha256
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -14,9 +16,12 @@ from croniter import CroniterBadDateError, CroniterError, croniter
 from smbferry_api.cron import expand
 from smbferry_api.fields import parse_duration
 from smbferry_api.task import Schedule
+from smbferry_operator.decide.text import format_duration
 
 LOOK_BACK: Final = timedelta(days=7, hours=1)  # the longest startingDeadline is 168 h
 
+GAPS: Final = 100
+GAPS_FROM: Final = datetime(2026, 1, 1)  # noqa: DTZ001 - a time on the wall
 CLOCK_CHANGE: Final = timedelta(hours=3)  # more than any daylight saving change
 
 
@@ -31,10 +36,15 @@ class Timetable:
     cron: str
     zone: ZoneInfo
     deadline: timedelta
+    offset: timedelta = timedelta(0)
+    """The task's own part of the jitter: all its times come that much later."""
 
     @classmethod
-    def read(cls, schedule: Schedule) -> "Timetable":
+    def read(cls, schedule: Schedule, uid: str = "") -> "Timetable":
         """Parses a schedule.
+
+        Args:
+            uid: of its task; with jitter it decides how much later the task's times come.
 
         Raises:
             ScheduleError: unknown time zone, not a cron expression, or one without a date that comes.
@@ -54,7 +64,7 @@ class Timetable:
             raise ScheduleError(
                 f'schedule.cron: expected five fields such as "0 2 * * *", got {schedule.cron!r} ({error})'
             ) from error
-        return cls(cron, zone, parse_duration(schedule.starting_deadline))
+        return cls(cron, zone, parse_duration(schedule.starting_deadline), _offset(schedule, cron, uid))
 
     @property
     def _by_the_clock(self) -> bool:
@@ -63,6 +73,25 @@ class Timetable:
 
     def next_after(self, moment: datetime) -> datetime | None:
         """The first scheduled time after the moment, in UTC; None if there is none for years."""
+        found = self._next_after(moment - self.offset)
+        return found + self.offset if found is not None else None
+
+    def last_until(self, now: datetime, *, after: datetime) -> datetime | None:
+        """The last scheduled time in (after, now], None if there is none."""
+        found = self._last_until(now - self.offset, after=after - self.offset)
+        return found + self.offset if found is not None else None
+
+    def after_run(self, at: datetime | None) -> datetime | None:
+        """The moment after which a time is due that has not had its run.
+
+        A time that has had its run does not get another one because the jitter was changed.
+
+        Args:
+            at: the scheduled time of the last run.
+        """
+        return at + self.offset if at is not None else None
+
+    def _next_after(self, moment: datetime) -> datetime | None:
         # croniter steps through wall-clock times without a zone, which are then converted. Start before the moment:
         # where the clock was set back, an earlier wall-clock time may be after it.
         times = croniter(self.cron, self._wall(moment) - CLOCK_CHANGE)
@@ -76,8 +105,7 @@ class Timetable:
         except CroniterError:
             return None
 
-    def last_until(self, now: datetime, *, after: datetime) -> datetime | None:
-        """The last scheduled time in (after, now], None if there is none."""
+    def _last_until(self, now: datetime, *, after: datetime) -> datetime | None:
         times = croniter(self.cron, self._wall(now) + CLOCK_CHANGE)
         floor = max(after, now - LOOK_BACK)
         best: datetime | None = None
@@ -112,3 +140,35 @@ class Timetable:
             else:
                 high = middle
         return high.replace(microsecond=0)
+
+
+def _offset(schedule: Schedule, cron: str, uid: str) -> timedelta:
+    """A fixed part of the jitter in whole seconds, the same after a restart.
+
+    Raises:
+        ScheduleError: the jitter is not shorter than the time between two runs.
+    """
+    if schedule.jitter is None:
+        return timedelta(0)
+    jitter, gap = parse_duration(schedule.jitter), shortest_gap(cron)
+    if jitter > gap:
+        raise ScheduleError(
+            f"schedule.jitter: expected at most {format_duration(gap)}, the shortest time between two runs,"
+            f" got {schedule.jitter!r}"
+        )
+    seconds = max(1, int(jitter.total_seconds()))
+    return timedelta(seconds=int.from_bytes(sha256(uid.encode()).digest()[:8]) % seconds)
+
+
+@lru_cache(maxsize=1000)
+def shortest_gap(cron: str) -> timedelta:
+    """The shortest time between two of the next times, by the clock on the wall."""
+    times, gap = croniter(cron, GAPS_FROM), timedelta.max
+    try:
+        last = times.get_next(datetime)
+        for _ in range(GAPS):
+            now = times.get_next(datetime)
+            gap, last = min(gap, now - last), now
+    except CroniterError:
+        return gap
+    return gap

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from smbferry_operator.decide.limits import RunLimits
 from smbferry_operator.model import Manifest
 
 
@@ -35,5 +36,6 @@ class AgentSettings:
     run_ttl: timedelta | None = timedelta(days=7)
     """How long an ended run without owner is kept, unless its spec says otherwise; None keeps it."""
     max_concurrent_checks: int = 50
+    limits: RunLimits = field(default_factory=RunLimits)
     network: NetworkRules | None = None
     """None if agents get no NetworkPolicy."""

@@ -58,11 +58,11 @@ def attempts_of(job: Job) -> int:
     return job.failed + job.succeeded + job.active
 
 
-def indexed(agents: int, retries: int) -> Manifest:
+def indexed(agents: int, at_once: int, retries: int) -> Manifest:
     """The fields of an Indexed Job: each index has its own retries, and one that fails for good ends the Job."""
     return {
         "completionMode": "Indexed",
-        "parallelism": agents,
+        "parallelism": min(agents, at_once),
         "completions": agents,
         "backoffLimitPerIndex": retries,
         "maxFailedIndexes": 0,

@@ -97,7 +97,7 @@ def decide_task(seen: TaskObservation, now: datetime) -> Decision:
     if task.meta.deleting:
         return Decision()
     try:
-        timetable = Timetable.read(task.spec.schedule) if task.spec.schedule else None
+        timetable = Timetable.read(task.spec.schedule, task.meta.uid) if task.spec.schedule else None
     except ScheduleError as error:
         return _decision(seen, Obstacle(SPEC_INVALID, str(error), stalled=True), None, Act(), now)
     snapshot = resolve(task, seen.ends, mirrored_to(seen))
@@ -149,7 +149,7 @@ def _due(seen: TaskObservation, timetable: Timetable | None, now: datetime) -> D
 
 def _scheduled(seen: TaskObservation, timetable: Timetable, now: datetime) -> datetime | None:
     """The last scheduled time whose run has not been created or skipped, and may still start."""
-    since = max(filter(None, (seen.task.meta.created, seen.task.status.last_schedule_time)))
+    since = max(filter(None, (seen.task.meta.created, timetable.after_run(seen.task.status.last_schedule_time))))
     at = timetable.last_until(now, after=since)
     return at if at is not None and now - at <= timetable.deadline else None
 
@@ -253,7 +253,7 @@ def _decision(
     task = seen.task
     existing = task.status.conditions
     conditions = _conditions(seen, obstacle, now, act, scheduled=timetable is not None)
-    upcoming = timetable.next_after(now) if timetable and not task.spec.suspend else None
+    upcoming = _upcoming(seen, timetable, act, now) if timetable and not task.spec.suspend else None
     fields = _fields(seen, timetable, act, upcoming)
     given_up = act.waits + timetable.deadline if timetable and act.waits else None
     status = OwnedStatus(conditions, fields.as_wire())
@@ -269,6 +269,12 @@ def _decision(
             seen.refusal.again_in(now) if seen.refusal else None,
         ),
     )
+
+
+def _upcoming(seen: TaskObservation, timetable: Timetable, act: Act, now: datetime) -> datetime | None:
+    """The first scheduled time after now that will have a run."""
+    last = act.settled.at if act.settled is not None and act.settled.at else seen.task.status.last_schedule_time
+    return timetable.next_after(max(filter(None, (now, timetable.after_run(last)))))
 
 
 def _conditions(

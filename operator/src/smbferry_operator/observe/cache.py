@@ -20,8 +20,6 @@ from smbferry_operator.parse import RECORDED, parse_owner
 from smbferry_words.run import PhaseState
 
 UNUSED_ANNOTATION: Final = "kubectl.kubernetes.io/last-applied-configuration"
-TAG_WRITER: Final = "writer"
-"""Unfinished Jobs and living pods that claim to work for a run."""
 TAG_QUEUED: Final = "queued"
 """Runs without a Job."""
 TAG_STARTING: Final = "starting"
@@ -50,15 +48,24 @@ class Cache:
         self._agents: dict[tuple[Key, str], set[Key]] = {}
         self._busy: dict[tuple[Kind, str], set[Key]] = {}
         self._gone: dict[Key, int] = {}
-        self.changes = 0
-        """Counts changes: a result that was computed from the cache is valid until this number changes."""
         self._newest: dict[Kind, int] = {}
+        self._followers: list[set[Key]] = []
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def __iter__(self) -> Iterator[Key]:
         return iter(list(self._entries))
+
+    def follow(self) -> set[Key]:
+        """The keys of all objects; from now on each key that changes is added. The caller removes what it has seen."""
+        changed = set(self._entries)
+        self._followers.append(changed)
+        return changed
+
+    def _note_change(self, *keys: Key) -> None:
+        for changed in self._followers:
+            changed.update(keys)
 
     def get(self, key: Key) -> Manifest | None:
         """Returns the object, or None. Do not modify it."""
@@ -87,10 +94,6 @@ class Cache:
     def tagged(self, tag: str) -> list[Key]:
         """The keys of the objects that have a tag."""
         return sorted(self._tagged.get(tag, ()))
-
-    def busy(self, kind: Kind) -> list[Key]:
-        """The existing objects of a kind that have an unfinished Job or a living pod."""
-        return sorted(key for (other, _), keys in self._busy.items() if other is kind for key in keys)
 
     def is_busy(self, key: Key) -> bool:
         """Whether the object exists and has an unfinished Job or a living pod."""
@@ -127,7 +130,7 @@ class Cache:
 
     def clear(self) -> None:
         """Removes all objects, and forgets all versions."""
-        self.changes += 1
+        self._note_change(*self._entries)
         for known in (
             self._entries,
             self._referrers,
@@ -163,7 +166,7 @@ class Cache:
         if worker is not None:
             self._agents.setdefault(worker, set()).add(key)
         self._note_busy(worker[0] if worker else key)
-        self.changes += 1
+        self._note_change(key)
         return True
 
     def remove(self, kind: Kind, body: Manifest) -> None:
@@ -193,7 +196,7 @@ class Cache:
         entry = self._entries.pop(key, None)
         if entry is None:
             return
-        self.changes += 1
+        self._note_change(key)
         for other in entry.references:
             _discard(self._referrers, (other, key.kind), key)
         for tag in entry.tags:
@@ -337,9 +340,6 @@ def tags(kind: Kind, body: Manifest) -> Iterator[str]:
                 yield TAG_QUEUED
             elif status.get("state") in BEFORE_TRANSFER and not _has_tickets(status):
                 yield TAG_STARTING
-        case Kind.JOB | Kind.POD:
-            if (worker := works_for(kind, body)) is not None and worker[0].kind is Kind.RUN:
-                yield TAG_WRITER
         case Kind.IDENTITY:
             yield account_tag(str((body.get("spec") or {}).get("principal", "")))
         case _:

@@ -1,195 +1,226 @@
-"""Which runs of the cluster write to a destination or wait for one.
+"""Which folders a run writes to or waits for, and what it counts for.
 
 A claim makes runs of other namespaces wait, so it must be proven: the run's location is Ready, or was since its agent
-started, and leads to that folder. A run whose location no check has ever opened has no claim in other namespaces.
+started, and leads to that folder. A run whose location no check has ever opened has no claim in other namespaces. The
+same holds for what a run counts for at a file server.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from smbferry_api.conditions import ConditionType, find
-from smbferry_api.reasons import IDENTITY_CHECK_AWAITED, RUN_QUEUED
-from smbferry_api.run import ResolvedEnd, TaskRef, TransferRunSpec
+from smbferry_api.location import NO_LIMITS
+from smbferry_api.reasons import IDENTITY_CHECK_AWAITED, LIMIT_REACHED, RUN_QUEUED
+from smbferry_api.run import ResolvedEnd, ResolvedTask, TaskRef, TransferRunSpec
 from smbferry_api.run_status import RunState, TransferRunStatus
 from smbferry_operator.decide.destination import Destination
+from smbferry_operator.decide.limits import Demand, RunLimits, demand_of
 from smbferry_operator.decide.observation import Claim
 from smbferry_operator.decide.readiness import Readiness, referent
 from smbferry_operator.decide.record import recorded
-from smbferry_operator.decide.resolve import resolve
-from smbferry_operator.model import Job, Key, Kind, Manifest, Pod, Run
-from smbferry_operator.observe.cache import TAG_QUEUED
+from smbferry_operator.decide.resolve import readiness_obstacle, resolve
+from smbferry_operator.model import Job, Key, Kind, Pod, Resource, Run, Task
+from smbferry_operator.observe.destinations import Held
 from smbferry_operator.observe.reader import Reader
 from smbferry_operator.parse import parse_meta, parse_run
 
-QUEUED_REASONS: Final = frozenset({RUN_QUEUED.name, IDENTITY_CHECK_AWAITED.name})
+QUEUED_REASONS: Final = frozenset({RUN_QUEUED.name, IDENTITY_CHECK_AWAITED.name, LIMIT_REACHED.name})
 """Reasons of runs that wait only for other runs or for a check."""
-SPARE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A claim, and whether it counts in other namespaces."""
+class Found:
+    """What follows for others from a run."""
 
-    claim: Claim
-    proven: bool
+    held: frozenset[Held] = frozenset()
+    active: Demand | None = None
+    """What it counts for while its agents work, and between two of its Jobs."""
+    waiting: Demand | None = None
+    """What it waits for if only limits keep it from starting."""
+    inputs: frozenset[Key] = frozenset()
+    """The task, the locations and the identities from which all this follows, whether or not they exist."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """The claims of a run, and the objects that they follow from."""
+class _Look:
+    """A run with its agents."""
 
-    inputs: tuple[Manifest | None, ...]
-    held: tuple[Held, ...]
-    locations: frozenset[Key]
+    key: Key
+    run: Run
+    jobs: tuple[Job, ...]
+    pods: tuple[Pod, ...]
+    task: Task | None
+
+    @property
+    def at_work(self) -> tuple[Job | Pod, ...]:
+        """The unfinished Jobs and living pods."""
+        return (*(job for job in self.jobs if not job.finished), *(pod for pod in self.pods if pod.living))
+
+    @property
+    def reason(self) -> str:
+        """The reason for which it is queued, empty if it is not."""
+        succeeded = find(self.run.status.conditions, ConditionType.SUCCEEDED)
+        return succeeded.reason if self.run.status.state is RunState.QUEUED and succeeded is not None else ""
 
 
 class Claims:
-    """Finds claims in the cache. A run's claims are kept until one of the objects around it changes."""
+    """Derives claims and demands from the objects in the cache."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, limits: RunLimits) -> None:
         self._reader = reader
-        self._known: dict[tuple[Key, bool], _Known] = {}
-        self._proven: set[tuple[str, Destination]] = set()
-        self._held_now: list[Held] = []
-        self._as_of = -1
+        self._limits = limits
+        self._proven: dict[str, set[Destination]] = {}
+        """By run: destinations and sources that were proven while its agents worked."""
 
-    def of_others(self, run: Run, reserved: Mapping[Key, Claim]) -> tuple[Claim, ...]:
-        """The claims that the run must respect.
+    def found(self, key: Key, *, starting: bool) -> Found:
+        """What follows for others from a run as it is now; nothing from one that has ended or does not exist.
 
         Args:
-            reserved: claims of runs whose Jobs are being created.
+            starting: whether its Job is being created.
         """
-        if self._as_of != self._reader.cache.changes:
-            self._look()
-        launching = [Held(claim, proven=True) for claim in reserved.values()]
-        self._proven |= {_token(each.claim) for each in launching}
-        held = (*launching, *self._held_now)
-        home = f"{run.meta.namespace}/"
-        return tuple(
-            each.claim
-            for each in held
-            if each.claim.run_uid != run.meta.uid and (each.proven or each.claim.holder.startswith(home))
+        run = self._reader.readable(key, parse_run) or self._unreadable(key)
+        if run is None:
+            return Found()
+        jobs, pods = self._reader.agents(key, run.meta)
+        look = _Look(key, run, jobs, pods, self._reader.task_named(key.namespace, run.spec.task_ref.name))
+        if not (look.at_work or starting):
+            self._proven.pop(run.meta.uid, None)
+        work = recorded(jobs, pods)
+        task = work.task if work else self._now(look)
+        return Found(
+            frozenset((*self._writing(look), *self._in_line(look))),
+            self._active(look, task),
+            self._limited(look, task),
+            frozenset(self._inputs(look, work.task if work else None)),
         )
 
-    def note(self, key: Key) -> None:
-        """Records the claim of a run with an agent while its location is Ready, so that it stays proven afterwards."""
-        self._of(key, writing=True)
+    def start(self, claim: Claim) -> None:
+        """The operator is creating a Job of the claim's run: the claim is proven."""
+        self._proven.setdefault(claim.run_uid, set()).add(claim.destination)
 
-    def _look(self) -> None:
-        """Finds all claims, once per change of the cache."""
-        writing, waiting = self._reader.cache.busy(Kind.RUN), self._reader.cache.tagged(TAG_QUEUED)
-        held = [each for key in writing for each in self._of(key, writing=True)]
-        at_work = {each.claim.run_uid for each in held}
-        self._proven = {token for token in self._proven if token[0] in at_work}
-        held += [each for key in waiting for each in self._of(key, writing=False)]
-        self._forget_all_but(writing, waiting)
-        self._held_now, self._as_of = held, self._reader.cache.changes
+    def demand(self, run: Run, task: ResolvedTask, priority: int, *, begun: bool) -> Demand:
+        """What a run counts for that works by this snapshot, or would."""
+        locations = {
+            end.location: self._reader.location_named(run.meta.namespace, end.location)
+            for end in (task.source, task.destination)
+        }
+        located = {
+            name: location.spec.limits or NO_LIMITS for name, location in locations.items() if location is not None
+        }
 
-    def _of(self, key: Key, *, writing: bool) -> tuple[Held, ...]:
-        known = self._known.get((key, writing))
-        if known is None or not _same(known.inputs, self._inputs(key, known.locations)):
-            run = self._reader.readable(key, parse_run) or (self._unreadable(key) if writing else None)
-            ends = list((self._writing if writing else self._waiting)(key, run)) if run else []
-            held = tuple(self._held(run, end, since, writing=writing) for end, since in ends) if run else ()
-            locations = frozenset(Key(Kind.LOCATION, key.namespace, end.location) for end, _ in ends)
-            known = self._known[key, writing] = _Known(self._inputs(key, locations), held, locations)
-        return known.held
+        def proven(end: ResolvedEnd) -> bool:
+            reads = end is task.source
+            return self._is_open(run, end, reads=reads) or Destination.of(end) in self._proven.get(run.meta.uid, ())
+
+        return demand_of(run, task, priority, self._limits, located=located, proven=proven, begun=begun)
 
     def _unreadable(self, key: Key) -> Run | None:
         """An invalid run: its agent may be at work nevertheless."""
         body = self._reader.cache.get(key)
-        if body is None:
+        if body is None or not self._reader.cache.is_busy(key):
             return None
         spec = body.get("spec") or {}
         only_reads = spec.get("survey") is True and spec.get("measureDestination") in (None, False)
         dry_run = spec.get("dryRun") is True or only_reads
-        return Run(
+        return Resource(
             parse_meta(body), TransferRunSpec(task_ref=TaskRef(name="unknown"), dry_run=dry_run), TransferRunStatus()
         )
 
-    def _forget_all_but(self, writing: Sequence[Key], waiting: Sequence[Key]) -> None:
-        """Drops the claims of runs that have ended, so that memory does not grow."""
-        if len(self._known) > SPARE + 2 * (len(writing) + len(waiting)):
-            keep = {*((key, True) for key in writing), *((key, False) for key in waiting)}
-            self._known = {key: known for key, known in self._known.items() if key in keep}
+    def _inputs(self, look: _Look, work: ResolvedTask | None) -> Iterator[Key]:
+        namespace = look.key.namespace
+        yield Key(Kind.TASK, namespace, look.run.spec.task_ref.name)
+        names = set(look.task.spec.location_names) if look.task is not None else set()
+        names |= {end.location for end in work.ends} if work is not None else set()
+        for name in names:
+            yield Key(Kind.LOCATION, namespace, name)
+            location = self._reader.location_named(namespace, name)
+            if location is not None:
+                yield Key(Kind.IDENTITY, namespace, location.spec.identity_ref.name)
 
-    def _inputs(self, key: Key, places: frozenset[Key]) -> tuple[Manifest | None, ...]:
-        """All objects that a run's claim follows from.
+    # --- Claims
 
-        Args:
-            places: the locations that its snapshot names.
-        """
-        cache = self._reader.cache
-        run = cache.get(key)
-        tasks = [other for other in cache.references_of(key) if other.kind is Kind.TASK]
-        locations = [place for task in tasks for place in cache.references_of(task)]
-        identities = [identity for place in locations for identity in cache.references_of(place)]
-        around = (cache.get(other) for other in (*tasks, *locations, *identities, *places))
-        return (run, *around, *cache.referrers(key, Kind.JOB), *cache.referrers(key, Kind.POD))
-
-    def _writing(self, key: Key, run: Run) -> Iterator[tuple[ResolvedEnd, datetime]]:
+    def _writing(self, look: _Look) -> Iterator[Held]:
         """The destinations where an agent of the run may be at work, and since when."""
-        jobs, pods = self._reader.agents(key, run.meta)
-        at_work: tuple[Job | Pod, ...] = (
-            *(job for job in jobs if not job.finished),
-            *(pod for pod in pods if pod.living),
-        )
-        if not at_work or not run.spec.writes:
+        at_work = look.at_work
+        if not at_work or not look.run.spec.writes:
             return
         since = min(agent.meta.created for agent in at_work)
         works = {agent.recorded.text: agent.recorded.task.destination for agent in at_work if agent.recorded}
-        if (
-            not works and (end := self._destination_now(run)) is not None
-        ):  # started by an operator that recorded no snapshot
-            works = {"": end}
+        if not works and (now := self._now(look)) is not None:  # started by an operator that recorded no snapshot
+            works = {"": now.destination}
         for end in works.values():
-            yield end, since
+            yield self._held(look.run, end, since, writing=True)
 
-    def _waiting(self, key: Key, run: Run) -> Iterator[tuple[ResolvedEnd, datetime]]:
-        """The run's place in the queue: it has one while only another run or a check keeps it from starting."""
-        succeeded = find(run.status.conditions, ConditionType.SUCCEEDED)
-        if run.status.state is not RunState.QUEUED or succeeded is None or succeeded.reason not in QUEUED_REASONS:
+    def _in_line(self, look: _Look) -> Iterator[Held]:
+        """The run's place in the queue: it has one while only other runs or a check keep it from starting."""
+        run = look.run
+        if look.reason not in QUEUED_REASONS or run.meta.deleting or run.spec.cancel or not run.spec.writes:
             return
-        if run.meta.deleting or run.spec.cancel or not run.spec.writes:
-            return
-        work = recorded(*self._reader.agents(key, run.meta))
-        end = work.task.destination if work else self._destination_now(run)
-        if end is not None:
-            yield end, run.meta.created
+        work = recorded(look.jobs, look.pods)
+        task = work.task if work else self._now(look)
+        if task is not None:
+            held = self._held(run, task.destination, run.meta.created, writing=False)
+            # What a namespace's limits hold up must not hold up another's runs: its place counts at home only.
+            yield Held(held.claim, held.proven and look.reason != LIMIT_REACHED.name)
 
-    def _destination_now(self, run: Run) -> ResolvedEnd | None:
-        task = self._reader.task_named(run.meta.namespace, run.spec.task_ref.name)
-        snapshot = resolve(task, self._reader.ends_of_task(task)) if task else None
-        return snapshot.destination if snapshot else None
+    def _now(self, look: _Look) -> ResolvedTask | None:
+        return resolve(look.task, self._reader.ends_of_task(look.task)) if look.task else None
 
     def _held(self, run: Run, end: ResolvedEnd, since: datetime, *, writing: bool) -> Held:
         claim = claim_of(run, Destination.of(end), since, writing=writing)
         proven = self._is_open(run, end)
         if proven and writing:
-            self._proven.add(_token(claim))
-        return Held(claim, proven or (writing and _token(claim) in self._proven))
+            self._proven.setdefault(run.meta.uid, set()).add(claim.destination)
+        return Held(claim, proven or (writing and claim.destination in self._proven.get(run.meta.uid, ())))
 
-    def _is_open(self, run: Run, end: ResolvedEnd) -> bool:
-        """Whether a check or the run's agent has opened the destination through the location that the run names."""
+    def _is_open(self, run: Run, end: ResolvedEnd, *, reads: bool = False) -> bool:
+        """Whether a check or the run's agent has opened the folder through the location that the run names.
+
+        Args:
+            reads: whether it is the run's source, else its destination.
+        """
         location = self._reader.location_named(run.meta.namespace, end.location)
         if location is None:
             return False
         now = {"spec": location.spec, "dfs_target": location.status.dfs_target}
         if Destination.of(end.model_copy(update=now)) != Destination.of(end):
             return False
-        evidence = run.status.security.destination if run.status.security else None
+        security = run.status.security
+        evidence = (security.source if reads else security.destination) if security else None
         return referent(location).state is Readiness.READY or bool(evidence and evidence.dialect)
 
+    # --- Demands
 
-def _token(claim: Claim) -> tuple[str, Destination]:
-    return claim.run_uid, claim.destination
+    def _active(self, look: _Look, task: ResolvedTask | None) -> Demand | None:
+        """A run counts from its first Job to its end, unless it waits for something between two Jobs."""
+        state = look.run.status.state
+        between = any(job.recorded for job in look.jobs) and state not in {None, RunState.QUEUED}
+        if task is None or not (look.at_work or (between and not (state and state.ended))):
+            return None
+        if look.at_work:
+            self._prove_ends(look.run, task)
+        return self.demand(look.run, task, _priority(look), begun=True)
+
+    def _prove_ends(self, run: Run, task: ResolvedTask) -> None:
+        for end in (task.source, task.destination):
+            if self._is_open(run, end, reads=end is task.source):
+                self._proven.setdefault(run.meta.uid, set()).add(Destination.of(end))
+
+    def _limited(self, look: _Look, task: ResolvedTask | None) -> Demand | None:
+        """A run that waits for a limit and for nothing else, as far as is known."""
+        run = look.run
+        if look.reason != LIMIT_REACHED.name or look.at_work or run.meta.deleting or run.spec.cancel or task is None:
+            return None
+        ends = self._reader.ends(look.key.namespace, *(end.location for end in task.ends))
+        if readiness_obstacle((end.location for end in task.ends), ends) is not None:
+            return None
+        return self.demand(run, task, _priority(look), begun=False)
 
 
-def _same(before: Sequence[Manifest | None], now: Sequence[Manifest | None]) -> bool:
-    """Whether no object has changed: a changed object is another value in the cache."""
-    return len(before) == len(now) and all(a is b for a, b in zip(before, now, strict=True))
+def _priority(look: _Look) -> int:
+    return look.task.spec.priority if look.task is not None else 0
 
 
 def claim_of(run: Run, destination: Destination, since: datetime, *, writing: bool) -> Claim:

@@ -8,8 +8,10 @@ from smbferry_api.conditions import ConditionType
 from smbferry_api.reasons import KEY_REFUSED
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import RunState
+from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.fairness import ChecksUnderWay
 from smbferry_operator.decide.history import last_ended
+from smbferry_operator.decide.limits import UNLIMITED, Demand, RunLimits, Standing
 from smbferry_operator.decide.observation import (
     Claim,
     Ends,
@@ -20,9 +22,10 @@ from smbferry_operator.decide.observation import (
 )
 from smbferry_operator.decide.proof import Proof, newest_proof
 from smbferry_operator.decide.record import recorded, reported
-from smbferry_operator.model import Identity, Key, Kind, Manifest, Meta, Recorded, Refusal, Run
+from smbferry_operator.decide.resolve import resolve
+from smbferry_operator.model import Identity, Key, Kind, Manifest, Meta, Recorded, Refusal, Run, Task
 from smbferry_operator.observe.cache import TAG_STARTING, Cache, account_tag
-from smbferry_operator.observe.claims import Claims
+from smbferry_operator.observe.fleet import Fleet
 from smbferry_operator.observe.reader import Reader
 from smbferry_operator.parse import parse_identity, parse_location, parse_run, parse_task, parse_time
 from smbferry_words.failure_class import FailureClass
@@ -43,10 +46,10 @@ DOUBTFUL: Final = frozenset(
 class Observer:
     """Observes objects of all our kinds."""
 
-    def __init__(self, cache: Cache) -> None:
+    def __init__(self, cache: Cache, limits: RunLimits = UNLIMITED) -> None:
         self._cache = cache
         self._reader = Reader(cache)
-        self._claims = Claims(self._reader)
+        self.fleet = Fleet(self._reader, limits)
 
     def identity(
         self,
@@ -131,12 +134,18 @@ class Observer:
         return TaskObservation(task, ends, runs, done, refusal, recorded=work.task if work else None)
 
     def run(
-        self, key: Key, reserved: Mapping[Key, Claim] | None = None, refusal: Refusal | None = None
+        self,
+        key: Key,
+        reserved: Mapping[Key, Claim] | None = None,
+        refusal: Refusal | None = None,
+        *,
+        starting: Mapping[Key, Demand] | None = None,
     ) -> RunObservation | None:
         """A run with everything that its decision depends on, None if it does not exist.
 
         Args:
             reserved: claims of runs whose Jobs are being created.
+            starting: what the runs count for whose Jobs are being created.
 
         Raises:
             InvalidObjectError: its spec is invalid.
@@ -152,13 +161,33 @@ class Observer:
         else:
             ends = self._reader.ends_of_task(task) if task else Ends()
         at_work = any(not job.finished for job in jobs)
-        if at_work:
-            self._claims.note(key)
-        claims = () if at_work or not run.spec.writes else self._claims.of_others(run, reserved or {})
+        self.fleet.starts(starting or {}, reserved or {})
+        self.fleet.refresh()
+        self.fleet.decides(key)
+        snapshot = work.task if work is not None else (resolve(task, ends) if task else None)
+        claims, standing = self._among_others(run, task, snapshot, reserved or {}, at_work=at_work)
         identities = self._identities(key.namespace, work.task if work else None, ends)
         proofs = {} if at_work else {name: self._proof(identity) for name, identity in identities.items()}
         used_at = None if at_work else self._account_used_at(key, ends, reserved or {})
-        return RunObservation(run, task, ends, jobs, pods, claims, refusal, proofs, used_at, identities)
+        return RunObservation(run, task, ends, jobs, pods, claims, refusal, proofs, used_at, identities, standing)
+
+    def _among_others(
+        self,
+        run: Run,
+        task: Task | None,
+        snapshot: ResolvedTask | None,
+        reserved: Mapping[Key, Claim],
+        *,
+        at_work: bool,
+    ) -> tuple[tuple[Claim, ...], Standing | None]:
+        """The claims of other runs that concern the run, and its standing at the limits."""
+        if snapshot is None or (run.status.state is not None and run.status.state.ended):
+            return (), None
+        priority = task.spec.priority if task is not None else 0
+        standing = self.fleet.standing(run, snapshot, priority, begun=at_work)
+        if at_work or not run.spec.writes:
+            return (), standing
+        return self.fleet.claims_on(Destination.of(snapshot.destination), run, reserved), standing
 
     def _account_used_at(self, run: Key, ends: Ends, launching: Iterable[Key]) -> datetime | None:
         """When a run with another identity of the account started whose agent has not yet reported about its key."""

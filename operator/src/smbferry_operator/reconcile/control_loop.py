@@ -1,7 +1,9 @@
 """The control loop: keys from the queue, rounds of the reconciler, and pauses in which no decision is made."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Final
 
 from smbferry_operator.cluster.apply import Applier
 from smbferry_operator.decide.settings import AgentSettings
@@ -9,6 +11,9 @@ from smbferry_operator.model import OWN_KINDS, Key
 from smbferry_operator.observe.cache import Cache
 from smbferry_operator.reconcile.reconciler import Reconciler
 from smbferry_operator.reconcile.workers import Reconcile, Workers
+
+BATCH: Final = 50
+PAUSE: Final = 0.5
 
 
 class ControlLoop:
@@ -56,6 +61,19 @@ class ControlLoop:
         """A Secret or a ConfigMap has changed: checks the identities that use it."""
         for identity in self._cache.identities_with(kind, namespace, name):
             self._reconciler.outdate(identity)
+
+    async def take_in_forever(self) -> None:
+        """Keeps up with the changes while no decision is made, a few at a time so that the event loop never stands.
+
+        At the start and in a standby, one decision would otherwise have to take in everything.
+        """
+        while True:
+            await asyncio.sleep(0 if not self._reconciler.take_in(BATCH) else PAUSE)
+
+    async def take_in_all(self) -> None:
+        """Returns when all that has been listed is taken in."""
+        while not self._reconciler.take_in(BATCH):
+            await asyncio.sleep(0)
 
     @asynccontextmanager
     async def halted(self) -> AsyncIterator[None]:

@@ -8,6 +8,7 @@ lists everything before it acts, and every decision may be made twice (ADR 2).
 from collections.abc import Mapping
 from datetime import datetime
 
+from smbferry_operator.decide.limits import Demand
 from smbferry_operator.decide.observation import Claim
 from smbferry_operator.model import Key
 
@@ -17,6 +18,7 @@ class InFlight:
 
     def __init__(self) -> None:
         self._claims: dict[Key, Claim] = {}
+        self._starting: dict[Key, Demand] = {}
         self._wanted_checks: set[Key] = set()
         self._outdated: set[Key] = set()
         self._launching_checks: set[Key] = set()
@@ -25,6 +27,7 @@ class InFlight:
     def reset(self) -> None:
         """Drops what the last turn as the leader left. Called before this operator acts, on a fresh cache."""
         self._claims.clear()
+        self._starting.clear()
         self._wanted_checks.clear()
 
     # --- Runs
@@ -37,6 +40,19 @@ class InFlight:
     def claim(self, run: Key, claim: Claim) -> None:
         """The run's Job is about to be created: other runs wait as if it existed."""
         self._claims[run] = claim
+
+    @property
+    def starting(self) -> Mapping[Key, Demand]:
+        """What the runs count for whose Jobs are being created, by run."""
+        return self._starting
+
+    def start(self, run: Key, demand: Demand) -> None:
+        """The run's Job is about to be created: it counts at all limits as if its agents worked."""
+        self._starting[run] = demand
+
+    def not_started(self, run: Key) -> None:
+        """The API server creates nothing for the run any more."""
+        self._starting.pop(run, None)
 
     # --- Checks of identities
 
@@ -74,6 +90,7 @@ class InFlight:
     def forget(self, key: Key) -> None:
         """The object does not exist any more."""
         self._claims.pop(key, None)
+        self._starting.pop(key, None)
         self._wanted_checks.discard(key)
         self._outdated.discard(key)
 
@@ -84,6 +101,7 @@ class InFlight:
     def carried_out(self, key: Key) -> None:
         """A decision about the object was carried out: the cache shows its Job. One that failed keeps its claim."""
         self._claims.pop(key, None)
+        self._starting.pop(key, None)
 
     # --- Refusals
 

@@ -43,7 +43,7 @@ class Reconciler:
             wake: queues an object to be reconciled soon.
             clock: the time of day.
         """
-        self._observer = Observer(cache)
+        self._observer = Observer(cache, settings.limits)
         self._applier = applier
         self._settings = settings
         self._wake = wake
@@ -69,6 +69,8 @@ class Reconciler:
         try:
             again = await self._round(key, None)
         except TerminatingError:
+            self._in_flight.not_started(key)
+            self._observer.fleet.stand_aside(key)
             return None
         except RefusedError as error:
             logger.warning("%s: %s", key, error)
@@ -82,7 +84,9 @@ class Reconciler:
         decided = self._decide(key, refusal)
         if decided is None:
             self._in_flight.forget(key)
+            self._wake_others(key)
             return None
+        self._wake_others(key)
         about, decision = decided
         for name in decision.awaits:
             identity = Key(Kind.IDENTITY, key.namespace, name)
@@ -90,10 +94,32 @@ class Reconciler:
             self._wake(identity)
         try:
             await self._applier.carry_out(key, about, decision)
+        except Exception:
+            self._observer.fleet.stand_aside(key)  # retried later, and meanwhile nobody waits for it
+            raise
         finally:
             self._in_flight.attempted(key)
         self._in_flight.carried_out(key)
+        self._wake_others(key)
         return decision.requeue_after
+
+    def _wake_others(self, key: Key) -> None:
+        """Wakes the runs that may go on by what has changed."""
+        self._observer.fleet.starts(self._in_flight.starting, self._in_flight.claims)
+        for run in self._observer.fleet.to_wake():
+            if run != key:
+                self._wake(run)
+
+    def take_in(self, most: int) -> bool:
+        """Takes in what has changed since the last decision, so that the next one need not take in everything.
+
+        Args:
+            most: how many changed objects.
+
+        Returns:
+            Whether that was all.
+        """
+        return self._observer.fleet.refresh(most)
 
     def _decide(self, key: Key, refusal: Refusal | None) -> tuple[Meta, Decision] | None:
         """Observes and decides in one step of the event loop, so that no other decision comes between.
@@ -143,13 +169,15 @@ class Reconciler:
         return seen.identity.meta, decision
 
     def _decide_run(self, key: Key, refusal: Refusal | None, now: datetime) -> tuple[Meta, Decision] | None:
-        seen = self._observer.run(key, self._in_flight.claims, refusal)
+        seen = self._observer.run(key, self._in_flight.claims, refusal, starting=self._in_flight.starting)
         if seen is None:
             return None
         decision = decide_run(seen, now, self._settings)
         if seen.account_used_at is not None:
             alone = decide_run(replace(seen, account_used_at=None), now, self._settings)
             decision = self._patience.choose(key, decision, alone, now)
+        if decision.create and seen.standing is not None:
+            self._in_flight.start(key, seen.standing.demand)
         if decision.claim is not None:
             self._in_flight.claim(key, claim_of(seen.run, decision.claim, now, writing=True))
         return seen.run.meta, decision

@@ -25,9 +25,11 @@ from prometheus_client.registry import Collector
 from smbferry_api.conditions import ConditionType
 from smbferry_api.reasons import KEYTAB_AGING, by_name
 from smbferry_api.run_status import RunState
+from smbferry_operator.decide.limits import UNLIMITED, RunLimits
 from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
 from smbferry_operator.observe.cache import Cache
 from smbferry_operator.parse import parse_time
+from smbferry_operator.telemetry.queue import queue_metrics
 
 RUN_BUCKETS: Final = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600)
 RECONCILE_BUCKETS: Final = (0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60)
@@ -83,14 +85,16 @@ class _EndedRuns:
 class Metrics:
     """All metrics of the operator."""
 
-    def __init__(self, cache: Cache, leading: Callable[[], bool]) -> None:
+    def __init__(self, cache: Cache, leading: Callable[[], bool], limits: RunLimits = UNLIMITED) -> None:
         """Creates all metrics, with the value 0.
 
         Args:
             leading: whether this operator leads.
+            limits: of the installation.
         """
         disable_created_metrics()  # type: ignore[no-untyped-call] # the library publishes no types for it
         self.leading = leading
+        self.limits = limits
         self._registry = CollectorRegistry()
         self._figures: Mapping[str, int] = {}
         ProcessCollector(registry=self._registry)
@@ -155,6 +159,7 @@ class _StateCollector(Collector):
         yield _single("smbferry_queue_under_way", "Objects that are being reconciled.", figures.get("underWay", 0))
         if self._metrics.leading():
             yield from object_metrics(self._cache)
+            yield from queue_metrics(self._cache, self._metrics.limits)
 
 
 def object_metrics(cache: Cache) -> Iterator[Metric]:

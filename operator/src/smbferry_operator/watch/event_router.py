@@ -1,14 +1,16 @@
-"""Which objects a change concerns: the fan-out from one watch event to the keys that are decided about again."""
+"""Which objects a change concerns: the fan-out from one watch event to the keys that are decided about again.
+
+Whom a run that ends lets go on is not found here but from the index of claims and limits, after the decision about it.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from smbferry_api.conditions import ConditionType
-from smbferry_api.reasons import RUN_QUEUED
 from smbferry_api.run_status import RunState
 from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
-from smbferry_operator.observe.cache import TAG_QUEUED, TAG_WRITER, Cache, key_of
+from smbferry_operator.observe.cache import TAG_QUEUED, Cache, key_of
 
 GONE: Final = "Gone"
 ENDED_STATES: Final = frozenset(state.value for state in RunState if state.ended)
@@ -36,8 +38,6 @@ class EventRouter:
         if kind is Kind.RUN and before.active and after.ended:
             self._run_ended(body)
         self.enqueue({key, *self._cache.referrer_keys(key)} | self._affected(key, before, after))
-        if before.blocking and not after.blocking and not after.launched:
-            self.enqueue(run for run in self._cache.tagged(TAG_QUEUED) if self._is_queued(run))
 
     def listed(self, kind: Kind, bodies: Iterable[Manifest]) -> set[Key]:
         """Takes in one page of a list; returns the keys on it."""
@@ -75,11 +75,6 @@ class EventRouter:
             case _:
                 return set()
 
-    def _is_queued(self, run: Key) -> bool:
-        """Whether a run's condition says that it waits for another. One that does not say so yet is decided later."""
-        conditions = ((self._cache.get(run) or {}).get("status") or {}).get("conditions") or ()
-        return any(c.get("type") == ConditionType.SUCCEEDED and c.get("reason") == RUN_QUEUED.name for c in conditions)
-
     def _users(self, identity: Key) -> set[Key]:
         """The identity's locations, and the runs without a Job that are to use it."""
         if identity.kind is not Kind.IDENTITY:
@@ -101,8 +96,6 @@ class _SharedFacts:
 
     references: frozenset[Key]
     state: str | None
-    blocking: bool
-    """A Job or pod that writes to a destination, or a run that is queued for one before others."""
     key_use: tuple[Any, ...]
     """Of an identity: the KDC's answers about its keys."""
 
@@ -110,11 +103,6 @@ class _SharedFacts:
     def ended(self) -> bool:
         """Whether it is a run that has ended."""
         return self.state in ENDED_STATES
-
-    @property
-    def launched(self) -> bool:
-        """Whether it is a run that was just launched: its Job blocks others from now on."""
-        return self.state == RunState.LAUNCHING
 
     @property
     def active(self) -> bool:
@@ -125,8 +113,7 @@ class _SharedFacts:
     def of(cls, cache: Cache, key: Key) -> "_SharedFacts":
         body = cache.get(key)
         status = (body or {}).get("status") or {}
-        blocking = bool(cache.tags_of(key) & {TAG_WRITER, TAG_QUEUED})
         use = status.get("keyUse") or {}
         ticket = [c["status"] for c in status.get("conditions") or () if c["type"] == ConditionType.TICKET_ACQUIRED]
         key_use = (use.get("wrong"), use.get("refused"), ticket) if key.kind is Kind.IDENTITY else ()
-        return cls(cache.references_of(key), status.get("state") if body else GONE, blocking, key_use)
+        return cls(cache.references_of(key), status.get("state") if body else GONE, key_use)

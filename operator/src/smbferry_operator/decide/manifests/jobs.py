@@ -181,7 +181,7 @@ def build_transfer_job(
     template["metadata"]["labels"] |= {LABEL_RUN: label_value(run.name), LABEL_TASK: label_value(task.name)}
     job = _job(metadata, template, backoff_limit=_retries(work, attempts_before), **_deadline(task, elapsed))
     if work.stage is Stage.SHARDS:
-        job["spec"] |= indexed(work.agents, job["spec"].pop("backoffLimit"))
+        job["spec"] |= indexed(work.agents, task.agent.parallelism, job["spec"].pop("backoffLimit"))
         if task.agent.affinity is None:
             template["spec"]["topologySpreadConstraints"] = spread(run)
     return job

@@ -39,6 +39,7 @@ from smbferry_operator.decide.run.status import (
     Attempt,
     attempts_so_far,
     ended,
+    limit,
     state_by_phases,
     unfinished,
     waiting,
@@ -110,7 +111,13 @@ def launch(
     seen: RunObservation, task: ResolvedTask, used: int, now: datetime, settings: AgentSettings, *, work: Work
 ) -> Decision:
     """Creates the run's next Job, which records the snapshot, and what its agent needs."""
-    task = by_identities(task, seen.all_identities) or task
+    said = seen.run.status.limit
+    if said is not None and limit(seen) != said:
+        # The agent prefers it to what its Job records: no agent may start by what is no longer true.
+        message = "The limit is written before the agent starts."
+        return unfinished(seen, state_by_phases(seen.run), AGENT_STARTING, message, now, requeue_after=timedelta(0))
+    wanted = task.agent.parallelism
+    task = _within_limits(seen, by_identities(task, seen.all_identities) or task)
     run = seen.run.meta
     began = min((job.meta.created for job in seen.jobs), default=now)
     writes = seen.run.spec.writes
@@ -120,7 +127,7 @@ def launch(
         seen,
         state_by_phases(seen.run) if work.stage in LATER_STAGES else RunState.LAUNCHING,
         AGENT_STARTING,
-        f"Agent Job {attempt.job_ref} was launched.",
+        f"Agent Job {attempt.job_ref} was launched{_fewer(task.agent.parallelism, wanted)}.",
         now,
         requeue_after=POLL_START,
         attempt=attempt,
@@ -131,6 +138,19 @@ def launch(
         create=(*_agent_needs(run, task, settings), job),
         claim=Destination.of(task.destination) if writes else None,
     )
+
+
+def _within_limits(seen: RunObservation, task: ResolvedTask) -> ResolvedTask:
+    """The snapshot with as many agents as limits permit, and with the share of bandwidth that the agent starts with."""
+    if seen.standing is None:
+        return task
+    agents = min(task.agent.parallelism, seen.standing.demand.agents) if seen.run.spec.copies else None
+    agent = task.agent.model_copy(update={"parallelism": agents}) if agents else task.agent
+    return task.model_copy(update={"agent": agent, "bytes_per_second": seen.standing.rate})
+
+
+def _fewer(agents: int, wanted: int) -> str:
+    return f" with {agents} instead of {wanted} agents at a time, as limits permit" if agents < wanted else ""
 
 
 def _agent_needs(run: Meta, task: ResolvedTask, settings: AgentSettings) -> tuple[Manifest, ...]:

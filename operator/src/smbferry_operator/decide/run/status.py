@@ -6,8 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from smbferry_api.conditions import ConditionType, find
+from smbferry_api.fields import parse_quantity
+from smbferry_api.queue_status import QueueStatus
 from smbferry_api.reasons import (
     AGENT_NOT_SCHEDULED,
+    AGENT_STARTING,
+    LIMIT_REACHED,
     LOCATION_NOT_FOUND,
     LOCATION_NOT_READY,
     RETRYING,
@@ -65,6 +69,7 @@ def unfinished(
     attempt: Attempt | None = None,
     task: ResolvedTask | None = None,
     ending: RunEnding | None = None,
+    queue: QueueStatus | None = None,
 ) -> Decision:
     """A decision after which the run has not ended.
 
@@ -77,26 +82,31 @@ def unfinished(
     summary.add_verbatim(ConditionType.SUCCEEDED, "Unknown", reason.name, message)
     summary.add_verbatim(ConditionType.RECONCILING, "True", reason.name, message)
     fields = _fields(seen, state, attempt)
-    fields = replace(fields, task=task or fields.task, ending=ending)
+    fields = replace(fields, task=task or fields.task, ending=ending, queue=queue)
     status = OwnedStatus(summary.done(), fields.as_wire())
     return Decision(
         status=status if changed(seen.run.status, seen.run.status.conditions, status, RUN_TYPES) else None,
-        events=(*_started(seen, attempt), *_queue_events(seen, reason, message)),
+        events=(
+            *_started(seen, attempt, message if reason is AGENT_STARTING else ""),
+            *_queue_events(seen, reason, message),
+        ),
         requeue_after=requeue_after,
     )
 
 
 def waiting(seen: RunObservation, state: RunState, wait: Wait, now: datetime) -> Decision:
     """A decision to wait; it asks for the checks that the run waits for."""
-    decision = unfinished(seen, state, wait.reason, wait.message, now, requeue_after=wait.requeue_after)
+    decision = unfinished(
+        seen, state, wait.reason, wait.message, now, requeue_after=wait.requeue_after, queue=wait.queue
+    )
     return replace(decision, awaits=wait.checks)
 
 
-def _started(seen: RunObservation, attempt: Attempt | None) -> tuple[Event, ...]:
+def _started(seen: RunObservation, attempt: Attempt | None, message: str = "") -> tuple[Event, ...]:
     """Emitted with the status that first names the Job: the decision that created it may not have been completed."""
     if attempt is None or attempt.job_ref == seen.run.status.job_ref:
         return ()
-    return (Event("Normal", RUN_STARTED, f"Agent Job {attempt.job_ref} was launched."),)
+    return (Event("Normal", RUN_STARTED, message or f"Agent Job {attempt.job_ref} was launched."),)
 
 
 def _queue_events(seen: RunObservation, reason: Reason, message: str) -> tuple[Event, ...]:
@@ -104,7 +114,7 @@ def _queue_events(seen: RunObservation, reason: Reason, message: str) -> tuple[E
     before = find(seen.run.status.conditions, ConditionType.SUCCEEDED)
     if before is not None and before.reason == reason.name:
         return ()
-    if reason in {RUN_QUEUED, LOCATION_NOT_FOUND, LOCATION_NOT_READY, TASK_NOT_FOUND}:
+    if reason in {RUN_QUEUED, LIMIT_REACHED, LOCATION_NOT_FOUND, LOCATION_NOT_READY, TASK_NOT_FOUND}:
         return (Event("Normal", reason, message),)
     return (Event("Warning", reason, message),) if reason in {AGENT_NOT_SCHEDULED, RETRYING} else ()
 
@@ -184,6 +194,7 @@ def _fields(seen: RunObservation, state: RunState, attempt: Attempt | None) -> R
         attempts=attempt.attempts if attempt else status.attempts,
         task=_shown(seen),
         limit=limit(seen),
+        queue=None,
     )
 
 
@@ -199,16 +210,45 @@ def _shown(seen: RunObservation) -> ResolvedTask | Mapping[str, Any] | None:
 
 
 def limit(seen: RunObservation) -> Limit | None:
-    """status.limit: the one option that reaches a run under way. None while the snapshot's limit still applies."""
+    """status.limit: what reaches a run under way of its task's limit and of its share of its locations' limits.
+
+    None while the snapshot's limit still applies.
+    """
     before, work = seen.run.status.limit, recorded(seen.jobs, seen.pods)
-    if seen.task is None or work is None:
-        return before
-    if seen.task.meta.uid != work.task.uid:  # another task of the same name
-        return before
-    wanted = seen.task.spec.options.bytes_per_second
-    if before is None and wanted == work.task.options.bytes_per_second:
+    if work is None:  # the next Job records what applies then
+        return None
+    wanted = rate_of(seen, work.task)
+    if before is None and wanted == lower(work.task.options.bytes_per_second, work.task.bytes_per_second):
         return None
     return Limit(bytes_per_second=str(wanted) if wanted is not None else None)
+
+
+def rate_of(seen: RunObservation, work: ResolvedTask) -> str | int | None:
+    """What the run may move per second: what its task says now, or its share of its locations if that is lower."""
+    own: str | int | None
+    if seen.task is not None and seen.task.meta.uid == work.uid:
+        own = seen.task.spec.options.bytes_per_second
+    else:  # the task is gone, or another of the same name: what was said last stays
+        own = _said_last(seen, work)
+    return lower(own, seen.standing.rate if seen.standing is not None else None)
+
+
+def _said_last(seen: RunObservation, work: ResolvedTask) -> str | int | None:
+    """The limit in the status; the snapshot's if there is none, or if an agent has made it unreadable."""
+    before = seen.run.status.limit
+    if before is None:
+        return work.options.bytes_per_second
+    try:
+        parse_quantity(before.bytes_per_second or 1)
+    except ValueError:
+        return work.options.bytes_per_second
+    return before.bytes_per_second
+
+
+def lower(one: str | int | None, other: str | int | None) -> str | int | None:
+    """The lower of two quantities as it is written; None is no limit."""
+    limits = [limit for limit in (one, other) if limit is not None]
+    return min(limits, key=parse_quantity, default=None)
 
 
 def attempts_so_far(seen: RunObservation, job: Job | None) -> int:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from smbferry_api.reasons import IDENTITY_CHECK_AWAITED, IDENTITY_NOT_FOUND, RUN_QUEUED, Reason
+from smbferry_api.queue_status import QueueStatus
+from smbferry_api.reasons import IDENTITY_CHECK_AWAITED, IDENTITY_NOT_FOUND, LIMIT_REACHED, RUN_QUEUED, Reason
 from smbferry_api.run import ResolvedTask
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.observation import Claim, RunObservation
@@ -14,6 +15,8 @@ from smbferry_operator.decide.text import with_remedy
 
 POLL_QUEUE: Final = timedelta(seconds=30)
 POLL_END: Final = timedelta(seconds=2)
+PER_PLACE: Final = timedelta(seconds=2)
+LONGEST_POLL: Final = timedelta(minutes=10)
 ACCOUNT_PATIENCE: Final = timedelta(seconds=20)  # no longer: that other run may be unable to start
 
 
@@ -38,6 +41,7 @@ class Wait:
     requeue_after: timedelta = POLL_QUEUE
     checks: tuple[str, ...] = ()
     """Identities that are checked now because the run waits for them."""
+    queue: QueueStatus | None = None
 
 
 def earlier_agent(start: Start) -> Wait | None:
@@ -71,6 +75,18 @@ def active_writer(start: Start) -> Wait | None:
     return _behind(other, start.task) if other and other.writing else None
 
 
+def limits(start: Start) -> Wait | None:
+    """As many agents work as are permitted, or the room is for a run that comes first."""
+    full = start.seen.standing.full if start.seen.standing else None
+    if full is None:
+        return None
+    # Whoever may go is woken. So that thousands of runs are not written again and again, one that has its turn later
+    # tells its place less often.
+    again = min(max(POLL_QUEUE, full.position * PER_PLACE), LONGEST_POLL)
+    queue = QueueStatus(position=full.position, length=full.length, waiting_for=full.waiting_for)
+    return Wait(LIMIT_REACHED, full.message, again, queue=queue)
+
+
 def account(start: Start) -> Wait | None:
     """Another run tries a key of the same account: a domain counts wrong keys of all identities together."""
     used_at = start.seen.account_used_at
@@ -91,11 +107,11 @@ def key_doubt(start: Start) -> Wait | None:
 
 Rule = Callable[[Start], Wait | None]
 
-WAITS: Final[tuple[Rule, ...]] = (earlier_agent, locations, other_writer, account, key_doubt)
+WAITS: Final[tuple[Rule, ...]] = (earlier_agent, locations, other_writer, limits, account, key_doubt)
 """Before a run's first agent. A key is tried last: each try counts, so nothing else may delay the run afterwards."""
-STAGE_WAITS: Final[tuple[Rule, ...]] = (active_writer,)
+STAGE_WAITS: Final[tuple[Rule, ...]] = (active_writer, limits)
 """Before the finish, or the only agent that follows a survey."""
-SHARD_WAITS: Final[tuple[Rule, ...]] = (active_writer, locations, key_doubt)
+SHARD_WAITS: Final[tuple[Rule, ...]] = (active_writer, locations, limits, key_doubt)
 """Before the shards: many agents at once, each with the same keys."""
 
 
