@@ -29,11 +29,13 @@ from tests.support.builders import (
     task,
     transfer_job,
 )
+from tests.unit.operator.fleets import demand, server
 
 from smbferry_api.agent_contract import Stage
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.run_status import RunState
 from smbferry_operator.decide.destination import Destination
+from smbferry_operator.decide.limits import Full, Standing
 from smbferry_operator.decide.manifests.jobs import MAX_ATTEMPTS
 from smbferry_operator.decide.observation import Claim, Ends, RunObservation
 from smbferry_operator.decide.run import decide_run
@@ -79,6 +81,8 @@ class World:
     state: RunState | None = None
     ready: bool = False
     free: bool = False
+    room: bool = False
+    """No limit keeps it from starting."""
     proven: bool = False
     """No agent was refused the key of its identities since a check tried it."""
     job: str = "none"
@@ -99,6 +103,8 @@ class World:
             yield replace(self, ready=True)
         if not self.free:
             yield replace(self, free=True)
+        if self.free and not self.room:
+            yield replace(self, room=True)
         if self.ready and not self.proven:
             yield replace(self, proven=True)
         if not self.cancel:
@@ -106,7 +112,8 @@ class World:
         if self.flaw == "refused for now":
             yield replace(self, flaw=None)
         if self.job == "done" and self.stage in {Stage.SURVEY, Stage.SHARDS}:  # between two stages anything may come up
-            yield from (replace(self, free=False), replace(self, ready=False), replace(self, proven=False))
+            yield from (replace(self, free=False), replace(self, room=False))
+            yield from (replace(self, ready=False), replace(self, proven=False))
         yield from self._turns_of_job()
 
     def _turns_of_job(self) -> Iterator[World]:
@@ -142,6 +149,7 @@ class World:
             pods=self._pods(),
             claims=() if self.free else (Claim("team/other", "uid-other", _destination(), writing=True, since=NOW),),
             proofs={"svc": PROVEN if self.proven else None},
+            standing=None if self.room else FULL,
             refusal=Refusal("Job", "it said why", self.flaw == "refused for good") if self._is_refused() else None,
         )
 
@@ -157,7 +165,7 @@ class World:
         return ends(self._identity(), source=source, **onto)
 
     def _is_refused(self) -> bool:
-        launchable = self.ready and self.free and self.proven and self.job == "none"
+        launchable = self.ready and self.free and self.room and self.proven and self.job == "none"
         return bool(self.flaw and self.flaw.startswith("refused")) and launchable
 
     def _status(self) -> dict[str, Any]:
@@ -216,6 +224,8 @@ class World:
 def _destination() -> Destination:
     return Destination.of(recorded().task.destination)
 
+
+FULL: Final = Standing(demand("run", server("fs")), Full(server("fs"), active=4, position=1, length=1))
 
 Edge = tuple[str, str]
 

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 from tests.support.builders import NOW, ago, condition, ends, location, pod, recorded, run, task
+from tests.unit.operator.fleets import demand, server
 
 from smbferry_operator.decide.destination import Destination
+from smbferry_operator.decide.limits import Full, Standing
 from smbferry_operator.decide.observation import Claim, RunObservation
 from smbferry_operator.decide.run.waits import SHARD_WAITS, WAITS, Rule, Start, first_wait
 
@@ -21,8 +23,10 @@ EVERYTHING = Start(
     to_check=("svc",),
 )
 EARLIER_AGENT_GONE = replace(EVERYTHING, seen=replace(EVERYTHING.seen, pods=()))
-READY = replace(EARLIER_AGENT_GONE, seen=replace(EARLIER_AGENT_GONE.seen, ends=ends()))
-ALONE = replace(READY, seen=replace(READY.seen, claims=()))
+FULL = Standing(demand("run", server("fs")), Full(server("fs"), active=4, position=7, length=31))
+READY = replace(EARLIER_AGENT_GONE, seen=replace(EARLIER_AGENT_GONE.seen, ends=ends(), standing=FULL))
+LIMITED = replace(READY, seen=replace(READY.seen, claims=()))
+ALONE = replace(LIMITED, seen=replace(LIMITED.seen, standing=None))
 KEY_FREE = replace(ALONE, seen=replace(ALONE.seen, account_used_at=None))
 
 
@@ -32,11 +36,12 @@ KEY_FREE = replace(ALONE, seen=replace(ALONE.seen, account_used_at=None))
         (EVERYTHING, "Waiting for an earlier agent of this run to end."),
         (EARLIER_AGENT_GONE, "SmbLocation src (source) is not Ready"),
         (READY, "Queued behind TransferRun other/run, which writes to"),
+        (LIMITED, "Queued: 4 of 4 agents are active at file server fs. Place 7 of 31."),
         (ALONE, "a key of the same account"),
         (KEY_FREE, "a check of KerberosIdentity svc"),
         (replace(KEY_FREE, to_check=()), None),
     ],
-    ids=["earlier agent", "locations", "other writer", "account", "key doubt", "nothing"],
+    ids=["earlier agent", "locations", "other writer", "limits", "account", "key doubt", "nothing"],
 )
 def test_each_rule_counts_once_those_before_it_are_satisfied(start: Start, expected: str | None) -> None:
     wait = first_wait(WAITS, start)
@@ -51,7 +56,7 @@ def test_a_key_is_tried_last_as_each_try_counts(rules: tuple[Rule, ...]) -> None
 
 def test_between_stages_a_run_that_is_only_queued_does_not_count() -> None:
     queued = replace(WRITER, writing=False)
-    waiting = replace(READY, seen=replace(READY.seen, claims=(queued,)), to_check=())
+    waiting = replace(ALONE, seen=replace(ALONE.seen, claims=(queued,)), to_check=())
 
     assert first_wait(WAITS, waiting) is not None
     assert first_wait(SHARD_WAITS, waiting) is None

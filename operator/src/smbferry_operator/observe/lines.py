@@ -291,7 +291,9 @@ class Lines:
             return None
         demand = self._waiting.get(demand.run, demand)
         lane = self._lane_of.get(demand.run) or self._lanes.get(needs_of(demand))
-        if lane is not None and demand.run not in self._active and lane.runs[0][0] <= demand.turn:  # it waits, or those wait that come before it
+        if (
+            lane is not None and demand.run not in self._active and lane.runs[0][0] <= demand.turn
+        ):  # it waits, or those wait that come before it
             return self._told(demand, lane.at or first_limit(demand))
         full = self._full_at(demand)
         return self._told(demand, full) if full is not None else None
