@@ -14,8 +14,9 @@ from smbferry_agent.manifests import identity_subject, location_subject, previou
 from smbferry_agent.mounts import IdentityMount
 from smbferry_agent.preflight.identity_probe import IdentitySubject
 from smbferry_agent.preflight.sid_map import SidMapSource
-from smbferry_agent.report.api_client import ApiClient, ClusterSink, ObjectKey, ObjectNotFoundError, repeated
+from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError, repeated
 from smbferry_agent.report.key_turns import ClusterTurn
+from smbferry_agent.report.object_status import ObjectStatus
 from smbferry_agent.report.run_report import RunReport
 from smbferry_agent.report.shards import FinishReport
 from smbferry_agent.report.sinks import status_fields
@@ -44,8 +45,9 @@ _log = logging.getLogger(__name__)
 def cluster_identity_check(client: ApiClient, namespace: str, name: str) -> AgentError | None:
     """Checks a KerberosIdentity; returns the first failure, which is also in its status."""
     key = ObjectKey("KerberosIdentity", namespace, name)
-    subject = replace(identity_subject(repeated(lambda: client.get(key)), Side.SELF), turn=ClusterTurn(client, key))
-    return check_identity(subject, ClusterSink(client, key))
+    manifest = repeated(lambda: client.get(key))
+    subject = replace(identity_subject(manifest, Side.SELF), turn=ClusterTurn(client, key))
+    return check_identity(subject, ObjectStatus.of(client, key, manifest))
 
 
 def cluster_location_check(client: ApiClient, namespace: str, name: str) -> AgentError | None:
@@ -53,7 +55,7 @@ def cluster_location_check(client: ApiClient, namespace: str, name: str) -> Agen
     key = ObjectKey("SmbLocation", namespace, name)
     manifest = repeated(lambda: client.get(key))
     identity = _identity_of(client, namespace, str(manifest["spec"]["identityRef"]["name"]))
-    return check_location(location_subject(manifest, identity), ClusterSink(client, key))
+    return check_location(location_subject(manifest, identity), ObjectStatus.of(client, key, manifest))
 
 
 def transfer(
@@ -77,8 +79,8 @@ def transfer(
     """
     key = ObjectKey("TransferRun", namespace, name)
     manifest = repeated(lambda: client.get(key))
-    spec = run_spec(manifest)
-    with RunWatch(client, key, manifest) as watch:
+    spec, run = run_spec(manifest), ObjectStatus.of(client, key, manifest)
+    with RunWatch(run, manifest) as watch:
         environment = RunEnvironment(
             Identities(
                 mounts={side: IdentityMount.of(side) for side in (Side.SOURCE, Side.DESTINATION, Side.REPORT)},
@@ -96,17 +98,17 @@ def transfer(
             started=datetime.fromisoformat(manifest["metadata"]["creationTimestamp"]),
             claimed=spec.writes,
             run_name=name,
-            sid_map=SidMapSource(agree=partial(_agreed_sid_map, client, key, manifest)),
-            snapshots=ClusterSnapshotRecord(client, key),
+            sid_map=SidMapSource(agree=partial(_agreed_sid_map, run, manifest)),
+            snapshots=ClusterSnapshotRecord(run),
         )
         if stage is Stage.SHARDS:
-            return run_shard(task, environment, client, watch, index or 0)
+            return run_shard(task, environment, run, watch, index or 0)
         report = _report_of(stage, spec)
-        writer = BackgroundWriter(ClusterSink(client, key), lambda: status_fields(report.status()), Throttle())
+        writer = BackgroundWriter(run, lambda: status_fields(report.status()), Throttle())
         with writer:
             report.changed = writer.notify
             if stage is Stage.SURVEY:
-                return run_survey(task, environment, report, client, key)
+                return run_survey(task, environment, report, run)
             if isinstance(report, FinishReport):
                 return run_finish(task, environment, report, manifest)
             if isinstance(report, SurveyReport):
@@ -114,13 +116,13 @@ def transfer(
             return run_transfer(task, environment, report, dry_run=spec.dry_run)
 
 
-def _agreed_sid_map(client: ApiClient, key: ObjectKey, manifest: dict[str, Any], name: str, digest: str) -> str:
+def _agreed_sid_map(run: ObjectStatus, manifest: dict[str, Any], name: str, digest: str) -> str:
     """The digest of the run's SID map, recorded before anything is copied: an agent that follows uses the same map."""
     recorded = previous_status(TransferRunStatus, manifest).sids
     if recorded is not None and recorded.digest is not None:
         return recorded.digest
     status = status_fields(TransferRunStatus(sids=SidStatus(config_map=name, digest=digest)))
-    repeated(lambda: client.apply_status(key, status, f"{FIELD_MANAGER_AGENT}-sid-map"))
+    repeated(lambda: run.apply(status, f"{FIELD_MANAGER_AGENT}-sid-map"))
     return digest
 
 

@@ -17,14 +17,8 @@ from pydantic import ValidationError
 
 from smbferry_agent.errors import AgentError, Terminated
 from smbferry_agent.logs import fields
-from smbferry_agent.report.api_client import (
-    ApiClient,
-    ObjectKey,
-    ObjectNotFoundError,
-    PermissionWithdrawnError,
-    is_refused,
-    repeated,
-)
+from smbferry_agent.report.api_client import ObjectNotFoundError, PermissionWithdrawnError, is_refused, repeated
+from smbferry_agent.report.object_status import ObjectStatus
 from smbferry_api.fields import parse_quantity
 from smbferry_api.reasons import API_SERVER_UNREACHABLE, RUN_CANCELLED
 from smbferry_api.run_status import Limit
@@ -70,15 +64,12 @@ class RunWatch:
 
     def __init__(
         self,
-        client: ApiClient,
-        key: ObjectKey,
+        run: ObjectStatus,
         manifest: dict[str, Any],
         clock: Callable[[], float] = uptime,
     ) -> None:
-        self._client = client
-        self.key = key
+        self._run = run
         self._manifest = manifest
-        self._uid = manifest.get("metadata", {}).get("uid")
         self._clock = clock
         self._reached = clock()
         self._paused = False
@@ -128,7 +119,7 @@ class RunWatch:
         unreadable before: then another agent may have replaced this one, and owns what is at the destination.
         """
         try:
-            manifest = repeated(lambda: self._client.get(self.key), tries=2, worth=is_refused)
+            manifest = repeated(self._run.read, tries=2, worth=is_refused)
         except ObjectNotFoundError:
             return True
         except PermissionWithdrawnError:
@@ -149,14 +140,14 @@ class RunWatch:
         while not self._left.wait(_POLL_SECONDS):
             asked = self._clock()
             try:
-                manifest = self._client.get(self.key)
+                manifest = self._run.read()
             except ObjectNotFoundError:
                 self._stop()
                 return
             except AgentError as error:
                 self._unreachable(error)
                 continue
-            if manifest.get("metadata", {}).get("uid") != self._uid or manifest["spec"].get("cancel", False):
+            if manifest["spec"].get("cancel", False):
                 self._stop()
                 return
             self._manifest, self._reached = manifest, asked

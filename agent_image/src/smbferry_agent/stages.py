@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.logs import fields
-from smbferry_agent.report.api_client import ApiClient, ObjectKey, repeated
+from smbferry_agent.report.api_client import repeated
+from smbferry_agent.report.object_status import ObjectStatus
 from smbferry_agent.report.run_report import RunReport
 from smbferry_agent.report.shards import (
     FinishReport,
@@ -34,9 +35,7 @@ _log = logging.getLogger(__name__)
 _SECONDS_PER_AGENT: Final = 0.6  # the write interval of all agents of a run together
 
 
-def run_survey(
-    task: ResolvedTask, environment: RunEnvironment, report: RunReport, client: ApiClient, key: ObjectKey
-) -> ExitCode:
+def run_survey(task: ResolvedTask, environment: RunEnvironment, report: RunReport, run: ObjectStatus) -> ExitCode:
     """Splits the tree and writes the cuts to the run's status, which the later stages need.
 
     Raises:
@@ -60,7 +59,7 @@ def run_survey(
     split = SplitStatus(cuts=tuple(CutStatus(path=cut.shown, offset=cut.offset) for cut in cuts))
     _log.info("split the tree", extra=fields(agents=len(cuts) + 1, wanted=count))
     status = status_fields(TransferRunStatus(split=split))
-    repeated(lambda: client.apply_status(key, status, f"{FIELD_MANAGER_AGENT}-survey"))
+    repeated(lambda: run.apply(status, f"{FIELD_MANAGER_AGENT}-survey"))
     return ExitCode.DONE
 
 
@@ -81,22 +80,21 @@ def shards_of_run(manifest: dict[str, Any]) -> list[Shard]:
 class ShardSink:
     """Writes a shard's part of the status; one of the agents also writes the run's counters."""
 
-    def __init__(self, client: ApiClient, key: ObjectKey, index: int, manifest: Callable[[], dict[str, Any]]) -> None:
-        self._client = client
-        self._key = key
+    def __init__(self, run: ObjectStatus, index: int, manifest: Callable[[], dict[str, Any]]) -> None:
+        self._run = run
         self._manager = f"{FIELD_MANAGER_AGENT}-{index}"
         self._manifest = manifest
 
     def write(self, status: dict[str, Any]) -> None:
         """Applies it with a field manager of this agent, so that the parts of other agents stay."""
-        self._client.apply_status(self._key, status, self._manager)
+        self._run.apply(status, self._manager)
         (own,) = shards_in({"status": status})
         if (together := totals(self._manifest(), own)) is not None:
-            self._client.apply_status(self._key, together)
+            self._run.apply(together)
 
 
 def run_shard(
-    task: ResolvedTask, environment: RunEnvironment, client: ApiClient, watch: RunWatch, index: int
+    task: ResolvedTask, environment: RunEnvironment, run: ObjectStatus, watch: RunWatch, index: int
 ) -> ExitCode:
     """Copies one shard. Its status lists files that could not be copied; the finish retries and reports them.
 
@@ -108,7 +106,7 @@ def run_shard(
         return ExitCode.DONE
     report, state = RunReport(), PhaseState.RUNNING
     pieces: tuple[Piece, ...] = ()
-    sink = ShardSink(client, watch.key, index, lambda: watch.manifest)
+    sink = ShardSink(run, index, lambda: watch.manifest)
 
     def shard_fields() -> dict[str, Any]:
         return status_fields(shard_status(index, report.status(), state, pieces))

@@ -67,6 +67,8 @@ class Meta:
     annotations: Mapping[str, str] = field(default_factory=dict)
     controller: Owner | None = None
     """The owner that is the controller, if any."""
+    version: str = field(default="", compare=False)
+    """The resourceVersion of the object as it was read."""
 
     @property
     def controller_uid(self) -> str:

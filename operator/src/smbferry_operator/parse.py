@@ -73,6 +73,7 @@ def parse_meta(body: Mapping[str, Any]) -> Meta:
         labels=meta.get("labels") or {},
         annotations=meta.get("annotations") or {},
         controller=parse_owner(meta),
+        version=str(meta.get("resourceVersion") or ""),
     )
 
 
