@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from kubernetes.config import kube_config
 from lab.support.cluster import objects
 from lab.support.cluster.api import connection
 
@@ -45,7 +46,8 @@ def _found(kube: Kube, kind: str) -> Object:
 def test_what_the_operator_decided_about_a_deleted_object_is_not_written_to_its_namesake(
     kube: Kube, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KUBECONFIG", kube.environment["KUBECONFIG"])
+    # The official client reads the variable when it is imported.
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", kube.environment["KUBECONFIG"])
     cluster, key = Cluster.connect(1), Key(Kind.TASK, kube.namespace, NAME)
     uid, version = made(kube, "transfertask")
     new_uid, _ = made(kube, "transfertask")
