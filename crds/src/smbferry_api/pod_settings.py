@@ -40,11 +40,11 @@ SECURITY_KEYS: Final = Forbidden(
 """Annotations that were fields of a securityContext before there were such fields. Pod Security looks at them, too."""
 
 INJECTED_KEYS: Final = Forbidden(
-    r"(^|\.)(istio\.io|linkerd\.io|kuma\.io|dapr\.io|consul\.hashicorp\.com|vault\.hashicorp\.com|banzaicloud\.io"
-    r"|opentelemetry\.io|cni\.cncf\.io|openshift\.io|amazonaws\.com|workload\.identity)/",
-    "expected keys other than those by which a service mesh, a secrets injector or a network plugin adds containers, "
-    "volumes, networks or permissions; those that turn a mesh's proxy on or off are accepted, the others only on the "
-    "chart",
+    r"(^|\.)(istio\.io|linkerd\.io|kuma\.io|dapr\.io|hashicorp\.com|banzaicloud\.io|bank-vaults\.io|1password\.io|conjur\.org"
+    r"|cyberark\.com|akeyless|opentelemetry\.io|dynatrace\.com|admission\.datadoghq\.com|cni\.cncf\.io|projectcalico\.org"
+    r"|cilium\.io|antrea\.io|ovn\.org|ovn\.kubernetes\.io|openshift\.io|amazonaws\.com|workload\.identity)/",
+    "expected keys other than those by which service meshes, injectors and network plugins add containers, volumes, "
+    "addresses or permissions; those that turn an injector on or off are accepted, the others only on the chart",
     except_=(
         "sidecar.istio.io/inject",
         "istio.io/dataplane-mode",
@@ -52,6 +52,9 @@ INJECTED_KEYS: Final = Forbidden(
         "kuma.io/sidecar-injection",
         "dapr.io/enabled",
         "consul.hashicorp.com/connect-inject",
+        "admission.datadoghq.com/enabled",
+        "dynatrace.com/inject",
+        "oneagent.dynatrace.com/inject",
     ),
 )
 """Injectors run an image that an annotation names, or mount a Secret that it names, beside the agent's keytab."""

@@ -26,6 +26,7 @@ def env(name: str, value: str = "x") -> dict[str, Any]:
 GOOD = [
     {"labels": {"team": "storage", "kueue.x-k8s.io/queue-name": "nights", "app.kubernetes.io/part-of": "archive"}},
     {"labels": {"linkerd.io/inject": "disabled", "sidecar.istio.io/inject": "false"}},
+    {"annotations": {"admission.datadoghq.com/enabled": "false", "ad.datadoghq.com/agent.logs": "[]"}},
     {"annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}},
     {"nodeSelector": {"node-role.kubernetes.io/infra": "", "kubernetes.io/os": "linux"}},
     {"affinity": {"podAntiAffinity": {REQUIRED: [TERM], PREFERRED: [{"weight": 1, "podAffinityTerm": TERM}]}}},
@@ -94,6 +95,9 @@ ONLY_ON_THE_CHART = [
     ({"annotations": {"sidecar.istio.io/userVolumeMount": "[]"}}, "only on the chart"),
     ({"annotations": {"vault.hashicorp.com/agent-inject": "true"}}, "only on the chart"),
     ({"annotations": {"k8s.v1.cni.cncf.io/networks": "san"}}, "only on the chart"),
+    ({"annotations": {"cni.projectcalico.org/ipAddrs": "[]"}}, "only on the chart"),
+    ({"annotations": {"akeyless/enabled": "true"}}, "only on the chart"),
+    ({"annotations": {"admission.datadoghq.com/python-lib.custom-image": "x"}}, "only on the chart"),
     ({"annotations": {"instrumentation.opentelemetry.io/inject-python": "true"}}, "only on the chart"),
     ({"annotations": {"openshift.io/required-scc": "anyuid"}}, "only on the chart"),
     ({"labels": {"azure.workload.identity/use": "true"}}, "only on the chart"),

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from smbferry_api.pod_settings import (
@@ -50,6 +51,15 @@ def test_helm_refuses_what_the_operator_would_not_start_with() -> None:
     assert labels == [OWN_KEYS.pattern]
     assert annotations == [OWN_KEYS.pattern, SECURITY_KEYS.pattern]
     assert variable["allOf"][1]["not"]["pattern"] == READ_VARIABLES.pattern
+
+
+@pytest.mark.fault(193)
+def test_the_operator_may_not_change_a_job_so_it_competes_with_no_queue_for_whether_it_is_suspended() -> None:
+    base = (ROOT / "charts" / "kustomize" / "smbferry.yaml").read_text(encoding="utf-8")
+    roles = [made for made in yaml.safe_load_all(base) if made["kind"] in {"Role", "ClusterRole"}]
+    rules = [rule for role in roles for rule in role["rules"] if "jobs" in rule["resources"]]
+
+    assert [rule["verbs"] for rule in rules] == [["get", "list", "watch", "create", "delete"]]
 
 
 def test_the_values_file_that_has_all_of_them_does_have_all_and_the_operator_accepts_it() -> None:

@@ -15,7 +15,10 @@ from smbferry_operator.decide.placement import check_settings, merged, run_setti
 from smbferry_operator.decide.settings import AgentSettings
 
 BATCH, SPOT = ({"key": key, "operator": "Exists"} for key in ("batch", "spot"))
-ZONES, HOSTS = ({"maxSkew": 1, "topologyKey": key} for key in ("zone", "hostname"))
+ZONES, HOSTS = (
+    {"maxSkew": 1, "topologyKey": key, "whenUnsatisfiable": "ScheduleAnyway"} for key in ("zone", "hostname")
+)
+STRICT = ZONES | {"whenUnsatisfiable": "DoNotSchedule"}
 
 
 def settings(**fields: Any) -> PodSettings:
@@ -38,6 +41,8 @@ def shown(merged_: PodSettings) -> dict[str, Any]:
         ("tolerations", [BATCH], [], [BATCH]),
         ("topologySpreadConstraints", [ZONES], [ZONES, HOSTS], [ZONES, HOSTS]),
         ("topologySpreadConstraints", [ZONES], None, [ZONES]),
+        ("topologySpreadConstraints", [ZONES, HOSTS], [ZONES | {"maxSkew": 2}], [ZONES | {"maxSkew": 2}, HOSTS]),
+        ("topologySpreadConstraints", [ZONES], [STRICT], [ZONES, STRICT]),
         ("affinity", {"nodeAffinity": {"x": 1}}, {"podAffinity": {"y": 1}}, {"podAffinity": {"y": 1}}),
         ("affinity", {"nodeAffinity": {"x": 1}}, {}, {"nodeAffinity": {"x": 1}}),
         ("resources", {"limits": {"cpu": "1"}}, {"requests": {"cpu": "1"}}, {"requests": {"cpu": "1"}}),
@@ -60,6 +65,27 @@ def shown(merged_: PodSettings) -> dict[str, Any]:
 )
 def test_each_field_merges_in_its_way(field: str, first: Any, second: Any, expected: Any) -> None:
     assert shown(merged(settings(**{field: first}), settings(**{field: second}))) == {field: expected}
+
+
+@pytest.mark.parametrize(
+    ("of_chart", "of_task", "expected"),
+    [
+        ({}, {}, [HOSTS]),
+        ({"topologySpreadConstraints": [ZONES]}, {}, [HOSTS, ZONES]),
+        ({"topologySpreadConstraints": [HOSTS | {"maxSkew": 2}]}, {}, [HOSTS | {"maxSkew": 2}]),
+        ({"affinity": {"nodeAffinity": {"x": 1}}}, {}, [HOSTS]),
+        ({}, {"affinity": {"nodeAffinity": {"x": 1}}}, []),
+        ({}, {"topologySpreadConstraints": [ZONES]}, [ZONES]),
+    ],
+)
+def test_several_agents_spread_unless_their_task_says_where_they_go(
+    of_chart: dict[str, Any], of_task: dict[str, Any], expected: list[Any]
+) -> None:
+    installed = AgentSettings(image="x", pod=settings(**of_chart))
+
+    placed = run_settings(installed, AgentSpec.model_validate(of_task), spread=[HOSTS])
+
+    assert list(placed.topology_spread_constraints or ()) == expected
 
 
 def test_what_nobody_sets_is_empty() -> None:

@@ -5,26 +5,38 @@
 | labels, annotations, nodeSelector | by key; the later layer's value wins |
 | env, imagePullSecrets | by name; the later layer's entry wins |
 | securityContext | by field; the later layer's value wins |
-| tolerations, topologySpreadConstraints | added up, without duplicates |
+| topologySpreadConstraints | by topologyKey and whenUnsatisfiable; the later layer's constraint wins |
+| tolerations | added up, without duplicates |
 | affinity, priorityClassName, resources | the later layer's value replaces the earlier one's |
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeVar
 
+from pydantic import JsonValue
+
 from smbferry_api.pod_settings import EnvironmentVariable, PodSettings, PullSecret, SecurityContext
 from smbferry_operator.decide.settings import AgentSettings
+from smbferry_operator.model import Manifest
 
 T = TypeVar("T")
+Constraint = dict[str, JsonValue]
 Named = TypeVar("Named", EnvironmentVariable, PullSecret)
 
 LINUX: Final = PodSettings(node_selector={"kubernetes.io/os": "linux"})
 """The agent's image is for Linux. A cluster may have nodes that are not."""
 
 
-def run_settings(settings: AgentSettings, of_task: PodSettings) -> PodSettings:
-    """Settings of a run's pods. Those of its locations and identities concern their checks only."""
-    return merged(LINUX, settings.pod, of_task)
+def run_settings(settings: AgentSettings, of_task: PodSettings, *, spread: Iterable[Manifest] = ()) -> PodSettings:
+    """Settings of a run's pods. Those of its locations and identities concern their checks only.
+
+    Args:
+        spread: constraints of the stage, which apply unless the task says where its agents go.
+    """
+    placed = of_task.affinity or of_task.topology_spread_constraints
+    of_stage = PodSettings(topology_spread_constraints=() if placed else tuple(spread))
+    return merged(LINUX, of_stage, settings.pod, of_task)
 
 
 def check_settings(settings: AgentSettings, *of_objects: PodSettings | None) -> PodSettings:
@@ -47,7 +59,7 @@ def merged(*layers: PodSettings | None) -> PodSettings:
         node_selector=_by_key(layer.node_selector for layer in found),
         tolerations=_added_up(layer.tolerations for layer in found),
         affinity=_last(layer.affinity for layer in found),
-        topology_spread_constraints=_added_up(layer.topology_spread_constraints for layer in found),
+        topology_spread_constraints=_by_pair(layer.topology_spread_constraints for layer in found),
         priority_class_name=_last(layer.priority_class_name for layer in found),
         security_context=_by_field(layer.security_context for layer in found),
         image_pull_secrets=_by_name(layer.image_pull_secrets for layer in found),
@@ -68,6 +80,16 @@ def _by_field(contexts: Iterable[SecurityContext | None]) -> SecurityContext:
     known = (context for context in contexts if context is not None)
     set_ = {name: value for context in known for name, value in context if value is not None}
     return SecurityContext.model_construct(**set_)
+
+
+def _by_pair(lists: Iterable[tuple[Constraint, ...] | None]) -> tuple[Constraint, ...]:
+    """The API server refuses a pod with two constraints of one pair."""
+    found = (constraint for one in lists for constraint in one or ())
+    return tuple({_pair(constraint): constraint for constraint in found}.values())
+
+
+def _pair(constraint: Constraint) -> str:
+    return json.dumps([constraint.get(name) for name in ("topologyKey", "whenUnsatisfiable")], sort_keys=True)
 
 
 def _added_up(lists: Iterable[tuple[T, ...] | None]) -> tuple[T, ...]:

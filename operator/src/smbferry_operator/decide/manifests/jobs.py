@@ -158,7 +158,7 @@ def build_transfer_job(
         writes: False for a dry run or a survey that only reads, which do not claim the destination.
         elapsed: time since the run began; its deadline counts from there.
     """
-    placed = run_settings(settings, task.agent)
+    placed = run_settings(settings, task.agent, spread=spread(run) if work.stage is Stage.SHARDS else ())
     metadata = _metadata(placed, agent_metadata(Kind.RUN, run, transfer_job_name(run, attempts_before)))
     metadata["labels"] |= {LABEL_RUN: label_value(run.name), LABEL_TASK: label_value(task.name)}
     destination = {ANNOTATION_DESTINATION: Destination.of(task.destination).written} if writes else {}
@@ -187,8 +187,6 @@ def build_transfer_job(
     job = _job(metadata, template, backoff_limit=_retries(work, attempts_before), **_deadline(task, elapsed))
     if work.stage is Stage.SHARDS:
         job["spec"] |= indexed(work.agents, job["spec"].pop("backoffLimit"))
-        if not (task.agent.affinity or task.agent.topology_spread_constraints):
-            template["spec"].setdefault("topologySpreadConstraints", []).extend(spread(run))
     return job
 
 
