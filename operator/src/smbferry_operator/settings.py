@@ -107,7 +107,9 @@ class _Source:
         try:
             return parse(text)
         except ValueError as error:
-            raise SettingsError(f"{PREFIX}{name}={text!r}: {error}") from error
+            # JSON may contain a variable of the agents with a proxy's password.
+            given = "" if text.startswith("{") else f"={text!r}"
+            raise SettingsError(f"{PREFIX}{name}{given}: {error}") from error
 
 
 def _names(text: str) -> tuple[str, ...]:

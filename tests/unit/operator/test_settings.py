@@ -93,6 +93,16 @@ def test_what_can_not_be_used_is_named(name: str, value: str, words: str) -> Non
         Settings.read(IMAGE | {f"SMBFERRY_{name}": value})
 
 
+def test_a_bad_setting_does_not_print_the_variables_of_agents() -> None:
+    pod = '{"env": [{"name": "HTTPS_PROXY", "value": "http://ann:hunter2@proxy:3128"}], "labels": {"job-name": "x"}}'
+
+    with pytest.raises(SettingsError) as raised:
+        Settings.read(IMAGE | {"SMBFERRY_AGENT_POD": pod})
+
+    assert "hunter2" not in str(raised.value)
+    assert str(raised.value).startswith("SMBFERRY_AGENT_POD: agent.labels: reserved")
+
+
 def test_a_bad_environment_ends_the_command_with_a_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
