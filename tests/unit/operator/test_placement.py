@@ -7,12 +7,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.builders import SETTINGS
+from pydantic import ValidationError
+from tests.support.builders import NOW, SETTINGS, ends, job_of, run, task
 
 from smbferry_api.pod_settings import PodSettings
 from smbferry_api.task import AgentSpec
+from smbferry_operator.decide.observation import RunObservation
 from smbferry_operator.decide.placement import check_settings, merged, run_settings
+from smbferry_operator.decide.run import decide_run
 from smbferry_operator.decide.settings import AgentSettings
+from smbferry_operator.parse import InvalidObjectError
 
 BATCH, SPOT = ({"key": key, "operator": "Exists"} for key in ("batch", "spot"))
 ZONES, HOSTS = (
@@ -144,3 +148,45 @@ LAYERS = st.builds(
 def test_layers_may_be_merged_in_groups_and_twice(a: PodSettings, b: PodSettings, c: PodSettings) -> None:
     assert merged(merged(a, b), c) == merged(a, b, c) == merged(a, merged(b, c))
     assert merged(a, a) == merged(a)
+
+
+KEYS = st.sampled_from(
+    ["team", "smbferry.io/owner-uid", "app.kubernetes.io/name", "job-name", "kueue.x-k8s.io/queue-name", "TMPDIR", "A"]
+)
+WANTED = st.builds(
+    lambda labels, names, user: {
+        "labels": labels,
+        "annotations": labels,
+        "env": [{"name": name, "value": "x"} for name in names],
+        "securityContext": {"runAsUser": user},
+    },
+    st.dictionaries(KEYS, st.just("x"), max_size=3),
+    st.sets(st.sampled_from(["TMPDIR", "SMBFERRY_TASK", "HTTPS_PROXY", "LD_PRELOAD"]), max_size=3),
+    st.integers(0, 2),
+)
+
+
+@pytest.mark.fault(190, 191)
+@given(WANTED, WANTED)
+def test_whatever_is_accepted_a_pod_stays_what_it_was(of_chart: dict[str, Any], of_task: dict[str, Any]) -> None:
+    try:
+        installed = AgentSettings(image="x", pod=settings(**of_chart))
+        wanted = task(agent=of_task)
+    except (ValidationError, InvalidObjectError):
+        return  # refused
+    plain = job_of(decide_run(RunObservation(run(), task(), ends()), NOW, SETTINGS))["spec"]["template"]
+    placed = job_of(decide_run(RunObservation(run(), wanted, ends()), NOW, installed))["spec"]["template"]
+
+    assert plain["metadata"]["labels"].items() <= placed["metadata"]["labels"].items()
+    assert plain["metadata"]["annotations"].items() <= placed["metadata"]["annotations"].items()
+    before, after = plain["spec"], placed["spec"]
+    context = after.pop("securityContext")
+    assert context["runAsUser"] > 0
+    assert (context["runAsNonRoot"], context["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
+    (agent,), (same,) = after["containers"], before["containers"]
+    own = {variable["name"] for variable in same["env"]}
+    assert [variable["name"] for variable in agent["env"] if variable["name"] in own] == ["TMPDIR", "SMBFERRY_TASK"]
+    for field in ("command", "args", "volumeMounts", "securityContext"):
+        assert agent[field] == same[field]
+    for field in ("serviceAccountName", "automountServiceAccountToken", "volumes", "restartPolicy"):
+        assert after[field] == before[field]
