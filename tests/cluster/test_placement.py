@@ -50,7 +50,7 @@ def placed(kube: Kube, domain: Domain) -> Iterator[Scene]:
         scene.source.seed([Wanted("one.txt", size=10)])
         scene.ready()
         kube.apply(
-            objects.task("placed", SOURCE, DESTINATION, agent=PLACED),
+            _elsewhere("placed", PLACED),
             _elsewhere("no-class", {"priorityClassName": "nosuch"}),
             _elsewhere("no-pool", NOWHERE),
         )
