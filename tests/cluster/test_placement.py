@@ -48,6 +48,7 @@ def placed(kube: Kube, domain: Domain) -> Iterator[Scene]:
             scene.location(DESTINATION, "dst", WRITER, path=scene.destination.path, agent=ARCHIVE),
         )
         scene.source.seed([Wanted("one.txt", size=10)])
+        scene.destination.write("placed/before.txt", b"-")
         scene.ready()
         kube.apply(
             _elsewhere("placed", PLACED),
