@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field
 
 from smbferry_api.conditions import Condition
 from smbferry_api.fields import SHARE_PATTERN, DurationRange, Nameservers, ObjectName, SharePath, Spec, Status, Time
+from smbferry_api.pod_settings import ObjectPodSettings
 from smbferry_words.smb import Cipher, Dialect
 
 # RFC 1123, plus underscores, which Windows host names may contain.
@@ -75,6 +76,10 @@ class SmbLocationSpec(Spec):
     check_interval: Annotated[
         str, DurationRange("1m", "168h"), Field(description="Interval between checks of an unchanged location.")
     ] = "1h"
+    agent: Annotated[
+        ObjectPodSettings | None,
+        Field(description="Settings of the pods that check the location. Default: those of its identity."),
+    ] = None
 
     @property
     def target(self) -> str:

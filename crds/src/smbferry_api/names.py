@@ -14,6 +14,9 @@ PLURALS: Final = {
 }
 """The resource of each kind, as URLs of the API server name it."""
 
+LABEL_QUEUE: Final = "kueue.x-k8s.io/queue-name"
+"""Set by people, by a pod's settings: the queue of Kueue that admits a Job."""
+
 FINALIZER: Final = f"{GROUP}/finalizer"
 
 # Set on objects that smbferry creates (Jobs, Roles, TransferRuns), never on the user's objects.

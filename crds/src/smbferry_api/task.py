@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
-from pydantic import Field, JsonValue, WithJsonSchema, model_validator
+from pydantic import Field, model_validator
 
 from smbferry_api.conditions import Condition
 from smbferry_api.cron import Cron
@@ -19,6 +19,7 @@ from smbferry_api.fields import (
     TimeOrWord,
     parse_time,
 )
+from smbferry_api.pod_settings import ObjectPodSettings
 from smbferry_api.run_status import RunSummary
 from smbferry_api.task_options import (
     AGES_ORDERED,
@@ -101,28 +102,11 @@ ENDS_DIFFER: Final = {
     "message": "source and destination must not be the same folder",
 }
 
-KubernetesObject = Annotated[
-    dict[str, JsonValue],
-    WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
-]
-"""Part of a pod's spec, passed on unchanged; the API server validates it when the Job is created."""
 
-
-class AgentSpec(Spec):
-    """Settings of the agents' pods."""
+class AgentSpec(ObjectPodSettings):
+    """Settings of the agents and their pods."""
 
     parallelism: Annotated[int, Field(ge=1, le=64, description="Maximum number of agents per run.")] = 1
-    resources: Annotated[
-        KubernetesObject | None, Field(description="Resource requests and limits (core/v1 ResourceRequirements).")
-    ] = None
-    node_selector: Annotated[
-        dict[str, str] | None, Field(max_length=32, description="Labels of nodes on which agents may run.")
-    ] = None
-    tolerations: Annotated[
-        tuple[KubernetesObject, ...], Field(max_length=32, description="Tolerations (core/v1 Toleration).")
-    ] = ()
-    affinity: Annotated[KubernetesObject | None, Field(description="Affinity (core/v1 Affinity).")] = None
-    priority_class_name: Annotated[ObjectName | None, Field(description="PriorityClass of the agents.")] = None
     active_deadline: Annotated[
         Annotated[str, DurationRange("1m")] | None,
         Field(description="Maximum duration of a run. A longer run is stopped and fails."),

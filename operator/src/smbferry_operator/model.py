@@ -120,6 +120,8 @@ class Job:
     """The message of the Suspended condition: a person or a queueing system holds it back."""
     recorded: Recorded | None = None
     """Of a run's Job: the snapshot in its containers, which are immutable."""
+    priority_class: str = ""
+    """The PriorityClass that its pods name."""
 
     @property
     def finished(self) -> bool:

@@ -113,7 +113,9 @@ class World:
         match self.job:
             case "pending":
                 yield replace(self, job="running", phase="prepare")
-                yield from (replace(self, job=job) for job in ("unschedulable", "without image"))
+                yield from (replace(self, job=job) for job in ("unschedulable", "without image", "suspended"))
+            case "suspended":
+                yield replace(self, job="pending")
             case "unschedulable":
                 yield replace(self, job="running", phase="prepare")
             case "without image":
@@ -122,7 +124,7 @@ class World:
             case "running":
                 if self.phase != PHASES[-1]:
                     yield replace(self, phase=PHASES[PHASES.index(self.phase) + 1])
-                yield from (replace(self, job=job) for job in ("retrying", "unschedulable"))
+                yield from (replace(self, job=job) for job in ("retrying", "unschedulable", "suspended"))
                 yield from (replace(self, job=end, proven=self.proven and end != "key refused") for end in ENDS)
                 yield replace(self, job="none", phase=None)  # deleted by hand
             case "retrying":
@@ -177,6 +179,8 @@ class World:
             made = transfer_job(**taken, succeeded=1, complete=True, finished_at=ago(seconds=9))
         elif self.job in ENDS:
             made = transfer_job(**taken, failed=1, failure_reason="PodFailurePolicy", finished_at=ago(seconds=9))
+        elif self.job == "suspended":  # by a queue
+            made = transfer_job(**taken, suspended="Job suspended")
         else:
             made = transfer_job(**taken, active=1, failed=int(self.job == "retrying"))
         stage = {ANNOTATION_STAGE: self.stage.value} if self.stage is not Stage.WHOLE else {}
@@ -184,7 +188,7 @@ class World:
 
     def _pods(self) -> tuple[Any, ...]:
         match self.job:
-            case "none":
+            case "none" | "suspended":
                 return ()
             case "pending" | "unschedulable" | "without image" | "overdue":
                 return (WAITING[self.job],)
@@ -209,7 +213,9 @@ class World:
             begun = self.jobs + (self.job in {"none", "key refused"})  # the next stage is no further try
             after = replace(after, job="pending", phase=phase, jobs=begun, stage=stage)
         if decision.delete:
-            after = replace(after, job="ending" if self.job not in {"retrying", "none"} else "none", phase=None)
+            after = replace(
+                after, job="ending" if self.job not in {"retrying", "suspended", "none"} else "none", phase=None
+            )
         return after
 
 

@@ -9,6 +9,7 @@ from smbferry_api.exit_codes import PERMANENT, ExitCode
 from smbferry_api.fields import parse_duration
 from smbferry_api.identity import KerberosIdentitySpec
 from smbferry_api.names import ANNOTATION_OWNER_GENERATION, ANNOTATION_REQUESTED_AT, LABEL_RUN, LABEL_TASK
+from smbferry_api.pod_settings import PodSettings
 from smbferry_api.run import ResolvedTask
 from smbferry_api.snapshot import environment_of
 from smbferry_operator.decide.destination import Destination
@@ -31,6 +32,7 @@ from smbferry_operator.decide.naming import (
     child_name,
     label_value,
 )
+from smbferry_operator.decide.placement import check_settings, run_settings
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.decide.stages import ANNOTATION_STAGE, WHOLE, Work, indexed, spread
 from smbferry_operator.model import Kind, Manifest, Meta
@@ -78,6 +80,8 @@ class Check:
     """Of a location: when its identity became Ready."""
     last_check: str
     """status.lastCheckTime when the Job is created: once it differs, the agent has reported."""
+    settings: tuple[PodSettings | None, ...] = ()
+    """Of the pod: the identity's and, for a location, then the location's."""
     request: str = ""
     """The value of the annotation by which a person requested the check, if any."""
     follows: str = ""
@@ -91,8 +95,9 @@ class Check:
 
 def build_check_job(check: Check, settings: AgentSettings) -> Manifest:
     """A Job that checks once; the operator decides when to check again."""
-    metadata = agent_metadata(check.kind, check.owner, check.name)
-    metadata["annotations"] = {
+    placed = check_settings(settings, *check.settings)
+    metadata = _metadata(placed, agent_metadata(check.kind, check.owner, check.name))
+    metadata["annotations"] |= {
         ANNOTATION_OWNER_NAME: check.owner.name,
         ANNOTATION_OWNER_GENERATION: str(check.owner.generation),
         ANNOTATION_CHECK_INPUTS: check.inputs,
@@ -107,7 +112,7 @@ def build_check_job(check: Check, settings: AgentSettings) -> Manifest:
         command=check.command,
         identities={Side.SELF: check.identity},
         nameservers=check.nameservers,
-        resources=settings.check_resources,
+        settings=placed,
         grace_seconds=CHECK_GRACE_SECONDS,
     )
     return _job(
@@ -153,10 +158,11 @@ def build_transfer_job(
         writes: False for a dry run or a survey that only reads, which do not claim the destination.
         elapsed: time since the run began; its deadline counts from there.
     """
-    metadata = agent_metadata(Kind.RUN, run, transfer_job_name(run, attempts_before))
+    placed = run_settings(settings, task.agent, spread=spread(run) if work.stage is Stage.SHARDS else ())
+    metadata = _metadata(placed, agent_metadata(Kind.RUN, run, transfer_job_name(run, attempts_before)))
     metadata["labels"] |= {LABEL_RUN: label_value(run.name), LABEL_TASK: label_value(task.name)}
     destination = {ANNOTATION_DESTINATION: Destination.of(task.destination).written} if writes else {}
-    metadata["annotations"] = {
+    metadata["annotations"] |= {
         ANNOTATION_OWNER_NAME: run.name,
         ANNOTATION_ATTEMPTS_BEFORE: str(attempts_before),
         **({ANNOTATION_STAGE: work.stage.value} if work.stage is not Stage.WHOLE else {}),
@@ -169,9 +175,8 @@ def build_transfer_job(
         command=AgentCommand.TRANSFER,
         identities={side: end.identity.spec for side, end in zip(sides, task.ends, strict=False)},
         nameservers=transfer_nameservers(task),
-        resources=task.agent.resources or settings.resources,
+        settings=placed,
         grace_seconds=TRANSFER_GRACE_SECONDS,
-        placement=task.agent,
         environment=environment_of(task),
         annotations=destination,
         arguments=(STAGE_OPTION, work.stage.value) if work.stage is not Stage.WHOLE else (),
@@ -182,9 +187,13 @@ def build_transfer_job(
     job = _job(metadata, template, backoff_limit=_retries(work, attempts_before), **_deadline(task, elapsed))
     if work.stage is Stage.SHARDS:
         job["spec"] |= indexed(work.agents, job["spec"].pop("backoffLimit"))
-        if task.agent.affinity is None:
-            template["spec"]["topologySpreadConstraints"] = spread(run)
     return job
+
+
+def _metadata(settings: PodSettings, own: Manifest) -> Manifest:
+    """The Job's metadata: labels and annotations of its pods are also those by which queues and people find it."""
+    labels = (settings.labels or {}) | own["labels"]
+    return {**own, "labels": labels, "annotations": dict(settings.annotations or {})}
 
 
 def _volumes(task: ResolvedTask) -> tuple[ExtraVolume, ...]:

@@ -84,9 +84,7 @@ def _stuck(seen: RunObservation, job: Job, obstacle: Stuck, now: datetime, setti
         end = failed(AGENT_NOT_SCHEDULED, f"The agent's pod could not be started: {obstacle.why}.")
         return ended(seen, end, now, attempt=attempt)
     state = RunState.QUEUED if obstacle.waits_for_room else RunState.LAUNCHING
-    return unfinished(
-        seen, state, AGENT_NOT_SCHEDULED, obstacle.message, now, requeue_after=POLL_START, attempt=attempt
-    )
+    return unfinished(seen, state, obstacle.reason, obstacle.message, now, requeue_after=POLL_START, attempt=attempt)
 
 
 def _is_through(run: Run) -> bool:

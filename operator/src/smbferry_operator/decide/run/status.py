@@ -8,6 +8,7 @@ from typing import Any, Final
 from smbferry_api.conditions import ConditionType, find
 from smbferry_api.reasons import (
     AGENT_NOT_SCHEDULED,
+    AGENT_SUSPENDED,
     LOCATION_NOT_FOUND,
     LOCATION_NOT_READY,
     RETRYING,
@@ -104,7 +105,7 @@ def _queue_events(seen: RunObservation, reason: Reason, message: str) -> tuple[E
     before = find(seen.run.status.conditions, ConditionType.SUCCEEDED)
     if before is not None and before.reason == reason.name:
         return ()
-    if reason in {RUN_QUEUED, LOCATION_NOT_FOUND, LOCATION_NOT_READY, TASK_NOT_FOUND}:
+    if reason in {AGENT_SUSPENDED, RUN_QUEUED, LOCATION_NOT_FOUND, LOCATION_NOT_READY, TASK_NOT_FOUND}:
         return (Event("Normal", reason, message),)
     return (Event("Warning", reason, message),) if reason in {AGENT_NOT_SCHEDULED, RETRYING} else ()
 
