@@ -17,7 +17,7 @@ from smbferry_agent.preflight.sid_map import SidMapSource
 from smbferry_agent.report.api_client import ApiClient, ClusterSink, ObjectKey, ObjectNotFoundError, repeated
 from smbferry_agent.report.key_turns import ClusterTurn
 from smbferry_agent.report.run_report import RunReport
-from smbferry_agent.report.shards import FinishReport
+from smbferry_agent.report.shards import FinishReport, read_pieces
 from smbferry_agent.report.sinks import status_fields
 from smbferry_agent.report.snapshot_record import ClusterSnapshotRecord
 from smbferry_agent.report.survey_report import SurveyReport
@@ -25,7 +25,7 @@ from smbferry_agent.report.throttle import Throttle
 from smbferry_agent.report.writer import BackgroundWriter
 from smbferry_agent.run import run_transfer
 from smbferry_agent.run_environment import Identities, RunEnvironment
-from smbferry_agent.run_watch import RunWatch, current_limit
+from smbferry_agent.run_watch import RunWatch
 from smbferry_agent.stages import run_finish, run_shard, run_survey
 from smbferry_agent.survey import run_source_survey
 from smbferry_api.agent_contract import SCRATCH_DIR, Side, Stage
@@ -36,7 +36,7 @@ from smbferry_api.reasons import API_SERVER_UNREACHABLE, IDENTITY_NOT_FOUND
 from smbferry_api.run import ResolvedTask, TransferRunSpec
 from smbferry_api.run_status import TransferRunStatus
 from smbferry_api.sid_status import SidStatus
-from smbferry_engine import Control
+from smbferry_engine import Control, Handover
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def transfer(
     key = ObjectKey("TransferRun", namespace, name)
     manifest = repeated(lambda: client.get(key))
     spec = run_spec(manifest)
-    with RunWatch(client, key, manifest) as watch:
+    with RunWatch(client, key, manifest, windows=task.windows) as watch:
         environment = RunEnvironment(
             Identities(
                 mounts={side: IdentityMount.of(side) for side in (Side.SOURCE, Side.DESTINATION, Side.REPORT)},
@@ -91,8 +91,10 @@ def transfer(
                 watch.cancelled,
                 watch.abandoned,
                 watch.is_wanted,
-                bytes_per_second=lambda: current_limit(watch.manifest, task.options.bytes_per_second),
+                bytes_per_second=lambda: watch.limit(task.options.bytes_per_second),
             ),
+            paused=watch.paused,
+            handover=Handover(read_pieces(previous_status(TransferRunStatus, manifest).partial_files)),
             started=datetime.fromisoformat(manifest["metadata"]["creationTimestamp"]),
             claimed=spec.writes,
             run_name=name,

@@ -137,7 +137,7 @@ def run_shard(
             )
             state = PhaseState.SUCCEEDED
         except AgentError:
-            state = PhaseState.FAILED
+            state = PhaseState.PENDING if environment.paused() else PhaseState.FAILED
             raise
         finally:
             writer.notify(urgent=True)

@@ -204,6 +204,16 @@ class RunReport:
             if phase is not None and phase.state is PhaseState.RUNNING:
                 self.phase(name, PhaseState.FAILED)
 
+    def paused(self) -> None:
+        """A window has ended; another agent continues in the next one. The engine has reported its phases as failed."""
+        for name, phase in self._status.phases or ():
+            if phase is not None and phase.state in {PhaseState.RUNNING, PhaseState.FAILED}:
+                self.phase(name, PhaseState.PENDING)
+
+    def partial_files(self, files: Iterable[api.GatheredPiece]) -> None:
+        """Large files that are begun, for the next agent if this one is stopped."""
+        self._status = self._status.model_copy(update={"partial_files": tuple(files)[: api.MAX_PARTIAL_FILES]})
+
     def end(self) -> None:
         """The run has ended; nothing changes any more."""
         self._ended = True

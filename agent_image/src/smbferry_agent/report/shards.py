@@ -40,7 +40,7 @@ def shard_status(
         counters=reported.counters or api.Counters(),
         failures=listed,
         not_carried=shortened(reported.not_carried),
-        pieces=tuple(_piece_as_told(piece) for piece in pieces),
+        pieces=tuple(piece_as_told(piece) for piece in pieces),
     )
     if reported.sids is not None:
         shard = shard.model_copy(update={"sids": _shortened(reported.sids)})
@@ -76,8 +76,13 @@ def all_went_well(shards: Iterable[api.ShardStatus], count: int) -> bool:
 
 def pieces_in(shards: Iterable[api.ShardStatus]) -> list[Piece]:
     """The pieces of large files that the shards have written; an unreadable one counts as missing."""
+    return read_pieces(piece for shard in shards for piece in shard.pieces)
+
+
+def read_pieces(told: Iterable[api.GatheredPiece]) -> list[Piece]:
+    """Pieces as a status has them, without those that are unreadable."""
     found = []
-    for piece in (piece for shard in shards for piece in shard.pieces):
+    for piece in told:
         try:
             version, digest = bytes.fromhex(piece.version), bytes.fromhex(piece.digest)
         except ValueError:
@@ -86,7 +91,8 @@ def pieces_in(shards: Iterable[api.ShardStatus]) -> list[Piece]:
     return found
 
 
-def _piece_as_told(piece: Piece) -> api.GatheredPiece:
+def piece_as_told(piece: Piece) -> api.GatheredPiece:
+    """A piece as a status has it."""
     return api.GatheredPiece(
         path=Cut(piece.path).shown,
         version=piece.version.hex(),
