@@ -88,6 +88,7 @@ class RunWatch:
         self._holds_back = False
         self._windows = RunWindows(windows, lambda: self._manifest)
         self._closed = ""
+        self._limit: tuple[dict[str, Any], int | None] | None = None
         self._cancelled = threading.Event()
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="run-watch", daemon=True)
@@ -119,16 +120,25 @@ class RunWatch:
 
     def cancelled(self) -> bool:
         """Whether the work must stop. The engine asks a few times per second."""
-        self._closed = self._closed or self._windows.closed()
+        if not (self._closed or self._cancelled.is_set()):
+            self._closed = self._windows.closed()
         return self._cancelled.is_set() or self._is_cut_off() or bool(self._closed)
 
     def paused(self) -> bool:
-        """Whether the work must stop only because a window has ended."""
-        return bool(self._closed) and not self._cancelled.is_set() and not self._is_cut_off()
+        """Whether the work was told to stop because a window has ended. What ends the agent after that changes nothing:
+        with several agents, the first one that stops ends the Job of all.
+        """
+        return bool(self._closed) and not self._is_cut_off()
 
     def limit(self, snapshot: str | int | None) -> int | None:
-        """Bytes per second, None without a limit: the task's limit or the window's, whichever is lower."""
-        return lower(current_limit(self._manifest, snapshot), self._windows.state().limit)
+        """Bytes per second, None without a limit: the task's limit or the window's, whichever is lower.
+
+        The engine asks before each request, so the manifest is parsed once.
+        """
+        manifest = self._manifest
+        if self._limit is None or self._limit[0] is not manifest:
+            self._limit = (manifest, current_limit(manifest, snapshot))
+        return lower(self._limit[1], self._windows.state().limit)
 
     def is_wanted(self) -> bool:
         """Whether the run was read within the last minute, and was to continue."""

@@ -140,14 +140,22 @@ def test_an_agent_whose_window_has_ended_says_so(now: dict[str, Any], end: type[
     signal.signal(signal.SIGTERM, before)
 
 
-def test_an_agent_that_is_evicted_while_its_window_ends_counts_as_evicted(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("closes_first", "end"),
+    [
+        pytest.param(True, Paused, id="the Job ends because another agent of the run has stopped for the window"),
+        pytest.param(False, Terminated, id="it was evicted before"),
+    ],
+)
+def test_what_stops_an_agent_first_counts(closes_first: bool, end: type[BaseException], tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
     with ApiServer(tmp_path) as server:
         watch = watch_of(server, closed_now())
-        assert watch.cancelled()
-        with pytest.raises(Terminated), watch:
+        assert not closes_first or watch.cancelled()
+        with pytest.raises(end), watch:
             _be_evicted()
-    assert not watch.paused()
+    assert watch.cancelled()
+    assert watch.paused() is closes_first
     signal.signal(signal.SIGTERM, before)
 
 

@@ -13,6 +13,7 @@ from tests.support.builders import (
     agent_body,
     ago,
     checked_identity,
+    condition,
     ends,
     found,
     identity_body,
@@ -122,10 +123,10 @@ def test_a_run_that_ignores_windows_starts_at_once() -> None:
 
 
 @pytest.mark.fault(196)
-def test_a_run_of_a_task_whose_windows_can_never_work_fails_in_words() -> None:
+def test_a_run_that_waits_is_not_lost_when_the_windows_of_its_task_are_edited_wrongly() -> None:
     decision = decide_run(seen(task=task(windows=WRONG)), NOW, SETTINGS)
 
-    assert state_of(decision) == ("Failed", "SpecInvalid")
+    assert state_of(decision) == ("Queued", "SpecInvalid")
     assert 'windows[0].timeZone: expected an IANA name such as "Europe/Berlin"' in message_of(decision)
 
 
@@ -195,6 +196,7 @@ def test_the_newest_job_counts_after_many_pauses() -> None:
     assert {key.name for key in decision.delete} == {"xrun-8", "xrun-9"}
 
 
+@pytest.mark.fault(201)
 def test_an_agent_whose_clock_is_ahead_is_not_started_again_and_again() -> None:
     decision = after_pause(paused_job(finished_at=ago(seconds=5)), windows=DAY)
 
@@ -203,7 +205,7 @@ def test_an_agent_whose_clock_is_ahead_is_not_started_again_and_again() -> None:
 
 
 def test_a_window_that_is_edited_open_lets_the_run_continue_within_a_minute() -> None:
-    assert after_pause(paused_job(finished_at=ago(seconds=31)), windows=[]).create
+    assert after_pause(paused_job(finished_at=ago(seconds=11)), windows=[]).create
 
 
 def test_a_paused_run_that_is_to_ignore_windows_continues() -> None:
@@ -227,6 +229,41 @@ def test_a_paused_run_that_is_cancelled_ends_at_once() -> None:
     assert state_of(decision) == ("Cancelled", "RunCancelled")
 
 
+@pytest.mark.fault(199)
+@pytest.mark.parametrize("windows", [NIGHT, DAY])
+def test_a_paused_run_keeps_no_other_run_from_its_destination(windows: list[dict[str, Any]]) -> None:
+    paused = {
+        "state": "Queued",
+        "phases": {"transfer": {"state": "Pending"}},
+        "conditions": [condition("Succeeded", "Unknown", "WindowClosed")],
+    }
+    cache = Cache()
+    ended = {"conditions": [{"type": "Failed", "status": "True", "reason": "PodFailurePolicy"}], "failed": 1}
+    job = agent_body(
+        Kind.JOB,
+        transfer_job_name(run("paused").meta, 0),
+        (Kind.RUN, "paused", "uid-paused"),
+        task=snapshot(),
+        status=ended,
+    )
+    for kind, each in (
+        (Kind.RUN, run_body("paused", paused, created=ago(hours=9))),
+        (Kind.RUN, run_body("other", task_name="other")),
+        (Kind.TASK, task_body(windows=windows)),
+        (Kind.TASK, task_body("other")),
+        (Kind.LOCATION, location_body("src")),
+        (Kind.LOCATION, location_body("dst")),
+        (Kind.IDENTITY, identity_body()),
+        (Kind.JOB, job),
+    ):
+        cache.put(kind, each)
+    other = Observer(cache).run(Key(Kind.RUN, "team", "other"))
+
+    assert other is not None
+    assert other.claims == ()
+
+
+@pytest.mark.fault(199)
 def test_it_is_queued_behind_a_run_that_writes_there_meanwhile() -> None:
     decision = after_pause(windows=DAY, claims=(claim(),))
 

@@ -190,8 +190,8 @@ def _drive(run: RunContext, driver: Driver, work: Coroutine[Any, Any, None], con
         driver.run(work, tick)
     except BaseException as error:
         stopped = isinstance(error, EngineError) and error.reason == RUN_CANCELLED.name
-        clean_up(run, driver, control.abandoned, told_to_stop=stopped)
-        run.housekeeping.handover.leave(run.housekeeping.resume_points)
+        if clean_up(run, driver, control.abandoned, told_to_stop=stopped):
+            run.housekeeping.handover.leave(run.housekeeping.resume_points)
         tally.phases.fail_running()
         raise
     finally:

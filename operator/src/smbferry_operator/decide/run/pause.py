@@ -20,7 +20,7 @@ from smbferry_operator.decide.record import active_before, attempts_before, orde
 from smbferry_operator.decide.stages import WHOLE, Work, shards_in, stage_of
 from smbferry_operator.model import Job, Pod
 
-REST: Final = timedelta(seconds=30)
+REST: Final = timedelta(seconds=10)
 """An agent whose clock differs from the operator's is not started again and again in between."""
 
 

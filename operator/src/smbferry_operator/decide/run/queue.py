@@ -19,7 +19,6 @@ from smbferry_api.reasons import (
 )
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import RunState
-from smbferry_api.windows import problem_of
 from smbferry_operator.decide.decision import Decision
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.manifests.access import build_access
@@ -86,8 +85,6 @@ def begin(start: Start, used: int, settings: AgentSettings) -> Decision:
 
 def _hopeless(task: ResolvedTask, used: int) -> End | None:
     """Why the run can never start, if so."""
-    if problem := problem_of(task.windows):
-        return failed(SPEC_INVALID, sentence(problem))
     if overlap := overlap_obstacle(task):
         return failed(overlap.reason, overlap.message)
     if used >= MAX_ATTEMPTS:

@@ -58,10 +58,13 @@ def earlier_agent(start: Start) -> Wait | None:
 
 
 def window(start: Start) -> Wait | None:
-    """The windows of the task are closed. Such a run has no place in the queue of its destination."""
+    """The windows of the task are closed, or can never work: a mistake in an edit costs no run that waits.
+
+    Such a run has no place in the queue of its destination.
+    """
     windows = windows_of(start.seen, start.task)
     if problem := problem_of(windows):
-        return Wait(SPEC_INVALID, with_remedy(problem, SPEC_INVALID))
+        return Wait(SPEC_INVALID, with_remedy(f"{problem}.", SPEC_INVALID))
     state = state_at(windows, start.now)
     if not state.closed:
         return None
