@@ -21,7 +21,7 @@ from smbferry_agent.windows import RunWindows, current_windows
 from smbferry_api.reasons import RUN_CANCELLED
 from smbferry_api.run import ResolvedTask
 from smbferry_api.windows import Window
-from smbferry_engine import Control, EngineError
+from smbferry_engine import ByteCounters, Control, Counters, EngineError
 from smbferry_words.run import PhaseState
 
 KEY = ObjectKey("TransferRun", "ns", "run")
@@ -177,6 +177,8 @@ def test_once_a_window_has_ended_the_agent_does_not_change_its_mind(tmp_path: Pa
 def test_a_paused_run_has_not_failed(paused: bool, failure: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     def stops(_source: object, _destination: object, _options: object, observer: RunReport, **_: object) -> None:
         observer.phase("transfer", "Running")
+        counters = Counters(bytes=ByteCounters(to_transfer=100, transferred=40), bytes_per_second=7, eta_seconds=9)
+        observer.progress(counters)
         observer.phase("transfer", "Failed")  # as the engine does for whatever stops it
         raise EngineError(RUN_CANCELLED, "the run was cancelled")
 
@@ -193,6 +195,10 @@ def test_a_paused_run_has_not_failed(paused: bool, failure: str | None, monkeypa
     assert status.phases is not None
     assert status.phases.transfer is not None
     assert status.phases.transfer.state is (PhaseState.PENDING if paused else PhaseState.FAILED)
+    assert status.counters is not None
+    assert status.counters.bytes_per_second == (None if paused else 7)
+    assert status.progress is not None
+    assert status.progress.percent == "40%" or not paused
 
 
 def test_nothing_is_sent_to_a_server_after_the_end_of_a_window(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,7 @@ from smbferry_operator.decide.naming import (
     ANNOTATION_PAUSES_BEFORE,
 )
 from smbferry_operator.decide.observation import TaskObservation
+from smbferry_operator.decide.record import active_before, order_of
 from smbferry_operator.decide.run import decide_run
 from smbferry_operator.decide.stages import ANNOTATION_STAGE
 from smbferry_operator.decide.task import decide_task
@@ -395,3 +396,25 @@ def test_edited_windows_reach_a_run_under_way(now: Any, taken: Any, expected: An
 
     assert decision.status is not None
     assert decision.status.as_json().get("limit") == expected
+
+
+def test_the_job_after_a_pause_is_recognized_as_the_runs_own_and_has_its_record() -> None:
+    cache, made = Cache(), job_of(after_pause(paused_job(task={**snapshot(), "windows": DAY}), windows=DAY))
+    made["metadata"] |= {"uid": "uid-next", "creationTimestamp": "2026-11-21T12:00:00Z", "resourceVersion": "9"}
+    for kind, each in (
+        (Kind.RUN, run_body(status=TRANSFERRING)),
+        (Kind.TASK, task_body(windows=NIGHT)),
+        (Kind.LOCATION, location_body("src")),
+        (Kind.LOCATION, location_body("dst")),
+        (Kind.IDENTITY, identity_body()),
+        (Kind.JOB, made),
+    ):
+        cache.put(kind, each)
+    observed = Observer(cache).run(Key(Kind.RUN, "team", "run"))
+
+    assert observed is not None
+    (job,) = observed.jobs
+    assert order_of(job) == (0, 1)
+    assert active_before(job) == timedelta(hours=2)
+    assert job.recorded is not None
+    assert [window.from_ for window in job.recorded.task.windows] == ["06:00"]
