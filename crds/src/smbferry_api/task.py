@@ -240,7 +240,7 @@ class TaskRetryStatus(Status):
     """Further runs after a failed one."""
 
     run: Annotated[str, Field(description="TransferRun that failed first.")]
-    attempt: Annotated[int, Field(description="Number of the next or current further run.")]
+    attempt: Annotated[int, Field(description="Number of the next, current or last further run.")]
     limit: Annotated[int, Field(description="Maximum number of further runs.")]
     next_time: Annotated[
         Time | None, Field(description="Start time of the next further run. Absent once it was created.")
@@ -275,7 +275,7 @@ class TransferTaskStatus(Status):
     ] = None
     observed_trigger: Annotated[str | None, Field(description="Value of spec.trigger that last started a run.")] = None
     retry: Annotated[
-        TaskRetryStatus | None, Field(description="Set while a failed run is retried by further runs (spec.retry).")
+        TaskRetryStatus | None, Field(description="Further runs that follow, or have followed, the task's last run.")
     ] = None
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support.builders import NOW, ago, location, run
 from tests.unit.operator.test_task import HOURLY, ours, seen
 
 from smbferry_api.fields import format_time
-from smbferry_api.names import ANNOTATION_RETRY, ANNOTATION_RETRY_OF
+from smbferry_api.names import ANNOTATION_RETRY, ANNOTATION_RETRY_OF, ANNOTATION_SCHEDULED_AT
 from smbferry_operator.decide.retry import further_run, place_of
 from smbferry_operator.decide.task import decide_task
 from smbferry_operator.model import Refusal, Run
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 NETWORK = {"class": "Network", "reason": "ConnectionLost", "message": "Lost.", "remedy": ""}
 STALE = {"class": "Identity", "reason": "KeytabStale", "message": "Stale.", "remedy": ""}
-THRICE = {"limit": 3, "backoff": "1m", "maxBackoff": "3m"}
+THRICE: dict[str, Any] = {"limit": 3, "backoff": "1m", "maxBackoff": "3m"}
 
 
 def failed(name: str = "nightly-1", number: int = 0, *, failure: Any = NETWORK, **more: Any) -> Run:
@@ -150,7 +153,17 @@ def test_a_further_run_that_a_person_deleted_does_not_come_back() -> None:
     decision = decided(failed(), after=LATER, status=before)
 
     assert made(decision) == []
+    assert further_run(seen(failed(), status=before, retry=THRICE)) is None
+    assert decision.status is not None
     assert noted(decision) == before["retry"]
+
+
+def test_a_run_whose_successor_by_schedule_was_deleted_is_not_retried() -> None:
+    old = failed()
+    old = replace(old, meta=replace(old.meta, annotations={ANNOTATION_SCHEDULED_AT: "2026-11-20T02:00:00Z"}))
+    status = {"lastScheduleTime": "2026-11-21T02:00:00Z"}
+
+    assert further_run(seen(old, status=status, retry=THRICE)) is None
 
 
 def test_a_failed_run_is_kept_until_its_successor_exists() -> None:
@@ -170,7 +183,7 @@ def test_what_the_api_server_refuses_stays_planned() -> None:
     assert noted(decision)["attempt"] == 1
 
 
-def test_while_it_is_active_the_status_says_so_and_afterwards_nothing() -> None:
+def test_the_status_says_which_one_is_the_last() -> None:
     active = decided(
         failed(),
         ours("nightly-1-r1", at=ago(minutes=-9), annotations={ANNOTATION_RETRY_OF: "nightly-1", ANNOTATION_RETRY: "1"}),
@@ -186,7 +199,8 @@ def test_while_it_is_active_the_status_says_so_and_afterwards_nothing() -> None:
     )
 
     assert noted(active) == {"run": "nightly-1", "attempt": 1, "limit": 3}
-    assert noted(good) is None
+    assert noted(good) == noted(active)
+    assert noted(decided(ours("nightly-2", "Succeeded"), status={"retry": noted(good)})) is None
 
 
 def test_a_name_that_is_too_long_is_shortened_and_stays_its_own() -> None:
@@ -206,3 +220,36 @@ def test_an_annotation_that_can_not_be_read_counts_as_none(number: str) -> None:
     odd = ours("odd", "Failed", annotations={ANNOTATION_RETRY_OF: "nightly-1", ANNOTATION_RETRY: number})
 
     assert place_of(odd) == ("odd", 0)
+
+
+@pytest.mark.fault(200)
+@given(st.lists(st.sampled_from(["Failed", "Succeeded", "lost status", "deleted", "wait"]), max_size=40))
+def test_whatever_happens_there_are_no_more_further_runs_than_the_limit_and_one_at_a_time(course: list[str]) -> None:
+    runs: dict[str, Run] = {"nightly-1": failed()}
+    status: dict[str, Any] = {"observedTrigger": ""}
+    born, now, ever = {"nightly-1": NOW}, NOW, set[str]()
+    # A status that could not be written is written by the decision that is repeated at once.
+    repeated = [each for event in course for each in ([event, "wait"] if event == "lost status" else [event])]
+    for event in repeated:
+        now += timedelta(minutes=2)
+        active = [name for name, each in runs.items() if each.status.state is None]
+        if event in {"Failed", "Succeeded"} and active:
+            old = runs[active[0]]
+            told = {"failure": NETWORK} if event == "Failed" else {}
+            runs[active[0]] = ours(
+                active[0], event, at=now, status=told, annotations=dict(old.meta.annotations), version=2
+            )
+        elif event == "deleted" and len(runs) > 1:
+            del runs[max(runs, key=lambda name: born[name])]
+        decision = decide_task(seen(*runs.values(), status=status, retry=THRICE), now)
+        for body in decision.create:
+            name = body["metadata"]["name"]
+            assert name not in ever, "a run that was there once does not come back"
+            ever.add(name)
+            born[name] = now
+            notes = body["metadata"]["annotations"]
+            runs[name] = run(name, owner_uid="uid-nightly", created=now, annotations=notes)
+        if decision.status is not None and event != "lost status":
+            status = {"observedTrigger": "", **{k: v for k, v in decision.status.as_json().items() if k == "retry"}}
+        assert sum(each.status.state is None for each in runs.values()) <= 1
+    assert len(ever) <= THRICE["limit"]

@@ -272,8 +272,10 @@ def test_it_is_queued_behind_a_run_that_writes_there_meanwhile() -> None:
     assert not decision.create
 
 
-def test_its_locations_must_be_ready_again() -> None:
-    decision = after_pause(windows=DAY, ends=ends(source=BAD))
+@pytest.mark.parametrize("stage", [Stage.WHOLE, Stage.SHARDS, Stage.FINISH])
+def test_its_locations_must_be_ready_again(stage: Stage) -> None:
+    job = paused_job(stage=stage, before=1, task=snapshot(agent={"parallelism": 4}))
+    decision = after_pause(job, windows=DAY, ends=ends(source=BAD))
 
     assert state_of(decision) == ("Queued", "LocationNotReady")
     assert not decision.create

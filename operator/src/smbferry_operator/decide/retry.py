@@ -7,8 +7,8 @@ created once. Runs that a person created are not retried, and end the retries of
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from smbferry_api.fields import parse_duration
-from smbferry_api.names import ANNOTATION_RETRY, ANNOTATION_RETRY_OF
+from smbferry_api.fields import format_time, parse_duration
+from smbferry_api.names import ANNOTATION_RETRY, ANNOTATION_RETRY_OF, ANNOTATION_SCHEDULED_AT
 from smbferry_api.reasons import RUN_RETRIED
 from smbferry_api.run_status import RunState
 from smbferry_api.task import Retry, TaskRetryStatus
@@ -65,12 +65,24 @@ def further_run(seen: TaskObservation) -> FurtherRun | None:
     if newest.meta.controller_uid != seen.task.meta.uid or any(_goes_on(run) for run in seen.runs):
         return None
     first, number = place_of(newest)
-    noted = seen.task.status.retry
-    deleted = noted is not None and noted.next_time is None and noted.run == first and noted.attempt > number
-    if number >= retry.limit or deleted:
+    if number >= retry.limit or _existed(seen, first) > number or _superseded(seen, newest):
         return None
     ended = newest.status.completion_time or newest.meta.created
     return FurtherRun(newest, first, number + 1, retry.limit, ended + _delay(retry, number))
+
+
+def _existed(seen: TaskObservation, first: str) -> int:
+    """How many runs have followed this one by the task's status: a person may have deleted some of them since."""
+    noted = seen.task.status.retry
+    if noted is None or noted.run != first:
+        return 0
+    return noted.attempt - (noted.next_time is not None)
+
+
+def _superseded(seen: TaskObservation, run: Run) -> bool:
+    """Whether a later run of the schedule has existed, which a person has deleted."""
+    at, last = run.meta.annotations.get(ANNOTATION_SCHEDULED_AT), seen.task.status.last_schedule_time
+    return at is not None and last is not None and at != format_time(last)
 
 
 def place_of(run: Run) -> tuple[str, int]:
@@ -91,15 +103,12 @@ def retry_status(seen: TaskObservation, planned: FurtherRun | None, *, created: 
     if planned is not None:
         at = None if created else planned.at
         return TaskRetryStatus(run=planned.first, attempt=planned.number, limit=planned.limit, next_time=at)
-    newest, noted = _newest(seen), seen.task.status.retry
+    newest = _newest(seen)
     if newest is None or newest.meta.controller_uid != seen.task.meta.uid:
         return None
     first, number = place_of(newest)
-    if number and _goes_on(newest):
-        return TaskRetryStatus(run=first, attempt=number, limit=seen.task.spec.retry.limit)
-    # The further run was deleted by hand: remember that it existed.
-    keeps = noted is not None and noted.run == first and noted.attempt > number and noted.next_time is None
-    return noted if keeps else None
+    known = max(number, _existed(seen, first))
+    return TaskRetryStatus(run=first, attempt=known, limit=seen.task.spec.retry.limit) if known else None
 
 
 def _newest(seen: TaskObservation) -> Run | None:

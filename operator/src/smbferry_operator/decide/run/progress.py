@@ -151,7 +151,8 @@ def _after_pause(seen: RunObservation, job: Job, now: datetime, settings: AgentS
     if seen.run.spec.cancel or task is None:
         return _cancelled(seen, now)
     work = same_work(job, seen.run.status, task)
-    rules = SHARD_WAITS if work.stage is Stage.SHARDS else STAGE_WAITS if work.stage is Stage.FINISH else WAITS
+    # After a night, locations and keys may have changed: the finish looks at them, too.
+    rules = SHARD_WAITS if work.stage in LATER_STAGES else WAITS
     wait = first_wait(rules, Start(seen, task, now, doubted(seen.ends.identities)))
     if wait is None and job.finished_at and now - job.finished_at < REST:
         message = "The agent has stopped for the end of a window; the next one starts in a moment."
