@@ -79,28 +79,7 @@ def transfer(
     manifest = repeated(lambda: client.get(key))
     spec = run_spec(manifest)
     with RunWatch(client, key, manifest, windows=task.windows) as watch:
-        environment = RunEnvironment(
-            Identities(
-                mounts={side: IdentityMount.of(side) for side in (Side.SOURCE, Side.DESTINATION, Side.REPORT)},
-                scratch=Path(SCRATCH_DIR),
-                statuses=_identity_statuses(client, namespace, task),
-                status_now=partial(_status_of, client, namespace),
-                turn=lambda identity: ClusterTurn(client, ObjectKey("KerberosIdentity", namespace, identity)),
-            ),
-            Control(
-                watch.cancelled,
-                watch.abandoned,
-                watch.is_wanted,
-                bytes_per_second=lambda: watch.limit(task.options.bytes_per_second),
-            ),
-            paused=watch.paused,
-            handover=Handover(read_pieces(previous_status(TransferRunStatus, manifest).partial_files)),
-            started=datetime.fromisoformat(manifest["metadata"]["creationTimestamp"]),
-            claimed=spec.writes,
-            run_name=name,
-            sid_map=SidMapSource(agree=partial(_agreed_sid_map, client, key, manifest)),
-            snapshots=ClusterSnapshotRecord(client, key),
-        )
+        environment = _environment(client, key, manifest, task, watch)
         if stage is Stage.SHARDS:
             return run_shard(task, environment, client, watch, index or 0)
         report = _report_of(stage, spec)
@@ -114,6 +93,34 @@ def transfer(
             if isinstance(report, SurveyReport):
                 return run_source_survey(task, environment, report, measure_destination=spec.measure_destination)
             return run_transfer(task, environment, report, dry_run=spec.dry_run)
+
+
+def _environment(
+    client: ApiClient, key: ObjectKey, manifest: dict[str, Any], task: ResolvedTask, watch: RunWatch
+) -> RunEnvironment:
+    """What the agents of a run share, and what this one gets from the cluster."""
+    return RunEnvironment(
+        Identities(
+            mounts={side: IdentityMount.of(side) for side in (Side.SOURCE, Side.DESTINATION, Side.REPORT)},
+            scratch=Path(SCRATCH_DIR),
+            statuses=_identity_statuses(client, key.namespace, task),
+            status_now=partial(_status_of, client, key.namespace),
+            turn=lambda identity: ClusterTurn(client, ObjectKey("KerberosIdentity", key.namespace, identity)),
+        ),
+        Control(
+            watch.cancelled,
+            watch.abandoned,
+            watch.is_wanted,
+            bytes_per_second=lambda: watch.limit(task.options.bytes_per_second),
+        ),
+        paused=watch.paused,
+        handover=Handover(read_pieces(previous_status(TransferRunStatus, manifest).partial_files)),
+        started=datetime.fromisoformat(manifest["metadata"]["creationTimestamp"]),
+        claimed=run_spec(manifest).writes,
+        run_name=key.name,
+        sid_map=SidMapSource(agree=partial(_agreed_sid_map, client, key, manifest)),
+        snapshots=ClusterSnapshotRecord(client, key),
+    )
 
 
 def _agreed_sid_map(client: ApiClient, key: ObjectKey, manifest: dict[str, Any], name: str, digest: str) -> str:

@@ -13,7 +13,6 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from smbferry_agent.errors import AgentError
-from smbferry_api.fields import format_time
 from smbferry_api.reasons import SPEC_INVALID
 from smbferry_api.run_status import Limit
 from smbferry_api.windows import Window, WindowState, problem_of, state_at
@@ -89,7 +88,4 @@ class RunWindows:
     def closed(self) -> str:
         """Why no data may move now, empty if it may."""
         state = self.state()
-        if not state.closed:
-            return ""
-        until = f"until {format_time(state.until)}" if state.until else "for the next two weeks"
-        return f"The windows of the task are closed {until}."
+        return f"The windows of the task are closed {state.lasts}." if state.closed else ""

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
 
-from smbferry_api.fields import Quantity, Spec, parse_quantity
+from smbferry_api.fields import Quantity, Spec, format_time, parse_quantity
 
 MAX_WINDOWS: Final = 32
 _DAY: Final = 24 * 60
@@ -122,6 +122,11 @@ class WindowState:
     """Bytes per second while they are open, None without a limit of theirs."""
     until: datetime | None
     """When that changes, in UTC; None if it does not change within two weeks."""
+
+    @property
+    def lasts(self) -> str:
+        """How long it lasts, for a message."""
+        return f"until {format_time(self.until)}" if self.until else "for the next two weeks"
 
 
 OPEN: Final = WindowState(closed=False, limit=None, until=None)

@@ -165,14 +165,10 @@ def build_transfer_job(
     metadata["labels"] |= {LABEL_RUN: label_value(run.name), LABEL_TASK: label_value(task.name)}
     destination = {ANNOTATION_DESTINATION: Destination.of(task.destination).written} if writes else {}
     paused = {ANNOTATION_PAUSES_BEFORE: str(pauses)} if pauses else {}
-    metadata["annotations"] = {
-        ANNOTATION_OWNER_NAME: run.name,
-        ANNOTATION_ATTEMPTS_BEFORE: str(attempts_before),
-        **({ANNOTATION_ACTIVE_BEFORE: str(int(elapsed.total_seconds()))} if elapsed else {}),
-        **paused,
-        **({ANNOTATION_STAGE: work.stage.value} if work.stage is not Stage.WHOLE else {}),
-        **destination,
-    }
+    active = {ANNOTATION_ACTIVE_BEFORE: str(int(elapsed.total_seconds()))} if elapsed else {}
+    stage = {ANNOTATION_STAGE: work.stage.value} if work.stage is not Stage.WHOLE else {}
+    before = {ANNOTATION_OWNER_NAME: run.name, ANNOTATION_ATTEMPTS_BEFORE: str(attempts_before)}
+    metadata["annotations"] = {**before, **active, **paused, **stage, **destination}
     sides = (Side.SOURCE, Side.DESTINATION, Side.REPORT)
     pod = AgentPod(
         kind=Kind.RUN,
@@ -185,7 +181,7 @@ def build_transfer_job(
         placement=task.agent,
         environment=environment_of(task),
         annotations={**destination, **paused},
-        arguments=(STAGE_OPTION, work.stage.value) if work.stage is not Stage.WHOLE else (),
+        arguments=(STAGE_OPTION, work.stage.value) if stage else (),
         volumes=_volumes(task),
     )
     template = build_pod_template(pod, settings)

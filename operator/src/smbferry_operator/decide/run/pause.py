@@ -10,7 +10,6 @@ from typing import Final
 
 from smbferry_api.agent_contract import Stage
 from smbferry_api.exit_codes import ExitCode
-from smbferry_api.fields import format_time
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import TransferRunStatus
 from smbferry_api.windows import Window, problem_of
@@ -32,12 +31,6 @@ def windows_of(seen: RunObservation, task: ResolvedTask) -> Sequence[Window]:
     if now is None or now.meta.uid != task.uid or problem_of(now.spec.windows):
         return task.windows
     return now.spec.windows
-
-
-def closed_message(until: datetime | None, *, begun: bool) -> str:
-    """Why the run does not move data, for a condition."""
-    end = f"until {format_time(until)}" if until else "for the next two weeks"
-    return f"Paused: windows are closed {end}." if begun else f"Windows are closed {end}."
 
 
 def was_paused(job: Job, pods: Iterable[Pod]) -> bool:

@@ -18,7 +18,7 @@ from smbferry_api.windows import problem_of, state_at
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.observation import Claim, RunObservation
 from smbferry_operator.decide.resolve import readiness_obstacle
-from smbferry_operator.decide.run.pause import closed_message, windows_of
+from smbferry_operator.decide.run.pause import windows_of
 from smbferry_operator.decide.text import with_remedy
 
 POLL_QUEUE: Final = timedelta(seconds=30)
@@ -69,7 +69,8 @@ def window(start: Start) -> Wait | None:
     if not state.closed:
         return None
     left = state.until - start.now if state.until else LONGEST_SLEEP
-    message = closed_message(state.until, begun=bool(start.seen.jobs))
+    begun = bool(start.seen.jobs)
+    message = f"Paused: windows are closed {state.lasts}." if begun else f"Windows are closed {state.lasts}."
     return Wait(WINDOW_CLOSED, with_remedy(message, WINDOW_CLOSED), min(left, LONGEST_SLEEP))
 
 
