@@ -17,7 +17,7 @@ from smbferry_agent.preflight.sid_map import SidMapSource
 from smbferry_agent.report.api_client import ApiClient, ClusterSink, ObjectKey, ObjectNotFoundError, repeated
 from smbferry_agent.report.key_turns import ClusterTurn
 from smbferry_agent.report.run_report import RunReport
-from smbferry_agent.report.shards import FinishReport, read_pieces
+from smbferry_agent.report.shards import FinishReport, left_by_an_earlier_agent, read_pieces
 from smbferry_agent.report.sinks import status_fields
 from smbferry_agent.report.snapshot_record import ClusterSnapshotRecord
 from smbferry_agent.report.survey_report import SurveyReport
@@ -79,7 +79,7 @@ def transfer(
     manifest = repeated(lambda: client.get(key))
     spec = run_spec(manifest)
     with RunWatch(client, key, manifest, windows=task.windows) as watch:
-        environment = _environment(client, key, manifest, task, watch)
+        environment = _environment(client, key, manifest, task, watch, index=index)
         if stage is Stage.SHARDS:
             return run_shard(task, environment, client, watch, index or 0)
         report = _report_of(stage, spec)
@@ -96,7 +96,13 @@ def transfer(
 
 
 def _environment(
-    client: ApiClient, key: ObjectKey, manifest: dict[str, Any], task: ResolvedTask, watch: RunWatch
+    client: ApiClient,
+    key: ObjectKey,
+    manifest: dict[str, Any],
+    task: ResolvedTask,
+    watch: RunWatch,
+    *,
+    index: int | None,
 ) -> RunEnvironment:
     """What the agents of a run share, and what this one gets from the cluster."""
     return RunEnvironment(
@@ -114,7 +120,7 @@ def _environment(
             bytes_per_second=lambda: watch.limit(task.options.bytes_per_second),
         ),
         paused=watch.paused,
-        handover=Handover(read_pieces(previous_status(TransferRunStatus, manifest).partial_files)),
+        handover=Handover(read_pieces(left_by_an_earlier_agent(manifest, index))),
         started=datetime.fromisoformat(manifest["metadata"]["creationTimestamp"]),
         claimed=run_spec(manifest).writes,
         run_name=key.name,

@@ -83,12 +83,18 @@ def run_transfer(task: ResolvedTask, environment: RunEnvironment, report: RunRep
                 handover=environment.handover,
             )
         finally:
-            report.partial_files(piece_as_told(piece) for piece in environment.handover.pieces)
+            tell_partial_files(environment, report)
 
-    # Until the engine knows more: this agent may be killed as well.
-    report.partial_files(piece_as_told(piece) for piece in environment.handover.pieces)
+    tell_partial_files(environment, report)
     between(task, environment, report, work, records=environment.run_name)
     return exit_code(report)
+
+
+def tell_partial_files(environment: RunEnvironment, report: RunReport) -> None:
+    """Reports large files that are begun; before the engine knows more those of the earlier agent, as this one may be
+    killed.
+    """
+    report.partial_files(piece_as_told(piece) for piece in environment.handover.pieces)
 
 
 def exit_code(report: RunReport) -> ExitCode:

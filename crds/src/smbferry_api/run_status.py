@@ -16,6 +16,7 @@ MAX_LISTED_FAILURES: Final = 20
 MAX_SHARD_FAILURES: Final = 3
 MAX_LISTED_NOT_CARRIED: Final = 10
 MAX_PARTIAL_FILES: Final = 8
+MAX_SHARD_PARTIAL_FILES: Final = 4
 ROUNDED_TIMES: Final = (
     "The destination rounds timestamps. Set options.modifyWindow to 2s, or options.compareBy to Checksum if it "
     "stores no timestamps."
@@ -267,6 +268,10 @@ class ShardStatus(Status):
     pieces: Annotated[
         tuple[GatheredPiece, ...],
         Field(max_length=2, description="Parts of files that the agent shares with other agents."),
+    ] = ()
+    partial_files: Annotated[
+        tuple[GatheredPiece, ...],
+        Field(max_length=MAX_SHARD_PARTIAL_FILES, description="As status.partialFiles, of this agent."),
     ] = ()
 
 

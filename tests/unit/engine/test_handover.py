@@ -10,8 +10,11 @@ from lab.fake_server.world import BIG, World
 from tests.unit.engine.test_resume import interrupted, ranges_written
 
 from smbferry_engine.files.cleanup import undo
-from smbferry_engine.plan.shard import Piece
+from smbferry_engine.files.pieces import gather_part
+from smbferry_engine.plan.shard import Cut, Piece, Shard
 from smbferry_engine.run.resume import Handover
+from smbferry_engine.run.scope import OneShard
+from smbferry_engine.wire.directory import DirectoryEntry
 from smbferry_engine.wire.header import Command
 from smbferry_words.options import VerifyMode
 
@@ -105,3 +108,22 @@ def test_a_stopped_run_leaves_how_far_it_is_and_the_next_one_continues_there() -
     assert min(ranges_read(world.source)) == piece.end
     assert 0 < piece.end <= written
     assert second.tally.counters.bytes.written <= len(longer) - piece.end
+
+
+@pytest.mark.parametrize("through", [3 * CHUNK, 4 * CHUNK], ids=["within its part", "its whole part"])
+def test_a_shard_continues_within_its_part_of_a_file(through: int) -> None:
+    part = (CHUNK, 4 * CHUNK)
+    world = interrupted(bytes(CHUNK) + BIG[CHUNK:through])
+    opened = world.source.find("data\\big")
+    assert opened is not None
+    version = struct.pack("<QQ", len(BIG), opened.times[2]) + opened.times[3].to_bytes(8, "big")
+    told = Piece("big", version, part[0], through, blake3(BIG[part[0] : through]).digest())
+    world.handover = Handover([told])
+    run = world.prepare()
+    run.scope = OneShard(Shard(Cut("big", part[0]).position, Cut("big", part[1]).position))
+    source = DirectoryEntry("big", len(BIG), 0x20, 10_000, 20_000, 30_000, 40_000, 0, 1)  # as `file` makes it
+    drive(world.scheduler, gather_part(run, "big", source, part), *world.links)
+    assert [(piece.start, piece.end, piece.digest) for piece in run.scope.pieces] == [
+        (*part, blake3(BIG[part[0] : part[1]]).digest())
+    ]
+    assert [offset for offset in ranges_read(world.source) if offset < through] == []

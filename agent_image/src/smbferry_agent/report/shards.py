@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from smbferry_agent.manifests import previous_status
 from smbferry_agent.report import words
 from smbferry_agent.report.not_carried import NotCarriedTally, shortened, together
 from smbferry_agent.report.run_report import RunReport
@@ -42,6 +43,8 @@ def shard_status(
         not_carried=shortened(reported.not_carried),
         pieces=tuple(piece_as_told(piece) for piece in pieces),
     )
+    if partial := tuple(piece for piece in reported.partial_files if len(piece.path) <= _MAX_PATH):
+        shard = shard.model_copy(update={"partial_files": partial[: api.MAX_SHARD_PARTIAL_FILES]})
     if reported.sids is not None:
         shard = shard.model_copy(update={"sids": _shortened(reported.sids)})
     if reported.failure is None:
@@ -89,6 +92,18 @@ def read_pieces(told: Iterable[api.GatheredPiece]) -> list[Piece]:
             continue
         found.append(Piece(Cut.read(piece.path, 0).path, version, piece.start, piece.end, digest))
     return found
+
+
+def left_by_an_earlier_agent(manifest: Mapping[str, Any], index: int | None) -> tuple[api.GatheredPiece, ...]:
+    """What an earlier agent of the run has begun of large files, or one of the same shard.
+
+    Args:
+        index: of the shard; None if one agent does the stage.
+    """
+    if index is None:
+        return previous_status(api.TransferRunStatus, dict(manifest)).partial_files
+    own = next((shard for shard in shards_in(manifest) if shard.index == index), None)
+    return () if own is None else (*own.pieces, *own.partial_files)
 
 
 def piece_as_told(piece: Piece) -> api.GatheredPiece:

@@ -154,17 +154,27 @@ class LargeCopy:
 
 
 async def take_over(
-    run: RunContext, path: str, file: OpenFile, staging: StagingFile, resume_point: ResumePoint
+    run: RunContext,
+    path: str,
+    file: OpenFile,
+    staging: StagingFile,
+    resume_point: ResumePoint,
+    *,
+    part: tuple[int, int] | None = None,
 ) -> None:
-    """Continue where an earlier agent of the run stopped, if the staging file holds what that one has read."""
-    piece = run.housekeeping.handover.of(path, file.opened, staging.ranges.kept_size)
-    if piece is None or resume_point.through:
+    """Continue where an earlier agent of the run stopped, if the staging file holds what that one has read.
+
+    ``part``: half-open byte range (start, end); the whole file without it.
+    """
+    begin, end = part or (0, file.opened.size)
+    piece = run.housekeeping.handover.of(path, file.opened, staging.ranges.kept_size, begin)
+    if piece is None or piece.end > end or resume_point.through > begin:
         return
-    prefix = await staging.prefix(piece.end)
+    prefix = await staging.prefix(begin, piece.end)
     if prefix.hasher.digest() == piece.digest:
         resume_point.adopt(prefix)
     else:
-        run.housekeeping.handover.forget(path)
+        run.housekeeping.handover.forget(path, begin)
 
 
 async def complete(

@@ -8,7 +8,7 @@ staging file.
 
 from smbferry_engine.errors import EngineError, FileError, FileReason
 from smbferry_engine.files.commit import Copied
-from smbferry_engine.files.gather import complete, give_up, open_for_copy, send
+from smbferry_engine.files.gather import complete, give_up, open_for_copy, send, take_over
 from smbferry_engine.files.hard_links import names_apart
 from smbferry_engine.files.pump import stream
 from smbferry_engine.files.staging import StagingFile
@@ -52,10 +52,11 @@ async def _gather(run: RunContext, path: str, source: DirectoryEntry, file: Open
     # Whether the destination still has the prefix is verified when the file is committed, as for every piece.
     points = run.housekeeping.resume_points
     resume_point = points.begin(path, file.opened, staging.ranges.kept_size, part[0])
-    kept = resume_point.kept()
-    staging.ranges.settled(0, kept.through)
     read = ReadBytes(run.tally.counters.bytes)
     try:
+        await take_over(run, path, file, staging, resume_point, part=part)
+        kept = resume_point.kept()
+        staging.ranges.settled(0, kept.through)
         digest = None
         if run.server_copy is not None:
             digest = await run.server_copy.fill_part(run, path, file, staging, part=part, count=read.add)
@@ -69,7 +70,8 @@ async def _gather(run: RunContext, path: str, source: DirectoryEntry, file: Open
         read.take_back()
         await give_up(run, path, staging, error, begin=part[0], shared=True)
         raise
-    finally:
+    finally:  # if this agent is stopped, the next one continues here
+        resume_point.settle(staging.ranges.watermark.through)
         staging.leave()
     return digest
 

@@ -110,8 +110,8 @@ async def read_back(
     return found
 
 
-async def read_prefix(scheduler: Scheduler, share: Share, path: str, through: int) -> VerifiedPrefix:
-    """Return all before ``through`` of the file at ``path``, or less if it is shorter, with its BLAKE3."""
+async def read_prefix(scheduler: Scheduler, share: Share, path: str, part: tuple[int, int]) -> VerifiedPrefix:
+    """Return how far ``part`` (start, end) of the file at ``path`` can be read, with the BLAKE3 of that."""
     last = NOTHING
 
     def hashed(end: int, hasher: blake3) -> None:
@@ -121,7 +121,7 @@ async def read_prefix(scheduler: Scheduler, share: Share, path: str, through: in
     file = await open_file(share, path)
     try:
         with contextlib.suppress(EndedEarlyError):
-            await stream(scheduler, file, part=(0, through), depth=_DEPTH, hashed=hashed)
+            await stream(scheduler, file, part=part, depth=_DEPTH, hashed=hashed)
     finally:
         file.close()
     return VerifiedPrefix(last.through, last.hasher.copy())

@@ -106,12 +106,12 @@ class StagingFile:
         area, watermark = self._area, self.ranges.watermark
         return await read_back(area.scheduler, area.share, self.path, size, watermark, resume_point=resume_point)
 
-    async def prefix(self, through: int) -> VerifiedPrefix:
-        """Return what it holds before ``through``. It is flushed first, so that a crash of the server changes nothing
-        that was read.
+    async def prefix(self, begin: int, through: int) -> VerifiedPrefix:
+        """Return what it holds from ``begin`` to before ``through``. It is flushed first, so that a crash of the server
+        changes nothing that was read.
         """
         await self.ranges.flusher.flush()
-        return await read_prefix(self._area.scheduler, self._area.share, self.path, through)
+        return await read_prefix(self._area.scheduler, self._area.share, self.path, (begin, through))
 
     async def check(self, resume_point: ResumePoint) -> None:
         """Raise :class:`PrefixDiffersError` unless the file begins with the prefix of ``resume_point``."""

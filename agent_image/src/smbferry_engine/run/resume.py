@@ -151,10 +151,10 @@ class ResumePoints:
         return found
 
     def pieces(self) -> Iterable[Piece]:
-        """Yield what is read and written of the files that are copied from their beginning."""
+        """Yield what is read and written of each file, or of its part."""
         for (path, begin), point in self._points.items():
-            if begin == 0 < point.through:
-                yield Piece(path, point.version, 0, point.through, point.hasher.digest())
+            if begin < point.through:
+                yield Piece(path, point.version, begin, point.through, point.hasher.digest())
 
     def forget(self, path: str, begin: int = 0) -> None:
         """Forget it: the file is done, or the next attempt starts over."""
@@ -173,30 +173,32 @@ class ResumePoints:
 class Handover:
     """What one agent of a run leaves to the next: how far it is with large files, and the BLAKE3 of that.
 
-    The next agent reads the prefix back from the destination. If it has this hash, the source is read from there on.
+    The next agent reads this back from the destination. If it has this hash, the source is read from there on.
 
     Args:
         found: what the earlier agent has left.
     """
 
     def __init__(self, found: Iterable[Piece] = ()) -> None:
-        self._pieces = {piece.path: piece for piece in found if piece.start == 0 < piece.end}
+        self._pieces = {(piece.path, piece.start): piece for piece in found if piece.start < piece.end}
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
         """What an agent that starts now can continue, the longest first."""
-        return tuple(sorted(self._pieces.values(), key=lambda piece: -piece.end))
+        return tuple(sorted(self._pieces.values(), key=lambda piece: piece.start - piece.end))
 
-    def of(self, path: str, opened: CreateReply, kept_size: int) -> Piece | None:
-        """Return how far a file is, None if nothing is known of this version or its staging file is shorter."""
-        piece = self._pieces.get(path)
+    def of(self, path: str, opened: CreateReply, kept_size: int, begin: int = 0) -> Piece | None:
+        """Return how far a file is, or its part from ``begin``; None if nothing is known of this version, or its
+        staging file is shorter.
+        """
+        piece = self._pieces.get((path, begin))
         fits = piece is not None and piece.version == version_of(opened) and piece.end <= kept_size
         return piece if fits else None
 
-    def forget(self, path: str) -> None:
-        """Forget a file: it is done, or its staging file holds something else."""
-        self._pieces.pop(path, None)
+    def forget(self, path: str, begin: int = 0) -> None:
+        """Forget it: the file is done, or its staging file holds something else."""
+        self._pieces.pop((path, begin), None)
 
     def leave(self, points: ResumePoints) -> None:
         """Note how far this agent is. It has stopped, and its staging files stay."""
-        self._pieces |= {piece.path: piece for piece in points.pieces()}
+        self._pieces |= {(piece.path, piece.start): piece for piece in points.pieces()}
