@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from smbferry_api.fields import Quantity, Spec, format_time, parse_quantity
 
@@ -40,6 +40,16 @@ _DAYS: Final = tuple(Weekday)
 _TIME: Final = "([01][0-9]|2[0-3]):[0-5][0-9]"
 
 
+def _as_text(value: Any) -> Any:
+    # PyYAML reads an unquoted 22:00 as a number to the base of 60; the tools of Kubernetes read text.
+    is_minutes = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _DAY
+    return f"{value // 60:02}:{value % 60:02}" if is_minutes else value
+
+
+_Begin = Annotated[str, Field(max_length=5, pattern=f"^{_TIME}$"), BeforeValidator(_as_text)]
+_End = Annotated[str, Field(max_length=5, pattern=f"^({_TIME}|24:00)$"), BeforeValidator(_as_text)]
+
+
 class Window(Spec):
     """Times of the week, by the wall clock of a time zone."""
 
@@ -47,16 +57,10 @@ class Window(Spec):
         tuple[Weekday, ...],
         Field(min_length=1, max_length=7, description="Days on which the window begins. Default: every day."),
     ] = _DAYS
-    from_: Annotated[
-        str, Field(alias="from", max_length=5, pattern=f"^{_TIME}$", description="Beginning, such as 22:00.")
-    ]
+    from_: Annotated[_Begin, Field(alias="from", description="Beginning, such as 22:00.")]
     to: Annotated[
-        str,
-        Field(
-            max_length=5,
-            pattern=f"^({_TIME}|24:00)$",
-            description="End, such as 06:00. If it is before the beginning, the window ends on the next day.",
-        ),
+        _End,
+        Field(description="End, such as 06:00. If it is before the beginning, the window ends on the next day."),
     ]
     time_zone: Annotated[str, Field(max_length=64, description="IANA time zone such as Europe/Berlin.")] = "UTC"
     bytes_per_second: Annotated[

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from smbferry_api.crd import structural_schema
 from smbferry_api.explain import explain
+from smbferry_api.task import TransferTaskSpec
 from smbferry_api.windows import OPEN, Weekday, Window, WindowsError, WindowState, lower, problem_of, state_at, zone_of
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Africa/Casablanca")
@@ -243,6 +247,30 @@ def test_a_window_that_is_none_is_explained(fields: dict[str, Any], problem: str
         Window.model_validate(fields)
 
     assert explain(refused.value, "window", Window).startswith(problem)
+
+
+@pytest.mark.fault(196)
+def test_the_api_server_knows_the_form_of_times() -> None:
+    fields = structural_schema(TransferTaskSpec)["properties"]["windows"]["items"]["properties"]
+
+    assert [bool(re.search(fields["from"]["pattern"], time)) for time in ("00:00", "23:59", "24:00", "6:00")] == [
+        1,
+        1,
+        0,
+        0,
+    ]
+    assert [bool(re.search(fields["to"]["pattern"], time)) for time in ("00:00", "24:00", "24:01", "6pm")] == [
+        1,
+        1,
+        0,
+        0,
+    ]
+
+
+def test_times_without_quotes_are_read_as_the_tools_of_kubernetes_read_them() -> None:
+    read = Window.model_validate(yaml.safe_load("{from: 22:00, to: 24:00}"))
+
+    assert (read.from_, read.to) == ("22:00", "24:00")
 
 
 def test_the_lowest_of_several_limits_counts() -> None:
