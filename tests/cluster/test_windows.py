@@ -16,7 +16,7 @@ from smbferry_api.fields import parse_quantity
 
 pytestmark = pytest.mark.takes(60)
 
-SIZE, SLOW = 64 << 20, "4Mi"
+SIZE, SLOW = 96 << 20, "4Mi"
 ALWAYS = {"from": "00:00", "to": "24:00"}
 
 

@@ -230,6 +230,15 @@ def test_a_shard_tells_what_it_has_begun_and_the_next_agent_of_its_index_finds_i
     assert left_by_an_earlier_agent({}, None) == left_by_an_earlier_agent({"status": {"shards": "odd"}}, 0) == ()
 
 
+def test_where_nothing_is_begun_the_status_says_nothing_of_it() -> None:
+    report = RunReport()
+    report.partial_files([GatheredPiece.model_validate(told_of("a", 7))])
+    assert "partialFiles" in status_fields(report.status())
+    report.partial_files([])
+    assert "partialFiles" not in status_fields(report.status())
+    assert "partialFiles" not in status_fields(shard_status(2, report.status(), PhaseState.SUCCEEDED))["shards"][0]
+
+
 def test_what_is_begun_and_can_not_be_read_counts_as_nothing() -> None:
     odd = GatheredPiece.model_validate({**told_of("a", 7), "digest": "odd"})
 

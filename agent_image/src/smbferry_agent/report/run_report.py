@@ -69,6 +69,7 @@ class RunReport:
     _began: datetime | None = None
     _status: api.TransferRunStatus = field(default_factory=api.TransferRunStatus)
     _failures: list[api.FileFailure] = field(default_factory=list)
+    _partial_files: tuple[api.GatheredPiece, ...] = ()
     _not_carried: NotCarriedTally = field(default_factory=NotCarriedTally)
     _ended: bool = False
     _paused: bool = False
@@ -216,7 +217,7 @@ class RunReport:
 
     def partial_files(self, files: Iterable[api.GatheredPiece]) -> None:
         """Large files that are begun, for the next agent if this one is stopped."""
-        self._status = self._status.model_copy(update={"partial_files": tuple(files)[: api.MAX_PARTIAL_FILES]})
+        self._partial_files = tuple(files)[: api.MAX_PARTIAL_FILES]
 
     def end(self) -> None:
         """The run has ended; nothing changes any more."""
@@ -233,6 +234,8 @@ class RunReport:
             more["progress"] = words.progress(
                 self._status.counters, left, ended=self._ended and not self._paused, dry_run=self.dry_run
             )
+        if self._partial_files:
+            more["partial_files"] = self._partial_files
         if self._failures:
             more["failures"] = tuple(self._failures)
         return self._status.model_copy(update=more)
