@@ -188,6 +188,7 @@ def run_body(name: str = "run", status: dict[str, Any] | None = None, **meta: An
         ("survey", "survey"),
         ("measures", "measureDestination"),
         ("cancel", "cancel"),
+        ("ignores", "ignoreWindows"),
     ):
         if field in meta:
             spec[key] = meta.pop(field)

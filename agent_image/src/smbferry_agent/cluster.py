@@ -18,7 +18,7 @@ from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoun
 from smbferry_agent.report.key_turns import ClusterTurn
 from smbferry_agent.report.object_status import ObjectStatus
 from smbferry_agent.report.run_report import RunReport
-from smbferry_agent.report.shards import FinishReport
+from smbferry_agent.report.shards import FinishReport, left_by_an_earlier_agent, read_pieces
 from smbferry_agent.report.sinks import status_fields
 from smbferry_agent.report.snapshot_record import ClusterSnapshotRecord
 from smbferry_agent.report.survey_report import SurveyReport
@@ -26,7 +26,7 @@ from smbferry_agent.report.throttle import Throttle
 from smbferry_agent.report.writer import BackgroundWriter
 from smbferry_agent.run import run_transfer
 from smbferry_agent.run_environment import Identities, RunEnvironment
-from smbferry_agent.run_watch import RunWatch, current_limit
+from smbferry_agent.run_watch import RunWatch
 from smbferry_agent.stages import run_finish, run_shard, run_survey
 from smbferry_agent.survey import run_source_survey
 from smbferry_api.agent_contract import SCRATCH_DIR, Side, Stage
@@ -37,7 +37,7 @@ from smbferry_api.reasons import API_SERVER_UNREACHABLE, IDENTITY_NOT_FOUND
 from smbferry_api.run import ResolvedTask, TransferRunSpec
 from smbferry_api.run_status import TransferRunStatus
 from smbferry_api.sid_status import SidStatus
-from smbferry_engine import Control
+from smbferry_engine import Control, Handover
 
 _log = logging.getLogger(__name__)
 
@@ -80,27 +80,8 @@ def transfer(
     key = ObjectKey("TransferRun", namespace, name)
     manifest = repeated(lambda: client.get(key))
     spec, run = run_spec(manifest), ObjectStatus.of(client, key, manifest)
-    with RunWatch(run, manifest) as watch:
-        environment = RunEnvironment(
-            Identities(
-                mounts={side: IdentityMount.of(side) for side in (Side.SOURCE, Side.DESTINATION, Side.REPORT)},
-                scratch=Path(SCRATCH_DIR),
-                statuses=_identity_statuses(client, namespace, task),
-                status_now=partial(_status_of, client, namespace),
-                turn=lambda identity: ClusterTurn(client, ObjectKey("KerberosIdentity", namespace, identity)),
-            ),
-            Control(
-                watch.cancelled,
-                watch.abandoned,
-                watch.is_wanted,
-                bytes_per_second=lambda: current_limit(watch.manifest, task.options.bytes_per_second),
-            ),
-            started=datetime.fromisoformat(manifest["metadata"]["creationTimestamp"]),
-            claimed=spec.writes,
-            run_name=name,
-            sid_map=SidMapSource(agree=partial(_agreed_sid_map, run, manifest)),
-            snapshots=ClusterSnapshotRecord(run),
-        )
+    with RunWatch(run, manifest, windows=task.windows) as watch:
+        environment = _environment(client, run, manifest, task, watch, index=index)
         if stage is Stage.SHARDS:
             return run_shard(task, environment, run, watch, index or 0)
         report = _report_of(stage, spec)
@@ -114,6 +95,41 @@ def transfer(
             if isinstance(report, SurveyReport):
                 return run_source_survey(task, environment, report, measure_destination=spec.measure_destination)
             return run_transfer(task, environment, report, dry_run=spec.dry_run)
+
+
+def _environment(
+    client: ApiClient,
+    run: ObjectStatus,
+    manifest: dict[str, Any],
+    task: ResolvedTask,
+    watch: RunWatch,
+    *,
+    index: int | None,
+) -> RunEnvironment:
+    """What the agents of a run share, and what this one gets from the cluster."""
+    namespace = run.key.namespace
+    return RunEnvironment(
+        Identities(
+            mounts={side: IdentityMount.of(side) for side in (Side.SOURCE, Side.DESTINATION, Side.REPORT)},
+            scratch=Path(SCRATCH_DIR),
+            statuses=_identity_statuses(client, namespace, task),
+            status_now=partial(_status_of, client, namespace),
+            turn=lambda identity: ClusterTurn(client, ObjectKey("KerberosIdentity", namespace, identity)),
+        ),
+        Control(
+            watch.cancelled,
+            watch.abandoned,
+            watch.is_wanted,
+            bytes_per_second=lambda: watch.limit(task.options.bytes_per_second),
+        ),
+        paused=watch.paused,
+        handover=Handover(read_pieces(left_by_an_earlier_agent(manifest, index))),
+        started=datetime.fromisoformat(manifest["metadata"]["creationTimestamp"]),
+        claimed=run_spec(manifest).writes,
+        run_name=run.key.name,
+        sid_map=SidMapSource(agree=partial(_agreed_sid_map, run, manifest)),
+        snapshots=ClusterSnapshotRecord(run),
+    )
 
 
 def _agreed_sid_map(run: ObjectStatus, manifest: dict[str, Any], name: str, digest: str) -> str:

@@ -20,7 +20,7 @@ from smbferry_agent.report.shards import (
 from smbferry_agent.report.sinks import status_fields
 from smbferry_agent.report.throttle import INTERVAL, Throttle
 from smbferry_agent.report.writer import BackgroundWriter
-from smbferry_agent.run import between, engine_options, exit_code
+from smbferry_agent.run import between, engine_options, exit_code, tell_partial_files
 from smbferry_agent.run_environment import RunEnvironment
 from smbferry_agent.run_watch import RunWatch
 from smbferry_api.exit_codes import ExitCode
@@ -28,7 +28,7 @@ from smbferry_api.names import FIELD_MANAGER_AGENT
 from smbferry_api.reasons import SPEC_INVALID
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import CutStatus, SplitStatus, TransferRunStatus
-from smbferry_engine import Cut, Piece, Shard, finish, shards_of, survey, transfer_shard
+from smbferry_engine import Cut, Endpoint, Piece, Shard, SidMap, finish, shards_of, survey, transfer_shard
 from smbferry_words.run import PhaseName, PhaseState
 
 _log = logging.getLogger(__name__)
@@ -115,6 +115,7 @@ def run_shard(
     with BackgroundWriter(sink, shard_fields, throttle) as writer:
         report.changed = writer.notify
         limit = environment.control.bytes_per_second
+        tell_partial_files(environment, report)
         try:
             _, pieces = between(
                 task,
@@ -130,14 +131,16 @@ def run_shard(
                     abandoned=environment.control.abandoned,
                     may_replace=environment.control.may_replace,
                     bytes_per_second=None if limit is None else lambda: _share_of(limit(), len(shards)),
+                    handover=environment.handover,
                 ),
                 records=f"{environment.run_name}-{index}",
             )
             state = PhaseState.SUCCEEDED
         except AgentError:
-            state = PhaseState.FAILED
+            state = PhaseState.PENDING if environment.paused() else PhaseState.FAILED
             raise
         finally:
+            tell_partial_files(environment, report)
             writer.notify(urgent=True)
     return ExitCode.DONE
 
@@ -157,22 +160,27 @@ def run_finish(
     shards = shards_in(manifest)
     report.begin(manifest, shards)
     well = all_went_well(shards, len(shards_of_run(manifest)))
-    between(
-        task,
-        environment,
-        report,
-        lambda source, destination, sid_map: finish(
-            source,
-            destination,
-            engine_options(task, sid_map, dry_run=False, started=environment.started),
-            report,
-            pieces=pieces_in(shards),
-            all_went_well=well,
-            cancelled=environment.control.cancelled,
-            abandoned=environment.control.abandoned,
-            may_replace=environment.control.may_replace,
-            bytes_per_second=environment.control.bytes_per_second,
-        ),
-        records=environment.run_name,
-    )
+
+    def work(source: Endpoint, destination: Endpoint, sid_map: SidMap) -> None:
+        options = engine_options(task, sid_map, dry_run=False, started=environment.started)
+        control = environment.control
+        try:
+            finish(
+                source,
+                destination,
+                options,
+                report,
+                pieces=pieces_in(shards),
+                all_went_well=well,
+                cancelled=control.cancelled,
+                abandoned=control.abandoned,
+                may_replace=control.may_replace,
+                bytes_per_second=control.bytes_per_second,
+                handover=environment.handover,
+            )
+        finally:
+            tell_partial_files(environment, report)
+
+    tell_partial_files(environment, report)
+    between(task, environment, report, work, records=environment.run_name)
     return exit_code(report)

@@ -29,6 +29,8 @@ LABEL_TASK: Final = f"{GROUP}/task"
 LABEL_RUN: Final = f"{GROUP}/run"
 ANNOTATION_OWNER_GENERATION: Final = f"{GROUP}/owner-generation"
 ANNOTATION_TRIGGER: Final = f"{GROUP}/trigger"
+ANNOTATION_RETRY_OF: Final = f"{GROUP}/retry-of"
+ANNOTATION_RETRY: Final = f"{GROUP}/retry"
 ANNOTATION_SCHEDULED_AT: Final = f"{GROUP}/scheduled-at"
 
 # Set by a person on an identity, location or task to request a check now; any new value works.

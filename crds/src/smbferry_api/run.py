@@ -10,6 +10,7 @@ from smbferry_api.location import DfsTarget, SmbLocationSpec
 from smbferry_api.run_status import TransferRunStatus
 from smbferry_api.task import AgentSpec, Report, SnapshotChoice
 from smbferry_api.task_options import Filters, Options
+from smbferry_api.windows import Windows
 from smbferry_words.options import SnapshotUse
 
 NEVER: Final = "Never"
@@ -71,6 +72,7 @@ class ResolvedTask(Spec):
     destination: ResolvedEnd
     options: Options = Options()
     filters: Filters = Filters()
+    windows: Windows = ()
     agent: AgentSpec = AgentSpec()
     report: Report = Report()
     unconfirmed: Annotated[
@@ -95,7 +97,9 @@ class ResolvedTask(Spec):
 
 
 class TransferRunSpec(Spec):
-    """The task to run. Immutable except for `cancel`, which can only be set to true, and `ttlAfterFinished`."""
+    """The task to run. Immutable except for `cancel`, which can only be set to true, `ignoreWindows` and
+    `ttlAfterFinished`.
+    """
 
     task_ref: TaskRef
     dry_run: Annotated[bool, Field(description="Only count what a run would do, and write nothing.")] = False
@@ -114,6 +118,13 @@ class TransferRunSpec(Spec):
         ),
     ] = False
     cancel: Annotated[bool, Field(description="Set to true to cancel the run. It cannot be reset.")] = False
+    ignore_windows: Annotated[
+        bool,
+        Field(
+            description="If true, the windows of the task do not apply to this run. Can be changed during the run, for "
+            "example to let a paused run continue now."
+        ),
+    ] = False
     ttl_after_finished: Annotated[
         Annotated[str, DurationRange("0s", word=NEVER)] | None,
         Field(
@@ -155,7 +166,7 @@ RUN_RULES: Final[dict[type[Spec], list[dict[str, Any]]]] = {
         {
             "rule": "self.taskRef == oldSelf.taskRef && self.dryRun == oldSelf.dryRun && self.survey == oldSelf.survey"
             " && self.measureDestination == oldSelf.measureDestination",
-            "message": "spec is immutable except for cancel and ttlAfterFinished; create another run",
+            "message": "spec is immutable except for cancel, ignoreWindows and ttlAfterFinished; create another run",
         },
         {"rule": "self.cancel || !oldSelf.cancel", "message": "cancel cannot be reset to false; create another run"},
         SURVEY_IS_NO_DRY_RUN,

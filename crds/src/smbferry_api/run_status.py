@@ -9,11 +9,14 @@ from smbferry_api.conditions import Condition
 from smbferry_api.fields import Status, Time
 from smbferry_api.sid_status import SidStatus
 from smbferry_api.survey_status import SurveyStatus
+from smbferry_api.windows import Windows
 from smbferry_words.run import NotCarriedKind, Outcome, PhaseState, ServerSideState
 
 MAX_LISTED_FAILURES: Final = 20
 MAX_SHARD_FAILURES: Final = 3
 MAX_LISTED_NOT_CARRIED: Final = 10
+MAX_PARTIAL_FILES: Final = 8
+MAX_SHARD_PARTIAL_FILES: Final = 4
 ROUNDED_TIMES: Final = (
     "The destination rounds timestamps. Set options.modifyWindow to 2s, or options.compareBy to Checksum if it "
     "stores no timestamps."
@@ -249,7 +252,9 @@ class ShardStatus(Status):
     """One agent of a run with several agents."""
 
     index: Annotated[int, Field(description="Completion index of the agent.")]
-    state: Annotated[str, Field(description="State of the agent: Running, Succeeded or Failed.")]
+    state: Annotated[
+        str, Field(description="State of the agent: Running, Succeeded, Failed, or Pending after a pause.")
+    ]
     counters: Counters = Counters()
     failures: Annotated[
         tuple[FileFailure, ...],
@@ -263,6 +268,10 @@ class ShardStatus(Status):
     pieces: Annotated[
         tuple[GatheredPiece, ...],
         Field(max_length=2, description="Parts of files that the agent shares with other agents."),
+    ] = ()
+    partial_files: Annotated[
+        tuple[GatheredPiece, ...],
+        Field(max_length=MAX_SHARD_PARTIAL_FILES, description="As status.partialFiles, of this agent."),
     ] = ()
 
 
@@ -301,11 +310,14 @@ class RunSummary(Status):
 
 
 class Limit(Status):
-    """Current limit of the task for an active run."""
+    """Current limit and windows of the task for an active run."""
 
     bytes_per_second: Annotated[str | None, Field(description="Quantity such as 4Mi. Absent if there is no limit.")] = (
         None
     )
+    windows: Annotated[
+        Windows | None, Field(description="Windows of the task. Absent if those of the snapshot apply.")
+    ] = None
 
 
 class TransferRunStatus(Status):
@@ -355,6 +367,14 @@ class TransferRunStatus(Status):
         tuple[ShardStatus, ...], Field(max_length=64, description="Agents of a run with several agents.")
     ] = ()
     report: ReportStatus | None = None
+    partial_files: Annotated[
+        tuple[GatheredPiece, ...],
+        Field(
+            max_length=MAX_PARTIAL_FILES,
+            description="Large files that an agent had begun when it was stopped, so that the next one continues "
+            "inside them.",
+        ),
+    ] = ()
     survey: Annotated[SurveyStatus | None, Field(description="Result of a survey.")] = None
     job_ref: Annotated[str | None, Field(description="Job of the run's agents.")] = None
     attempts: Annotated[int, Field(description="Number of Jobs created so far.")] = 0
@@ -364,7 +384,7 @@ class TransferRunStatus(Status):
     ] = None
     limit: Annotated[
         Limit | None,
-        Field(description="Limit that replaces the snapshot's limit because the task was changed during the run."),
+        Field(description="Limit and windows that replace the snapshot's because the task was changed during the run."),
     ] = None
     task: Annotated[
         dict[str, JsonValue] | None,

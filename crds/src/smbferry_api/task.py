@@ -17,6 +17,7 @@ from smbferry_api.fields import (
     Status,
     Time,
     TimeOrWord,
+    parse_duration,
     parse_time,
 )
 from smbferry_api.pod_settings import ObjectPodSettings
@@ -29,6 +30,7 @@ from smbferry_api.task_options import (
     Filters,
     Options,
 )
+from smbferry_api.windows import WINDOW_RULES, Windows
 from smbferry_words.options import SnapshotUse
 
 
@@ -130,6 +132,39 @@ class History(Spec):
     failed: Annotated[int, Field(ge=0, le=100, description="Number of failed or cancelled runs to keep.")] = 3
 
 
+class Retry(Spec):
+    """Further runs after a failed one. options.retryLocked is about single files within a run."""
+
+    limit: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=10,
+            description="How many further runs to start, one after the other, if a run of the task fails for a reason "
+            "that may be temporary.",
+        ),
+    ] = 0
+    backoff: Annotated[
+        Annotated[str, DurationRange("10s", "24h")],
+        Field(description="Time between the end of the failed run and the first further run. It doubles each time."),
+    ] = "1m"
+    max_backoff: Annotated[
+        Annotated[str, DurationRange("10s", "24h")], Field(description="Maximum time between two runs.")
+    ] = "1h"
+
+    @model_validator(mode="after")
+    def _backoff_grows(self) -> "Retry":
+        if parse_duration(self.backoff) > parse_duration(self.max_backoff):
+            raise ValueError(BACKOFF_GROWS["message"])
+        return self
+
+
+BACKOFF_GROWS: Final = {
+    "rule": "!has(self.backoff) || !has(self.maxBackoff) || duration(self.backoff) <= duration(self.maxBackoff)",
+    "message": "backoff must be at most maxBackoff",
+}
+
+
 class TransferTaskSpec(Spec):
     """Without a schedule, one run starts for each value of `trigger`, the first at creation."""
 
@@ -152,6 +187,15 @@ class TransferTaskSpec(Spec):
     ] = ""
     suspend: Annotated[bool, Field(description="If true, no new runs start. An active run continues.")] = False
     concurrency: Concurrency = Concurrency.QUEUE
+    windows: Annotated[
+        Windows,
+        Field(
+            description="When runs may move data, and how fast. A run stops at the end of a window and continues in "
+            "the next one. Without windows, or with such that pause only, runs move data at all other times. Can be "
+            "changed during a run."
+        ),
+    ] = ()
+    retry: Retry = Retry()
     options: Options = Options()
     filters: Filters = Filters()
     agent: AgentSpec = AgentSpec()
@@ -174,6 +218,17 @@ class TransferTaskSpec(Spec):
         if (source.location_ref, source.path) == (destination.location_ref, destination.path):
             raise ValueError(ENDS_DIFFER["message"])
         return self
+
+
+class TaskRetryStatus(Status):
+    """Further runs after a failed one."""
+
+    run: Annotated[str, Field(description="TransferRun that failed first.")]
+    attempt: Annotated[int, Field(description="Number of the next, current or last further run.")]
+    limit: Annotated[int, Field(description="Maximum number of further runs.")]
+    next_time: Annotated[
+        Time | None, Field(description="Start time of the next further run. Absent once it was created.")
+    ] = None
 
 
 class TransferTaskStatus(Status):
@@ -203,10 +258,15 @@ class TransferTaskStatus(Status):
         ),
     ] = None
     observed_trigger: Annotated[str | None, Field(description="Value of spec.trigger that last started a run.")] = None
+    retry: Annotated[
+        TaskRetryStatus | None, Field(description="Further runs that follow, or have followed, the task's last run.")
+    ] = None
 
 
 TASK_RULES: Final[dict[type[Spec], list[dict[str, Any]]]] = {
     Options: [REMOVE_FORBIDS_ALL, SID_MAP_NEEDS_DESCRIPTORS],
     Filters: [SIZES_ORDERED, AGES_ORDERED],
     TransferTaskSpec: [ENDS_DIFFER],
+    Retry: [BACKOFF_GROWS],
+    **WINDOW_RULES,
 }

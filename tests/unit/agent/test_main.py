@@ -13,7 +13,7 @@ from tests.support.api_server import ApiServer
 from tests.unit.agent.facts import SPEC
 
 from smbferry_agent import logs, main
-from smbferry_agent.errors import AgentError
+from smbferry_agent.errors import AgentError, Paused
 from smbferry_agent.manifests import identity_subject
 from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError
 from smbferry_agent.run_watch import RunWatch
@@ -71,10 +71,11 @@ def failing(error: BaseException) -> Any:
         (AgentError(reasons.RUN_CANCELLED, "no"), (40, "RunCancelled")),
         (ObjectNotFoundError("gone"), (40, "ObjectGone")),
         (KeyError("whatever"), (70, "InternalError")),
+        (Paused("closed"), (41, "WindowClosed")),
     ],
 )
 def test_each_end_has_its_exit_code_and_leaves_a_message(
-    error: Exception,
+    error: BaseException,
     end: tuple[int, str],
     ends: Path,
     monkeypatch: pytest.MonkeyPatch,

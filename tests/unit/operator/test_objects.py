@@ -287,6 +287,7 @@ def test_what_kubernetes_retries_follows_the_exit_codes() -> None:
         *PERMANENT,
         ExitCode.DONE_WITH_FAILURES,
         ExitCode.CANCELLED,
+        ExitCode.PAUSED,
         ExitCode.BUG,
     }
     assert not set(final["onExitCodes"]["values"]) & set(RETRYABLE)

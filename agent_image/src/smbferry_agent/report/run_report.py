@@ -69,8 +69,10 @@ class RunReport:
     _began: datetime | None = None
     _status: api.TransferRunStatus = field(default_factory=api.TransferRunStatus)
     _failures: list[api.FileFailure] = field(default_factory=list)
+    _partial_files: tuple[api.GatheredPiece, ...] = ()
     _not_carried: NotCarriedTally = field(default_factory=NotCarriedTally)
     _ended: bool = False
+    _paused: bool = False
 
     def phase(self, name: str, state: str) -> None:
         """A phase has reached a state; its duration counts from the state Running."""
@@ -204,6 +206,19 @@ class RunReport:
             if phase is not None and phase.state is PhaseState.RUNNING:
                 self.phase(name, PhaseState.FAILED)
 
+    def paused(self) -> None:
+        """A window has ended; another agent continues in the next one. The engine has reported its phases as failed."""
+        for name, phase in self._status.phases or ():
+            if phase is not None and phase.state in {PhaseState.RUNNING, PhaseState.FAILED}:
+                self.phase(name, PhaseState.PENDING)
+        self._paused = True
+        if (counters := self._status.counters) is not None:  # nothing moves until then
+            self._set(counters=counters.model_copy(update={"bytes_per_second": None, "eta": None}))
+
+    def partial_files(self, files: Iterable[api.GatheredPiece]) -> None:
+        """Large files that are begun, for the next agent if this one is stopped."""
+        self._partial_files = tuple(files)[: api.MAX_PARTIAL_FILES]
+
     def end(self) -> None:
         """The run has ended; nothing changes any more."""
         self._ended = True
@@ -216,7 +231,11 @@ class RunReport:
         if left := self._not_carried.sums():
             more["not_carried"] = left
         if self._status.counters is not None:
-            more["progress"] = words.progress(self._status.counters, left, ended=self._ended, dry_run=self.dry_run)
+            more["progress"] = words.progress(
+                self._status.counters, left, ended=self._ended and not self._paused, dry_run=self.dry_run
+            )
+        if self._partial_files:
+            more["partial_files"] = self._partial_files
         if self._failures:
             more["failures"] = tuple(self._failures)
         return self._status.model_copy(update=more)

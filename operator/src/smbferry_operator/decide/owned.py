@@ -17,6 +17,7 @@ from smbferry_api.fields import format_time
 from smbferry_api.identity import AccountUse
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import Limit, RunEnding, RunFailure, RunState, RunSummary
+from smbferry_api.task import TaskRetryStatus
 from smbferry_operator.model import Kind, Manifest
 
 OBSERVED: Final = "observedGeneration"
@@ -59,6 +60,7 @@ class TaskFields(OwnedFields):
     next_schedule_time: datetime | None
     last_schedule_time: datetime | None
     observed_trigger: str | None
+    retry: TaskRetryStatus | None
 
 
 @dataclass(frozen=True, slots=True)

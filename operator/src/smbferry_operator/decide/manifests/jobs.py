@@ -22,12 +22,14 @@ from smbferry_operator.decide.manifests.pods import (
     union_of_nameservers,
 )
 from smbferry_operator.decide.naming import (
+    ANNOTATION_ACTIVE_BEFORE,
     ANNOTATION_ATTEMPTS_BEFORE,
     ANNOTATION_CHECK_EPOCH,
     ANNOTATION_CHECK_INPUTS,
     ANNOTATION_DESTINATION,
     ANNOTATION_LAST_CHECK,
     ANNOTATION_OWNER_NAME,
+    ANNOTATION_PAUSES_BEFORE,
     agent_metadata,
     child_name,
     label_value,
@@ -45,11 +47,15 @@ MAX_ATTEMPTS: Final = 7
 MAX_JOBS: Final = 4 * MAX_ATTEMPTS
 """More Jobs than a run can have: each of its three stages may use all attempts."""
 
-FINAL_EXIT_CODES: Final = sorted({*PERMANENT, ExitCode.DONE_WITH_FAILURES, ExitCode.CANCELLED, ExitCode.BUG})
+FINAL_EXIT_CODES: Final = sorted(
+    {*PERMANENT, ExitCode.DONE_WITH_FAILURES, ExitCode.CANCELLED, ExitCode.PAUSED, ExitCode.BUG}
+)
 
 
 def build_pod_failure_policy() -> Manifest:
-    """An evicted agent does not count as an attempt; a failure that a retry cannot fix ends the Job; others count."""
+    """An evicted agent does not count as an attempt; a pause, or a failure that a retry cannot fix, ends the Job; other
+    failures count.
+    """
     return {
         "rules": [
             {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
@@ -130,15 +136,15 @@ def transfer_nameservers(task: ResolvedTask) -> tuple[str, ...]:
     return union_of_nameservers(*of_locations, *(end.identity.spec.nameservers for end in task.ends))
 
 
-def transfer_job_name(run: Meta, attempts_before: int) -> str:
-    """The name of the Job that follows this many attempts."""
-    return child_name(Kind.RUN, run, attempts_before)
+def transfer_job_name(run: Meta, attempts_before: int, pauses_before: int = 0) -> str:
+    """The name of the Job that follows this many attempts and pauses."""
+    return child_name(Kind.RUN, run, attempts_before, *((pauses_before,) if pauses_before else ()))
 
 
-def is_transfer_job_name(run: Meta, name: str, attempts: int | None = None) -> bool:
-    """Whether a Job of the run has this name: the one that follows this many attempts, or any if None."""
+def is_transfer_job_name(run: Meta, name: str, attempts: int | None = None, pauses: int = 0) -> bool:
+    """Whether a Job of the run has this name: the one that follows this many attempts, or any number if None."""
     candidates = range(MAX_JOBS) if attempts is None else (attempts,)
-    return any(name == transfer_job_name(run, number) for number in candidates)
+    return any(name == transfer_job_name(run, number, pauses) for number in candidates)
 
 
 def build_transfer_job(
@@ -150,24 +156,25 @@ def build_transfer_job(
     writes: bool = True,
     work: Work = WHOLE,
     elapsed: timedelta = timedelta(),
+    pauses: int = 0,
 ) -> Manifest:
     """A Job of a run. Kubernetes retries it with backoff while its exit codes say that a retry can help.
 
     Args:
         attempts_before: attempts that earlier Jobs of this run have used up.
         writes: False for a dry run or a survey that only reads, which do not claim the destination.
-        elapsed: time since the run began; its deadline counts from there.
+        elapsed: how long the run has been active; that counts towards its deadline.
+        pauses: how often the run was paused before this Job.
     """
     placed = run_settings(settings, task.agent, spread=spread(run) if work.stage is Stage.SHARDS else ())
-    metadata = _metadata(placed, agent_metadata(Kind.RUN, run, transfer_job_name(run, attempts_before)))
+    metadata = _metadata(placed, agent_metadata(Kind.RUN, run, transfer_job_name(run, attempts_before, pauses)))
     metadata["labels"] |= {LABEL_RUN: label_value(run.name), LABEL_TASK: label_value(task.name)}
     destination = {ANNOTATION_DESTINATION: Destination.of(task.destination).written} if writes else {}
-    metadata["annotations"] |= {
-        ANNOTATION_OWNER_NAME: run.name,
-        ANNOTATION_ATTEMPTS_BEFORE: str(attempts_before),
-        **({ANNOTATION_STAGE: work.stage.value} if work.stage is not Stage.WHOLE else {}),
-        **destination,
-    }
+    paused = {ANNOTATION_PAUSES_BEFORE: str(pauses)} if pauses else {}
+    active = {ANNOTATION_ACTIVE_BEFORE: str(int(elapsed.total_seconds()))} if elapsed else {}
+    stage = {ANNOTATION_STAGE: work.stage.value} if work.stage is not Stage.WHOLE else {}
+    before = {ANNOTATION_OWNER_NAME: run.name, ANNOTATION_ATTEMPTS_BEFORE: str(attempts_before)}
+    metadata["annotations"] |= {**before, **active, **paused, **stage, **destination}
     sides = (Side.SOURCE, Side.DESTINATION, Side.REPORT)
     pod = AgentPod(
         kind=Kind.RUN,
@@ -178,8 +185,8 @@ def build_transfer_job(
         settings=placed,
         grace_seconds=TRANSFER_GRACE_SECONDS,
         environment=environment_of(task),
-        annotations=destination,
-        arguments=(STAGE_OPTION, work.stage.value) if work.stage is not Stage.WHOLE else (),
+        annotations={**destination, **paused},
+        arguments=(STAGE_OPTION, work.stage.value) if stage else (),
         volumes=_volumes(task),
     )
     template = build_pod_template(pod, settings)

@@ -31,14 +31,16 @@ from smbferry_operator.decide.manifests.jobs import (
 from smbferry_operator.decide.manifests.network import build_network_policy
 from smbferry_operator.decide.observation import RunObservation
 from smbferry_operator.decide.proof import doubted
-from smbferry_operator.decide.record import by_identities, recorded
+from smbferry_operator.decide.record import by_identities, pauses_before, recorded
 from smbferry_operator.decide.resolve import overlap_obstacle, readiness_obstacle, resolve
 from smbferry_operator.decide.run.end import End, failed
+from smbferry_operator.decide.run.pause import active_time, was_paused
 from smbferry_operator.decide.run.status import (
     POLL_START,
     Attempt,
     attempts_so_far,
     ended,
+    job_key,
     state_by_phases,
     unfinished,
     waiting,
@@ -109,13 +111,15 @@ def _unresolved(seen: RunObservation, now: datetime) -> Decision:
 def launch(
     seen: RunObservation, task: ResolvedTask, used: int, now: datetime, settings: AgentSettings, *, work: Work
 ) -> Decision:
-    """Creates the run's next Job, which records the snapshot, and what its agent needs."""
+    """Creates the run's next Job, which records the snapshot, and what its agent needs. Paused Jobs are deleted."""
     task = by_identities(task, seen.all_identities) or task
     run = seen.run.meta
-    began = min((job.meta.created for job in seen.jobs), default=now)
     writes = seen.run.spec.writes
-    job = build_transfer_job(run, task, used, settings, writes=writes, work=work, elapsed=now - began)
-    attempt = Attempt(transfer_job_name(run, used), used, seen.run.status.start_time or now)
+    paused = [job for job in seen.jobs if was_paused(job, seen.pods)]
+    pauses = max((pauses_before(job.meta) + (job in paused) for job in seen.jobs), default=0)
+    elapsed = active_time(seen.jobs, seen.pods, now)
+    job = build_transfer_job(run, task, used, settings, writes=writes, work=work, elapsed=elapsed, pauses=pauses)
+    attempt = Attempt(transfer_job_name(run, used, pauses), used, seen.run.status.start_time or now)
     decision = unfinished(
         seen,
         state_by_phases(seen.run) if work.stage in LATER_STAGES else RunState.LAUNCHING,
@@ -129,6 +133,7 @@ def launch(
     return replace(
         decision,
         create=(*_agent_needs(run, task, settings), job),
+        delete=tuple(job_key(old) for old in paused),
         claim=Destination.of(task.destination) if writes else None,
     )
 

@@ -16,11 +16,13 @@ from smbferry_api.reasons import (
     RUN_QUEUED,
     RUN_STARTED,
     TASK_NOT_FOUND,
+    WINDOW_CLOSED,
     Reason,
     by_name,
 )
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import Limit, RunEnding, RunState
+from smbferry_api.windows import problem_of
 from smbferry_operator.decide.decision import Decision, Event, OwnedStatus
 from smbferry_operator.decide.observation import RunObservation
 from smbferry_operator.decide.owned import RunFields
@@ -105,7 +107,8 @@ def _queue_events(seen: RunObservation, reason: Reason, message: str) -> tuple[E
     before = find(seen.run.status.conditions, ConditionType.SUCCEEDED)
     if before is not None and before.reason == reason.name:
         return ()
-    if reason in {AGENT_SUSPENDED, RUN_QUEUED, LOCATION_NOT_FOUND, LOCATION_NOT_READY, TASK_NOT_FOUND}:
+    queued = {AGENT_SUSPENDED, RUN_QUEUED, WINDOW_CLOSED, LOCATION_NOT_FOUND, LOCATION_NOT_READY, TASK_NOT_FOUND}
+    if reason in queued:
         return (Event("Normal", reason, message),)
     return (Event("Warning", reason, message),) if reason in {AGENT_NOT_SCHEDULED, RETRYING} else ()
 
@@ -200,16 +203,17 @@ def _shown(seen: RunObservation) -> ResolvedTask | Mapping[str, Any] | None:
 
 
 def limit(seen: RunObservation) -> Limit | None:
-    """status.limit: the one option that reaches a run under way. None while the snapshot's limit still applies."""
+    """status.limit: what reaches a run under way of the task's changes. None while the snapshot still applies."""
     before, work = seen.run.status.limit, recorded(seen.jobs, seen.pods)
     if seen.task is None or work is None:
         return before
     if seen.task.meta.uid != work.task.uid:  # another task of the same name
         return before
-    wanted = seen.task.spec.options.bytes_per_second
-    if before is None and wanted == work.task.options.bytes_per_second:
+    wanted, windows = seen.task.spec.options.bytes_per_second, seen.task.spec.windows
+    changed_windows = None if windows == work.task.windows or problem_of(windows) else windows
+    if before is None and wanted == work.task.options.bytes_per_second and changed_windows is None:
         return None
-    return Limit(bytes_per_second=str(wanted) if wanted is not None else None)
+    return Limit(bytes_per_second=str(wanted) if wanted is not None else None, windows=changed_windows)
 
 
 def attempts_so_far(seen: RunObservation, job: Job | None) -> int:
