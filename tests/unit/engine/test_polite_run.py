@@ -9,7 +9,16 @@ from lab.fake_server import Node, file, folder
 from lab.fake_server.world import Watcher, end
 from tests.unit.engine.socket_servers import SocketServers, socket_servers
 
-from smbferry_engine import EngineError, Options, Outcome, Politeness, SecurityDescriptors, transfer
+from smbferry_engine import (
+    Control,
+    EngineError,
+    Options,
+    Outcome,
+    Politeness,
+    SecurityDescriptors,
+    survey_source,
+    transfer,
+)
 from smbferry_engine.run import politeness
 from smbferry_engine.session import pair, reply_probe
 from smbferry_words.reasons import SERVER_REFUSED
@@ -69,6 +78,15 @@ def test_both_servers_are_measured_and_everything_arrives(network: SocketServers
 @pytest.mark.usefixtures("network")
 def test_one_server_is_measured_once(probed: list[str]) -> None:
     copy(servers=("a", "A"), asked=Politeness(1.2))
+    assert probed == ["src"]
+
+
+@pytest.mark.usefixtures("network")
+def test_a_survey_gives_way_too(probed: list[str]) -> None:
+    source = end("src", path="/data")
+    asked = Options(security_descriptors=SecurityDescriptors.NONE, politeness=Politeness(1.2))
+    found = survey_source(source, None, asked, Watcher(), control=Control(lambda: False))
+    assert found.tree.files == len(FILES) + 1
     assert probed == ["src"]
 
 

@@ -10,7 +10,7 @@ from lab.fake_server.world import World
 from smbferry_engine.core.calls import close_request, empty_request, open_request
 from smbferry_engine.core.window import LONGEST_REST, CallWindow
 from smbferry_engine.errors import EngineError
-from smbferry_engine.model import Politeness, PolitenessFact, SideName
+from smbferry_engine.model import Politeness, SideName
 from smbferry_engine.operations.transfer import execute
 from smbferry_engine.plan.concurrency import UNMEASURED
 from smbferry_engine.run.politeness import INTERVAL, Courtesy, politely
@@ -48,16 +48,17 @@ class PlayedProbe:
 
 
 class PoliteWorld(World):
-    """A world whose run gives way. `limits` is what was in flight at most, by the time."""
+    """A world whose run gives way; the destination replies as `takes` says."""
 
-    def __init__(self, source: Node, takes: Callable[[float], float | None], *, agents: int = 1) -> None:
-        super().__init__(source)
+    def __init__(
+        self, source: Node, takes: Callable[[float], float | None], *, agents: int = 1, credits_: int = 64
+    ) -> None:
+        super().__init__(source, credits_=credits_)
         self.probes: dict[SideName, PlayedProbe] = {
             "source": PlayedProbe(self.scheduler, lambda _now: QUICK),
             "destination": PlayedProbe(self.scheduler, takes),
         }
         self.agents = agents
-        self.facts_at: list[tuple[float, PolitenessFact | None]] = []
 
     def go(self, **options: object) -> Courtesy:
         run = self.prepare(**options)
@@ -186,18 +187,23 @@ def test_a_window_outlives_a_connection_and_forgets_its_calls() -> None:
 def test_a_run_gives_way_while_replies_are_slow_and_says_so() -> None:
     tree, rate = slow_tree(60)
     world = PoliteWorld(tree, lambda now: LATE if 10 < now < 30 else QUICK)
-    seen: list[float] = []
-
-    def note(_request: Request) -> None:
-        seen.append(world.scheduler.now)
-
-    world.source.faults.append(note)
     world.go(bytes_per_second=rate)
     assert world.run is not None
     fact = world.run.tally.counters.politeness
     assert fact is not None
     assert (fact.share, fact.unmeasured) == (1.0, ())
     assert 15 <= fact.slowed <= 35
+    assert world.copied == world.original
+    assert world.reasons == []
+
+
+@pytest.mark.parametrize("credits_", [1, 2, 3])
+def test_a_run_that_gives_way_completes_with_few_credits_too(credits_: int) -> None:
+    tree, rate = slow_tree(30)
+    world = PoliteWorld(tree, lambda now: LATE if now > 5 else QUICK, credits_=credits_)
+    for server in (world.source, world.destination):
+        server.keep_credits(credits_, first=credits_)
+    world.go(bytes_per_second=rate)
     assert world.copied == world.original
     assert world.reasons == []
 
