@@ -17,7 +17,7 @@ from smbferry_engine.run.politeness import INTERVAL, Courtesy, politely
 from smbferry_engine.runtime.tasks import Scheduler
 from smbferry_engine.session.driver import Driver
 from smbferry_engine.wire.header import Command
-from smbferry_words.reasons import CONNECTION_LOST, SESSION_ENDED
+from smbferry_words.reasons import CONNECTION_LOST, PLAINTEXT_REPLY, SESSION_ENDED
 
 QUICK, LATE = 0.001, 0.1
 
@@ -274,6 +274,21 @@ def test_an_error_of_the_measuring_itself_fails_the_run_and_is_not_lost() -> Non
     with pytest.raises(ValueError, match="a bug"):
         world.go(bytes_per_second=rate)
     assert [link.session.window for link in world.links] == [None, None]
+
+
+@pytest.mark.parametrize("late", [0.0, 5.0])
+def test_a_violation_of_the_policy_on_a_probes_session_ends_the_run(late: float) -> None:
+    tree, rate = slow_tree(20)
+
+    def takes(now: float) -> float:
+        if now >= late:
+            raise EngineError(PLAINTEXT_REPLY, "unencrypted")
+        return QUICK
+
+    world = PoliteWorld(tree, takes)
+    with pytest.raises(EngineError, match="unencrypted"):
+        world.go(bytes_per_second=rate)
+    assert [probe.closed for probe in world.probes.values()] == [True, True]
 
 
 def test_many_agents_ask_a_server_no_more_often_together() -> None:

@@ -13,6 +13,7 @@ from smbferry_engine.runtime.group import run_all
 from smbferry_engine.runtime.tasks import Scheduler, Signal, Task
 from smbferry_engine.session.driver import Driver
 from smbferry_engine.session.reply_probe import ReplyProbe
+from smbferry_words.failure_class import FailureClass
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -49,7 +50,8 @@ class Probe(Protocol):
 class Courtesy:
     """Keeps the replies of both servers about as fast for others as they are without the run.
 
-    Nothing that happens to a probe fails the run: while a server cannot be measured, one request is in flight.
+    While a server cannot be measured, one request is in flight. A probe fails the run only where its server violates
+    the policy, for example by an unencrypted reply.
 
     ``sessions()`` returns the run's sessions as they are now.
     """
@@ -115,7 +117,7 @@ class Courtesy:
                 if seconds is not None:
                     times.append(seconds)
         except EngineError as error:
-            _log.warning("could not measure the %s's replies: %s", side, error)
+            _note(side, error)
         if len(times) >= _FEWEST_IDLE_SAMPLES:
             self.controller.learn(side, times, self._scheduler.now)
 
@@ -132,7 +134,7 @@ class Courtesy:
             try:
                 seconds = await self._paced(probe)
             except EngineError as error:
-                _log.warning("could not measure the %s's replies: %s", side, error)
+                _note(side, error)
                 await self._scheduler.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
                 failures += 1
                 continue
@@ -155,6 +157,13 @@ class Courtesy:
     def _tell(self) -> None:
         fact = self._counters.politeness = self.controller.fact(self._scheduler.now)
         _log.debug("in flight at most %.2f: %s", self.controller.limit, fact)
+
+
+def _note(side: SideName, error: EngineError) -> None:
+    """Log why a server could not be measured; raises the error if it is a violation of the policy."""
+    if error.failure_class is FailureClass.POLICY:
+        raise error
+    _log.warning("could not measure the %s's replies: %s", side, error)
 
 
 def _pass_on(task: Task[T], outcome: Signal[T]) -> None:
