@@ -62,8 +62,11 @@ class CallWindow:
         if sent is None or not self._rest:
             return
         self._resting += 1
-        rest = min(LONGEST_REST, (self._scheduler.now - sent) * self._rest)
-        self._scheduler.sleep(rest).when_done(self._rested)
+        # While replies are delivered, the scheduler's time is that of before they were waited for.
+        self._scheduler.sleep(0).when_done(lambda: self._begin_rest(self._scheduler.now - sent))
+
+    def _begin_rest(self, took: float) -> None:
+        self._scheduler.sleep(min(LONGEST_REST, took * self._rest)).when_done(self._rested)
 
     def _rested(self) -> None:
         self._resting -= 1
