@@ -54,8 +54,8 @@ class Beside:
 
 def cases(scale: float) -> list[Beside]:
     """Few large files, and many small ones."""
-    large = Tree("beside-large", (max(MIB, round(512 * MIB * scale)),) * 4)
-    small = Tree("beside-small", (SMALL_FILE,) * max(1, round(10_000 * scale)))
+    large = Tree("beside-large", (max(MIB, round(512 * MIB * scale)),) * 6)
+    small = Tree("beside-small", (SMALL_FILE,) * max(1, round(20_000 * scale)))
     return [
         Beside("large", f"{large.files} x {large.sizes[0] / MIB:.0f} MiB, verified", Unit.BYTES, large),
         Beside("small", f"{small.files:,} x {SMALL_FILE // KIB} KiB, verified", Unit.FILES, small),

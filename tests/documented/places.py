@@ -93,7 +93,7 @@ ELSEWHERE: dict[str, Elsewhere] = {
     'eval "$(lab/lab env)"': Elsewhere("the tests themselves do it", "lab/support/environment.py"),
     "lab/lab tools -- dig +short dc1.corp.example.com": _LAB,
     "lab/lab tools -- python3 -m lab.bench.beside": Elsewhere(
-        "takes six minutes and writes docs/performance.md", "tests/unit/bench/test_beside.py"
+        "takes ten minutes and writes docs/performance.md", "tests/unit/bench/test_beside.py"
     ),
     "lab/lab status; lab/lab logs domain; lab/lab down": _LAB,
     "docker build -t smbferry-lab-dc lab/domain": _LAB_IMAGE,

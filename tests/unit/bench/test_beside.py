@@ -59,6 +59,6 @@ def test_what_was_not_measured_is_left_out() -> None:
 
 def test_the_real_cases_are_few_large_files_and_many_small_ones() -> None:
     large, small = beside.cases(1.0)
-    assert (large.tree.files, large.tree.bytes) == (4, 2 << 30)
-    assert (small.tree.files, set(small.tree.sizes)) == (10_000, {4096})
-    assert [case.tree.files for case in beside.cases(0.0001)] == [4, 1]
+    assert (large.tree.files, large.tree.bytes) == (6, 3 << 30)
+    assert (small.tree.files, set(small.tree.sizes)) == (20_000, {4096})
+    assert [case.tree.files for case in beside.cases(0.00005)] == [6, 1]

@@ -2,7 +2,8 @@
 
 A reply is slow if it takes more than ``latency_factor`` times as long as 95 of 100 replies take while the run sends
 nothing. As long as more than one in ten replies is slow, the run gives way; while at most one in twenty is, it takes
-room back. The slower server decides. What is in flight may be a fraction: 0.5 is one request for half of the time.
+room. It begins with little. The slower server decides. What is in flight may be a fraction: 0.5 is one request for half
+of the time.
 """
 
 from collections import deque
@@ -14,6 +15,7 @@ from smbferry_engine.model import PolitenessFact, SideName
 
 MOST: Final = 64.0
 """More than a run ever has in flight on one session: no limit."""
+START: Final = 2.0
 FLOOR: Final = 0.25
 """A run goes on with one request in flight for a quarter of the time, however slow the servers are."""
 UNMEASURED: Final = 1.0
@@ -32,7 +34,9 @@ _RECENT = 200
 _MOST_PER_REPLY = 100
 _STALLED = 1.0  # seconds; until then a reply may have come that nobody has looked at
 _LEAST_CUT = 0.1
-_FIRST_STEP, _LARGEST_STEP = 0.1, 0.6
+_FIRST_STEP, _LARGEST_STEP = 0.1, 0.8
+# A limit at which replies were slow is approached by the smallest step, and forgotten once it was exceeded by so much.
+_FORGOTTEN = 1.2
 _CORRECTION = 0.2
 
 
@@ -90,9 +94,10 @@ class ConcurrencyController:
         self._interval = interval
         self._servers = {server: _Server() for server in servers}
         self._began = self._decided = now
-        self._demand = 0
+        self._demand = 0.0
         self._streak = 0
-        self.limit = MOST
+        self._ceiling = float("inf")
+        self.limit = START
         self.slowed = 0.0
 
     def learn(self, server: SideName, seconds: Sequence[float], now: float) -> None:
@@ -125,8 +130,8 @@ class ConcurrencyController:
             return False
         self._decided = now
         self._overdue(waiting)
-        if 0 < in_flight < self.limit:
-            self._demand = in_flight
+        if in_flight:
+            self._demand = in_flight if in_flight < self.limit else max(self._demand, self.limit)
         self._move(max(server.slow(self._factor) for server in self._servers.values()), in_flight)
         if self.unmeasured(now):
             self.limit = min(self.limit, UNMEASURED)
@@ -149,14 +154,22 @@ class ConcurrencyController:
     def _move(self, slow: float, in_flight: int) -> None:
         if slow > TOO_MANY:
             cut = max(_LEAST_CUT, slow / 2)
-            self.limit = max(FLOOR, min(self.limit, max(1, in_flight)) * (1 - cut))
+            self._ceiling = min(self.limit, max(1, in_flight))
+            self.limit = max(FLOOR, self._ceiling * (1 - cut))
             self._streak = 0
         elif slow > ALLOWED:
             self._streak = 0
         else:
-            step = min(_LARGEST_STEP, _FIRST_STEP * 2.0 ** min(self._streak, 8))
-            self.limit = min(MOST, self.limit * (1 + step))
-            self._streak += 1
+            self._grow()
+
+    def _grow(self) -> None:
+        step = min(_LARGEST_STEP, _FIRST_STEP * 2.0 ** min(self._streak, 8))
+        if self.limit * (1 + step) > self._ceiling:
+            step = _FIRST_STEP
+        self._streak += 1
+        self.limit = min(MOST, self.limit * (1 + step))
+        if self.limit > self._ceiling * _FORGOTTEN:
+            self._ceiling, self._streak = float("inf"), 0
 
     def unmeasured(self, now: float) -> tuple[SideName, ...]:
         """Return the servers whose replies cannot be compared: none came lately, or too few so far."""
