@@ -190,6 +190,17 @@ def test_what_it_says_is_what_it_does() -> None:
     assert (fact.share, fact.slowed) == (0.5, 1.0)
 
 
+def test_the_time_in_which_the_idle_servers_are_measured_is_not_counted() -> None:
+    controller = ConcurrencyController(1.2, ("source",), interval=0.025, now=0.0)
+    controller.learn("source", [0.001] * 80, 4.0)
+    controller.begin(4.0)
+    for moment, slow in ((5.0, 0.001), (6.0, 0.002)):
+        for _ in range(20):
+            controller.add("source", slow, moment)
+        assert controller.decide(moment, 2, {})
+    assert controller.fact(6.0).slowed == 1.0
+
+
 @pytest.mark.fault(204)
 @given(
     factor=st.floats(1.000001, 10),

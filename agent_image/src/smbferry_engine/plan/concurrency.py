@@ -107,6 +107,10 @@ class ConcurrencyController:
             found.idle = found.current = max(_LEAST, quantile(seconds, USUAL))
             found.heard = now
 
+    def begin(self, now: float) -> None:
+        """Record that the run begins: the first decision is about the time from now on."""
+        self._began = self._decided = now
+
     def add(self, server: SideName, seconds: float, now: float) -> None:
         """Add a reply time. A long one counts for all the samples that it has prevented."""
         found, seconds = self._servers[server], max(_LEAST, seconds)

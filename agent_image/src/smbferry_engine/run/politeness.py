@@ -81,6 +81,7 @@ class Courtesy:
         tasks: list[Task[Any]] = []
         try:
             await run_all(scheduler, [self._learn(side, probe) for side, probe in self._probes.items()])
+            self.controller.begin(scheduler.now)
             self._tell()
             for session, window in zip(self._sessions(), self._windows, strict=True):
                 session.window = window
