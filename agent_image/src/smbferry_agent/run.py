@@ -44,6 +44,7 @@ from smbferry_engine import (
     EngineError,
     Links,
     Options,
+    Politeness,
     RetryLocked,
     Selection,
     SidMap,
@@ -191,8 +192,14 @@ def _delivery(
     )
 
 
-def engine_options(task: ResolvedTask, sid_map: SidMap, *, dry_run: bool, started: datetime) -> Options:
-    """The task's options and filters, as the engine's options; ages are counted back from `started`."""
+def engine_options(
+    task: ResolvedTask, sid_map: SidMap, *, dry_run: bool, started: datetime, agents: int = 1
+) -> Options:
+    """The task's options and filters, as the engine's options; ages are counted back from `started`.
+
+    Args:
+        agents: how many agents of the run work at the same time.
+    """
     wanted = task.options
     return Options(
         transfer_mode=wanted.transfer_mode,
@@ -217,6 +224,7 @@ def engine_options(task: ResolvedTask, sid_map: SidMap, *, dry_run: bool, starte
             wanted.retry_locked.attempts, parse_duration(wanted.retry_locked.interval).total_seconds()
         ),
         bytes_per_second=None if wanted.bytes_per_second is None else parse_quantity(wanted.bytes_per_second),
+        politeness=None if wanted.politeness is None else Politeness(float(wanted.politeness.latency_factor), agents),
         include=task.filters.include,
         exclude=task.filters.exclude,
         selection=_selection(task.filters, to_filetime(started)),

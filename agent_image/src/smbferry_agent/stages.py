@@ -124,7 +124,7 @@ def run_shard(
                 lambda source, destination, sid_map: transfer_shard(
                     source,
                     destination,
-                    engine_options(task, sid_map, dry_run=False, started=environment.started),
+                    engine_options(task, sid_map, dry_run=False, started=environment.started, agents=len(shards)),
                     report,
                     shard=shards[index],
                     cancelled=environment.control.cancelled,

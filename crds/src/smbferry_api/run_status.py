@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue, WithJsonSchema
 
 from smbferry_api.conditions import Condition
 from smbferry_api.fields import Status, Time
+from smbferry_api.politeness import PolitenessStatus
 from smbferry_api.sid_status import SidStatus
 from smbferry_api.survey_status import SurveyStatus
 from smbferry_api.windows import Windows
@@ -265,6 +266,7 @@ class ShardStatus(Status):
         Field(max_length=len(NotCarriedKind), description="What the destination did not get from this agent."),
     ] = ()
     sids: SidStatus | None = None
+    politeness: PolitenessStatus | None = None
     pieces: Annotated[
         tuple[GatheredPiece, ...],
         Field(max_length=2, description="Parts of files that the agent shares with other agents."),
@@ -345,6 +347,7 @@ class TransferRunStatus(Status):
     retry: Annotated[
         RetryStatus | None, Field(description="Set while the run waits for files in use, or tries them again.")
     ] = None
+    politeness: PolitenessStatus | None = None
     failures: Annotated[
         tuple[FileFailure, ...],
         Field(

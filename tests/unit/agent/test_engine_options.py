@@ -8,7 +8,7 @@ from tests.support.builders import snapshot
 
 from smbferry_agent.run import engine_options
 from smbferry_api.run import ResolvedTask
-from smbferry_engine import FileAttribute, Links, Options, RetryLocked, Selection, SidMap, to_filetime
+from smbferry_engine import FileAttribute, Links, Options, Politeness, RetryLocked, Selection, SidMap, to_filetime
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -46,6 +46,14 @@ def test_files_in_use_are_tried_again_as_the_task_says() -> None:
         5, 90.0
     )
     assert options_of(options={"retryLocked": {"attempts": 0}}).retry_locked.attempts == 0
+
+
+@pytest.mark.parametrize("factor", ["1.2", "1.20"])
+def test_a_run_gives_way_as_the_task_says(factor: str) -> None:
+    assert options_of(options={"politeness": {"latencyFactor": factor}}).politeness == Politeness(1.2)
+    task = ResolvedTask.model_validate({**snapshot(), "options": {"politeness": {"latencyFactor": factor}}})
+    one_of_four = engine_options(task, SidMap(), dry_run=False, started=NOON, agents=4)
+    assert one_of_four.politeness == Politeness(1.2, 4)
 
 
 @pytest.mark.parametrize(

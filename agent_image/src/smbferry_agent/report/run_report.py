@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from smbferry_agent.errors import AgentError
 from smbferry_agent.report import words
 from smbferry_agent.report.not_carried import NotCarriedTally
+from smbferry_agent.report.politeness import politeness_status
 from smbferry_agent.report.records import RecordFile
 from smbferry_agent.report.samples import Samples
 from smbferry_agent.report.sids import sid_status
@@ -94,6 +95,8 @@ class RunReport:
     def progress(self, counters: Counters) -> None:
         """The current counters."""
         self._set(counters=_counters(counters))
+        if counters.politeness is not None:
+            self._set(politeness=politeness_status(counters.politeness))
         moment = self.now()
         self._began = self._began or moment
         elapsed = (moment - self._began).total_seconds()

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from smbferry_agent.manifests import previous_status
 from smbferry_agent.report import words
 from smbferry_agent.report.not_carried import NotCarriedTally, shortened, together
+from smbferry_agent.report.politeness import slowest
 from smbferry_agent.report.run_report import RunReport
 from smbferry_api import run_status as api
 from smbferry_api.sid_status import MAX_SHARD_SIDS, SidStatus
@@ -45,6 +46,8 @@ def shard_status(
     )
     if partial := tuple(piece for piece in reported.partial_files if len(piece.path) <= _MAX_PATH):
         shard = shard.model_copy(update={"partial_files": partial[: api.MAX_SHARD_PARTIAL_FILES]})
+    if reported.politeness is not None:
+        shard = shard.model_copy(update={"politeness": reported.politeness})
     if reported.sids is not None:
         shard = shard.model_copy(update={"sids": _shortened(reported.sids)})
     if reported.failure is None:
@@ -130,6 +133,8 @@ def totals(manifest: Mapping[str, Any], own: api.ShardStatus) -> dict[str, Any] 
     status = api.TransferRunStatus(counters=counters, progress=words.progress(counters, left))
     if left:
         status = status.model_copy(update={"not_carried": left})
+    if (politeness := slowest(shard.politeness for shard in (*others, own))) is not None:
+        status = status.model_copy(update={"politeness": politeness})
     kept = {name: value for name, value in (manifest.get("status") or {}).items() if name in _CARRIED}
     return kept | status.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
 

@@ -9,7 +9,7 @@ from typing import Any
 from smbferry_engine.errors import EngineError, FileError
 from smbferry_engine.files.cleanup import clean_up
 from smbferry_engine.files.server_copy import ServerCopy, judge
-from smbferry_engine.model import Counters, Endpoint, Observer, Options, Result
+from smbferry_engine.model import Counters, Endpoint, Observer, Options, Result, SideName
 from smbferry_engine.operations.sides import Sides
 from smbferry_engine.paths import overlaps
 from smbferry_engine.plan.filters import Filters
@@ -18,6 +18,7 @@ from smbferry_engine.run.context import RunContext, ServerCopier
 from smbferry_engine.run.housekeeping import Housekeeping
 from smbferry_engine.run.limiter import Limiter
 from smbferry_engine.run.policy import Policy
+from smbferry_engine.run.politeness import politely
 from smbferry_engine.run.resume import Handover
 from smbferry_engine.run.scope import Scope, WholeTree
 from smbferry_engine.run.tally import Meter, Phases, Tally
@@ -99,7 +100,8 @@ def conduct(
             counters=counters,
             server_copy=server_copy,
         )
-        return _drive(run, driver, work(run), control)
+        ends: dict[SideName, Endpoint] = {"source": source, "destination": destination}
+        return _drive(run, driver, politely(driver, options.politeness, ends, counters, work(run)), control)
     finally:
         sides.close()
 
