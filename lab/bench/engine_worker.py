@@ -23,6 +23,9 @@ from smbferry_engine import (
     ExtendedAttributes,
     Options,
     Outcome,
+    PhaseName,
+    PhaseState,
+    Politeness,
     SecurityDescriptors,
     ServerSideCopy,
     Streams,
@@ -64,9 +67,12 @@ class Listener:
     def __init__(self) -> None:
         self.ciphers: list[str] = []
         self.failures: list[str] = []
+        self.copying_since = 0.0
 
     def phase(self, name: str, state: str) -> None:
-        """Of no interest here."""
+        """Keep when the copying began, by the clock of the machine."""
+        if (name, state) == (PhaseName.TRANSFER, PhaseState.RUNNING):
+            self.copying_since = time.monotonic()
 
     def progress(self, counters: Counters) -> None:
         """Of no interest here."""
@@ -145,6 +151,7 @@ def options_of(job: Job) -> Options:
         compare_by=CompareBy.METADATA if job.work in BY_DESCRIPTOR else CompareBy.SIZE_AND_TIME,
         verify_mode=VerifyMode.ONLY_FILES_TRANSFERRED if job.verify else VerifyMode.NONE,
         security_descriptors=SecurityDescriptors.OWNER_DACL if job.descriptors else SecurityDescriptors.NONE,
+        politeness=Politeness(job.latency_factor) if job.latency_factor else None,
         server_side_copy=ServerSideCopy.NEVER if job.stream else ServerSideCopy.AUTO,
     )
 
@@ -246,6 +253,7 @@ def main(job: Job) -> dict[str, object]:
             raise RuntimeError(f"{result.failures}: {'; '.join(listener.failures)}")
         judge(job, result.counters)
         answer["listed"] = result.counters.files.listed
+        answer["copying"] = [listener.copying_since, time.monotonic()]
     answer["seconds"] = time.perf_counter() - started
     answer["cipher"] = listener.ciphers[0]
     return answer

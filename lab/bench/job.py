@@ -26,8 +26,8 @@ class Job:
     `local` is a file in memory with the source's one file, `scratch` a folder in memory that may be filled. `name` is
     the file of a job with one file, empty for trees. `size` is its length in bytes.
     `show` writes what is read to standard output instead of dropping it. `stream` is for a copy that the server could
-    do by itself and shall not; `by_server` for one that it shall. `ignore_attachments` leaves streams and extended
-    attributes alone.
+    do by itself and shall not; `by_server` for one that it shall. With a `latency_factor` above 0 it gives way to
+    others. `ignore_attachments` leaves streams and extended attributes alone.
     """
 
     work: Work
@@ -46,6 +46,7 @@ class Job:
     show: bool = False
     stream: bool = False
     by_server: bool = False
+    latency_factor: float = 0.0
     ignore_attachments: bool = False
 
     def to_json(self) -> str:

@@ -28,17 +28,17 @@ SHOWN_ERROR = 240
 BEGIN, END = "<!-- bench: begin (written by `make bench`) -->", "<!-- bench: end -->"
 
 
-def merge(page: str, generated: str) -> str:
+def merge(page: str, generated: str, begin: str = BEGIN, end: str = END) -> str:
     """The page with what lies between the markers replaced.
 
     Raises:
         ValueError: the page does not have both markers, once and in order.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in after or END in after:
-        raise ValueError(f"the markers {BEGIN!r} and {END!r} expected in the page, once each and in this order")
-    return f"{before}{BEGIN}\n\n{generated.strip()}\n\n{END}{after}"
+    before, found, rest = page.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed or begin in after or end in after:
+        raise ValueError(f"the markers {begin!r} and {end!r} expected in the page, once each and in this order")
+    return f"{before}{begin}\n\n{generated.strip()}\n\n{end}{after}"
 
 
 def render(*, machine: Mapping[str, object], scale: float, cases: Sequence[Case], rows: Sequence[Row]) -> str:

@@ -44,6 +44,8 @@ from smbferry_words.reasons import SESSION_ENDED
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from smbferry_engine.run.resume import Handover
+
 BIG = bytes(range(256)) * (5 * CHUNK // 256) + b"tail"
 
 
@@ -104,6 +106,7 @@ class World:
         self.run: RunContext | None = None
         self.server_copy: ServerCopy | None = None
         self.snapshot: datetime | None = None  # of the source, to be read
+        self.handover: Handover | None = None  # from an earlier agent
         self.restored = 0
 
     def transfer(self, **options: object) -> RunContext:
@@ -125,7 +128,7 @@ class World:
                 Share(self.links[1].session, "copy"),
             ],
             Asked(chosen, Filters(chosen.include, chosen.exclude, chosen.selection), self.watcher, WholeTree()),
-            control=Control(lambda: False),
+            control=Control(lambda: False, handover=self.handover),
             scheduler=self.scheduler,
             recovery=Recovery(self.scheduler, counters, self.broken, self.restore),
             counters=counters,

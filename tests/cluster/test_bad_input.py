@@ -124,3 +124,21 @@ def test_a_secret_that_comes_later_is_found_without_a_nudge(bad: Scene) -> None:
     bad.kube.apply(objects.secret("missing", {"keytab": bad.writer.keytab()}))
     bad.kube.wait(KID, "no-secret", "ready", is_("Ready", "True"), timeout=150)
     bad.kube.wait(LOC, "unready-identity", "ready", is_("Ready", "True"), timeout=90)
+
+
+@pytest.mark.fault(202)
+@pytest.mark.parametrize(
+    ("factor", "said"),
+    [
+        ("1", "must be above 1 and at most 10"),
+        (1, "must be above 1 and at most 10"),
+        ("10.5", "must be above 1 and at most 10"),
+        (1.2, "latencyFactor"),
+        ("fast", "latencyFactor"),
+    ],
+)
+def test_a_run_that_would_give_way_to_itself_is_refused_at_once(bad: Scene, factor: object, said: str) -> None:
+    made = objects.task("refused", "no-share", "no-path", options={"politeness": {"latencyFactor": factor}})
+    with pytest.raises(KubectlError) as raised:
+        bad.kube.apply(made)
+    assert said in str(raised.value)

@@ -92,6 +92,9 @@ ELSEWHERE: dict[str, Elsewhere] = {
     "lab/lab up": _LAB,
     'eval "$(lab/lab env)"': Elsewhere("the tests themselves do it", "lab/support/environment.py"),
     "lab/lab tools -- dig +short dc1.corp.example.com": _LAB,
+    "lab/lab tools -- python3 -m lab.bench.beside": Elsewhere(
+        "takes ten minutes and writes docs/performance.md", "tests/unit/bench/test_beside.py"
+    ),
     "lab/lab status; lab/lab logs domain; lab/lab down": _LAB,
     "docker build -t smbferry-lab-dc lab/domain": _LAB_IMAGE,
     "kind load docker-image smbferry-lab-dc": _LAB_IMAGE,
@@ -163,6 +166,7 @@ MENTIONED = frozenset(
         "lab/lab down",
         "lab/lab tools -- …",
         "python3 -m lab.bench --help",
+        "python3 -m lab.bench.beside",
         "samba-tool domain exportkeytab",
         "samba-tool spn add",
         "samba-tool spn delete",

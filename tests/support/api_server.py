@@ -15,10 +15,16 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from smbferry_agent.report.api_client import ApiClient
+from smbferry_agent.report.object_status import ObjectStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from smbferry_agent.report.api_client import ObjectKey
+
+UID = "uid-1"
+"""Of every object that has no other."""
 
 
 class ApiServer:
@@ -52,6 +58,10 @@ class ApiServer:
     def client(self) -> ApiClient:
         return ApiClient(self.address, self.token_file, self.ca_file)
 
+    def status_of(self, key: ObjectKey) -> ObjectStatus:
+        """The status of the object that has the usual uid."""
+        return ObjectStatus(self.client(), key, UID)
+
     def rotate_token(self, token: str) -> None:
         self.token_file.write_text(token + "\n")
 
@@ -66,12 +76,15 @@ class ApiServer:
             self._changed.notify_all()
         found = self.objects.get(path.partition("?")[0].removesuffix("/status"))
         status = 404 if self.status == 200 and found is None else self.status
-        if status == 200 and content == "application/merge-patch+json" and found is not None:
-            status = self._merge(found, json.loads(body))
+        if found is not None:
+            found.setdefault("metadata", {}).setdefault("uid", UID)
+            found["metadata"].setdefault("resourceVersion", "1")
+        if status == 200 and method == "PATCH" and found is not None:
+            status = self._patch(found, json.loads(body), merges=content == "application/merge-patch+json")
         return status, self.raw or json.dumps(found if status == 200 else {"message": "no"}).encode()
 
-    def _merge(self, found: dict[str, Any], change: dict[str, Any]) -> int:
-        """RFC 7396, if the object is still what the client has read."""
+    def _patch(self, found: dict[str, Any], change: dict[str, Any], *, merges: bool) -> int:
+        """RFC 7396 or server-side apply, if the object is still what the client has read. A uid is not looked at."""
         hook, self.before_patch = self.before_patch, None
         if hook is not None:
             hook()
@@ -79,7 +92,8 @@ class ApiServer:
             version = change.pop("metadata", {}).get("resourceVersion")
             if version not in {None, found["metadata"]["resourceVersion"]}:
                 return 409
-            _merge(found, change)
+            if merges:
+                _merge(found, change)
             found["metadata"]["resourceVersion"] = str(len(self.requests))
             return 200
 

@@ -90,6 +90,7 @@ def identity_body(name: str = "svc", status: dict[str, Any] | None = None, **met
         "keytabSecretRef": {"name": f"{name}-keytab"},
         "krb5ConfigMapRef": {"name": "corp-krb5"},
         "nameservers": meta.pop("nameservers", []),
+        **({"agent": meta.pop("agent")} if "agent" in meta else {}),
     }
     return _body("KerberosIdentity", name, spec, status, **meta)
 
@@ -124,6 +125,7 @@ def location_body(name: str = "src", status: dict[str, Any] | None = None, **met
         "path": meta.pop("path", "/"),
         "identityRef": {"name": meta.pop("identity", "svc")},
         "nameservers": meta.pop("nameservers", []),
+        **({"agent": meta.pop("agent")} if "agent" in meta else {}),
     }
     return _body("SmbLocation", name, spec, status, **meta)
 
@@ -186,6 +188,7 @@ def run_body(name: str = "run", status: dict[str, Any] | None = None, **meta: An
         ("survey", "survey"),
         ("measures", "measureDestination"),
         ("cancel", "cancel"),
+        ("ignores", "ignoreWindows"),
     ):
         if field in meta:
             spec[key] = meta.pop(field)
@@ -228,7 +231,8 @@ def transfer_job(**given: Any) -> Job:
     annotations = {ANNOTATION_ATTEMPTS_BEFORE: str(given.pop("before", 0))}
     deleting = given.pop("deleting", False)
     created = given.pop("created", ago(minutes=1))
-    meta = Meta(given.pop("name", "xrun-1"), "team", "uid-job", created, annotations=annotations, deleting=deleting)
+    name, labels = given.pop("name", "xrun-1"), given.pop("labels", {})
+    meta = Meta(name, "team", "uid-job", created, labels=labels, annotations=annotations, deleting=deleting)
     return Job(meta, recorded=recorded(taken) if taken is not None else None, **given)
 
 

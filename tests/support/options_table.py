@@ -87,6 +87,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
         "test_a_file_that_another_program_lets_go_of_in_time_is_copied_at_the_end",
         "test_a_file_that_another_program_never_lets_go_of_fails_after_the_last_attempt",
     ),
+    "politeness": ("test_a_run_that_gives_way_copies_everything_and_has_measured_its_server",),
     "bytesPerSecond": ("test_a_limit_is_kept_and_a_changed_one_is_in_effect_at_once",),
     "include": ("test_filters_choose_what_is_copied_and_what_is_deleted",),
     "exclude": (

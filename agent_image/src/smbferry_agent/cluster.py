@@ -14,10 +14,11 @@ from smbferry_agent.manifests import identity_subject, location_subject, previou
 from smbferry_agent.mounts import IdentityMount
 from smbferry_agent.preflight.identity_probe import IdentitySubject
 from smbferry_agent.preflight.sid_map import SidMapSource
-from smbferry_agent.report.api_client import ApiClient, ClusterSink, ObjectKey, ObjectNotFoundError, repeated
+from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError, repeated
 from smbferry_agent.report.key_turns import ClusterTurn
+from smbferry_agent.report.object_status import ObjectStatus
 from smbferry_agent.report.run_report import RunReport
-from smbferry_agent.report.shards import FinishReport
+from smbferry_agent.report.shards import FinishReport, left_by_an_earlier_agent, read_pieces
 from smbferry_agent.report.sinks import status_fields
 from smbferry_agent.report.snapshot_record import ClusterSnapshotRecord
 from smbferry_agent.report.survey_report import SurveyReport
@@ -25,7 +26,7 @@ from smbferry_agent.report.throttle import Throttle
 from smbferry_agent.report.writer import BackgroundWriter
 from smbferry_agent.run import run_transfer
 from smbferry_agent.run_environment import Identities, RunEnvironment
-from smbferry_agent.run_watch import RunWatch, current_limit
+from smbferry_agent.run_watch import RunWatch
 from smbferry_agent.stages import run_finish, run_shard, run_survey
 from smbferry_agent.survey import run_source_survey
 from smbferry_api.agent_contract import SCRATCH_DIR, Side, Stage
@@ -36,7 +37,7 @@ from smbferry_api.reasons import API_SERVER_UNREACHABLE, IDENTITY_NOT_FOUND
 from smbferry_api.run import ResolvedTask, TransferRunSpec
 from smbferry_api.run_status import TransferRunStatus
 from smbferry_api.sid_status import SidStatus
-from smbferry_engine import Control
+from smbferry_engine import Control, Handover
 
 _log = logging.getLogger(__name__)
 
@@ -44,8 +45,9 @@ _log = logging.getLogger(__name__)
 def cluster_identity_check(client: ApiClient, namespace: str, name: str) -> AgentError | None:
     """Checks a KerberosIdentity; returns the first failure, which is also in its status."""
     key = ObjectKey("KerberosIdentity", namespace, name)
-    subject = replace(identity_subject(repeated(lambda: client.get(key)), Side.SELF), turn=ClusterTurn(client, key))
-    return check_identity(subject, ClusterSink(client, key))
+    manifest = repeated(lambda: client.get(key))
+    subject = replace(identity_subject(manifest, Side.SELF), turn=ClusterTurn(client, key))
+    return check_identity(subject, ObjectStatus.of(client, key, manifest))
 
 
 def cluster_location_check(client: ApiClient, namespace: str, name: str) -> AgentError | None:
@@ -53,7 +55,7 @@ def cluster_location_check(client: ApiClient, namespace: str, name: str) -> Agen
     key = ObjectKey("SmbLocation", namespace, name)
     manifest = repeated(lambda: client.get(key))
     identity = _identity_of(client, namespace, str(manifest["spec"]["identityRef"]["name"]))
-    return check_location(location_subject(manifest, identity), ClusterSink(client, key))
+    return check_location(location_subject(manifest, identity), ObjectStatus.of(client, key, manifest))
 
 
 def transfer(
@@ -77,36 +79,17 @@ def transfer(
     """
     key = ObjectKey("TransferRun", namespace, name)
     manifest = repeated(lambda: client.get(key))
-    spec = run_spec(manifest)
-    with RunWatch(client, key, manifest) as watch:
-        environment = RunEnvironment(
-            Identities(
-                mounts={side: IdentityMount.of(side) for side in (Side.SOURCE, Side.DESTINATION, Side.REPORT)},
-                scratch=Path(SCRATCH_DIR),
-                statuses=_identity_statuses(client, namespace, task),
-                status_now=partial(_status_of, client, namespace),
-                turn=lambda identity: ClusterTurn(client, ObjectKey("KerberosIdentity", namespace, identity)),
-            ),
-            Control(
-                watch.cancelled,
-                watch.abandoned,
-                watch.is_wanted,
-                bytes_per_second=lambda: current_limit(watch.manifest, task.rate),
-            ),
-            started=datetime.fromisoformat(manifest["metadata"]["creationTimestamp"]),
-            claimed=spec.writes,
-            run_name=name,
-            sid_map=SidMapSource(agree=partial(_agreed_sid_map, client, key, manifest)),
-            snapshots=ClusterSnapshotRecord(client, key),
-        )
+    spec, run = run_spec(manifest), ObjectStatus.of(client, key, manifest)
+    with RunWatch(run, manifest, windows=task.windows) as watch:
+        environment = _environment(client, run, manifest, task, watch, index=index)
         if stage is Stage.SHARDS:
-            return run_shard(task, environment, client, watch, index or 0)
+            return run_shard(task, environment, run, watch, index or 0)
         report = _report_of(stage, spec)
-        writer = BackgroundWriter(ClusterSink(client, key), lambda: status_fields(report.status()), Throttle())
+        writer = BackgroundWriter(run, lambda: status_fields(report.status()), Throttle())
         with writer:
             report.changed = writer.notify
             if stage is Stage.SURVEY:
-                return run_survey(task, environment, report, client, key)
+                return run_survey(task, environment, report, run)
             if isinstance(report, FinishReport):
                 return run_finish(task, environment, report, manifest)
             if isinstance(report, SurveyReport):
@@ -114,13 +97,48 @@ def transfer(
             return run_transfer(task, environment, report, dry_run=spec.dry_run)
 
 
-def _agreed_sid_map(client: ApiClient, key: ObjectKey, manifest: dict[str, Any], name: str, digest: str) -> str:
+def _environment(
+    client: ApiClient,
+    run: ObjectStatus,
+    manifest: dict[str, Any],
+    task: ResolvedTask,
+    watch: RunWatch,
+    *,
+    index: int | None,
+) -> RunEnvironment:
+    """What the agents of a run share, and what this one gets from the cluster."""
+    namespace = run.key.namespace
+    return RunEnvironment(
+        Identities(
+            mounts={side: IdentityMount.of(side) for side in (Side.SOURCE, Side.DESTINATION, Side.REPORT)},
+            scratch=Path(SCRATCH_DIR),
+            statuses=_identity_statuses(client, namespace, task),
+            status_now=partial(_status_of, client, namespace),
+            turn=lambda identity: ClusterTurn(client, ObjectKey("KerberosIdentity", namespace, identity)),
+        ),
+        Control(
+            watch.cancelled,
+            watch.abandoned,
+            watch.is_wanted,
+            bytes_per_second=lambda: watch.limit(task.rate),
+        ),
+        paused=watch.paused,
+        handover=Handover(read_pieces(left_by_an_earlier_agent(manifest, index))),
+        started=datetime.fromisoformat(manifest["metadata"]["creationTimestamp"]),
+        claimed=run_spec(manifest).writes,
+        run_name=run.key.name,
+        sid_map=SidMapSource(agree=partial(_agreed_sid_map, run, manifest)),
+        snapshots=ClusterSnapshotRecord(run),
+    )
+
+
+def _agreed_sid_map(run: ObjectStatus, manifest: dict[str, Any], name: str, digest: str) -> str:
     """The digest of the run's SID map, recorded before anything is copied: an agent that follows uses the same map."""
     recorded = previous_status(TransferRunStatus, manifest).sids
     if recorded is not None and recorded.digest is not None:
         return recorded.digest
     status = status_fields(TransferRunStatus(sids=SidStatus(config_map=name, digest=digest)))
-    repeated(lambda: client.apply_status(key, status, f"{FIELD_MANAGER_AGENT}-sid-map"))
+    repeated(lambda: run.apply(status, f"{FIELD_MANAGER_AGENT}-sid-map"))
     return digest
 
 

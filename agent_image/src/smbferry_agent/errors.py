@@ -24,5 +24,9 @@ class AgentError(Exception):
         return EXIT_CODE_OF[self.failure_class]
 
 
+class Paused(BaseException):
+    """The end of a window. Not an Exception, so that no handler on the way catches it."""
+
+
 class Terminated(BaseException):
     """SIGTERM without a cancellation. Not an Exception, so that no handler on the way catches it."""

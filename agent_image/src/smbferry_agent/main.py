@@ -7,10 +7,11 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Final
 
 from smbferry_agent import logs
 from smbferry_agent.cluster import cluster_identity_check, cluster_location_check, transfer
-from smbferry_agent.errors import AgentError, Terminated
+from smbferry_agent.errors import AgentError, Paused, Terminated
 from smbferry_agent.manifests import recorded_task
 from smbferry_agent.report.api_client import ApiClient, ObjectNotFoundError
 from smbferry_api.agent_contract import (
@@ -31,10 +32,12 @@ from smbferry_api.reasons import (
     OBJECT_GONE,
     RUN_PARTIALLY_SUCCEEDED,
     RUN_SUCCEEDED,
+    WINDOW_CLOSED,
     Reason,
 )
 
 _log = logging.getLogger(__name__)
+WITHOUT_ERROR: Final = frozenset({ExitCode.DONE, ExitCode.DONE_WITH_FAILURES, ExitCode.PAUSED})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,12 +51,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         code, message = error.exit_code, _termination_message(error.reason, error.message)
     except ObjectNotFoundError as error:
         code, message = ExitCode.CANCELLED, _termination_message(OBJECT_GONE, str(error))
+    except Paused as closed:
+        code, message = ExitCode.PAUSED, _termination_message(WINDOW_CLOSED, str(closed))
     except Terminated as signalled:
         code, message = ExitCode.TERMINATED, _termination_message(AGENT_LOST, str(signalled))
     except Exception as error:  # noqa: BLE001 (the boundary: any other exception is a bug, and is reported as one)
         _log.exception("unexpected error")
         code, message = ExitCode.BUG, _termination_message(INTERNAL_ERROR, f"{type(error).__name__} in smbferry-agent.")
-    level = logging.INFO if code in {ExitCode.DONE, ExitCode.DONE_WITH_FAILURES} else logging.ERROR
+    level = logging.INFO if code in WITHOUT_ERROR else logging.ERROR
     _log.log(level, message.message, extra=logs.fields(reason=message.reason, exit_code=int(code)))
     _write_termination_message(message, message_path)
     return int(code)

@@ -27,6 +27,7 @@ from smbferry_agent.preflight.lockout import outdated_key
 from smbferry_agent.preflight.server_names import locator, look_up_server
 from smbferry_agent.report.delivery import Delivery
 from smbferry_agent.report.run_report import RunReport
+from smbferry_agent.report.shards import piece_as_told
 from smbferry_agent.resolve import Resolver
 from smbferry_agent.run_environment import RunEnvironment
 from smbferry_agent.source_snapshot import in_snapshot
@@ -34,7 +35,7 @@ from smbferry_api.agent_contract import Side
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.fields import parse_duration, parse_quantity
 from smbferry_api.identity import KerberosIdentityStatus, KeyRefusal
-from smbferry_api.reasons import INTERNAL_ERROR, KEYTAB_STALE
+from smbferry_api.reasons import INTERNAL_ERROR, KEYTAB_STALE, RUN_CANCELLED
 from smbferry_api.run import ResolvedEnd, ResolvedTask
 from smbferry_api.run_status import RunState
 from smbferry_api.task_options import Filters
@@ -43,6 +44,7 @@ from smbferry_engine import (
     EngineError,
     Links,
     Options,
+    Politeness,
     RetryLocked,
     Selection,
     SidMap,
@@ -65,23 +67,35 @@ def run_transfer(task: ResolvedTask, environment: RunEnvironment, report: RunRep
         AgentError: the run failed as a whole or was cancelled; the report contains the failure, too.
     """
     report.dry_run = dry_run
-    between(
-        task,
-        environment,
-        report,
-        lambda source, destination, sid_map: transfer(
-            source,
-            destination,
-            engine_options(task, sid_map, dry_run=dry_run, started=environment.started),
-            report,
-            cancelled=environment.control.cancelled,
-            abandoned=environment.control.abandoned,
-            may_replace=environment.control.may_replace,
-            bytes_per_second=environment.control.bytes_per_second,
-        ),
-        records=environment.run_name,
-    )
+
+    def work(source: Endpoint, destination: Endpoint, sid_map: SidMap) -> None:
+        options = engine_options(task, sid_map, dry_run=dry_run, started=environment.started)
+        control = environment.control
+        try:
+            transfer(
+                source,
+                destination,
+                options,
+                report,
+                cancelled=control.cancelled,
+                abandoned=control.abandoned,
+                may_replace=control.may_replace,
+                bytes_per_second=control.bytes_per_second,
+                handover=environment.handover,
+            )
+        finally:
+            tell_partial_files(environment, report)
+
+    tell_partial_files(environment, report)
+    between(task, environment, report, work, records=environment.run_name)
     return exit_code(report)
+
+
+def tell_partial_files(environment: RunEnvironment, report: RunReport) -> None:
+    """Reports large files that are begun; before the engine knows more those of the earlier agent, as this one may be
+    killed.
+    """
+    report.partial_files(piece_as_told(piece) for piece in environment.handover.pieces)
 
 
 def exit_code(report: RunReport) -> ExitCode:
@@ -130,20 +144,34 @@ def with_sides(
             ends[0] = in_snapshot(ends[0], task.source_snapshot, environment.snapshots, report)
             delivery = _delivery(task, environment, report, stack, records) if records else nullcontext()
             report.phase(PhaseName.PREFLIGHT, PhaseState.SUCCEEDED)
+            _expect_wanted(environment)
             with delivery:
                 return work(ends, sid_map)
     except EngineError as error:
         failure = convert(error)
-        report.failed(failure)
+        _tell(failure, environment, report)
         raise failure from error
     except AgentError as error:
-        report.failed(error)
+        _tell(error, environment, report)
         raise
     except Exception as error:
         report.failed(AgentError(INTERNAL_ERROR, f"{type(error).__name__} in smbferry-agent."))
         raise
     finally:
         report.end()
+
+
+def _expect_wanted(environment: RunEnvironment) -> None:
+    """Nothing is sent to a server once the run was stopped or its window has ended."""
+    if environment.control.cancelled():
+        raise AgentError(RUN_CANCELLED, "The run was stopped before it moved data.")
+
+
+def _tell(error: AgentError, environment: RunEnvironment, report: RunReport) -> None:
+    if error.reason is RUN_CANCELLED and environment.paused():
+        report.paused()
+    else:
+        report.failed(error)
 
 
 def _delivery(
@@ -159,12 +187,19 @@ def _delivery(
         endpoint=_prepare(Side.REPORT, task.report_to, environment, report, stack),
         spool=environment.spool,
         report=report,
-        cancelled=environment.control.cancelled,
+        # A report is written to its end, even if a window ends meanwhile.
+        cancelled=lambda: environment.control.cancelled() and not environment.paused(),
     )
 
 
-def engine_options(task: ResolvedTask, sid_map: SidMap, *, dry_run: bool, started: datetime) -> Options:
-    """The task's options and filters, as the engine's options; ages are counted back from `started`."""
+def engine_options(
+    task: ResolvedTask, sid_map: SidMap, *, dry_run: bool, started: datetime, agents: int = 1
+) -> Options:
+    """The task's options and filters, as the engine's options; ages are counted back from `started`.
+
+    Args:
+        agents: how many agents of the run work at the same time.
+    """
     wanted = task.options
     return Options(
         transfer_mode=wanted.transfer_mode,
@@ -189,6 +224,7 @@ def engine_options(task: ResolvedTask, sid_map: SidMap, *, dry_run: bool, starte
             wanted.retry_locked.attempts, parse_duration(wanted.retry_locked.interval).total_seconds()
         ),
         bytes_per_second=task.rate,
+        politeness=None if wanted.politeness is None else Politeness(float(wanted.politeness.latency_factor), agents),
         include=task.filters.include,
         exclude=task.filters.exclude,
         selection=_selection(task.filters, to_filetime(started)),

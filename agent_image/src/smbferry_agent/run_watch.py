@@ -1,4 +1,4 @@
-"""Reads the TransferRun every few seconds: whether it must stop, and its current limit.
+"""Reads the TransferRun every few seconds: whether it must stop, and its current limit and windows.
 
 An agent that cannot reach the API server does not know whether the run still exists, or whether another agent has
 replaced it. It continues for a minute. Then it pauses deletes and replacements until it reaches the API server again,
@@ -9,25 +9,21 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 from pydantic import ValidationError
 
-from smbferry_agent.errors import AgentError, Terminated
+from smbferry_agent.errors import AgentError, Paused, Terminated
 from smbferry_agent.logs import fields
-from smbferry_agent.report.api_client import (
-    ApiClient,
-    ObjectKey,
-    ObjectNotFoundError,
-    PermissionWithdrawnError,
-    is_refused,
-    repeated,
-)
+from smbferry_agent.report.api_client import ObjectNotFoundError, PermissionWithdrawnError, is_refused, repeated
+from smbferry_agent.report.object_status import ObjectStatus
+from smbferry_agent.windows import RunWindows
 from smbferry_api.fields import parse_quantity
+from smbferry_api.limit_status import Limit
 from smbferry_api.reasons import API_SERVER_UNREACHABLE, RUN_CANCELLED
-from smbferry_api.run_status import Limit
+from smbferry_api.windows import Window, lower
 
 _log = logging.getLogger(__name__)
 _POLL_SECONDS: Final = 5.0
@@ -60,28 +56,30 @@ def uptime() -> float:
 class RunWatch:
     """A context manager in the main thread.
 
-    The work must stop on spec.cancel, on deletion of the run, and on SIGTERM. After SIGTERM alone another agent
-    continues the run, and leaving the context raises `Terminated`.
+    The work must stop on spec.cancel, on deletion of the run, on SIGTERM and at the end of a window. After SIGTERM or
+    the end of a window alone another agent continues the run, and leaving the context raises `Terminated` or `Paused`.
 
     Args:
         manifest: the run as it was read last.
+        windows: of the snapshot.
         clock: seconds, never going back.
     """
 
     def __init__(
         self,
-        client: ApiClient,
-        key: ObjectKey,
+        run: ObjectStatus,
         manifest: dict[str, Any],
         clock: Callable[[], float] = uptime,
+        windows: Sequence[Window] = (),
     ) -> None:
-        self._client = client
-        self.key = key
+        self._run = run
         self._manifest = manifest
-        self._uid = manifest.get("metadata", {}).get("uid")
         self._clock = clock
         self._reached = clock()
-        self._paused = False
+        self._holds_back = False
+        self._windows = RunWindows(windows, lambda: self._manifest)
+        self._closed = ""
+        self._limit: tuple[dict[str, Any], int | None] | None = None
         self._cancelled = threading.Event()
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="run-watch", daemon=True)
@@ -100,6 +98,8 @@ class RunWatch:
         if stopped and self._is_cut_off():
             text = f"Expected an answer from the API server within {ENDS_AFTER / 60:.0f} minutes, got none."
             raise AgentError(API_SERVER_UNREACHABLE, text) from error
+        if stopped and self.paused() and not self.abandoned():
+            raise Paused(self._closed) from error
         if stopped and not self.abandoned():
             text = "The agent was ended by an eviction or the deletion of its pod; the run continues."
             raise Terminated(text) from error
@@ -111,7 +111,25 @@ class RunWatch:
 
     def cancelled(self) -> bool:
         """Whether the work must stop. The engine asks a few times per second."""
-        return self._cancelled.is_set() or self._is_cut_off()
+        if not (self._closed or self._cancelled.is_set()):
+            self._closed = self._windows.closed()
+        return self._cancelled.is_set() or self._is_cut_off() or bool(self._closed)
+
+    def paused(self) -> bool:
+        """Whether the work was told to stop because a window has ended. What ends the agent after that changes nothing:
+        with several agents, the first one that stops ends the Job of all.
+        """
+        return bool(self._closed) and not self._is_cut_off()
+
+    def limit(self, snapshot: str | int | None) -> int | None:
+        """Bytes per second, None without a limit: the task's limit or the window's, whichever is lower.
+
+        The engine asks before each request, so the manifest is parsed once.
+        """
+        manifest = self._manifest
+        if self._limit is None or self._limit[0] is not manifest:
+            self._limit = (manifest, current_limit(manifest, snapshot))
+        return lower(self._limit[1], self._windows.state().limit)
 
     def is_wanted(self) -> bool:
         """Whether the run was read within the last minute, and was to continue."""
@@ -128,7 +146,7 @@ class RunWatch:
         unreadable before: then another agent may have replaced this one, and owns what is at the destination.
         """
         try:
-            manifest = repeated(lambda: self._client.get(self.key), tries=2, worth=is_refused)
+            manifest = repeated(self._run.read, tries=2, worth=is_refused)
         except ObjectNotFoundError:
             return True
         except PermissionWithdrawnError:
@@ -149,26 +167,26 @@ class RunWatch:
         while not self._left.wait(_POLL_SECONDS):
             asked = self._clock()
             try:
-                manifest = self._client.get(self.key)
+                manifest = self._run.read()
             except ObjectNotFoundError:
                 self._stop()
                 return
             except AgentError as error:
                 self._unreachable(error)
                 continue
-            if manifest.get("metadata", {}).get("uid") != self._uid or manifest["spec"].get("cancel", False):
+            if manifest["spec"].get("cancel", False):
                 self._stop()
                 return
             self._manifest, self._reached = manifest, asked
-            if self._paused:
-                self._paused = False
+            if self._holds_back:
+                self._holds_back = False
                 _log.info("the API server answers again; resuming deletes and replacements")
 
     def _unreachable(self, error: AgentError) -> None:
         """Pauses deletes and replacements after a while. Copying new files continues."""
         _log.warning("could not read the run", extra=fields(reason=str(error.reason), detail=error.message))
-        if not self._paused and not self.is_wanted():
-            self._paused = True
+        if not self._holds_back and not self.is_wanted():
+            self._holds_back = True
             _log.warning("pausing deletes and replacements until the API server answers again")
 
     def _stop(self) -> None:

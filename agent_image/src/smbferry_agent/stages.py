@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.logs import fields
-from smbferry_agent.report.api_client import ApiClient, ObjectKey, repeated
+from smbferry_agent.report.api_client import repeated
+from smbferry_agent.report.object_status import ObjectStatus
 from smbferry_agent.report.run_report import RunReport
 from smbferry_agent.report.shards import (
     FinishReport,
@@ -19,7 +20,7 @@ from smbferry_agent.report.shards import (
 from smbferry_agent.report.sinks import status_fields
 from smbferry_agent.report.throttle import INTERVAL, Throttle
 from smbferry_agent.report.writer import BackgroundWriter
-from smbferry_agent.run import between, engine_options, exit_code
+from smbferry_agent.run import between, engine_options, exit_code, tell_partial_files
 from smbferry_agent.run_environment import RunEnvironment
 from smbferry_agent.run_watch import RunWatch
 from smbferry_api.exit_codes import ExitCode
@@ -27,16 +28,14 @@ from smbferry_api.names import FIELD_MANAGER_AGENT
 from smbferry_api.reasons import SPEC_INVALID
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import CutStatus, SplitStatus, TransferRunStatus
-from smbferry_engine import Cut, Piece, Shard, finish, shards_of, survey, transfer_shard
+from smbferry_engine import Cut, Endpoint, Piece, Shard, SidMap, finish, shards_of, survey, transfer_shard
 from smbferry_words.run import PhaseName, PhaseState
 
 _log = logging.getLogger(__name__)
 _SECONDS_PER_AGENT: Final = 0.6  # the write interval of all agents of a run together
 
 
-def run_survey(
-    task: ResolvedTask, environment: RunEnvironment, report: RunReport, client: ApiClient, key: ObjectKey
-) -> ExitCode:
+def run_survey(task: ResolvedTask, environment: RunEnvironment, report: RunReport, run: ObjectStatus) -> ExitCode:
     """Splits the tree and writes the cuts to the run's status, which the later stages need.
 
     Raises:
@@ -60,7 +59,7 @@ def run_survey(
     split = SplitStatus(cuts=tuple(CutStatus(path=cut.shown, offset=cut.offset) for cut in cuts))
     _log.info("split the tree", extra=fields(agents=len(cuts) + 1, wanted=count))
     status = status_fields(TransferRunStatus(split=split))
-    repeated(lambda: client.apply_status(key, status, f"{FIELD_MANAGER_AGENT}-survey"))
+    repeated(lambda: run.apply(status, f"{FIELD_MANAGER_AGENT}-survey"))
     return ExitCode.DONE
 
 
@@ -81,22 +80,21 @@ def shards_of_run(manifest: dict[str, Any]) -> list[Shard]:
 class ShardSink:
     """Writes a shard's part of the status; one of the agents also writes the run's counters."""
 
-    def __init__(self, client: ApiClient, key: ObjectKey, index: int, manifest: Callable[[], dict[str, Any]]) -> None:
-        self._client = client
-        self._key = key
+    def __init__(self, run: ObjectStatus, index: int, manifest: Callable[[], dict[str, Any]]) -> None:
+        self._run = run
         self._manager = f"{FIELD_MANAGER_AGENT}-{index}"
         self._manifest = manifest
 
     def write(self, status: dict[str, Any]) -> None:
         """Applies it with a field manager of this agent, so that the parts of other agents stay."""
-        self._client.apply_status(self._key, status, self._manager)
+        self._run.apply(status, self._manager)
         (own,) = shards_in({"status": status})
         if (together := totals(self._manifest(), own)) is not None:
-            self._client.apply_status(self._key, together)
+            self._run.apply(together)
 
 
 def run_shard(
-    task: ResolvedTask, environment: RunEnvironment, client: ApiClient, watch: RunWatch, index: int
+    task: ResolvedTask, environment: RunEnvironment, run: ObjectStatus, watch: RunWatch, index: int
 ) -> ExitCode:
     """Copies one shard. Its status lists files that could not be copied; the finish retries and reports them.
 
@@ -108,15 +106,16 @@ def run_shard(
         return ExitCode.DONE
     report, state = RunReport(), PhaseState.RUNNING
     pieces: tuple[Piece, ...] = ()
-    sink = ShardSink(client, watch.key, index, lambda: watch.manifest)
 
     def shard_fields() -> dict[str, Any]:
         return status_fields(shard_status(index, report.status(), state, pieces))
 
-    throttle = Throttle(interval=max(INTERVAL, _SECONDS_PER_AGENT * len(shards)))
-    with BackgroundWriter(sink, shard_fields, throttle) as writer:
+    together = agents_at_once(task, len(shards))
+    throttle = Throttle(interval=max(INTERVAL, _SECONDS_PER_AGENT * together))
+    with BackgroundWriter(ShardSink(run, index, lambda: watch.manifest), shard_fields, throttle) as writer:
         report.changed = writer.notify
         limit = environment.control.bytes_per_second
+        tell_partial_files(environment, report)
         try:
             _, pieces = between(
                 task,
@@ -125,23 +124,30 @@ def run_shard(
                 lambda source, destination, sid_map: transfer_shard(
                     source,
                     destination,
-                    engine_options(task, sid_map, dry_run=False, started=environment.started),
+                    engine_options(task, sid_map, dry_run=False, started=environment.started, agents=together),
                     report,
                     shard=shards[index],
                     cancelled=environment.control.cancelled,
                     abandoned=environment.control.abandoned,
                     may_replace=environment.control.may_replace,
-                    bytes_per_second=None if limit is None else lambda: _share_of(limit(), len(shards)),
+                    bytes_per_second=None if limit is None else lambda: _share_of(limit(), together),
+                    handover=environment.handover,
                 ),
                 records=f"{environment.run_name}-{index}",
             )
             state = PhaseState.SUCCEEDED
         except AgentError:
-            state = PhaseState.FAILED
+            state = PhaseState.PENDING if environment.paused() else PhaseState.FAILED
             raise
         finally:
+            tell_partial_files(environment, report)
             writer.notify(urgent=True)
     return ExitCode.DONE
+
+
+def agents_at_once(task: ResolvedTask, shards: int) -> int:
+    """How many agents of the run work at a time: limits may permit fewer than there are shards."""
+    return min(shards, task.agent.parallelism)
 
 
 def _share_of(limit: int | None, count: int) -> int | None:
@@ -159,22 +165,27 @@ def run_finish(
     shards = shards_in(manifest)
     report.begin(manifest, shards)
     well = all_went_well(shards, len(shards_of_run(manifest)))
-    between(
-        task,
-        environment,
-        report,
-        lambda source, destination, sid_map: finish(
-            source,
-            destination,
-            engine_options(task, sid_map, dry_run=False, started=environment.started),
-            report,
-            pieces=pieces_in(shards),
-            all_went_well=well,
-            cancelled=environment.control.cancelled,
-            abandoned=environment.control.abandoned,
-            may_replace=environment.control.may_replace,
-            bytes_per_second=environment.control.bytes_per_second,
-        ),
-        records=environment.run_name,
-    )
+
+    def work(source: Endpoint, destination: Endpoint, sid_map: SidMap) -> None:
+        options = engine_options(task, sid_map, dry_run=False, started=environment.started)
+        control = environment.control
+        try:
+            finish(
+                source,
+                destination,
+                options,
+                report,
+                pieces=pieces_in(shards),
+                all_went_well=well,
+                cancelled=control.cancelled,
+                abandoned=control.abandoned,
+                may_replace=control.may_replace,
+                bytes_per_second=control.bytes_per_second,
+                handover=environment.handover,
+            )
+        finally:
+            tell_partial_files(environment, report)
+
+    tell_partial_files(environment, report)
+    between(task, environment, report, work, records=environment.run_name)
     return exit_code(report)

@@ -19,6 +19,8 @@ from smbferry_engine.model import (
     NotCarried,
     Observer,
     Options,
+    Politeness,
+    PolitenessFact,
     Result,
     RetryFact,
     RetryLocked,
@@ -40,6 +42,7 @@ from smbferry_engine.operations.upload import upload
 from smbferry_engine.plan.filters import Filters
 from smbferry_engine.plan.shard import Cut, Piece, Shard, shards_of
 from smbferry_engine.plan.survey import Amount, Finding, Forecast, Survey
+from smbferry_engine.run.resume import Handover
 from smbferry_engine.session.dfs import Locate, dfs_target
 from smbferry_engine.session.dfs import resolve as resolve_dfs
 from smbferry_engine.session.krb5_environment import krb5_environment
@@ -91,6 +94,7 @@ __all__ = [
     "Filters",
     "Finding",
     "Forecast",
+    "Handover",
     "HardLinks",
     "ItemCounters",
     "Links",
@@ -104,6 +108,8 @@ __all__ = [
     "PhaseName",
     "PhaseState",
     "Piece",
+    "Politeness",
+    "PolitenessFact",
     "Preservation",
     "Result",
     "RetryFact",

@@ -94,6 +94,17 @@ class RetryLocked:
 
 
 @dataclass(frozen=True, slots=True)
+class Politeness:
+    """Give way when servers answer more slowly than ``latency_factor`` times their idle reply time (ADR 45).
+
+    ``agents``: how many agents of the run measure the same servers.
+    """
+
+    latency_factor: float
+    agents: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """How files are compared, copied, verified and deleted; ``bytes_per_second`` None is unlimited.
 
@@ -124,6 +135,7 @@ class Options:
     durability: Durability = Durability.BUFFERED
     retry_locked: RetryLocked = RetryLocked()
     bytes_per_second: int | None = None
+    politeness: Politeness | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     selection: Selection = Selection()
@@ -170,15 +182,35 @@ class ByteCounters:
     server_side: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class PolitenessFact:
+    """How a run gives way to others.
+
+    ``idle`` and ``current`` are the reply times in seconds that 95 of 100 replies of the server on ``side`` did not
+    exceed, while the run sent nothing and lately; None if neither server could be measured. ``share`` is the part of
+    its usual requests that the run may have in flight, ``slowed`` for how many seconds it was below 1. ``unmeasured``
+    are the sides whose replies can't be measured.
+    """
+
+    latency_factor: float
+    side: SideName | None
+    idle: float | None
+    current: float | None
+    share: float
+    slowed: float
+    unmeasured: tuple[SideName, ...] = ()
+
+
 @dataclass(slots=True)
 class Counters:
-    """Progress: counters, rate, and estimated time left."""
+    """Progress: counters, rate, and estimated time left; ``politeness`` is None unless the options ask for it."""
 
     files: ItemCounters = field(default_factory=ItemCounters)
     directories: ItemCounters = field(default_factory=ItemCounters)
     bytes: ByteCounters = field(default_factory=ByteCounters)
     bytes_per_second: int | None = None
     eta_seconds: float | None = None
+    politeness: PolitenessFact | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,8 +60,10 @@ annotations:
 {{- define "smbferry.podDefaults" -}}
 securityContext:
   runAsNonRoot: true
+  {{- if eq (include "smbferry.userIds" .) "Fixed" }}
   runAsUser: 65532
   runAsGroup: 65532
+  {{- end }}
   seccompProfile: {type: RuntimeDefault}
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
@@ -69,14 +71,36 @@ imagePullSecrets:
   - name: {{ . }}
   {{- end }}
 {{- end }}
-{{- with .Values.nodeSelector }}
 nodeSelector:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+  {{- mergeOverwrite (dict "kubernetes.io/os" "linux") .Values.nodeSelector | toYaml | nindent 2 }}
 {{- with .Values.tolerations }}
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end -}}
+
+{{- /* Fixed or Assigned. */ -}}
+{{- define "smbferry.userIds" -}}
+{{- if ne .Values.userIds "Auto" -}}
+{{- .Values.userIds -}}
+{{- else -}}
+{{- .Capabilities.APIVersions.Has "security.openshift.io/v1" | ternary "Assigned" "Fixed" -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Settings of all agents' pods as JSON: the fields of spec.agent that are set. */ -}}
+{{- define "smbferry.agentPod" -}}
+{{- $pod := dict -}}
+{{- range $field, $value := omit .Values.agent "checkResources" "startDeadline" "priorityClassName" "imagePullSecrets" -}}
+{{- if $value -}}{{- $_ := set $pod $field $value -}}{{- end -}}
+{{- end -}}
+{{- with include "smbferry.priorityClassName" (dict "name" .Values.agent.priorityClassName "suffix" "agent" "root" $) -}}
+{{- $_ := set $pod "priorityClassName" . -}}
+{{- end -}}
+{{- $secrets := list -}}
+{{- range .Values.image.pullSecrets -}}{{- $secrets = append $secrets (dict "name" .) -}}{{- end -}}
+{{- with concat $secrets .Values.agent.imagePullSecrets | uniq -}}{{- $_ := set $pod "imagePullSecrets" . -}}{{- end -}}
+{{- toJson $pod -}}
 {{- end -}}
 
 {{/* Not empty if the chart creates its own PriorityClasses. */}}

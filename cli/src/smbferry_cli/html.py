@@ -149,6 +149,8 @@ def _figures(summary: dict[str, Any]) -> str:
     }
     if counters.get("bytesPerSecond"):
         shown["Rate"] = words.rate(counters["bytesPerSecond"])
+    if polite := summary.get("politeness"):
+        shown["Gave way"] = str(polite.get("slowed", ""))
     return figures(shown)
 
 

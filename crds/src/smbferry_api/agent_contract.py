@@ -74,6 +74,15 @@ AGENT_USER: Final = 65532
 AGENT_CONTAINER: Final = "agent"
 
 
+class UserIds(StrEnum):
+    """Where the ids of an agent's process come from, unless a securityContext names some."""
+
+    FIXED = "Fixed"
+    """AGENT_USER, as in the image."""
+    ASSIGNED = "Assigned"
+    """The cluster assigns them from the namespace's range: OpenShift's SCC restricted-v2."""
+
+
 class TerminationMessage(Status):
     """The agent's termination message, used if the status could not be written (at most 4 KiB)."""
 

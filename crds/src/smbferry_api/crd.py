@@ -143,7 +143,7 @@ KINDS: Final = (KERBEROS_IDENTITY, SMB_LOCATION, TRANSFER_TASK, TRANSFER_RUN)
 RULES: Final[Mapping[type[Spec], list[dict[str, Any]]]] = {**LOCATION_RULES, **TASK_RULES, **RUN_RULES}
 
 _DROPPED: Final = frozenset({"title", "$defs", "additionalProperties"})
-_LIST_MAP_KEYS: Final = {"conditions": ["type"], "shards": ["index"]}
+_LIST_MAP_KEYS: Final = {"conditions": ["type"], "shards": ["index"], "env": ["name"], "imagePullSecrets": ["name"]}
 
 
 class _Structural:

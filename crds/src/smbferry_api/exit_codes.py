@@ -21,6 +21,7 @@ class ExitCode(IntEnum):
     DNS = 22
     DESTINATION_FULL = 30
     CANCELLED = 40
+    PAUSED = 41  # stopped by the task's windows: the operator starts another agent when they open
     BUG = 70
     TERMINATED = 143  # 128 + SIGTERM: stopped by an eviction or a deleted pod, not by a cancelled run
 

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from smbferry_api.conditions import Condition
 from smbferry_api.fields import DataKey, DurationRange, Nameservers, ObjectName, Spec, Status, Time
+from smbferry_api.pod_settings import ObjectPodSettings
 
 # name[/instance]@REALM; RFC 4120 section 6.2 allows more, but accounts with keytabs do not need it.
 PRINCIPAL_PATTERN: Final = r"^[^@/\s\x00-\x1f]+(/[^@/\s\x00-\x1f]+)?@[^@/\s\x00-\x1f]+$"
@@ -94,6 +95,12 @@ class KerberosIdentitySpec(Spec):
     nameservers: Annotated[
         Nameservers, Field(description="Up to 3 DNS servers for the agent's pod, used instead of the cluster's DNS.")
     ] = ()
+    agent: Annotated[
+        ObjectPodSettings | None,
+        Field(
+            description="Settings of the pods that check the identity and, unless they have their own, its locations."
+        ),
+    ] = None
 
 
 class KeytabEntry(Status):

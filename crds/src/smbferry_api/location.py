@@ -17,6 +17,7 @@ from smbferry_api.fields import (
     Time,
     parse_quantity,
 )
+from smbferry_api.pod_settings import ObjectPodSettings
 from smbferry_words.smb import Cipher, Dialect
 
 # RFC 1123, plus underscores, which Windows host names may contain.
@@ -148,6 +149,10 @@ class SmbLocationSpec(Spec):
     check_interval: Annotated[
         str, DurationRange("1m", "168h"), Field(description="Interval between checks of an unchanged location.")
     ] = "1h"
+    agent: Annotated[
+        ObjectPodSettings | None,
+        Field(description="Settings of the pods that check the location. Default: those of its identity."),
+    ] = None
     limits: LocationLimits | None = None
 
     @property

@@ -14,6 +14,9 @@ PLURALS: Final = {
 }
 """The resource of each kind, as URLs of the API server name it."""
 
+LABEL_QUEUE: Final = "kueue.x-k8s.io/queue-name"
+"""Set by people, by a pod's settings: the queue of Kueue that admits a Job."""
+
 FINALIZER: Final = f"{GROUP}/finalizer"
 
 # Set on objects that smbferry creates (Jobs, Roles, TransferRuns), never on the user's objects.
@@ -26,6 +29,8 @@ LABEL_TASK: Final = f"{GROUP}/task"
 LABEL_RUN: Final = f"{GROUP}/run"
 ANNOTATION_OWNER_GENERATION: Final = f"{GROUP}/owner-generation"
 ANNOTATION_TRIGGER: Final = f"{GROUP}/trigger"
+ANNOTATION_RETRY_OF: Final = f"{GROUP}/retry-of"
+ANNOTATION_RETRY: Final = f"{GROUP}/retry"
 ANNOTATION_SCHEDULED_AT: Final = f"{GROUP}/scheduled-at"
 
 # Set by a person on an identity, location or task to request a check now; any new value works.

@@ -22,7 +22,6 @@ CONDITIONS: Final[dict[str, tuple[ConditionType, ...]]] = {
     "TransferRun": (ConditionType.SUCCEEDED, *_KSTATUS),
 }
 _LONGEST_DEFAULT: Final = 40
-_SNAPSHOT: Final = "task"
 _AT_LEAST, _AT_MOST = "must be at least ", "must be at most "
 
 
@@ -38,12 +37,12 @@ class FieldRow:
 
 
 def fields(schema: Schema, path: str = "") -> Iterator[FieldRow]:
-    """Yields every field of an object's schema, depth first, in model order. A run's snapshot is one field."""
+    """Yields every field of an object's schema, depth first, in model order; not those of objects that are open."""
     required = set(schema.get("required", ()))
     for name, field in schema.get("properties", {}).items():
         full = f"{path}{name}"
         yield FieldRow(full, _type(field), _default(field), name in required, _meaning(field))
-        if full == _SNAPSHOT:
+        if field.get("x-kubernetes-preserve-unknown-fields"):
             continue
         yield from fields(field, f"{full}.")
         if isinstance(items := field.get("items"), dict):

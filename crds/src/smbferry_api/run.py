@@ -10,6 +10,7 @@ from smbferry_api.location import DfsTarget, SmbLocationSpec
 from smbferry_api.run_status import TransferRunStatus
 from smbferry_api.task import HIGHEST_PRIORITY, LOWEST_PRIORITY, AgentSpec, Report, SnapshotChoice
 from smbferry_api.task_options import Filters, Options
+from smbferry_api.windows import Windows
 from smbferry_words.options import SnapshotUse
 
 NEVER: Final = "Never"
@@ -71,6 +72,7 @@ class ResolvedTask(Spec):
     destination: ResolvedEnd
     options: Options = Options()
     filters: Filters = Filters()
+    windows: Windows = ()
     agent: AgentSpec = AgentSpec()
     report: Report = Report()
     unconfirmed: Annotated[
@@ -107,7 +109,7 @@ class ResolvedTask(Spec):
 
 
 class TransferRunSpec(Spec):
-    """The task to run. Immutable except for `cancel`, which can only be set to true, `priority` and
+    """The task to run. Immutable except for `cancel`, which can only be set to true, `priority`, `ignoreWindows` and
     `ttlAfterFinished`.
     """
 
@@ -136,6 +138,13 @@ class TransferRunSpec(Spec):
             description="Overrides the task's priority. It can be changed while the run is queued.",
         ),
     ] = None
+    ignore_windows: Annotated[
+        bool,
+        Field(
+            description="If true, the windows of the task do not apply to this run. Can be changed during the run, for "
+            "example to let a paused run continue now."
+        ),
+    ] = False
     ttl_after_finished: Annotated[
         Annotated[str, DurationRange("0s", word=NEVER)] | None,
         Field(
@@ -177,7 +186,8 @@ RUN_RULES: Final[dict[type[Spec], list[dict[str, Any]]]] = {
         {
             "rule": "self.taskRef == oldSelf.taskRef && self.dryRun == oldSelf.dryRun && self.survey == oldSelf.survey"
             " && self.measureDestination == oldSelf.measureDestination",
-            "message": "spec is immutable except for cancel, priority and ttlAfterFinished; create another run",
+            "message": "spec is immutable except for cancel, priority, ignoreWindows and ttlAfterFinished; "
+            "create another run",
         },
         {"rule": "self.cancel || !oldSelf.cancel", "message": "cancel cannot be reset to false; create another run"},
         SURVEY_IS_NO_DRY_RUN,

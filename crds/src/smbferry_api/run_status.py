@@ -7,6 +7,8 @@ from pydantic import Field, JsonValue, WithJsonSchema
 
 from smbferry_api.conditions import Condition
 from smbferry_api.fields import Status, Time
+from smbferry_api.limit_status import Limit
+from smbferry_api.politeness import PolitenessStatus
 from smbferry_api.queue_status import QueueStatus
 from smbferry_api.sid_status import SidStatus
 from smbferry_api.survey_status import SurveyStatus
@@ -15,6 +17,8 @@ from smbferry_words.run import NotCarriedKind, Outcome, PhaseState, ServerSideSt
 MAX_LISTED_FAILURES: Final = 20
 MAX_SHARD_FAILURES: Final = 3
 MAX_LISTED_NOT_CARRIED: Final = 10
+MAX_PARTIAL_FILES: Final = 8
+MAX_SHARD_PARTIAL_FILES: Final = 4
 ROUNDED_TIMES: Final = (
     "The destination rounds timestamps. Set options.modifyWindow to 2s, or options.compareBy to Checksum if it "
     "stores no timestamps."
@@ -250,7 +254,9 @@ class ShardStatus(Status):
     """One agent of a run with several agents."""
 
     index: Annotated[int, Field(description="Completion index of the agent.")]
-    state: Annotated[str, Field(description="State of the agent: Running, Succeeded or Failed.")]
+    state: Annotated[
+        str, Field(description="State of the agent: Running, Succeeded, Failed, or Pending after a pause.")
+    ]
     counters: Counters = Counters()
     failures: Annotated[
         tuple[FileFailure, ...],
@@ -261,9 +267,14 @@ class ShardStatus(Status):
         Field(max_length=len(NotCarriedKind), description="What the destination did not get from this agent."),
     ] = ()
     sids: SidStatus | None = None
+    politeness: PolitenessStatus | None = None
     pieces: Annotated[
         tuple[GatheredPiece, ...],
         Field(max_length=2, description="Parts of files that the agent shares with other agents."),
+    ] = ()
+    partial_files: Annotated[
+        tuple[GatheredPiece, ...],
+        Field(max_length=MAX_SHARD_PARTIAL_FILES, description="As status.partialFiles, of this agent."),
     ] = ()
 
 
@@ -301,14 +312,6 @@ class RunSummary(Status):
     counters: Annotated[Counters | None, Field(description="Counters of the run.")] = None
 
 
-class Limit(Status):
-    """Current bandwidth limit of an active run: the task's, or its share of a location's."""
-
-    bytes_per_second: Annotated[str | None, Field(description="Quantity such as 4Mi. Absent if there is no limit.")] = (
-        None
-    )
-
-
 class TransferRunStatus(Status):
     """Current state of the run."""
 
@@ -334,6 +337,7 @@ class TransferRunStatus(Status):
     retry: Annotated[
         RetryStatus | None, Field(description="Set while the run waits for files in use, or tries them again.")
     ] = None
+    politeness: PolitenessStatus | None = None
     failures: Annotated[
         tuple[FileFailure, ...],
         Field(
@@ -356,6 +360,14 @@ class TransferRunStatus(Status):
         tuple[ShardStatus, ...], Field(max_length=64, description="Agents of a run with several agents.")
     ] = ()
     report: ReportStatus | None = None
+    partial_files: Annotated[
+        tuple[GatheredPiece, ...],
+        Field(
+            max_length=MAX_PARTIAL_FILES,
+            description="Large files that an agent had begun when it was stopped, so that the next one continues "
+            "inside them.",
+        ),
+    ] = ()
     survey: Annotated[SurveyStatus | None, Field(description="Result of a survey.")] = None
     job_ref: Annotated[str | None, Field(description="Job of the run's agents.")] = None
     attempts: Annotated[int, Field(description="Number of Jobs created so far.")] = 0
@@ -366,8 +378,8 @@ class TransferRunStatus(Status):
     limit: Annotated[
         Limit | None,
         Field(
-            description="Limit that replaces the snapshot's limit because the task, a location or the number of its "
-            "active runs has changed during the run."
+            description="Limit and windows that replace the snapshot's because the task, a location or the number of "
+            "its active runs has changed during the run."
         ),
     ] = None
     queue: Annotated[

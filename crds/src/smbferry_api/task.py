@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
-from pydantic import Field, JsonValue, WithJsonSchema, model_validator
+from pydantic import Field, model_validator
 
 from smbferry_api.conditions import Condition
 from smbferry_api.cron import Cron
@@ -17,8 +17,10 @@ from smbferry_api.fields import (
     Status,
     Time,
     TimeOrWord,
+    parse_duration,
     parse_time,
 )
+from smbferry_api.pod_settings import ObjectPodSettings
 from smbferry_api.run_status import RunSummary
 from smbferry_api.task_options import (
     AGES_ORDERED,
@@ -28,6 +30,7 @@ from smbferry_api.task_options import (
     Filters,
     Options,
 )
+from smbferry_api.windows import WINDOW_RULES, Windows
 from smbferry_words.options import SnapshotUse
 
 
@@ -111,28 +114,11 @@ ENDS_DIFFER: Final = {
     "message": "source and destination must not be the same folder",
 }
 
-KubernetesObject = Annotated[
-    dict[str, JsonValue],
-    WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
-]
-"""Part of a pod's spec, passed on unchanged; the API server validates it when the Job is created."""
 
-
-class AgentSpec(Spec):
-    """Settings of the agents' pods."""
+class AgentSpec(ObjectPodSettings):
+    """Settings of the agents and their pods."""
 
     parallelism: Annotated[int, Field(ge=1, le=64, description="Maximum number of agents per run.")] = 1
-    resources: Annotated[
-        KubernetesObject | None, Field(description="Resource requests and limits (core/v1 ResourceRequirements).")
-    ] = None
-    node_selector: Annotated[
-        dict[str, str] | None, Field(max_length=32, description="Labels of nodes on which agents may run.")
-    ] = None
-    tolerations: Annotated[
-        tuple[KubernetesObject, ...], Field(max_length=32, description="Tolerations (core/v1 Toleration).")
-    ] = ()
-    affinity: Annotated[KubernetesObject | None, Field(description="Affinity (core/v1 Affinity).")] = None
-    priority_class_name: Annotated[ObjectName | None, Field(description="PriorityClass of the agents.")] = None
     active_deadline: Annotated[
         Annotated[str, DurationRange("1m")] | None,
         Field(description="Maximum duration of a run. A longer run is stopped and fails."),
@@ -154,6 +140,39 @@ class History(Spec):
 
     succeeded: Annotated[int, Field(ge=0, le=100, description="Number of succeeded runs to keep.")] = 3
     failed: Annotated[int, Field(ge=0, le=100, description="Number of failed or cancelled runs to keep.")] = 3
+
+
+class Retry(Spec):
+    """Further runs after a failed one. options.retryLocked is about single files within a run."""
+
+    limit: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=10,
+            description="How many further runs to start, one after the other, if a run of the task fails for a reason "
+            "that may be temporary.",
+        ),
+    ] = 0
+    backoff: Annotated[
+        Annotated[str, DurationRange("10s", "24h")],
+        Field(description="Time between the end of the failed run and the first further run. It doubles each time."),
+    ] = "1m"
+    max_backoff: Annotated[
+        Annotated[str, DurationRange("10s", "24h")], Field(description="Maximum time between two runs.")
+    ] = "1h"
+
+    @model_validator(mode="after")
+    def _backoff_grows(self) -> "Retry":
+        if parse_duration(self.backoff) > parse_duration(self.max_backoff):
+            raise ValueError(BACKOFF_GROWS["message"])
+        return self
+
+
+BACKOFF_GROWS: Final = {
+    "rule": "!has(self.backoff) || !has(self.maxBackoff) || duration(self.backoff) <= duration(self.maxBackoff)",
+    "message": "backoff must be at most maxBackoff",
+}
 
 
 class TransferTaskSpec(Spec):
@@ -187,6 +206,15 @@ class TransferTaskSpec(Spec):
             "namespace only.",
         ),
     ] = 0
+    windows: Annotated[
+        Windows,
+        Field(
+            description="When runs may move data, and how fast. A run stops at the end of a window and continues in "
+            "the next one. Without windows, or with such that pause only, runs move data at all other times. Can be "
+            "changed during a run."
+        ),
+    ] = ()
+    retry: Retry = Retry()
     options: Options = Options()
     filters: Filters = Filters()
     agent: AgentSpec = AgentSpec()
@@ -209,6 +237,17 @@ class TransferTaskSpec(Spec):
         if (source.location_ref, source.path) == (destination.location_ref, destination.path):
             raise ValueError(ENDS_DIFFER["message"])
         return self
+
+
+class TaskRetryStatus(Status):
+    """Further runs after a failed one."""
+
+    run: Annotated[str, Field(description="TransferRun that failed first.")]
+    attempt: Annotated[int, Field(description="Number of the next, current or last further run.")]
+    limit: Annotated[int, Field(description="Maximum number of further runs.")]
+    next_time: Annotated[
+        Time | None, Field(description="Start time of the next further run. Absent once it was created.")
+    ] = None
 
 
 class TransferTaskStatus(Status):
@@ -238,10 +277,15 @@ class TransferTaskStatus(Status):
         ),
     ] = None
     observed_trigger: Annotated[str | None, Field(description="Value of spec.trigger that last started a run.")] = None
+    retry: Annotated[
+        TaskRetryStatus | None, Field(description="Further runs that follow, or have followed, the task's last run.")
+    ] = None
 
 
 TASK_RULES: Final[dict[type[Spec], list[dict[str, Any]]]] = {
     Options: [REMOVE_FORBIDS_ALL, SID_MAP_NEEDS_DESCRIPTORS],
     Filters: [SIZES_ORDERED, AGES_ORDERED],
     TransferTaskSpec: [ENDS_DIFFER],
+    Retry: [BACKOFF_GROWS],
+    **WINDOW_RULES,
 }

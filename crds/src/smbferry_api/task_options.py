@@ -15,6 +15,7 @@ from smbferry_api.fields import (
     parse_duration,
     parse_quantity,
 )
+from smbferry_api.politeness import Politeness
 from smbferry_words.options import (
     CompareBy,
     DeletedFiles,
@@ -284,6 +285,13 @@ class Options(Spec):
     bytes_per_second: Annotated[
         Quantity | None,
         Field(description="Bandwidth limit such as 50Mi. Can be changed during a run. Default: unlimited."),
+    ] = None
+    politeness: Annotated[
+        Politeness | None,
+        Field(
+            description="Each agent measures how long both servers take to reply to small requests, gives way when "
+            "they take longer than usual, and takes the room back. Default: off, and nothing is measured."
+        ),
     ] = None
 
     @model_validator(mode="after")

@@ -67,6 +67,8 @@ class Meta:
     annotations: Mapping[str, str] = field(default_factory=dict)
     controller: Owner | None = None
     """The owner that is the controller, if any."""
+    version: str = field(default="", compare=False)
+    """The resourceVersion of the object as it was read."""
 
     @property
     def controller_uid(self) -> str:
@@ -118,6 +120,10 @@ class Job:
     """The message of the Suspended condition: a person or a queueing system holds it back."""
     recorded: Recorded | None = None
     """Of a run's Job: the snapshot in its containers, which are immutable."""
+    priority_class: str = ""
+    """The PriorityClass that its pods name."""
+    completions: int = 1
+    """Agents that it has, of which `parallelism` work at a time."""
 
     @property
     def finished(self) -> bool:

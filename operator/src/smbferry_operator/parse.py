@@ -42,6 +42,10 @@ T = TypeVar("T", bound=Status)
 
 RECORDED: Final = "recorded"
 """The field that the cache keeps of an agent's Job or pod: the encoded snapshot in its environment."""
+PRIORITY_CLASS: Final = "priorityClassName"
+"""The field that the cache keeps of an agent's Job or pod: the PriorityClass."""
+COMPLETIONS: Final = "completions"
+"""The field that the cache keeps of a Job with several agents: their number."""
 REMEMBERED: Final = 1000
 """How many parsed snapshots are kept; a Job and its pods share one."""
 
@@ -73,6 +77,7 @@ def parse_meta(body: Mapping[str, Any]) -> Meta:
         labels=meta.get("labels") or {},
         annotations=meta.get("annotations") or {},
         controller=parse_owner(meta),
+        version=str(meta.get("resourceVersion") or ""),
     )
 
 
@@ -166,6 +171,8 @@ def parse_job(body: Manifest) -> Job:
         finished_at=parse_time(status.get("completionTime") or ended.get("lastTransitionTime")) if ended else None,
         suspended=(suspended.get("message") or "Job suspended") if suspended else "",
         recorded=read_recorded((body.get("spec") or {}).get(RECORDED, "")),
+        priority_class=(body.get("spec") or {}).get(PRIORITY_CLASS, ""),
+        completions=(body.get("spec") or {}).get(COMPLETIONS) or 1,
     )
 
 

@@ -6,9 +6,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
 
+from pydantic import ValidationError
+
+from smbferry_api.agent_contract import UserIds
+from smbferry_api.explain import explain
 from smbferry_api.fields import parse_duration
+from smbferry_api.pod_settings import PodSettings
 from smbferry_api.run import NEVER
 from smbferry_operator.decide.limits import RunLimits
+from smbferry_operator.decide.placement import merged
 from smbferry_operator.decide.settings import AgentSettings, NetworkRules
 from smbferry_operator.model import Manifest
 
@@ -58,11 +64,10 @@ class Settings:
         agent = AgentSettings(
             image=source.required("AGENT_IMAGE", "the image that agents run"),
             image_pull_policy=source.read("AGENT_IMAGE_PULL_POLICY", "IfNotPresent", _one_of(*PULL_POLICIES)),
-            image_pull_secrets=source.read("AGENT_IMAGE_PULL_SECRETS", (), _names),
-            resources=source.read("AGENT_RESOURCES", defaults.resources, _object),
+            pod=source.read("AGENT_POD", defaults.pod, _pod),
             check_resources=source.read("CHECK_RESOURCES", defaults.check_resources, _object),
             start_deadline=source.read("AGENT_START_DEADLINE", defaults.start_deadline, parse_duration),
-            priority_class=source.read("AGENT_PRIORITY_CLASS", defaults.priority_class, str),
+            user_ids=UserIds(source.read("AGENT_USER_IDS", UserIds.FIXED.value, _one_of(*UserIds))),
             run_ttl=source.read("RUN_TTL", defaults.run_ttl, _duration_or_never),
             max_concurrent_checks=source.read("MAX_CONCURRENT_CHECKS", defaults.max_concurrent_checks, _positive),
             network=source.read("AGENT_NETWORK_POLICY", None, _network),
@@ -109,7 +114,9 @@ class _Source:
         try:
             return parse(text)
         except ValueError as error:
-            raise SettingsError(f"{PREFIX}{name}={text!r}: {error}") from error
+            # JSON may contain a variable of the agents with a proxy's password.
+            given = "" if text.startswith("{") else f"={text!r}"
+            raise SettingsError(f"{PREFIX}{name}{given}: {error}") from error
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -162,6 +169,14 @@ def _network(text: str) -> NetworkRules | None:
 
 
 _PORTS: Final = {"kdcPorts": "kdc_ports", "apiServerPorts": "api_server_ports", "dnsPorts": "dns_ports"}
+
+
+def _pod(text: str) -> PodSettings:
+    """What is not set, such as resources, keeps its default."""
+    try:
+        return merged(AgentSettings(image="").pod, PodSettings.model_validate(_object(text)))
+    except ValidationError as error:
+        raise ValueError(explain(error, "agent", PodSettings)) from error
 
 
 def _object(text: str) -> Manifest:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.api_server import ApiServer
+from tests.support.api_server import UID, ApiServer
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.report import api_client
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY = ObjectKey("TransferRun", "ns", "run")
-RUN: dict[str, Any] = {"spec": {}, "metadata": {"uid": "one"}}
+RUN: dict[str, Any] = {"spec": {}, "metadata": {"uid": UID}}
 
 
 class Clock:
@@ -57,7 +57,7 @@ def test_after_a_minute_without_it_nothing_may_be_replaced_until_it_answers_agai
 ) -> None:
     clock = Clock()
     server.status = status
-    with RunWatch(server.client(), KEY, RUN, clock) as watch:
+    with RunWatch(server.status_of(KEY), RUN, clock) as watch:
         clock.now += PAUSES_AFTER - 1
         assert watch.is_wanted()
         clock.now += 1
@@ -69,14 +69,14 @@ def test_after_a_minute_without_it_nothing_may_be_replaced_until_it_answers_agai
 
 def test_an_answer_counts_from_when_it_was_asked_for(server: ApiServer) -> None:
     clock = Clock()
-    watch = RunWatch(server.client(), KEY, RUN, clock)
-    get = watch._client.get
+    watch = RunWatch(server.status_of(KEY), RUN, clock)
+    read = watch._run.read
 
-    def slow(key: ObjectKey) -> dict[str, Any]:
+    def slow() -> dict[str, Any]:
         clock.now += PAUSES_AFTER
-        return get(key)
+        return read()
 
-    watch._client.get = slow  # type: ignore[method-assign]
+    watch._run.read = slow  # type: ignore[method-assign]
     with watch:
         assert server.seen(2)
         assert not watch.is_wanted()
@@ -89,7 +89,7 @@ def test_after_a_quarter_of_an_hour_it_ends_to_be_tried_again_and_leaves_what_ot
     monkeypatch.setattr(api_client, "_PAUSE", 0)
     clock = Clock()
     server.status = 403
-    watch = RunWatch(server.client(), KEY, RUN, clock)
+    watch = RunWatch(server.status_of(KEY), RUN, clock)
     clock.now += ENDS_AFTER
     assert watch.cancelled()
     assert not watch.abandoned(), "403: its pod may have been given up for lost, and its account with it"
@@ -102,5 +102,5 @@ def test_after_a_quarter_of_an_hour_it_ends_to_be_tried_again_and_leaves_what_ot
 
 def test_a_namesake_is_not_the_run_that_it_works_for(server: ApiServer) -> None:
     server.objects[KEY.path] = {"spec": {}, "metadata": {"uid": "another"}}
-    with RunWatch(server.client(), KEY, RUN) as watch:
+    with RunWatch(server.status_of(KEY), RUN) as watch:
         until(watch.cancelled)

@@ -8,7 +8,7 @@ from tests.support.builders import snapshot
 
 from smbferry_agent.run import engine_options
 from smbferry_api.run import ResolvedTask
-from smbferry_engine import FileAttribute, Links, Options, RetryLocked, Selection, SidMap, to_filetime
+from smbferry_engine import FileAttribute, Links, Options, Politeness, RetryLocked, Selection, SidMap, to_filetime
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -35,6 +35,24 @@ def test_sizes_are_bytes_and_ages_count_back_from_the_start(fields: dict[str, An
     assert options_of(filters=fields).selection == expected
 
 
+@pytest.mark.parametrize(
+    ("own", "share", "expected"),
+    [
+        (None, None, None),
+        ("2Mi", None, 2 << 20),
+        (None, 1 << 20, 1 << 20),
+        ("2Mi", "1Mi", 1 << 20),
+        (1000, "1Mi", 1000),
+    ],
+)
+def test_an_agent_begins_by_its_share_or_by_its_tasks_limit_if_that_is_lower(
+    own: str | int | None, share: str | int | None, expected: int | None
+) -> None:
+    options = {"bytesPerSecond": own} if own is not None else {}
+
+    assert options_of(options=options, bytesPerSecond=share).bytes_per_second == expected
+
+
 def test_the_longest_age_is_before_all_times() -> None:
     chosen = options_of(filters={"minAge": "876000h", "maxAge": "876000h"}).selection
     assert chosen.written_from == chosen.written_until
@@ -46,6 +64,14 @@ def test_files_in_use_are_tried_again_as_the_task_says() -> None:
         5, 90.0
     )
     assert options_of(options={"retryLocked": {"attempts": 0}}).retry_locked.attempts == 0
+
+
+@pytest.mark.parametrize("factor", ["1.2", "1.20"])
+def test_a_run_gives_way_as_the_task_says(factor: str) -> None:
+    assert options_of(options={"politeness": {"latencyFactor": factor}}).politeness == Politeness(1.2)
+    task = ResolvedTask.model_validate({**snapshot(), "options": {"politeness": {"latencyFactor": factor}}})
+    one_of_four = engine_options(task, SidMap(), dry_run=False, started=NOON, agents=4)
+    assert one_of_four.politeness == Politeness(1.2, 4)
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from tests.support.api_server import ApiServer
 from tests.unit.agent.facts import SPEC
 
 from smbferry_agent import logs, main
-from smbferry_agent.errors import AgentError
+from smbferry_agent.errors import AgentError, Paused
 from smbferry_agent.manifests import identity_subject
-from smbferry_agent.report.api_client import ApiClient, ClusterSink, ObjectKey, ObjectNotFoundError
+from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError
 from smbferry_agent.run_watch import RunWatch
 from smbferry_api import reasons
 from smbferry_api.agent_contract import Side
@@ -71,10 +71,11 @@ def failing(error: BaseException) -> Any:
         (AgentError(reasons.RUN_CANCELLED, "no"), (40, "RunCancelled")),
         (ObjectNotFoundError("gone"), (40, "ObjectGone")),
         (KeyError("whatever"), (70, "InternalError")),
+        (Paused("closed"), (41, "WindowClosed")),
     ],
 )
 def test_each_end_has_its_exit_code_and_leaves_a_message(
-    error: Exception,
+    error: BaseException,
     end: tuple[int, str],
     ends: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -142,7 +143,7 @@ def test_crds_that_are_older_than_the_agent_are_no_passing_trouble(server: ApiSe
     server.status = 500
     server.raw = b'{"message": "failed to create typed patch object: .status.x: field not declared in schema"}'
     with pytest.raises(AgentError) as raised:
-        ClusterSink(server.client(), KEY).write({})
+        server.status_of(KEY).write({})
     assert raised.value.reason is reasons.API_SERVER_REFUSED
 
 
@@ -158,7 +159,7 @@ def test_crds_that_are_older_than_the_agent_are_no_passing_trouble(server: ApiSe
 def test_refusals_of_the_api_server_are_told_apart(server: ApiServer, status: int, reason: str) -> None:
     server.status = status
     with pytest.raises(AgentError) as raised:
-        ClusterSink(server.client(), KEY).write({})
+        server.status_of(KEY).write({})
     assert raised.value.reason.name == reason
     assert f"HTTP {status}" in raised.value.message
 
@@ -189,7 +190,7 @@ def test_a_run_is_stopped_by_cancel_deletion_and_sigterm(
     key = ObjectKey("TransferRun", "ns", "run")
     server.objects[key.path] = {"spec": {"cancel": False}}
     before = signal.getsignal(signal.SIGTERM)
-    with RunWatch(server.client(), key, server.objects[key.path]) as watch:
+    with RunWatch(server.status_of(key), server.objects[key.path]) as watch:
         assert not watch.cancelled()
         if event == "cancel":
             server.objects[key.path] = {"spec": {"cancel": True}}
@@ -205,7 +206,7 @@ def test_an_api_server_that_is_away_stops_no_run(server: ApiServer, monkeypatch:
     monkeypatch.setattr("smbferry_agent.run_watch._POLL_SECONDS", 0.01)
     server.status = 503
     before = signal.getsignal(signal.SIGTERM)
-    with RunWatch(server.client(), ObjectKey("TransferRun", "ns", "run"), {"spec": {}}) as watch:
+    with RunWatch(server.status_of(ObjectKey("TransferRun", "ns", "run")), {"spec": {}}) as watch:
         assert server.seen(3)
         assert not watch.cancelled()
     signal.signal(signal.SIGTERM, before)

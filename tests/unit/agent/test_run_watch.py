@@ -8,11 +8,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.api_server import ApiServer
+from tests.support.api_server import UID, ApiServer
 
 from smbferry_agent.errors import AgentError, Terminated
 from smbferry_agent.report import api_client
 from smbferry_agent.report.api_client import ApiClient, ObjectKey
+from smbferry_agent.report.object_status import ObjectStatus
 from smbferry_agent.run_watch import RunWatch, current_limit
 from smbferry_api.reasons import RUN_CANCELLED
 
@@ -47,7 +48,7 @@ def test_what_the_watch_has_seen_last_is_at_hand(tmp_path: Path, monkeypatch: py
     before = signal.getsignal(signal.SIGTERM)
     with ApiServer(tmp_path) as server:
         first = server.objects[KEY.path] = {"spec": {}}
-        with RunWatch(server.client(), KEY, first) as watch:
+        with RunWatch(server.status_of(KEY), first) as watch:
             assert watch.manifest is first
             server.objects[KEY.path] = {"spec": {}, "status": {"limit": {"bytesPerSecond": "1Mi"}}}
             until = time.monotonic() + 5
@@ -66,11 +67,11 @@ def test_a_watch_that_is_left_asks_nothing_more(tmp_path: Path, monkeypatch: pyt
         asked.set()
         left.wait(5)
         answered.set()
-        return {"spec": {}}
+        return {"metadata": {"uid": UID}, "spec": {}}
 
     client = ApiClient("https://127.0.0.1", tmp_path / "token", tmp_path / "ca.crt")
     monkeypatch.setattr(client, "get", look)
-    with RunWatch(client, KEY, {}):
+    with RunWatch(ObjectStatus(client, KEY, UID), {}):
         assert asked.wait(5)
         threading.Timer(0.05, left.set).start()
     assert answered.is_set()
@@ -94,7 +95,7 @@ def test_an_agent_that_is_told_to_end_says_whether_the_run_goes_on(
     with ApiServer(tmp_path) as server:
         if found is not None:
             server.objects[KEY.path] = found
-        watch = RunWatch(server.client(), KEY, found or {})
+        watch = RunWatch(server.status_of(KEY), found or {})
         assert watch.abandoned() is not goes_on
         with pytest.raises(Terminated if goes_on else AgentError), watch:
             raise stopped
@@ -108,7 +109,7 @@ def test_whose_account_is_gone_is_abandoned_and_whose_api_server_is_away_is_not(
     monkeypatch.setattr(api_client, "_PAUSE", 0)
     with ApiServer(tmp_path) as server:
         server.status = status
-        assert RunWatch(server.client(), KEY, {}).abandoned() is abandoned
+        assert RunWatch(server.status_of(KEY), {}).abandoned() is abandoned
 
 
 def test_an_api_server_that_knows_no_role_yet_does_not_make_the_run_abandoned(
@@ -118,4 +119,4 @@ def test_an_api_server_that_knows_no_role_yet_does_not_make_the_run_abandoned(
         server.objects[KEY.path] = {"spec": {}, "metadata": {}}
         server.status = 403
         monkeypatch.setattr(time, "sleep", lambda _seconds: setattr(server, "status", 200))
-        assert not RunWatch(server.client(), KEY, {}).abandoned()
+        assert not RunWatch(server.status_of(KEY), {}).abandoned()

@@ -7,21 +7,25 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from tests.support.builders import snapshot
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.report.run_report import RunReport
 from smbferry_agent.report.shards import (
     FinishReport,
     all_went_well,
+    left_by_an_earlier_agent,
     pieces_in,
+    read_pieces,
     shard_status,
     shards_in,
     sum_of,
     totals,
 )
 from smbferry_agent.report.sinks import status_fields
-from smbferry_agent.stages import shards_of_run
-from smbferry_api.run_status import ByteCounters, ItemCounters, ShardStatus
+from smbferry_agent.stages import agents_at_once, shards_of_run
+from smbferry_api.run import ResolvedTask
+from smbferry_api.run_status import ByteCounters, GatheredPiece, ItemCounters, ShardStatus
 from smbferry_api.run_status import Counters as Told
 from smbferry_engine import Counters, FileFailure, FileRecord, NotCarried, NotCarriedKind, Piece
 from smbferry_words.run import PhaseState
@@ -210,3 +214,42 @@ def test_without_a_split_that_makes_sense_no_shard_is_copied(status: Any) -> Non
 def test_a_split_without_cuts_is_one_shard() -> None:
     assert len(shards_of_run({"status": {"split": {}}})) == 1
     assert len(shards_of_run({"status": {"split": {"cuts": [{"path": "/a/b", "offset": 5}]}}})) == 2
+
+
+def told_of(path: str, end: int) -> dict[str, Any]:
+    return {"path": path, "version": "00" * 24, "start": 0, "end": end, "digest": "11" * 32}
+
+
+def test_a_shard_tells_what_it_has_begun_and_the_next_agent_of_its_index_finds_it() -> None:
+    report = RunReport()
+    report.partial_files(GatheredPiece.model_validate(told_of(path, 7)) for path in ("a", "b" * 301))
+    told = status_fields(shard_status(2, report.status(), PhaseState.PENDING))
+    before = {"status": {**told, "partialFiles": [told_of("whole", 9)]}}
+
+    assert [piece.path for piece in left_by_an_earlier_agent(before, 2)] == ["a"], "long paths have no room"
+    assert left_by_an_earlier_agent(before, 1) == ()
+    assert [piece.path for piece in left_by_an_earlier_agent(before, None)] == ["whole"]
+    assert left_by_an_earlier_agent({}, None) == left_by_an_earlier_agent({"status": {"shards": "odd"}}, 0) == ()
+
+
+def test_where_nothing_is_begun_the_status_says_nothing_of_it() -> None:
+    report = RunReport()
+    report.partial_files([GatheredPiece.model_validate(told_of("a", 7))])
+    assert "partialFiles" in status_fields(report.status())
+    report.partial_files([])
+    assert "partialFiles" not in status_fields(report.status())
+    assert "partialFiles" not in status_fields(shard_status(2, report.status(), PhaseState.SUCCEEDED))["shards"][0]
+
+
+def test_what_is_begun_and_can_not_be_read_counts_as_nothing() -> None:
+    odd = GatheredPiece.model_validate({**told_of("a", 7), "digest": "odd"})
+
+    assert read_pieces([odd]) == []
+
+
+@pytest.mark.parametrize(("parallelism", "shards", "expected"), [(4, 4, 4), (8, 3, 3), (2, 4, 2)])
+def test_the_agents_that_work_at_a_time_divide_the_bandwidth(parallelism: int, shards: int, expected: int) -> None:
+    """Limits may permit fewer than the tree was cut for."""
+    task = ResolvedTask.model_validate(snapshot(agent={"parallelism": parallelism}))
+
+    assert agents_at_once(task, shards) == expected

@@ -7,11 +7,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.api_server import UID
 
 from smbferry_agent.cluster import _agreed_sid_map
 from smbferry_agent.errors import AgentError
 from smbferry_agent.preflight.sid_map import MAX_SID_MAP, SidMapSource
 from smbferry_agent.report.api_client import ObjectKey
+from smbferry_agent.report.object_status import ObjectStatus
 from smbferry_agent.report.run_report import RunReport
 from smbferry_agent.report.shards import FinishReport, shard_status, shards_in
 from smbferry_agent.report.sids import sid_status
@@ -74,16 +76,20 @@ class Server:
         self.status: dict[str, Any] = {}
         self.managers: list[str] = []
 
-    def apply_status(self, _key: ObjectKey, status: dict[str, Any], manager: str) -> dict[str, Any]:
+    def get(self, _key: ObjectKey) -> dict[str, Any]:
+        return {"metadata": {"uid": UID, "resourceVersion": "1"}}
+
+    def apply_status(self, key: ObjectKey, status: dict[str, Any], _version: str, manager: str) -> dict[str, Any]:
         self.status |= status
         self.managers.append(manager)
-        return {}
+        return self.get(key)
 
     def source(self, folder: Path) -> SidMapSource:
         manifest = json.loads(json.dumps({"metadata": {"name": "nightly-1"}, "status": self.status}))
+        run = ObjectStatus(self, RUN, UID)  # type: ignore[arg-type]
         return SidMapSource(
             folder,
-            agree=lambda name, digest: _agreed_sid_map(self, RUN, manifest, name, digest),  # type: ignore[arg-type]
+            agree=lambda name, digest: _agreed_sid_map(run, manifest, name, digest),
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab.fake_server.world import end
-from tests.support.api_server import ApiServer
+from tests.support.api_server import UID, ApiServer
 
 from smbferry_agent import source_snapshot
 from smbferry_agent.report import api_client
@@ -59,7 +59,7 @@ def files(monkeypatch: pytest.MonkeyPatch) -> Server:
 def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
     monkeypatch.setattr(api_client, "_PAUSE", 0.001)
     with ApiServer(tmp_path) as running:
-        metadata = {"name": "run", "resourceVersion": "1"}
+        metadata = {"name": "run", "uid": UID, "resourceVersion": "1"}
         running.objects[KEY.path] = {"metadata": metadata, "spec": {}, "status": {"state": "Preparing"}}
         yield running
 
@@ -67,7 +67,7 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
 def read(api: ApiServer, choice: str) -> tuple[datetime | None, dict[str, Any]]:
     """What one agent reads, and what it reports."""
     report = RunReport()
-    found = in_snapshot(SOURCE, choice, ClusterSnapshotRecord(api.client(), KEY), report)
+    found = in_snapshot(SOURCE, choice, ClusterSnapshotRecord(api.status_of(KEY)), report)
     return found.snapshot, status_fields(report.status())["sourceSnapshot"]
 
 
@@ -77,7 +77,7 @@ def recorded(api: ApiServer) -> Any:
 
 def test_without_a_snapshot_nobody_is_asked(files: Server, api: ApiServer) -> None:
     report = RunReport()
-    assert in_snapshot(SOURCE, "None", ClusterSnapshotRecord(api.client(), KEY), report) is SOURCE
+    assert in_snapshot(SOURCE, "None", ClusterSnapshotRecord(api.status_of(KEY)), report) is SOURCE
     assert (files.asked, api.requests, report.status().source_snapshot) == (0, [], None)
 
 

@@ -12,6 +12,7 @@ from smbferry_api.explain import explain
 from smbferry_api.fields import IpAddress, SharePath, format_time, parse_duration, parse_quantity
 from smbferry_api.identity import KerberosIdentitySpec
 from smbferry_api.location import SmbLocationSpec
+from smbferry_api.politeness import Politeness
 from smbferry_api.task import TransferTaskSpec, wanted_snapshot
 from smbferry_api.task_options import Filters, RetryLocked
 from smbferry_words.options import SnapshotUse
@@ -84,6 +85,32 @@ def test_filters_at_their_limits_are_taken() -> None:
 def test_retries_without_end_or_sense_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         RetryLocked.model_validate(fields)
+
+
+@pytest.mark.parametrize("factor", ["1.001", "1.2", "2", 2, "10", "10.000", 10])
+def test_a_factor_above_one_is_taken_as_written(factor: str | int) -> None:
+    assert Politeness.model_validate({"latencyFactor": factor}).latency_factor == factor
+
+
+@pytest.mark.fault(202)
+@pytest.mark.parametrize(
+    ("factor", "got"),
+    [
+        ("1", "got '1'"), (1, "got 1"), ("1.000", "got '1.000'"), ("0.5", "got '0.5'"), (0, "got 0"), (-2, "got -2"),
+        ("10.001", "got '10.001'"), (11, "got 11"), ("1.2x", "got '1.2x'"), ("", "got ''"), ("nan", "got 'nan'"),
+        ("1e1", "got '1e1'"), (1.2, "got the number 1.2 without quotes"), (float("nan"), "got the number nan"),
+    ],
+)  # fmt: skip
+def test_a_factor_that_would_stop_a_run_or_means_nothing_is_refused_in_words(factor: object, got: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Politeness.model_validate({"latencyFactor": factor})
+    assert 'expected a factor above 1 and at most 10, in quotes, such as "1.2"' in str(caught.value)
+    assert got in str(caught.value)
+
+
+def test_politeness_without_a_factor_is_refused() -> None:
+    with pytest.raises(ValidationError, match="latencyFactor"):
+        Politeness.model_validate({})
 
 
 @pytest.mark.parametrize("path", ["/", "/a", "/a/b c/ü", "/a/", "/$recycle", "/...x"])

@@ -128,6 +128,14 @@ def test_the_page_says_which_version_of_the_source_was_read() -> None:
     assert "as of" not in page(full())
 
 
+def test_the_page_says_for_how_long_a_run_gave_way_if_it_was_asked_to() -> None:
+    assert "Gave way" not in page(Facts(SUMMARY))
+    polite = {"latencyFactor": "1.2", "slowed": "3m20s", "message": "<b>"}
+    made = page(Facts({**SUMMARY, "politeness": polite}))
+    assert "Gave way" in made
+    assert "3m20s" in made
+
+
 def test_without_records_it_tells_what_the_summary_knows() -> None:
     text = page(Facts({"run": "r", "state": "Failed", "failure": {"reason": "ClockSkew", "message": "6 minutes"}}))
     assert "ClockSkew" in text

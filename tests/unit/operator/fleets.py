@@ -64,6 +64,15 @@ class Fleet:
         self.lines.remove(run.run)
         self._wake()
 
+    def leaves(self) -> Demand:
+        """One of those that wait has something else to wait for, such as its windows."""
+        run = self.chance.choice(list(self.waiting.values()))
+        del self.waiting[run.run]
+        self.queue = [other for other in self.queue if other != run]
+        self.lines.remove(run.run)
+        self._wake()
+        return run
+
     def restarts(self) -> None:
         """Another operator reads everything anew, in any order."""
         self.lines = Lines()

@@ -55,7 +55,9 @@ ENDS: Final = {
     "partial": ExitCode.DONE_WITH_FAILURES,
     "failed": ExitCode.ACCESS,
     "key refused": ExitCode.IDENTITY,
+    "paused": ExitCode.PAUSED,
 }
+CLOSED: Final[dict[str, Any]] = {"windows": [{"from": "01:00", "to": "02:00"}]}
 KEY_REFUSED: Final = {"class": "Identity", "reason": "KeytabStale", "message": "The KDC refused the key."}
 MAX_JOBS: Final = 2
 FLAWS: Final = (None, "missing", "onto itself", "refused for good", "refused for now")
@@ -91,6 +93,8 @@ class World:
     jobs: int = 0
     flaw: str | None = None
     """What is wrong with the run itself: its task is missing, it copies onto itself, its Job is refused."""
+    closed: bool = False
+    """Whether the windows of its task are closed."""
     several: bool = False
     """Whether several agents share the work; then `stage` is what the newest Job is for."""
     stage: Stage = Stage.WHOLE
@@ -109,6 +113,8 @@ class World:
             yield replace(self, proven=True)
         if not self.cancel:
             yield replace(self, cancel=True)
+        if self.closed:
+            yield replace(self, closed=False)
         if self.flaw == "refused for now":
             yield replace(self, flaw=None)
         if self.job == "done" and self.stage in {Stage.SURVEY, Stage.SHARDS}:  # between two stages anything may come up
@@ -120,7 +126,9 @@ class World:
         match self.job:
             case "pending":
                 yield replace(self, job="running", phase="prepare")
-                yield from (replace(self, job=job) for job in ("unschedulable", "without image"))
+                yield from (replace(self, job=job) for job in ("unschedulable", "without image", "suspended"))
+            case "suspended":
+                yield replace(self, job="pending")
             case "unschedulable":
                 yield replace(self, job="running", phase="prepare")
             case "without image":
@@ -129,8 +137,10 @@ class World:
             case "running":
                 if self.phase != PHASES[-1]:
                     yield replace(self, phase=PHASES[PHASES.index(self.phase) + 1])
-                yield from (replace(self, job=job) for job in ("retrying", "unschedulable"))
-                yield from (replace(self, job=end, proven=self.proven and end != "key refused") for end in ENDS)
+                yield from (replace(self, job=job) for job in ("retrying", "unschedulable", "suspended"))
+                for end in ENDS:
+                    proven = self.proven and end != "key refused"
+                    yield replace(self, job=end, proven=proven, closed=self.closed or end == "paused")
                 yield replace(self, job="none", phase=None)  # deleted by hand
             case "retrying":
                 yield replace(self, job="running", phase="prepare")
@@ -157,7 +167,8 @@ class World:
         return checked_identity(status={} if self.proven else {"keyUse": key_use(NOW)})
 
     def _task(self) -> dict[str, Any]:
-        return ONTO_ITSELF if self.flaw == "onto itself" else SEVERAL if self.several else {}
+        windows = CLOSED if self.closed else {}
+        return (ONTO_ITSELF if self.flaw == "onto itself" else SEVERAL if self.several else {}) | windows
 
     def _ends(self) -> Ends:
         source = checked_location("src") if self.ready else location("src")
@@ -184,7 +195,10 @@ class World:
         if self.job == "done":
             made = transfer_job(**taken, succeeded=1, complete=True, finished_at=ago(seconds=9))
         elif self.job in ENDS:
-            made = transfer_job(**taken, failed=1, failure_reason="PodFailurePolicy", finished_at=ago(seconds=9))
+            over = ago(minutes=1) if self.job == "paused" else ago(seconds=9)
+            made = transfer_job(**taken, failed=1, failure_reason="PodFailurePolicy", finished_at=over)
+        elif self.job == "suspended":  # by a queue
+            made = transfer_job(**taken, suspended="Job suspended")
         else:
             made = transfer_job(**taken, active=1, failed=int(self.job == "retrying"))
         stage = {ANNOTATION_STAGE: self.stage.value} if self.stage is not Stage.WHOLE else {}
@@ -192,7 +206,7 @@ class World:
 
     def _pods(self) -> tuple[Any, ...]:
         match self.job:
-            case "none":
+            case "none" | "suspended":
                 return ()
             case "pending" | "unschedulable" | "without image" | "overdue":
                 return (WAITING[self.job],)
@@ -214,10 +228,12 @@ class World:
             job = job_of(decision)
             stage = Stage(job["metadata"]["annotations"].get(ANNOTATION_STAGE, Stage.WHOLE))
             phase = self.phase if stage in {Stage.SHARDS, Stage.FINISH} else None
-            begun = self.jobs + (self.job in {"none", "key refused"})  # the next stage is no further try
-            after = replace(after, job="pending", phase=phase, jobs=begun, stage=stage)
+            begun = self.jobs + (self.job in {"none", "key refused"})  # a next stage, or window, is no further try
+            return replace(after, job="pending", phase=phase, jobs=begun, stage=stage)
         if decision.delete:
-            after = replace(after, job="ending" if self.job not in {"retrying", "none"} else "none", phase=None)
+            after = replace(
+                after, job="ending" if self.job not in {"retrying", "suspended", "none"} else "none", phase=None
+            )
         return after
 
 
@@ -234,7 +250,7 @@ Edge = tuple[str, str]
 def explore() -> dict[Edge, set[str]]:
     """Every change of state that the operator makes, with the reasons that it gives."""
     edges: dict[Edge, set[str]] = {}
-    known = {World(flaw=flaw) for flaw in FLAWS} | {World(several=True)}
+    known = {World(flaw=flaw) for flaw in FLAWS} | {World(several=True), World(closed=True)}
     todo = deque(known)
     while todo:
         world = todo.popleft()

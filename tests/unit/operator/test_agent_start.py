@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from smbferry_operator.model import Pod
 
 DAY = timedelta(days=1)
+NO_POOL = "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector."
 NO_ROOM = "0/2 nodes are available: 2 Insufficient memory."
 
 
@@ -95,8 +96,25 @@ CASES = {
     ),
     "the Job may not make a pod": Case(("Queued", "AgentNotScheduled"), "kubectl describe job xrun-1"),
     "the Job has just been made": Case(("Launching", "AgentStarting"), age=timedelta(seconds=20)),
+    "its PriorityClass may not exist": Case(
+        ("Queued", "AgentNotScheduled"), 'whether the PriorityClass "night" exists', job={"priority_class": "night"}
+    ),
+    "no such node pool": Case(
+        ("Queued", "AgentNotScheduled"), NO_POOL, pods=(pod(unschedulable=NO_POOL, created=ago(days=1)),)
+    ),
     "somebody suspended the Job": Case(
-        ("Queued", "AgentNotScheduled"), "Job suspended", job={"suspended": "Job suspended"}
+        ("Queued", "AgentSuspended"), "Job suspended", job={"suspended": "Job suspended"}
+    ),
+    "a queue holds the Job back": Case(
+        ("Queued", "AgentSuspended"),
+        'Kueue has not admitted it to the queue "nights"',
+        job={"suspended": "Job suspended", "labels": {"kueue.x-k8s.io/queue-name": "nights"}},
+    ),
+    "a queue takes the room away again": Case(
+        ("Queued", "AgentSuspended"),
+        "Job suspended",
+        status=reported(),
+        job={"suspended": "Job suspended", "failed": 1},
     ),
     # What does not start for another reason, and never did.
     "no image, for a minute": Case(
@@ -130,7 +148,7 @@ def observation(case: Case) -> RunObservation:
     return RunObservation(run(status=case.status), task(), ends(), (job,), case.pods)
 
 
-@pytest.mark.fault(120, 121)
+@pytest.mark.fault(120, 121, 192, 193)
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_said_of_an_agent_that_does_not_start(name: str) -> None:
     case = CASES[name]

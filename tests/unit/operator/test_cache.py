@@ -1,5 +1,6 @@
 from typing import Any
 
+import pytest
 from tests.support.builders import agent_body, condition, identity_body, location_body, run_body, task_body
 
 from smbferry_operator.model import Key, Kind
@@ -93,6 +94,22 @@ def test_tags_find_queued_runs_and_agents_make_their_objects_busy() -> None:
     cache.put(Kind.JOB, agent_body(Kind.JOB, "writes", OWNER, status=done, version=2))
     cache.put(Kind.POD, agent_body(Kind.POD, "living", OWNER, status={"phase": "Failed"}, version=2))
     assert not cache.is_busy(RUN)
+
+
+@pytest.mark.fault(193)
+def test_a_check_that_a_queue_holds_back_takes_no_room_from_other_checks_but_a_run_keeps_its_claim() -> None:
+    cache = Cache()
+    held = {"conditions": [{"type": "Suspended", "status": "True"}]}
+    for name, owner in (("checks", (Kind.IDENTITY, "svc", "uid-svc")), ("writes", OWNER)):
+        cache.put(Kind.JOB, agent_body(Kind.JOB, name, owner, status=held))
+    cache.put(Kind.IDENTITY, identity_body())
+    cache.put(Kind.RUN, run_body())
+
+    assert cache.busy_by_namespace(Kind.IDENTITY, Kind.LOCATION) == {}
+    assert cache.is_busy(RUN)
+    again = {"conditions": [{"type": "Suspended", "status": "False"}], "active": 1}
+    cache.put(Kind.JOB, agent_body(Kind.JOB, "checks", (Kind.IDENTITY, "svc", "uid-svc"), status=again, version=2))
+    assert cache.is_busy(IDENTITY)
 
 
 def test_news_of_an_object_concern_those_who_refer_to_it() -> None:

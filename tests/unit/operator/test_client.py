@@ -9,7 +9,7 @@ import pytest
 import urllib3
 
 from smbferry_operator.cluster.answers import MAX_WORDS, error_of, one_line
-from smbferry_operator.cluster.client import Cluster, Listing
+from smbferry_operator.cluster.client import STATUS_TRIES, Cluster, Listing
 from smbferry_operator.cluster.errors import (
     AlreadyExistsError,
     ClusterError,
@@ -129,12 +129,50 @@ def test_the_servers_words_are_told_on_one_line_and_cut_short() -> None:
 
 def test_a_status_is_applied_whole_under_our_name() -> None:
     transport = Transport((200, {}))
-    call(transport, lambda cluster: cluster.apply_status(RUN, "uid-1", {"state": "Queued"}))
+    call(transport, lambda cluster: cluster.apply_status(RUN, "uid-1", {"state": "Queued"}, "7"))
 
     ((method, path, query, body),) = transport.requests
     assert (method, path) == ("PATCH", "/apis/smbferry.io/v1alpha1/namespaces/team/transferruns/run/status")
     assert query == {"fieldManager": "smbferry-operator", "force": "true"}
-    assert body["metadata"]["uid"] == "uid-1"
+    assert body["metadata"] == {"name": "run", "namespace": "team", "resourceVersion": "7"}
+
+
+CHANGED = (409, status("the object has been modified", reason="Conflict"))
+
+
+def found(uid: str, version: str) -> tuple[int, Any]:
+    return 200, {"metadata": {"uid": uid, "resourceVersion": version}}
+
+
+def versions(transport: Transport) -> list[tuple[str, str | None]]:
+    """Method and named resourceVersion of each request."""
+    named = (body["metadata"]["resourceVersion"] if body else None for _, _, _, body in transport.requests)
+    return list(zip((method for method, *_ in transport.requests), named, strict=True))
+
+
+@pytest.mark.fault(205)
+@pytest.mark.parametrize("version", ["7", ""])
+def test_a_namesake_of_a_deleted_object_does_not_get_its_status(version: str) -> None:
+    transport = Transport(*([CHANGED] if version else []), found("uid-2", "9"))
+    with pytest.raises(NotFoundError, match="another one of the same name"):
+        call(transport, lambda cluster: cluster.apply_status(RUN, "uid-1", {"state": "Queued"}, version))
+
+    assert versions(transport) == [*([("PATCH", "7")] if version else []), ("GET", None)]
+
+
+def test_a_status_is_written_although_others_change_the_object_meanwhile() -> None:
+    transport = Transport(CHANGED, found("uid-1", "8"), CHANGED, found("uid-1", "9"), (200, {}))
+    call(transport, lambda cluster: cluster.apply_status(RUN, "uid-1", {"state": "Queued"}, "7"))
+
+    assert versions(transport) == [("PATCH", "7"), ("GET", None), ("PATCH", "8"), ("GET", None), ("PATCH", "9")]
+
+
+def test_a_status_that_others_forestall_each_time_is_tried_again_later() -> None:
+    transport = Transport(*[found("uid-1", "8"), CHANGED] * STATUS_TRIES)
+    with pytest.raises(ConflictError):
+        call(transport, lambda cluster: cluster.apply_status(RUN, "uid-1", {"state": "Queued"}))
+
+    assert transport.answers == []
 
 
 def test_a_deletion_lets_pods_end_in_peace_and_what_is_gone_is_fine() -> None:

@@ -223,6 +223,28 @@ def test_a_pod_that_can_not_start_does_not_at_once_undo_a_good_verdict() -> None
     assert found(later.status.conditions, "Ready") == ("False", "AgentNotScheduled")
 
 
+@pytest.mark.fault(193)
+def test_a_queue_that_holds_a_check_back_is_named_and_undoes_no_verdict() -> None:
+    held = check_job(last_check=LAST, created=ago(hours=1), suspended="Job suspended")
+
+    first = decide_identity(IdentityObservation(identity(), (check_job(suspended="Job suspended"),)), NOW, SETTINGS)
+    repeated = decide_identity(IdentityObservation(checked_identity(), (held,)), NOW, SETTINGS)
+
+    assert first.status is not None
+    assert found(first.status.conditions, "Ready") == ("False", "AgentSuspended")
+    assert repeated.status is not None
+    assert found(repeated.status.conditions, "Ready") == ("True", "ChecksPassed")
+    assert (repeated.create, repeated.delete) == ((), ())
+
+
+def test_settings_that_change_start_the_check_anew() -> None:
+    changed = identity(generation=2, agent={"nodeSelector": {"site": "north"}})
+
+    decision = decide_identity(IdentityObservation(changed, (check_job(active=1),)), NOW, SETTINGS)
+
+    assert [key.name for key in decision.delete] == ["check-1"]
+
+
 def test_the_reason_for_not_starting_outlives_its_pod() -> None:
     stuck = condition("Ready", "False", "AgentNotScheduled", message="ImagePullBackOff: nothing there.")
     job = check_job(failure_reason="DeadlineExceeded", finished_at=ago(seconds=20))

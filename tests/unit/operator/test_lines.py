@@ -55,6 +55,21 @@ def test_an_end_wakes_the_head_of_the_line_and_nobody_else() -> None:
     assert lines.to_wake() == []
 
 
+def test_who_leaves_the_line_before_its_turn_leaves_it_to_the_next() -> None:
+    """Its windows have closed, or its location is no longer Ready."""
+    active = demand("a", server("fs", 1))
+    first, second = (demand(name, server("fs", 1), age=age) for name, age in (("first", 90), ("second", 50)))
+    lines = lines_with([active], [first, second])
+    lines.remove(first.run)
+    assert lines.to_wake() == []
+    full = lines.full(second)
+    assert full is not None
+    assert (full.position, full.length) == (1, 1)
+
+    lines.remove(active.run)
+    assert names(lines.to_wake()) == ["second"]
+
+
 def test_in_a_namespace_a_higher_priority_goes_first_then_the_older() -> None:
     waiting = [
         demand("old", server("fs"), age=90),
@@ -290,7 +305,7 @@ def _thousand(chance: random.Random) -> list[Demand]:
 
 
 def _simulated(seed: int, *, at_once: bool) -> Fleet:
-    """A thousand runs come, work and end, and operators are replaced, until nothing is left to do.
+    """A thousand runs come, leave the line, work and end, and operators are replaced, until nothing is left to do.
 
     Args:
         at_once: whether each change is decided about before the next, else whenever and in any order.
@@ -307,6 +322,8 @@ def _simulated(seed: int, *, at_once: bool) -> Fleet:
             fleet.decides()
         if chance.random() < 0.02:
             fleet.restarts()
+        if fleet.waiting and chance.random() < 0.1:
+            to_come.append(fleet.leaves())
         if at_once:
             fleet.settles()
         if fleet.active and chance.random() < 0.9:
@@ -337,6 +354,8 @@ def test_whoever_may_go_has_been_woken(seed: int) -> None:
             fleet.settles()
         if fleet.active and chance.random() < 0.3:
             fleet.ends(chance.choice(list(fleet.active.values())))
+        if fleet.waiting and chance.random() < 0.2:
+            fleet.leaves()
     fleet.settles()
 
     assert [run.run for run in fleet.waiting.values() if fleet.lines.full(run) is None] == []

@@ -19,8 +19,9 @@ from tests.support.builders import (
     task,
 )
 
-from smbferry_api.agent_contract import SID_MAP_DIR
+from smbferry_api.agent_contract import SID_MAP_DIR, UserIds
 from smbferry_api.exit_codes import PERMANENT, RETRYABLE, ExitCode
+from smbferry_api.pod_settings import PodSettings, PullSecret
 from smbferry_operator.decide.decision import Decision
 from smbferry_operator.decide.identity import decide_identity
 from smbferry_operator.decide.location import decide_location
@@ -31,25 +32,43 @@ from smbferry_operator.decide.observation import (
     RunObservation,
     TaskObservation,
 )
+from smbferry_operator.decide.placement import merged
 from smbferry_operator.decide.run import decide_run
 from smbferry_operator.decide.settings import AgentSettings, NetworkRules
 from smbferry_operator.decide.task import decide_task
 
 GOLDEN = Path(__file__).parents[2] / "data" / "operator"
 PLACED = {
+    "labels": {"team": "storage", "kueue.x-k8s.io/queue-name": "nights"},
+    "annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "sidecar.istio.io/inject": "false"},
     "resources": {"limits": {"memory": "2Gi"}},
     "nodeSelector": {"disk": "fast"},
     "tolerations": [{"key": "batch", "operator": "Exists"}],
-    "affinity": {"podAntiAffinity": {}},
+    "affinity": {"nodeAffinity": {}},
+    "topologySpreadConstraints": [
+        {"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "ScheduleAnyway"}
+    ],
     "priorityClassName": "low",
+    "securityContext": {"runAsUser": 1000, "supplementalGroups": [2000]},
+    "imagePullSecrets": [{"name": "mirror"}],
+    "env": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"}],
     "activeDeadline": "6h",
 }
+FAR = {"nodeSelector": {"site": "north"}, "tolerations": [{"key": "site", "value": "north", "effect": "NoSchedule"}]}
+NEAR = {"nodeSelector": {"site": "south"}, "resources": {"limits": {"memory": "1Gi"}}}
 MAPPED = {"sidMap": {"configMapRef": {"name": "corp-sids"}}}
 LONG = "a-name-that-is-" + "very-" * 30 + "long"
 
-BEHIND = AgentSettings(image="smbferry/agent:1", priority_class="smbferry-agent")
+BEHIND = AgentSettings(image="smbferry/agent:1", pod=PodSettings(priority_class_name="smbferry-agent"))
+PULLED = AgentSettings(
+    image="smbferry/agent:1",
+    image_pull_policy="Never",
+    pod=merged(SETTINGS.pod, PodSettings(image_pull_secrets=(PullSecret(name="registry"),))),
+)
+ASSIGNED = AgentSettings(image="smbferry/agent:1", user_ids=UserIds.ASSIGNED)
 CONFINED = AgentSettings(image="smbferry/agent:1", network=NetworkRules())
 LOCATION_SEEN = LocationObservation(location(), checked_identity(), proof=PROVEN)
+LOCATION_PLACED = LocationObservation(location(agent=NEAR), checked_identity(agent=FAR), proof=PROVEN)
 NAMESERVERS = ["10.0.0.1", "fd00::53"]
 
 CASES: dict[str, Decision] = {
@@ -57,9 +76,12 @@ CASES: dict[str, Decision] = {
     "identity-nameservers": decide_identity(
         IdentityObservation(identity(nameservers=["10.0.0.1", "10.0.0.2"])),
         NOW,
-        AgentSettings(image="smbferry/agent:1", image_pull_policy="Never", image_pull_secrets=("registry",)),
+        PULLED,
     ),
+    "identity-placed": decide_identity(IdentityObservation(identity(agent=FAR)), NOW, SETTINGS),
     "location": decide_location(LOCATION_SEEN, NOW, SETTINGS),
+    "location-placed": decide_location(LOCATION_PLACED, NOW, SETTINGS),
+    "run-assigned": decide_run(RunObservation(run(), task(), ends()), NOW, ASSIGNED),
     "identity-confined": decide_identity(IdentityObservation(identity(nameservers=NAMESERVERS)), NOW, CONFINED),
     "location-confined": decide_location(LOCATION_SEEN, NOW, CONFINED),
     "run-confined": decide_run(RunObservation(run(), task(), ends()), NOW, CONFINED),
@@ -114,7 +136,7 @@ def test_every_object_has_an_owner_a_namespace_and_a_name_that_fits(body: dict[s
 
 
 @pytest.mark.fault(123)
-@pytest.mark.parametrize("spec", [spec for spec in pod_specs() if spec.id != "run-placed"])
+@pytest.mark.parametrize("spec", [spec for spec in pod_specs() if not spec.id.endswith("-placed")])
 def test_no_agent_may_take_all_of_a_node(spec: dict[str, Any]) -> None:
     for container in spec["containers"]:
         assert {*container["resources"]["requests"], *container["resources"]["limits"]} == {"cpu", "memory"}
@@ -153,7 +175,7 @@ def test_pods_meet_pod_security_restricted(spec: dict[str, Any]) -> None:
     }
     assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
     assert spec["securityContext"]["runAsNonRoot"] is True
-    assert spec["securityContext"]["runAsUser"] == 65532
+    assert spec["securityContext"].get("runAsUser") != 0
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     for volume in spec["volumes"]:
         assert (set(volume) - {"name"}) <= allowed
@@ -173,8 +195,39 @@ def test_secrets_are_mounted_whole_and_optional_and_read_by_the_group(spec: dict
 
     assert secrets
     assert all(s["optional"] and s["defaultMode"] == 0o440 and "items" not in s for s in secrets)
-    assert spec["securityContext"]["fsGroup"] == 65532
+    assert spec["securityContext"].get("fsGroup", "assigned") in {65532, "assigned"}
     assert all(mounts[v["name"]]["readOnly"] for v in spec["volumes"] if "secret" in v)
+
+
+@pytest.mark.fault(190)
+@pytest.mark.parametrize("body", [b for b in objects() if b.id.endswith("-Job")])
+def test_labels_and_annotations_of_people_stand_on_job_and_pod_and_change_none_of_ours(body: dict[str, Any]) -> None:
+    meta, pod = body["metadata"], body["spec"]["template"]["metadata"]
+    name = meta["annotations"]["smbferry.io/owner-name"]
+
+    assert pod["annotations"]["smbferry.io/owner-name"] == name
+    assert {k: v for k, v in pod["labels"].items() if k.startswith(("app.kubernetes.io/", "smbferry.io/owner"))} == {
+        "app.kubernetes.io/name": "smbferry-agent",
+        "app.kubernetes.io/component": meta["labels"]["app.kubernetes.io/component"],
+        "app.kubernetes.io/managed-by": "smbferry-operator",
+        "smbferry.io/owner-kind": meta["ownerReferences"][0]["kind"],
+        "smbferry.io/owner-uid": meta["ownerReferences"][0]["uid"],
+    }
+
+
+def test_the_label_of_a_queue_stands_on_the_job_only_and_nobody_says_whether_it_is_suspended() -> None:
+    job = job_of(CASES["run-placed"])
+
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "nights"
+    assert "kueue.x-k8s.io/queue-name" not in job["spec"]["template"]["metadata"]["labels"]
+    assert "suspend" not in job["spec"]
+
+
+@pytest.mark.fault(194)
+def test_ids_that_the_cluster_assigns_are_not_named() -> None:
+    spec = job_of(CASES["run-assigned"])["spec"]["template"]["spec"]
+
+    assert not {"runAsUser", "runAsGroup", "fsGroup"} & set(spec["securityContext"])
 
 
 def test_a_sid_map_is_mounted_from_the_tasks_own_namespace_optional_and_read_only() -> None:
@@ -234,6 +287,7 @@ def test_what_kubernetes_retries_follows_the_exit_codes() -> None:
         *PERMANENT,
         ExitCode.DONE_WITH_FAILURES,
         ExitCode.CANCELLED,
+        ExitCode.PAUSED,
         ExitCode.BUG,
     }
     assert not set(final["onExitCodes"]["values"]) & set(RETRYABLE)

@@ -50,7 +50,7 @@ def comes(world: World, name: str, *, age: float, **more: Any) -> Key:
     options = {"options": more.pop("options")} if "options" in more else {}
     agent = {"agent": more.pop("agent")} if "agent" in more else {}
     task = task_body(f"t-{name}", {"observedTrigger": ""}, destination=into, **options, **agent)
-    task["spec"] |= {"priority": more.pop("priority")} if "priority" in more else {}
+    task["spec"] |= {field: more.pop(field) for field in ("priority", "retry", "windows") if field in more}
     world.takes(Kind.TASK, task)
     world.takes(Kind.RUN, run_body(name, task_name=f"t-{name}", created=ago(seconds=age), **more))
     return Key(Kind.RUN, "team", name)

@@ -2,8 +2,10 @@ from datetime import timedelta
 
 import pytest
 
+from smbferry_api.agent_contract import UserIds
+from smbferry_api.pod_settings import PullSecret
 from smbferry_operator.decide.limits import RunLimits
-from smbferry_operator.decide.settings import NetworkRules
+from smbferry_operator.decide.settings import AgentSettings, NetworkRules
 from smbferry_operator.main import main
 from smbferry_operator.settings import Settings, SettingsError
 
@@ -26,11 +28,11 @@ def test_all_of_it() -> None:
         | {
             "SMBFERRY_WATCH_NAMESPACES": "a, b,",
             "SMBFERRY_AGENT_IMAGE_PULL_POLICY": "Never",
-            "SMBFERRY_AGENT_IMAGE_PULL_SECRETS": "registry",
-            "SMBFERRY_AGENT_RESOURCES": '{"limits": {"memory": "1Gi"}}',
+            "SMBFERRY_AGENT_POD": '{"imagePullSecrets": [{"name": "registry"}], "priorityClassName": "batch"}',
+            "SMBFERRY_AGENT_USER_IDS": "Assigned",
+            "SMBFERRY_CHECK_RESOURCES": '{"limits": {"memory": "1Gi"}}',
             "SMBFERRY_AGENT_NETWORK_POLICY": '{"apiServerPorts": [8443], "kdcPorts": [88, 750]}',
             "SMBFERRY_AGENT_START_DEADLINE": "5m",
-            "SMBFERRY_AGENT_PRIORITY_CLASS": "batch",
             "SMBFERRY_RUN_TTL": "Never",
             "SMBFERRY_WATCH_SECRETS": "true",
             "SMBFERRY_WORKERS": "3",
@@ -45,13 +47,22 @@ def test_all_of_it() -> None:
     assert settings.namespaces == ("a", "b")
     assert settings.watch_secrets
     assert settings.agent.image_pull_policy == "Never"
-    assert settings.agent.image_pull_secrets == ("registry",)
-    assert (settings.agent.start_deadline, settings.agent.priority_class) == (timedelta(minutes=5), "batch")
+    assert settings.agent.start_deadline == timedelta(minutes=5)
+    assert settings.agent.pod.image_pull_secrets == (PullSecret(name="registry"),)
+    assert settings.agent.pod.priority_class_name == "batch"
+    assert settings.agent.user_ids is UserIds.ASSIGNED
     assert settings.agent.run_ttl is None
     assert settings.agent.limits == RunLimits(per_server=None, per_namespace=7, total=100)
-    assert settings.agent.resources == {"limits": {"memory": "1Gi"}}
+    assert settings.agent.check_resources == {"limits": {"memory": "1Gi"}}
     assert settings.agent.network == NetworkRules(kdc_ports=(88, 750), api_server_ports=(8443,))
     assert (settings.workers, settings.instance, settings.standalone) == (3, "pod-1", True)
+
+
+def test_agents_have_limits_if_the_installation_names_none() -> None:
+    settings = Settings.read(IMAGE | {"SMBFERRY_AGENT_POD": '{"labels": {"team": "storage"}}'})
+
+    assert settings.agent.pod.labels == {"team": "storage"}
+    assert settings.agent.pod.resources == AgentSettings(image="").pod.resources
 
 
 @pytest.mark.parametrize(
@@ -64,8 +75,14 @@ def test_all_of_it() -> None:
         ("RUNS", "0", "expected a number of at least 1, or none for no limit"),
         ("RUN_TTL", "never", "expected a duration"),
         ("WORKERS", "many", "invalid literal"),
-        ("AGENT_RESOURCES", "[]", "expected a JSON object"),
-        ("AGENT_RESOURCES", "{", "Expecting"),
+        ("CHECK_RESOURCES", "[]", "expected a JSON object"),
+        ("CHECK_RESOURCES", "{", "Expecting"),
+        ("AGENT_POD", "[]", "expected a JSON object"),
+        ("AGENT_POD", '{"nodeselector": {}}', 'unknown field "nodeselector"; did you mean "nodeSelector"'),
+        ("AGENT_POD", '{"labels": {"smbferry.io/task": "x"}}', "agent.labels: reserved"),
+        ("AGENT_POD", '{"env": [{"name": "LD_PRELOAD", "value": "x"}]}', "agent.env.0.name: reserved"),
+        ("AGENT_POD", '{"securityContext": {"runAsUser": 0}}', "agent.securityContext.runAsUser: expected at least 1"),
+        ("AGENT_USER_IDS", "Auto", "expected one of Fixed, Assigned"),
         ("AGENT_NETWORK_POLICY", "[88]", "expected a JSON object"),
         ("AGENT_NETWORK_POLICY", '{"smbPorts": [445]}', "got smbPorts"),
         ("AGENT_NETWORK_POLICY", '{"kdcPorts": []}', "kdcPorts: expected a list of port numbers"),
@@ -79,6 +96,16 @@ def test_all_of_it() -> None:
 def test_what_can_not_be_used_is_named(name: str, value: str, words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         Settings.read(IMAGE | {f"SMBFERRY_{name}": value})
+
+
+def test_a_bad_setting_does_not_print_the_variables_of_agents() -> None:
+    pod = '{"env": [{"name": "HTTPS_PROXY", "value": "http://ann:hunter2@proxy:3128"}], "labels": {"job-name": "x"}}'
+
+    with pytest.raises(SettingsError) as raised:
+        Settings.read(IMAGE | {"SMBFERRY_AGENT_POD": pod})
+
+    assert "hunter2" not in str(raised.value)
+    assert str(raised.value).startswith("SMBFERRY_AGENT_POD: agent.labels: reserved")
 
 
 def test_a_bad_environment_ends_the_command_with_a_sentence(

@@ -137,7 +137,7 @@ def test_queue_and_skip(concurrency: str, trigger: str | None, going_on: str, ma
 def test_the_run_names_the_task_and_belongs_to_it() -> None:
     body = decide_task(seen(), NOW).create[0]
 
-    no = {"dryRun": False, "survey": False, "measureDestination": False, "cancel": False}
+    no = {"dryRun": False, "survey": False, "measureDestination": False, "cancel": False, "ignoreWindows": False}
     assert body["spec"] == {"taskRef": {"name": "nightly"}, **no}
     assert body["metadata"]["ownerReferences"][0]["uid"] == "uid-nightly"
 

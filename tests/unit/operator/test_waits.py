@@ -9,22 +9,29 @@ from tests.unit.operator.fleets import demand, server
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.limits import Full, Standing
 from smbferry_operator.decide.observation import Claim, RunObservation
-from smbferry_operator.decide.run.waits import SHARD_WAITS, WAITS, Rule, Start, first_wait
+from smbferry_operator.decide.run.waits import SHARD_WAITS, STAGE_WAITS, WAITS, Rule, Start, first_wait
 
+NIGHT = [{"from": "22:00", "to": "06:00"}]
 TASK = recorded().task
 NOT_READY = location("src", {"conditions": [condition("Ready", "False", "ShareNotFound")]})
 WRITER = Claim("other/run", "uid-other", Destination.of(TASK.destination), writing=True, since=ago(minutes=5))
 EVERYTHING = Start(
     RunObservation(
-        run(), task(), ends(source=NOT_READY), pods=(pod(phase="Running"),), claims=(WRITER,), account_used_at=NOW
+        run(),
+        task(windows=NIGHT),
+        ends(source=NOT_READY),
+        pods=(pod(phase="Running"),),
+        claims=(WRITER,),
+        account_used_at=NOW,
+        standing=Standing(demand("run", server("fs")), Full(server("fs"), active=4, position=7, length=31)),
     ),
     TASK,
     NOW,
     to_check=("svc",),
 )
 EARLIER_AGENT_GONE = replace(EVERYTHING, seen=replace(EVERYTHING.seen, pods=()))
-FULL = Standing(demand("run", server("fs")), Full(server("fs"), active=4, position=7, length=31))
-READY = replace(EARLIER_AGENT_GONE, seen=replace(EARLIER_AGENT_GONE.seen, ends=ends(), standing=FULL))
+OPEN = replace(EARLIER_AGENT_GONE, seen=replace(EARLIER_AGENT_GONE.seen, task=task()))
+READY = replace(OPEN, seen=replace(OPEN.seen, ends=ends()))
 LIMITED = replace(READY, seen=replace(READY.seen, claims=()))
 ALONE = replace(LIMITED, seen=replace(LIMITED.seen, standing=None))
 KEY_FREE = replace(ALONE, seen=replace(ALONE.seen, account_used_at=None))
@@ -34,17 +41,38 @@ KEY_FREE = replace(ALONE, seen=replace(ALONE.seen, account_used_at=None))
     ("start", "expected"),
     [
         (EVERYTHING, "Waiting for an earlier agent of this run to end."),
-        (EARLIER_AGENT_GONE, "SmbLocation src (source) is not Ready"),
+        (EARLIER_AGENT_GONE, "Windows are closed until"),
+        (OPEN, "SmbLocation src (source) is not Ready"),
         (READY, "Queued behind TransferRun other/run, which writes to"),
         (LIMITED, "Queued: 4 of 4 agents are active at file server fs. Place 7 of 31."),
         (ALONE, "a key of the same account"),
         (KEY_FREE, "a check of KerberosIdentity svc"),
         (replace(KEY_FREE, to_check=()), None),
     ],
-    ids=["earlier agent", "locations", "other writer", "limits", "account", "key doubt", "nothing"],
+    ids=["earlier agent", "window", "locations", "other writer", "limits", "account", "key doubt", "nothing"],
 )
 def test_each_rule_counts_once_those_before_it_are_satisfied(start: Start, expected: str | None) -> None:
     wait = first_wait(WAITS, start)
+
+    assert (wait is None) if expected is None else (wait is not None and expected in wait.message)
+
+
+@pytest.mark.parametrize(
+    ("rules", "start", "expected"),
+    [
+        (SHARD_WAITS, EARLIER_AGENT_GONE, "Windows are closed until"),
+        (SHARD_WAITS, OPEN, "Queued behind TransferRun other/run"),
+        (SHARD_WAITS, replace(OPEN, seen=replace(OPEN.seen, claims=())), "SmbLocation src (source) is not Ready"),
+        (SHARD_WAITS, LIMITED, "Queued: 4 of 4 agents are active at file server fs."),
+        (SHARD_WAITS, ALONE, "a check of KerberosIdentity svc"),
+        (STAGE_WAITS, EARLIER_AGENT_GONE, "Windows are closed until"),
+        (STAGE_WAITS, OPEN, "Queued behind TransferRun other/run"),
+        (STAGE_WAITS, replace(OPEN, seen=replace(OPEN.seen, claims=())), "Queued: 4 of 4 agents are active"),
+        (STAGE_WAITS, ALONE, None),
+    ],
+)
+def test_so_does_each_rule_between_stages(rules: tuple[Rule, ...], start: Start, expected: str | None) -> None:
+    wait = first_wait(rules, start)
 
     assert (wait is None) if expected is None else (wait is not None and expected in wait.message)
 

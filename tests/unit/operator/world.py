@@ -20,9 +20,7 @@ from tests.support.builders import (
 from smbferry_api.fields import format_time
 from smbferry_operator.cluster.apply import Applier
 from smbferry_operator.cluster.client import Cluster
-from smbferry_operator.cluster.errors import (
-    AlreadyExistsError,
-)
+from smbferry_operator.cluster.errors import AlreadyExistsError, NotFoundError
 from smbferry_operator.decide.naming import ANNOTATION_CHECK_INPUTS
 from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
 from smbferry_operator.observe.cache import Cache
@@ -70,10 +68,11 @@ class Memory:
         self.objects[body["kind"], body["metadata"]["name"]] = body
         return body
 
-    async def apply_status(self, key: Key, uid: str, status: Manifest) -> Manifest:
+    async def apply_status(self, key: Key, uid: str, status: Manifest, _version: str) -> Manifest:
         await asyncio.sleep(0)
         known = self.objects[key.kind.value, key.name]
-        assert known["metadata"]["uid"] == uid
+        if known["metadata"]["uid"] != uid:
+            raise NotFoundError("another object has this name")
         if "status" in self.refuse:
             raise self.refuse["status"]
         given_up = self.applied.get(key, {}).keys() - status.keys()

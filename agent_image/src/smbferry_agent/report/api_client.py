@@ -124,37 +124,39 @@ class ApiClient:
         return self._request("GET", key.path, key)
 
     def apply_status(
-        self, key: ObjectKey, status: dict[str, Any], manager: str = FIELD_MANAGER_AGENT
+        self, key: ObjectKey, status: dict[str, Any], version: str, manager: str = FIELD_MANAGER_AGENT
     ) -> dict[str, Any]:
         """Writes a field manager's part of the status by server-side apply; fields that it leaves out are removed.
 
-        Raises:
-            ObjectNotFoundError: the object does not exist.
-            AgentError: the API server is unreachable, or refuses.
-        """
-        body = {
-            "apiVersion": API_VERSION,
-            "kind": key.kind,
-            "metadata": {"name": key.name, "namespace": key.namespace},
-            "status": status,
-        }
-        query = f"?fieldManager={manager}&force=true"
-        return self._request("PATCH", f"{key.path}/status{query}", key, json.dumps(body).encode())
-
-    def merge_status(self, key: ObjectKey, status: dict[str, Any], version: str | None = None) -> dict[str, Any]:
-        """Changes single fields of the status by a merge patch (RFC 7396); None removes a field.
-
         Args:
-            version: fail unless the object has this resourceVersion; None changes any version.
+            version: the resourceVersion of the object.
 
         Raises:
             ConflictError: it has another version.
             ObjectNotFoundError: the object does not exist.
             AgentError: the API server is unreachable, or refuses.
         """
-        body: dict[str, Any] = {"status": status}
-        if version is not None:
-            body["metadata"] = {"resourceVersion": version}
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": key.kind,
+            "metadata": {"name": key.name, "namespace": key.namespace, "resourceVersion": version},
+            "status": status,
+        }
+        query = f"?fieldManager={manager}&force=true"
+        return self._request("PATCH", f"{key.path}/status{query}", key, json.dumps(body).encode())
+
+    def merge_status(self, key: ObjectKey, status: dict[str, Any], version: str) -> dict[str, Any]:
+        """Changes single fields of the status by a merge patch (RFC 7396); None removes a field.
+
+        Args:
+            version: the resourceVersion of the object.
+
+        Raises:
+            ConflictError: it has another version.
+            ObjectNotFoundError: the object does not exist.
+            AgentError: the API server is unreachable, or refuses.
+        """
+        body = {"metadata": {"resourceVersion": version}, "status": status}
         return self._request("PATCH", f"{key.path}/status", key, json.dumps(body).encode(), _MERGE)
 
     def _request(
@@ -191,18 +193,6 @@ class ApiClient:
             _CONFLICT: ConflictError,
         }.get(response.status, AgentError)
         raise failure(reason, f"{method} of {key} ended with HTTP {response.status}: {said}")
-
-
-class ClusterSink:
-    """A StatusSink: the status subresource of one object."""
-
-    def __init__(self, client: ApiClient, key: ObjectKey) -> None:
-        self._client = client
-        self._key = key
-
-    def write(self, status: dict[str, Any]) -> None:
-        """Applies it as the agent's field manager."""
-        self._client.apply_status(self._key, status)
 
 
 def _parse(data: bytes) -> dict[str, Any]:

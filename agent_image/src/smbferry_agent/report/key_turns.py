@@ -16,6 +16,7 @@ from smbferry_agent.report.api_client import (
     ObjectNotFoundError,
     PermissionWithdrawnError,
 )
+from smbferry_agent.report.object_status import ObjectStatus
 from smbferry_agent.report.sinks import status_fields
 from smbferry_api.identity import KerberosIdentityStatus, KeyUse
 
@@ -35,7 +36,7 @@ class ClusterTurn:
         self._client = client
         self._key = key
         self._holder = str(uuid.uuid4())
-        self._holds = False
+        self._held: ObjectStatus | None = None
         self._before: KeyUse | None = None
 
     def begin(self) -> KerberosIdentityStatus | None:
@@ -60,23 +61,23 @@ class ClusterTurn:
             time.sleep(_PAUSE)
 
     def _take(self, manifest: dict[str, Any]) -> KerberosIdentityStatus | None:
-        version = str(manifest["metadata"]["resourceVersion"])
-        self._client.merge_status(self._key, {"keyUse": {"holder": self._holder}}, version)
-        self._holds = True
+        identity = ObjectStatus.of(self._client, self._key, manifest)
+        identity.merge_into(manifest, {"keyUse": {"holder": self._holder}})
+        self._held = identity
         status = previous_status(KerberosIdentityStatus, manifest)
         self._before = status.key_use
         return status
 
     def end(self, tried: Tried | None) -> None:
         """Ends the turn, and records the KDC's answer."""
-        if not self._holds:
+        identity, self._held = self._held, None
+        if identity is None:
             return
-        self._holds = False
         use: dict[str, Any] = {"holder": None}
         if tried is not None:
             use |= {"refused": None, "wrong": None} | status_fields(tried.after(self._before))
         try:
-            self._client.merge_status(self._key, {"keyUse": use})
+            identity.merge({"keyUse": use})
         except (AgentError, ObjectNotFoundError) as error:  # the turn expires
             _log.warning("could not end the turn: %s", error, extra=fields(identity=self._key.name))
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from smbferry_agent.errors import AgentError
 from smbferry_agent.report import words
 from smbferry_agent.report.not_carried import NotCarriedTally
+from smbferry_agent.report.politeness import politeness_status
 from smbferry_agent.report.records import RecordFile
 from smbferry_agent.report.samples import Samples
 from smbferry_agent.report.sids import sid_status
@@ -69,8 +70,10 @@ class RunReport:
     _began: datetime | None = None
     _status: api.TransferRunStatus = field(default_factory=api.TransferRunStatus)
     _failures: list[api.FileFailure] = field(default_factory=list)
+    _partial_files: tuple[api.GatheredPiece, ...] = ()
     _not_carried: NotCarriedTally = field(default_factory=NotCarriedTally)
     _ended: bool = False
+    _paused: bool = False
 
     def phase(self, name: str, state: str) -> None:
         """A phase has reached a state; its duration counts from the state Running."""
@@ -92,6 +95,8 @@ class RunReport:
     def progress(self, counters: Counters) -> None:
         """The current counters."""
         self._set(counters=_counters(counters))
+        if counters.politeness is not None:
+            self._set(politeness=politeness_status(counters.politeness))
         moment = self.now()
         self._began = self._began or moment
         elapsed = (moment - self._began).total_seconds()
@@ -204,6 +209,19 @@ class RunReport:
             if phase is not None and phase.state is PhaseState.RUNNING:
                 self.phase(name, PhaseState.FAILED)
 
+    def paused(self) -> None:
+        """A window has ended; another agent continues in the next one. The engine has reported its phases as failed."""
+        for name, phase in self._status.phases or ():
+            if phase is not None and phase.state in {PhaseState.RUNNING, PhaseState.FAILED}:
+                self.phase(name, PhaseState.PENDING)
+        self._paused = True
+        if (counters := self._status.counters) is not None:  # nothing moves until then
+            self._set(counters=counters.model_copy(update={"bytes_per_second": None, "eta": None}))
+
+    def partial_files(self, files: Iterable[api.GatheredPiece]) -> None:
+        """Large files that are begun, for the next agent if this one is stopped."""
+        self._partial_files = tuple(files)[: api.MAX_PARTIAL_FILES]
+
     def end(self) -> None:
         """The run has ended; nothing changes any more."""
         self._ended = True
@@ -216,7 +234,11 @@ class RunReport:
         if left := self._not_carried.sums():
             more["not_carried"] = left
         if self._status.counters is not None:
-            more["progress"] = words.progress(self._status.counters, left, ended=self._ended, dry_run=self.dry_run)
+            more["progress"] = words.progress(
+                self._status.counters, left, ended=self._ended and not self._paused, dry_run=self.dry_run
+            )
+        if self._partial_files:
+            more["partial_files"] = self._partial_files
         if self._failures:
             more["failures"] = tuple(self._failures)
         return self._status.model_copy(update=more)

@@ -6,8 +6,10 @@ from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from smbferry_agent.manifests import previous_status
 from smbferry_agent.report import words
 from smbferry_agent.report.not_carried import NotCarriedTally, shortened, together
+from smbferry_agent.report.politeness import slowest
 from smbferry_agent.report.run_report import RunReport
 from smbferry_api import run_status as api
 from smbferry_api.sid_status import MAX_SHARD_SIDS, SidStatus
@@ -40,8 +42,12 @@ def shard_status(
         counters=reported.counters or api.Counters(),
         failures=listed,
         not_carried=shortened(reported.not_carried),
-        pieces=tuple(_piece_as_told(piece) for piece in pieces),
+        pieces=tuple(piece_as_told(piece) for piece in pieces),
     )
+    if partial := tuple(piece for piece in reported.partial_files if len(piece.path) <= _MAX_PATH):
+        shard = shard.model_copy(update={"partial_files": partial[: api.MAX_SHARD_PARTIAL_FILES]})
+    if reported.politeness is not None:
+        shard = shard.model_copy(update={"politeness": reported.politeness})
     if reported.sids is not None:
         shard = shard.model_copy(update={"sids": _shortened(reported.sids)})
     if reported.failure is None:
@@ -76,8 +82,13 @@ def all_went_well(shards: Iterable[api.ShardStatus], count: int) -> bool:
 
 def pieces_in(shards: Iterable[api.ShardStatus]) -> list[Piece]:
     """The pieces of large files that the shards have written; an unreadable one counts as missing."""
+    return read_pieces(piece for shard in shards for piece in shard.pieces)
+
+
+def read_pieces(told: Iterable[api.GatheredPiece]) -> list[Piece]:
+    """Pieces as a status has them, without those that are unreadable."""
     found = []
-    for piece in (piece for shard in shards for piece in shard.pieces):
+    for piece in told:
         try:
             version, digest = bytes.fromhex(piece.version), bytes.fromhex(piece.digest)
         except ValueError:
@@ -86,7 +97,20 @@ def pieces_in(shards: Iterable[api.ShardStatus]) -> list[Piece]:
     return found
 
 
-def _piece_as_told(piece: Piece) -> api.GatheredPiece:
+def left_by_an_earlier_agent(manifest: Mapping[str, Any], index: int | None) -> tuple[api.GatheredPiece, ...]:
+    """What an earlier agent of the run has begun of large files, or one of the same shard.
+
+    Args:
+        index: of the shard; None if one agent does the stage.
+    """
+    if index is None:
+        return previous_status(api.TransferRunStatus, dict(manifest)).partial_files
+    own = next((shard for shard in shards_in(manifest) if shard.index == index), None)
+    return () if own is None else (*own.pieces, *own.partial_files)
+
+
+def piece_as_told(piece: Piece) -> api.GatheredPiece:
+    """A piece as a status has it."""
     return api.GatheredPiece(
         path=Cut(piece.path).shown,
         version=piece.version.hex(),
@@ -109,6 +133,8 @@ def totals(manifest: Mapping[str, Any], own: api.ShardStatus) -> dict[str, Any] 
     status = api.TransferRunStatus(counters=counters, progress=words.progress(counters, left))
     if left:
         status = status.model_copy(update={"not_carried": left})
+    if (politeness := slowest(shard.politeness for shard in (*others, own))) is not None:
+        status = status.model_copy(update={"politeness": politeness})
     kept = {name: value for name, value in (manifest.get("status") or {}).items() if name in _CARRIED}
     return kept | status.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
 

@@ -12,7 +12,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from smbferry_agent.errors import AgentError
-from smbferry_agent.report.api_client import ApiClient, ConflictError, ObjectKey, may_pass, repeated
+from smbferry_agent.report.api_client import ConflictError, may_pass, repeated
+from smbferry_agent.report.object_status import ObjectStatus
 from smbferry_api.run_status import SourceSnapshotStatus
 
 _log = logging.getLogger(__name__)
@@ -35,8 +36,7 @@ def recorded_snapshot(manifest: Mapping[str, Any]) -> SourceSnapshotStatus | Non
 class ClusterSnapshotRecord:
     """A `SnapshotRecord` in the status of a TransferRun."""
 
-    client: ApiClient
-    key: ObjectKey
+    run: ObjectStatus
 
     def read(self) -> SourceSnapshotStatus | None:
         """Reads the record.
@@ -45,7 +45,7 @@ class ClusterSnapshotRecord:
             ObjectNotFoundError: the run does not exist any more.
             AgentError: the API server is unreachable, or refuses.
         """
-        return recorded_snapshot(repeated(lambda: self.client.get(self.key)))
+        return recorded_snapshot(repeated(self.run.read))
 
     def write(self, chosen: SourceSnapshotStatus, instead_of: SourceSnapshotStatus | None) -> SourceSnapshotStatus:
         """Records a choice unless the record has changed; returns what is recorded.
@@ -57,13 +57,13 @@ class ClusterSnapshotRecord:
         return repeated(lambda: self._write(chosen, instead_of), worth=_worth_another_try)
 
     def _write(self, chosen: SourceSnapshotStatus, instead_of: SourceSnapshotStatus | None) -> SourceSnapshotStatus:
-        manifest = self.client.get(self.key)
+        manifest = self.run.read()
         now = recorded_snapshot(manifest)
         if now is not None and now != instead_of:
             return now
         # A merge patch removes what is None.
         written = chosen.model_dump(mode="json", by_alias=True)
-        self.client.merge_status(self.key, {_FIELD: written}, str(manifest["metadata"]["resourceVersion"]))
+        self.run.merge_into(manifest, {_FIELD: written})
         return chosen
 
 

@@ -6,6 +6,7 @@ that a server must not send raises :class:`ProtocolError`. It does no IO.
 
 from collections import deque
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from smbferry_engine.core.calls import Call, Payload, Reply, Request, empty_request
 from smbferry_engine.core.credits import CREDIT_BYTES, CreditWindow, charge_for
@@ -29,6 +30,9 @@ from smbferry_engine.wire.header import (
 )
 from smbferry_engine.wire.session import encode_session_setup
 from smbferry_engine.wire.status import NtStatus
+
+if TYPE_CHECKING:
+    from smbferry_engine.core.window import CallWindow
 
 _FRAME_OVERHEAD = 64 * 1024
 _MAX_BREAKS = 10_000
@@ -61,7 +65,10 @@ class SessionFacts:
 
 
 class Session:
-    """Calls on one session. ``chunk`` bounds what one READ, WRITE or listing carries, and with it every buffer."""
+    """Calls on one session. ``chunk`` bounds what one READ, WRITE or listing carries, and with it every buffer.
+
+    ``window`` limits the calls in flight; None if only credits do.
+    """
 
     def __init__(self, facts: SessionFacts, *, chunk: int, salt: bytes = b"", pool: BufferPool | None = None) -> None:
         self.facts = facts
@@ -79,6 +86,7 @@ class Session:
         self.unsent = Unsent()
         self.replies = Replies()
         self.sizes = RangeSizes(chunk)
+        self.window: CallWindow | None = None
 
     @property
     def usable(self) -> bool:
@@ -118,6 +126,7 @@ class Session:
     def follow(self, last: "Session") -> None:
         """Replace a connection that was lost: ranges are small until this one has carried more."""
         self.sizes.carried_by_last = last.sizes.carried
+        self.window = last.window
 
     def read_limit(self, wanted: int = 0) -> int:
         """Return the most bytes that one READ may ask for now; with few credits it is small, never zero.
@@ -177,6 +186,8 @@ class Session:
     def _submit(self, call: Call) -> Call:
         if self.life.failure is not None:
             call.fail(self.life.failure)
+        elif self.window is not None and call.requests[0].command == _ECHO:
+            self.unsent.backlog.appendleft(call)
         else:
             self.unsent.backlog.append(call)
         return call
@@ -189,9 +200,14 @@ class Session:
         call = queue[0]
         if not (self.writer.has_room if call.payload is None else self.writer.idle):
             return False
+        window = None if queue is self.unsent.urgent else self.window
+        if window is not None and not window.admits(call):
+            return False
         if call.charge > self.credits.available:
             return not self.replies.outstanding and self._do_with_few(queue)
         queue.popleft()
+        if window is not None:
+            window.sent(call)
         if self.credits.echoes and call.requests[0].command != _ECHO:
             self.credits.echoes = 0
         if call.payload is None:
@@ -329,6 +345,8 @@ class Session:
     def _put_back(self, call: Call, message_id: int) -> None:
         """Nothing of a call was done: it waits for the session to be renewed, and is sent again, once."""
         call.begin_again()
+        if self.window is not None:
+            self.window.put_back(call)
         if self.life.expired:
             self.unsent.refused.append((message_id, call))
         else:

@@ -25,14 +25,14 @@ CLEAN_UP_SECONDS = 15.0
 _ANSWERS = (FileError, EngineError, ProtocolError, WireError)
 
 
-def clean_up(run: RunContext, driver: Driver, abandoned: Callable[[], bool], *, told_to_stop: bool = False) -> None:
+def clean_up(run: RunContext, driver: Driver, abandoned: Callable[[], bool], *, told_to_stop: bool = False) -> bool:
     """Undo what the stopped run has begun. Never raises: the caller reports the error that stopped the run.
 
     If the run was only ``told_to_stop`` and another agent continues it, staging files stay, so that nothing is written
-    twice.
+    twice. Returns whether they stay.
     """
     if run.destination.session.failure is not None:
-        return
+        return True
     goes_for_good = (told_to_stop or bool(run.housekeeping.shared())) and abandoned()
     until = time.monotonic() + CLEAN_UP_SECONDS
     too_long = EngineError(RUN_CANCELLED, "the clean-up took too long")
@@ -45,6 +45,7 @@ def clean_up(run: RunContext, driver: Driver, abandoned: Callable[[], bool], *, 
     run.destination.session.drop_unsent(too_long)
     with contextlib.suppress(EngineError):
         driver.run(undo(run, abandoned=goes_for_good, keep=told_to_stop and not goes_for_good), tick)
+    return told_to_stop and not goes_for_good
 
 
 async def undo(run: RunContext, *, abandoned: bool = False, keep: bool = False) -> None:

@@ -112,6 +112,7 @@ class LargeCopy:
             await refuse_another_name(run.destination, self._path)
         incomplete, lost = await complete(run, self._path, file, staging, self._destination)
         run.housekeeping.resume_points.forget(self._path)
+        run.housekeeping.handover.forget(self._path)
         return Copied(file.opened.size, digest, incomplete, lost)
 
     async def _move(self, file: OpenFile, staging: StagingFile) -> bytes:
@@ -119,6 +120,7 @@ class LargeCopy:
         run, size = self._run, file.opened.size
         points = run.housekeeping.resume_points
         resume_point = points.begin(self._path, file.opened, staging.ranges.kept_size)
+        await take_over(run, self._path, file, staging, resume_point)
         kept = resume_point.kept()
         staging.ranges.settled(0, kept.through)
         staging.ranges.flusher.flushed = resume_point.flushed
@@ -142,10 +144,37 @@ class LargeCopy:
             else:
                 await staging.check(resume_point)
 
-        await run_all(run.scheduler, [send_all(), check()])
+        try:
+            await run_all(run.scheduler, [send_all(), check()])
+        finally:  # if this agent is stopped, the next one continues here
+            resume_point.settle(staging.ranges.watermark.through)
         if run.policy.verifies_each and found != sent:
             raise mismatch(sent, found)
         return sent
+
+
+async def take_over(
+    run: RunContext,
+    path: str,
+    file: OpenFile,
+    staging: StagingFile,
+    resume_point: ResumePoint,
+    *,
+    part: tuple[int, int] | None = None,
+) -> None:
+    """Continue where an earlier agent of the run stopped, if the staging file holds what that one has read.
+
+    ``part``: half-open byte range (start, end); the whole file without it.
+    """
+    begin, end = part or (0, file.opened.size)
+    piece = run.housekeeping.handover.of(path, file.opened, staging.ranges.kept_size, begin)
+    if piece is None or piece.end > end or resume_point.through > begin:
+        return
+    prefix = await staging.prefix(begin, piece.end)
+    if prefix.hasher.digest() == piece.digest:
+        resume_point.adopt(prefix)
+    else:
+        run.housekeeping.handover.forget(path, begin)
 
 
 async def complete(

@@ -8,14 +8,14 @@ staging file.
 
 from smbferry_engine.errors import EngineError, FileError, FileReason
 from smbferry_engine.files.commit import Copied
-from smbferry_engine.files.gather import complete, give_up, open_for_copy, send
+from smbferry_engine.files.gather import complete, give_up, open_for_copy, send, take_over
 from smbferry_engine.files.hard_links import names_apart
 from smbferry_engine.files.pump import stream
 from smbferry_engine.files.staging import StagingFile
 from smbferry_engine.files.unchanged import close_unchanged
-from smbferry_engine.plan.decide import version_of
 from smbferry_engine.plan.shard import Piece, whole
 from smbferry_engine.run.context import RunContext, StagingArea
+from smbferry_engine.run.resume import version_of
 from smbferry_engine.run.tally import ReadBytes
 from smbferry_engine.share.reading import OpenFile, open_file
 from smbferry_engine.wire.attributes import is_data_elsewhere
@@ -44,7 +44,7 @@ async def gather_part(run: RunContext, path: str, source: DirectoryEntry, part: 
             raise
     finally:
         run.limiter.large_files.leave()
-    run.scope.pieces.append(Piece(path, _version_of(source, file), *part, digest))
+    run.scope.pieces.append(Piece(path, version_of(file.opened), *part, digest))
 
 
 async def _gather(run: RunContext, path: str, source: DirectoryEntry, file: OpenFile, part: tuple[int, int]) -> bytes:
@@ -52,10 +52,11 @@ async def _gather(run: RunContext, path: str, source: DirectoryEntry, file: Open
     # Whether the destination still has the prefix is verified when the file is committed, as for every piece.
     points = run.housekeeping.resume_points
     resume_point = points.begin(path, file.opened, staging.ranges.kept_size, part[0])
-    kept = resume_point.kept()
-    staging.ranges.settled(0, kept.through)
     read = ReadBytes(run.tally.counters.bytes)
     try:
+        await take_over(run, path, file, staging, resume_point, part=part)
+        kept = resume_point.kept()
+        staging.ranges.settled(0, kept.through)
         digest = None
         if run.server_copy is not None:
             digest = await run.server_copy.fill_part(run, path, file, staging, part=part, count=read.add)
@@ -69,7 +70,8 @@ async def _gather(run: RunContext, path: str, source: DirectoryEntry, file: Open
         read.take_back()
         await give_up(run, path, staging, error, begin=part[0], shared=True)
         raise
-    finally:
+    finally:  # if this agent is stopped, the next one continues here
+        resume_point.settle(staging.ranges.watermark.through)
         staging.leave()
     return digest
 
@@ -84,7 +86,7 @@ async def commit_gathered(
     file = await open_for_copy(run, path, source)
     try:
         _check_version(file, source)
-        pieces = whole(some, _version_of(source, file), source.size)
+        pieces = whole(some, version_of(file.opened), source.size)
         if not pieces:
             file.close()
             return None
@@ -137,11 +139,6 @@ async def _is_proved(run: RunContext, staging: StagingFile, pieces: list[Piece])
     finally:
         back.close()
     return True
-
-
-def _version_of(source: DirectoryEntry, file: OpenFile) -> bytes:
-    """Return what identifies the file's version: parts of two versions make no file."""
-    return version_of(source) + file.opened.change_time.to_bytes(8, "big")
 
 
 def _check_version(file: OpenFile, source: DirectoryEntry) -> None:

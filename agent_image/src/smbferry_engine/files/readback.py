@@ -1,5 +1,9 @@
 """Reads a file back while it is written: each range after its write, through another open."""
 
+import contextlib
+
+from blake3 import blake3
+
 from smbferry_engine.core.calls import query_standard_request
 from smbferry_engine.errors import FileError, FileReason
 from smbferry_engine.files.pump import EndedEarlyError, stream
@@ -104,6 +108,23 @@ async def read_back(
             FileReason.HASH_MISMATCH, f"expected the {size} bytes that were sent, got a file of {held}; it was not kept"
         )
     return found
+
+
+async def read_prefix(scheduler: Scheduler, share: Share, path: str, part: tuple[int, int]) -> VerifiedPrefix:
+    """Return how far ``part`` (start, end) of the file at ``path`` can be read, with the BLAKE3 of that."""
+    last = NOTHING
+
+    def hashed(end: int, hasher: blake3) -> None:
+        nonlocal last
+        last = VerifiedPrefix(end, hasher)
+
+    file = await open_file(share, path)
+    try:
+        with contextlib.suppress(EndedEarlyError):
+            await stream(scheduler, file, part=part, depth=_DEPTH, hashed=hashed)
+    finally:
+        file.close()
+    return VerifiedPrefix(last.through, last.hasher.copy())
 
 
 async def check_kept(scheduler: Scheduler, share: Share, path: str, resume_point: ResumePoint) -> None:

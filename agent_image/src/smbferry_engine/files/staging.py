@@ -25,13 +25,13 @@ from smbferry_engine.errors import EngineError, FileError, FileReason
 from smbferry_engine.files.commit import Commit, rename_over
 from smbferry_engine.files.holes import is_sparse
 from smbferry_engine.files.ranges import FLUSH_FROM, RangeWriter
-from smbferry_engine.files.readback import check_kept, read_back
+from smbferry_engine.files.readback import check_kept, read_back, read_prefix
 from smbferry_engine.files.stored_as import ACCESS, StoredAs, is_stored_specially
 from smbferry_engine.paths import join, split, staging_names
 from smbferry_engine.plan.decide import version_of
 from smbferry_engine.run.context import StagingArea
 from smbferry_engine.run.housekeeping import StagingEvent
-from smbferry_engine.run.resume import ResumePoint
+from smbferry_engine.run.resume import ResumePoint, VerifiedPrefix
 from smbferry_engine.share.access import DESCRIPTOR_LIMIT, WRITE_ACCESS
 from smbferry_engine.share.metadata import Metadata, judge_security, security_requests, set_old_attributes
 from smbferry_engine.share.replies import check
@@ -105,6 +105,13 @@ class StagingFile:
         """
         area, watermark = self._area, self.ranges.watermark
         return await read_back(area.scheduler, area.share, self.path, size, watermark, resume_point=resume_point)
+
+    async def prefix(self, begin: int, through: int) -> VerifiedPrefix:
+        """Return what it holds from ``begin`` to before ``through``. It is flushed first, so that a crash of the server
+        changes nothing that was read.
+        """
+        await self.ranges.flusher.flush()
+        return await read_prefix(self._area.scheduler, self._area.share, self.path, (begin, through))
 
     async def check(self, resume_point: ResumePoint) -> None:
         """Raise :class:`PrefixDiffersError` unless the file begins with the prefix of ``resume_point``."""

@@ -9,7 +9,7 @@ from typing import Any
 from smbferry_engine.errors import EngineError, FileError
 from smbferry_engine.files.cleanup import clean_up
 from smbferry_engine.files.server_copy import ServerCopy, judge
-from smbferry_engine.model import Counters, Endpoint, Observer, Options, Result
+from smbferry_engine.model import Counters, Endpoint, Observer, Options, Result, SideName
 from smbferry_engine.operations.sides import Sides
 from smbferry_engine.paths import overlaps
 from smbferry_engine.plan.filters import Filters
@@ -18,6 +18,8 @@ from smbferry_engine.run.context import RunContext, ServerCopier
 from smbferry_engine.run.housekeeping import Housekeeping
 from smbferry_engine.run.limiter import Limiter
 from smbferry_engine.run.policy import Policy
+from smbferry_engine.run.politeness import politely
+from smbferry_engine.run.resume import Handover
 from smbferry_engine.run.scope import Scope, WholeTree
 from smbferry_engine.run.tally import Meter, Phases, Tally
 from smbferry_engine.runtime.tasks import Scheduler
@@ -42,7 +44,8 @@ class Control:
     ``cancelled`` is called a few times a second; once it returned true, ``abandoned`` says whether staging files are
     removed, because no other agent continues the run. ``may_replace`` is called before each deletion or replacement at
     the destination, which waits until it returns true. ``bytes_per_second`` returns the rate limit in place of the
-    option. ``clock`` returns monotonic seconds.
+    option. ``clock`` returns monotonic seconds. ``handover`` has what an earlier agent of the run has left, and after a
+    stop what this one leaves.
     """
 
     cancelled: Callable[[], bool]
@@ -50,6 +53,7 @@ class Control:
     may_replace: Callable[[], bool] = lambda: True
     clock: Callable[[], float] = time.monotonic
     bytes_per_second: Callable[[], int | None] | None = None
+    handover: Handover | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,8 @@ def conduct(
             counters=counters,
             server_copy=server_copy,
         )
-        return _drive(run, driver, work(run), control)
+        ends: dict[SideName, Endpoint] = {"source": source, "destination": destination}
+        return _drive(run, driver, politely(driver, options.politeness, ends, counters, work(run)), control)
     finally:
         sides.close()
 
@@ -118,7 +123,7 @@ def make_run(
         source=source,
         destination=destination,
         policy=Policy.of(options, asked.filters, control.may_replace),
-        housekeeping=Housekeeping(),
+        housekeeping=Housekeeping(control.handover),
         tally=Tally(counters, observer, Phases(observer)),
         scope=asked.scope,
         scheduler=scheduler,
@@ -187,7 +192,8 @@ def _drive(run: RunContext, driver: Driver, work: Coroutine[Any, Any, None], con
         driver.run(work, tick)
     except BaseException as error:
         stopped = isinstance(error, EngineError) and error.reason == RUN_CANCELLED.name
-        clean_up(run, driver, control.abandoned, told_to_stop=stopped)
+        if clean_up(run, driver, control.abandoned, told_to_stop=stopped):
+            run.housekeeping.handover.leave(run.housekeeping.resume_points)
         tally.phases.fail_running()
         raise
     finally:

@@ -16,6 +16,7 @@ from smbferry_engine.operations.transfer import check_roots, each_file, execute,
 from smbferry_engine.plan.decide import Action, finish_decides_by_listings
 from smbferry_engine.plan.shard import Cut, Piece, Shard, Sketch
 from smbferry_engine.run.context import RunContext
+from smbferry_engine.run.resume import Handover
 from smbferry_engine.run.scope import Finish, OneShard
 from smbferry_engine.tree.folders import child_done
 from smbferry_engine.tree.items import FileItem
@@ -77,6 +78,7 @@ def transfer_shard(
     may_replace: Callable[[], bool] = lambda: True,
     clock: Callable[[], float] = time.monotonic,
     bytes_per_second: Callable[[], int | None] | None = None,
+    handover: Handover | None = None,
 ) -> tuple[Result, tuple[Piece, ...]]:
     """Copy one shard; returns the result and the pieces of large files that were gathered, at most two.
 
@@ -85,7 +87,7 @@ def transfer_shard(
     times of folders, deletes, and compares whole trees.
     """
     scope = OneShard(shard)
-    control = Control(cancelled, abandoned, may_replace, clock, bytes_per_second)
+    control = Control(cancelled, abandoned, may_replace, clock, bytes_per_second, handover)
     result = conduct(source, destination, options_of_shard(options), observer, execute, control=control, scope=scope)
     return result, tuple(scope.pieces)
 
@@ -109,6 +111,7 @@ def finish(
     may_replace: Callable[[], bool] = lambda: True,
     clock: Callable[[], float] = time.monotonic,
     bytes_per_second: Callable[[], int | None] | None = None,
+    handover: Handover | None = None,
 ) -> Result:
     """Finish a run whose shards have been copied.
 
@@ -116,7 +119,7 @@ def finish(
     options apply unchanged, and everything is copied or compared again as they say.
     """
 
-    control = Control(cancelled, abandoned, may_replace, clock, bytes_per_second)
+    control = Control(cancelled, abandoned, may_replace, clock, bytes_per_second, handover)
     chosen = options_of_finish(options) if all_went_well else options
     return conduct(source, destination, chosen, observer, execute, control=control, scope=Finish(pieces))
 

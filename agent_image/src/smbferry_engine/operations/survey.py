@@ -35,6 +35,7 @@ from smbferry_engine.plan.census import Census
 from smbferry_engine.plan.forecast import Measured, Whole, forecast
 from smbferry_engine.plan.survey import Survey
 from smbferry_engine.run.context import RunContext, ServerCopier
+from smbferry_engine.run.politeness import politely
 from smbferry_engine.run.scope import WholeTree
 from smbferry_engine.run.tally import Meter, Phases, Tally
 from smbferry_engine.runtime.tasks import Scheduler
@@ -112,7 +113,10 @@ def survey_source(
             census=Census(to_filetime(now()), root_of(base)),
             server_copy=_server_copy(source, destination, options),
         )
-        return _drive(site, driver)
+        ends: dict[SideName, Endpoint] = {"source": source}
+        if destination is not None:
+            ends["destination"] = destination
+        return _drive(site, driver, ends)
     finally:
         sides.close()
 
@@ -125,7 +129,7 @@ def _server_copy(source: Endpoint, destination: Endpoint | None, options: Option
     return ServerCopy(source, destination, lambda _fact: None) if ready else None
 
 
-def _drive(site: Site, driver: Driver) -> Survey:
+def _drive(site: Site, driver: Driver, ends: dict[SideName, Endpoint]) -> Survey:
     observer, phases, meter = site.asked.observer, Phases(site.asked.observer), Meter(site.counters)
 
     def tick(now: float) -> None:
@@ -135,7 +139,8 @@ def _drive(site: Site, driver: Driver) -> Survey:
             observer.progress(site.counters)
 
     try:
-        return driver.run(look_through(site, phases), tick)
+        work = look_through(site, phases)
+        return driver.run(politely(driver, site.asked.options.politeness, ends, site.counters, work), tick)
     except BaseException:
         _clean_up(site, driver)
         phases.fail_running()

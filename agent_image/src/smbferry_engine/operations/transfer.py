@@ -13,6 +13,7 @@ from smbferry_engine.paths import display
 from smbferry_engine.plan.compare import Compared
 from smbferry_engine.plan.filters import Descent
 from smbferry_engine.run.context import RunContext
+from smbferry_engine.run.resume import Handover
 from smbferry_engine.runtime.group import run_all
 from smbferry_engine.runtime.sync import Queue
 from smbferry_engine.share.attachments import look_at_volume
@@ -47,6 +48,7 @@ def transfer(
     may_replace: Callable[[], bool] = lambda: True,
     clock: Callable[[], float] = time.monotonic,
     bytes_per_second: Callable[[], int | None] | None = None,
+    handover: Handover | None = None,
 ) -> Result:
     """Bring ``destination`` to the state of ``source`` as ``options`` say.
 
@@ -55,7 +57,7 @@ def transfer(
     Raises:
         EngineError: the run as a whole failed; failures of single files only make the outcome ``PartiallySucceeded``.
     """
-    control = Control(cancelled, abandoned, may_replace, clock, bytes_per_second)
+    control = Control(cancelled, abandoned, may_replace, clock, bytes_per_second, handover)
     return conduct(source, destination, options, observer, execute, control=control)
 
 

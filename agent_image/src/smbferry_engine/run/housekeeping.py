@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 from smbferry_engine.core.calls import Call
 from smbferry_engine.run.hard_links import HardLinkTable
-from smbferry_engine.run.resume import ResumePoints
+from smbferry_engine.run.resume import Handover, ResumePoints
 
 
 class StagingState(Enum):
@@ -89,9 +89,10 @@ class _Staging:
 class Housekeeping:
     """The staging files of a run and its unfinished final names, by path from the root, and its hard links."""
 
-    def __init__(self) -> None:
+    def __init__(self, handover: Handover | None = None) -> None:
         self._staging: dict[str, _Staging] = {}
         self.resume_points = ResumePoints()
+        self.handover = handover or Handover()
         self.hard_links = HardLinkTable()
         self.committing: dict[str, Call] = {}
         self.rejected: set[str] = set()

@@ -9,12 +9,15 @@ Where connections keep dying, reading back makes progress, too: what was flushed
 is not read back again.
 """
 
+import struct
 from collections import deque
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from blake3 import blake3
 
 from smbferry_engine.errors import FileError, FileReason
+from smbferry_engine.plan.shard import Piece
 from smbferry_engine.wire.create import CreateReply
 
 _MOST_AHEAD = 256
@@ -43,7 +46,7 @@ class ResumePoint:
     """How far one file is: the half-open range (begin, through) is read, written, and hashed in ``hasher`` (BLAKE3)."""
 
     def __init__(self, opened: CreateReply, begin: int = 0) -> None:
-        self._version = _version(opened)
+        self._opened = opened
         self._ahead: deque[tuple[int, blake3]] = deque()
         self._begin = begin
         self._back: deque[tuple[int, blake3]] = deque()
@@ -52,6 +55,16 @@ class ResumePoint:
         self.remembers = False
         self.through = begin
         self.hasher = blake3()
+
+    def adopt(self, prefix: VerifiedPrefix) -> None:
+        """Begin after a prefix that an earlier agent wrote, and that was flushed and read back since."""
+        self.through, self.hasher = prefix
+        self._proved = prefix
+
+    @property
+    def version(self) -> bytes:
+        """The version of the source file, as a :class:`~smbferry_engine.plan.shard.Piece` has it."""
+        return version_of(self._opened)
 
     def kept(self) -> VerifiedPrefix:
         """Return the prefix that is read and written."""
@@ -66,7 +79,7 @@ class ResumePoint:
         """Return whether it describes the file as it is now, and a staging file of ``kept_size`` bytes can hold that
         prefix.
         """
-        return self._version == _version(opened) and (self.through == self._begin or self.through <= kept_size)
+        return self.version == version_of(opened) and (self.through == self._begin or self.through <= kept_size)
 
     def hashed(self, end: int, hasher: blake3, settled: int) -> None:
         """Record that all before ``end`` has been read and hashed, and all before ``settled`` is at the destination."""
@@ -112,8 +125,9 @@ class ResumePoint:
         self._ahead.clear()
 
 
-def _version(opened: CreateReply) -> tuple[int, int, int]:
-    return opened.size, opened.write_time, opened.change_time
+def version_of(opened: CreateReply) -> bytes:
+    """Return what identifies the version of an open source file: parts of two versions make no file."""
+    return struct.pack("<QQ", opened.size, opened.write_time) + opened.change_time.to_bytes(8, "big")
 
 
 class ResumePoints:
@@ -136,6 +150,12 @@ class ResumePoints:
             found = self._points[path, begin] = ResumePoint(opened, begin)
         return found
 
+    def pieces(self) -> Iterable[Piece]:
+        """Yield what is read and written of each file, or of its part."""
+        for (path, begin), point in self._points.items():
+            if begin < point.through:
+                yield Piece(path, point.version, begin, point.through, point.hasher.digest())
+
     def forget(self, path: str, begin: int = 0) -> None:
         """Forget it: the file is done, or the next attempt starts over."""
         self._points.pop((path, begin), None)
@@ -148,3 +168,37 @@ class ResumePoints:
     def amount(self) -> int:
         """Bytes that need not be read, or read back, again; it only grows."""
         return sum(point.amount for point in self._points.values())
+
+
+class Handover:
+    """What one agent of a run leaves to the next: how far it is with large files, and the BLAKE3 of that.
+
+    The next agent reads this back from the destination. If it has this hash, the source is read from there on.
+
+    Args:
+        found: what the earlier agent has left.
+    """
+
+    def __init__(self, found: Iterable[Piece] = ()) -> None:
+        self._pieces = {(piece.path, piece.start): piece for piece in found if piece.start < piece.end}
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """What an agent that starts now can continue, the longest first."""
+        return tuple(sorted(self._pieces.values(), key=lambda piece: piece.start - piece.end))
+
+    def of(self, path: str, opened: CreateReply, kept_size: int, begin: int = 0) -> Piece | None:
+        """Return how far a file is, or its part from ``begin``; None if nothing is known of this version, or its
+        staging file is shorter.
+        """
+        piece = self._pieces.get((path, begin))
+        fits = piece is not None and piece.version == version_of(opened) and piece.end <= kept_size
+        return piece if fits else None
+
+    def forget(self, path: str, begin: int = 0) -> None:
+        """Forget it: the file is done, or its staging file holds something else."""
+        self._pieces.pop((path, begin), None)
+
+    def leave(self, points: ResumePoints) -> None:
+        """Note how far this agent is. It has stopped, and its staging files stay."""
+        self._pieces |= {(piece.path, piece.start): piece for piece in points.pieces()}

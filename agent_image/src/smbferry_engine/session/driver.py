@@ -16,10 +16,14 @@ TICK = 0.25
 
 
 class Driver:
-    """Runs coroutines against channels until the main one ends. ``clock`` is monotonic seconds."""
+    """Runs coroutines against channels until the main one ends. ``clock`` is monotonic seconds.
+
+    ``beside`` are further channels, which come and go.
+    """
 
     def __init__(self, channels: list[Channel], *, clock: Callable[[], float] = time.monotonic) -> None:
         self.channels = channels
+        self.beside: list[Channel] = []
         self.scheduler = Scheduler()
         self._clock = clock
         self.scheduler.advance(clock())
@@ -27,14 +31,14 @@ class Driver:
     def run(self, main: Coroutine[Any, None, T], tick: Callable[[float], None] | None = None) -> T:
         """Run ``main`` to its end; ``tick(now)`` is called a few times a second and may raise to stop everything."""
         task = self.scheduler.spawn(main)
-        poller = _Poller(self.channels)
+        poller = _Poller()
         try:
             next_tick = self._clock()
             while True:
                 self.scheduler.run_ready()
                 if task.done:
                     return task.result()
-                for channel in self.channels:
+                for channel in self._all():
                     channel.send()
                 now = self._clock()
                 if now >= next_tick:
@@ -48,8 +52,11 @@ class Driver:
         finally:
             self.scheduler.close_all()
 
+    def _all(self) -> list[Channel]:
+        return [*self.beside, *self.channels] if self.beside else self.channels
+
     def _tick(self, now: float, tick: Callable[[float], None] | None) -> None:
-        for channel in self.channels:
+        for channel in self._all():
             # Even a few bytes show that the server is alive.
             channel.receive(now)
             channel.check_deadline(now)
@@ -60,24 +67,23 @@ class Driver:
     def _wait(self, poller: "_Poller", now: float, next_tick: float) -> None:
         """Poll until something can go on, then receive."""
         timer = self.scheduler.next_timer()
-        if self.scheduler.idle and timer is None and not any(channel.session.busy for channel in self.channels):
+        if self.scheduler.idle and timer is None and not any(channel.session.busy for channel in self._all()):
             raise EngineError(INTERNAL_ERROR, "every task waits and nothing is under way")
         until = 0.0 if not self.scheduler.idle else min(next_tick, timer if timer is not None else next_tick) - now
-        for channel in poller.readable(max(0.0, until)):
+        for channel in poller.readable(self._all(), max(0.0, until)):
             channel.receive(self._clock())
 
 
 class _Poller:
     """poll(2) over channels that may be replaced; only changes are registered."""
 
-    def __init__(self, channels: list[Channel]) -> None:
-        self._channels = channels
+    def __init__(self) -> None:
         self._poll = select.poll()
         self._told: dict[int, int] = {}
 
-    def readable(self, seconds: float) -> list[Channel]:
+    def readable(self, channels: list[Channel], seconds: float) -> list[Channel]:
         """Wait until a channel can go on; returns those that have something to receive, or an error."""
-        by_descriptor = {channel.socket.fileno(): channel for channel in self._channels}
+        by_descriptor = {channel.socket.fileno(): channel for channel in channels}
         by_descriptor.pop(-1, None)
         for gone in self._told.keys() - by_descriptor.keys():
             self._poll.unregister(gone)

@@ -5,19 +5,21 @@ requests because the ticket has expired. Looking for tickets may block, so a sep
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from smbferry_engine.core.calls import Call
 from smbferry_engine.core.session import Session
 from smbferry_engine.errors import EngineError
+from smbferry_engine.session.background import in_thread
 from smbferry_engine.wire.session import decode_session_setup
 from smbferry_engine.wire.status import NtStatus, status_name
 from smbferry_words.failure_class import FailureClass
 from smbferry_words.reasons import GUEST_REFUSED, SESSION_ENDED
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _log = logging.getLogger(__name__)
 
@@ -43,17 +45,7 @@ Prover = Callable[[float], Proof | None]
 
 
 def _in_thread(work: Callable[[], Proof | None]) -> "Future[Proof | None]":
-    """Run ``work`` in a daemon thread: a KDC that hangs must not keep a run from ending."""
-    future: Future[Proof | None] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except Exception as error:  # noqa: BLE001  # handed over to whoever asks for the result
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="session-renewal", daemon=True).start()
-    return future
+    return in_thread("session-renewal", work)
 
 
 class _Schedule(NamedTuple):

@@ -26,6 +26,11 @@ AGENT_NOT_SCHEDULED = define(
     "Check the pod's events for problems with the image, quota, node selector or tolerations.",
     _CONFIGURATION,
 )
+AGENT_SUSPENDED = define(
+    "AgentSuspended",
+    "The agent's Job is suspended: a queue such as Kueue, or a person, holds it back.",
+    "It starts when its queue has room. If a person suspended it, set the Job's spec.suspend to false.",
+)
 API_SERVER_UNREACHABLE = define(
     "ApiServerUnreachable",
     "The agent could not reach the Kubernetes API server.",

@@ -23,6 +23,11 @@ LIMIT_REACHED = define("LimitReached", "The run is waiting because as many runs 
 IDENTITY_CHECK_AWAITED = define(
     "IdentityCheckAwaited", "The run is waiting for a check to test the keys of its identities."
 )
+WINDOW_CLOSED = define(
+    "WindowClosed",
+    "The run is waiting for the windows of its task to open.",
+    "To run now, set ignoreWindows of the TransferRun to true, or change spec.windows of the task.",
+)
 RUN_STARTED = define("RunStarted", "The run's agent was launched.")
 RUN_EXPIRED = define("RunExpired", "The run was removed because ttlAfterFinished has passed since it finished.")
 RUN_SUCCEEDED = define("RunSucceeded", "All files were transferred and verified as requested.")
@@ -42,5 +47,8 @@ SCHEDULE_MISSED = define(
     "ScheduleMissed",
     "A scheduled run could not start within spec.schedule.startingDeadline.",
     "Fix what the message names; the next scheduled run then starts. To run now, change spec.trigger.",
+)
+RUN_RETRIED = define(
+    "RunRetried", "A run failed for a reason that may be temporary, and spec.retry starts a further run."
 )
 RETRYING = define("Retrying", "The run failed for a reason that may be temporary and will be retried.")

@@ -8,7 +8,6 @@ from typing import Final, TypeVar
 from smbferry_operator.cluster.client import Cluster
 from smbferry_operator.cluster.errors import (
     AlreadyExistsError,
-    ConflictError,
     NotFoundError,
     RefusedError,
     UnavailableError,
@@ -88,13 +87,9 @@ class Applier:
     async def _write_status(self, key: Key, about: Meta, status: Manifest) -> bool:
         """Writes the status; returns whether the object still exists."""
         try:
-            written = await self._insisting(self._cluster.apply_status(key, about.uid, status))
-        except NotFoundError:
+            written = await self._insisting(self._cluster.apply_status(key, about.uid, status, about.version))
+        except NotFoundError:  # deleted, and perhaps made anew
             return False
-        except ConflictError as error:
-            if "uid" in str(error).lower():  # another object has this name now
-                return False
-            raise
         self._seen(key.kind, written)
         return True
 

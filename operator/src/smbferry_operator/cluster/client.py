@@ -38,6 +38,8 @@ R = TypeVar("R")
 REQUEST_TIMEOUT: Final = 60.0
 SHORTEST_WRITE: Final = 0.1
 """A write that has less time than this, in seconds, is not started."""
+STATUS_TRIES: Final = 5
+"""How often a status is written at most while others change the object."""
 PAGE: Final = 500
 """Objects per page of a list."""
 APPLY: Final = "application/apply-patch+yaml"
@@ -168,18 +170,43 @@ class Cluster:
         path = f"{collection_path(body['kind'], meta['namespace'])}/{meta['name']}"
         return await self._call(lambda: self._request("PATCH", path, _APPLYING, body), body["kind"])
 
-    async def apply_status(self, key: Key, uid: str, status: Manifest) -> Manifest:
+    async def apply_status(self, key: Key, uid: str, status: Manifest, version: str = "") -> Manifest:
         """Writes the operator's part of a status, if the object still has this uid.
 
+        The API server ignores a uid in the status of a custom resource, but not a resourceVersion. So each write names
+        the version of an object with this uid; if another write was faster, the object is read again.
+
+        Args:
+            version: the last known resourceVersion of the object; empty if unknown.
+
         Raises:
-            NotFoundError: the object does not exist.
-            ConflictError: another object has its name.
+            NotFoundError: the object does not exist, or another object has its name.
+            ConflictError: others wrote each time: retry.
             UnavailableError: retry.
         """
+        for _ in range(STATUS_TRIES - 1):
+            try:
+                return await self._apply_status(key, status, version or await self._version(key, uid))
+            except ConflictError:
+                version = ""
+        return await self._apply_status(key, status, await self._version(key, uid))
+
+    async def _version(self, key: Key, uid: str) -> str:
+        """The resourceVersion of the object with this uid.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        meta = (await self.get(key.kind.value, key.namespace, key.name))["metadata"]
+        if meta["uid"] != uid:
+            raise NotFoundError(f"{key}: expected the object with uid {uid}, got another one of the same name")
+        return str(meta["resourceVersion"])
+
+    async def _apply_status(self, key: Key, status: Manifest, version: str) -> Manifest:
         body = {
             "apiVersion": API_VERSION,
             "kind": key.kind.value,
-            "metadata": {"name": key.name, "namespace": key.namespace, "uid": uid},
+            "metadata": {"name": key.name, "namespace": key.namespace, "resourceVersion": version},
             "status": status,
         }
         path = f"{collection_path(key.kind, key.namespace)}/{key.name}/status"

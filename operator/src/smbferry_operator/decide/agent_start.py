@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from smbferry_api.reasons import AGENT_NOT_SCHEDULED
+from smbferry_api.names import LABEL_QUEUE
+from smbferry_api.reasons import AGENT_NOT_SCHEDULED, AGENT_SUSPENDED, Reason
 from smbferry_api.run_status import TransferRunStatus
 from smbferry_operator.decide.text import sentence, with_remedy
 from smbferry_operator.model import Job, Pod
@@ -21,12 +22,13 @@ class Stuck:
     since: datetime
     why: str
     waits_for_room: bool = False
-    """It starts as soon as there is room on a node or in a quota."""
+    """It starts as soon as there is room on a node, in a quota or in a queue."""
+    reason: Reason = AGENT_NOT_SCHEDULED
 
     @property
     def message(self) -> str:
         """For a condition."""
-        return with_remedy(f"The agent's pod cannot start: {sentence(self.why)}", AGENT_NOT_SCHEDULED)
+        return with_remedy(f"The agent's pod cannot start: {sentence(self.why)}", self.reason)
 
 
 def stuck(job: Job, pods: Iterable[Pod], now: datetime, *, patience: timedelta) -> Stuck | None:
@@ -51,12 +53,17 @@ def stuck(job: Job, pods: Iterable[Pod], now: datetime, *, patience: timedelta) 
 
 
 def _without_pod(job: Job, now: datetime, patience: timedelta) -> Stuck | None:
-    why = f"its Job {job.meta.name} is suspended: {job.suspended}"
-    if not job.suspended:
-        if now - job.meta.created < patience:
-            return None
-        # Only the Job's Events say which, and the operator may not read Events.
-        why = f"its Job created no pod; look for a quota or an admission rule: kubectl describe job {job.meta.name}"
+    name = job.meta.name
+    if job.suspended:
+        queue = job.meta.labels.get(LABEL_QUEUE)
+        holder = f'Kueue has not admitted it to the queue "{queue}"' if queue else job.suspended
+        why = f"its Job {name} is suspended: {holder}"
+        return Stuck(job.meta.created, why, waits_for_room=True, reason=AGENT_SUSPENDED)
+    if now - job.meta.created < patience:
+        return None
+    # Only the Job's Events say which, and the operator may not read Events, nor kinds of the cluster.
+    given = f'whether the PriorityClass "{job.priority_class}" exists, and ' if job.priority_class else ""
+    why = f"its Job created no pod; look {given}for a quota or an admission rule: kubectl describe job {name}"
     return Stuck(job.meta.created, why, waits_for_room=True)
 
 

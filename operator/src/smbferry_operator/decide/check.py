@@ -16,6 +16,7 @@ from smbferry_api.names import ANNOTATION_REQUESTED_AT
 from smbferry_api.reasons import (
     AGENT_LOST,
     AGENT_NOT_SCHEDULED,
+    AGENT_SUSPENDED,
     CHECKING,
     CHECKS_PASSED,
     IDENTITY_NOT_FOUND,
@@ -41,7 +42,8 @@ STUCK_PATIENCE: Final = timedelta(seconds=60)
 POLL: Final = timedelta(seconds=15)
 BUSY: Final = timedelta(seconds=5)
 WITHOUT_REPORT: Final = frozenset(
-    r.name for r in (IDENTITY_NOT_FOUND, IDENTITY_NOT_READY, AGENT_LOST, AGENT_NOT_SCHEDULED, SPEC_INVALID)
+    r.name
+    for r in (IDENTITY_NOT_FOUND, IDENTITY_NOT_READY, AGENT_LOST, AGENT_NOT_SCHEDULED, AGENT_SUSPENDED, SPEC_INVALID)
 )
 
 
@@ -234,9 +236,11 @@ def _under_way(subject: Subject, checks: Checks, job: Job, now: datetime) -> Dec
     ready = find(subject.resource.status.conditions, ConditionType.READY)
     obstacle = stuck(job, checks.pods, now, patience=STUCK_PATIENCE / 2)
     usable = current and ready is not None and ready.status == "True"
-    if obstacle and (not usable or now - obstacle.since >= STUCK_PATIENCE):
+    # A queue that holds a repeated check back says nothing about what the last one found.
+    patient = obstacle is not None and (obstacle.reason is AGENT_SUSPENDED or now - obstacle.since < STUCK_PATIENCE)
+    if obstacle and not (usable and patient):
         summary = Summary(subject.resource.meta, subject.resource.status.conditions, now)
-        summary.add(ConditionType.READY, "False", AGENT_NOT_SCHEDULED, obstacle.message)
+        summary.add(ConditionType.READY, "False", obstacle.reason, obstacle.message)
         _add_reconciling(subject, summary)
         return _decision(subject, summary.done(), now, requeue_after=POLL)
     conditions = _verdict(subject, checks, now) if current else _keep(subject, now)

@@ -49,11 +49,15 @@ def last_runs(runs: Iterable[Run], task: Task) -> tuple[RunSummary | None, RunSu
     )
 
 
-def surplus(seen: TaskObservation) -> tuple[Key, ...]:
-    """Ended runs that the task created, beyond what spec.history keeps."""
+def surplus(seen: TaskObservation, *, keep: Run | None = None) -> tuple[Key, ...]:
+    """Ended runs that the task created, beyond what spec.history keeps.
+
+    Args:
+        keep: a failed run that is still needed.
+    """
     own = [r for r in ended_runs(seen.runs) if r.meta.controller_uid == seen.task.meta.uid and not r.meta.deleting]
     good = [r for r in own if r.status.state is RunState.SUCCEEDED]
     bad = [r for r in own if r.status.state is not RunState.SUCCEEDED]
-    keep = seen.task.spec.history
-    too_many = [*good[: max(0, len(good) - keep.succeeded)], *bad[: max(0, len(bad) - keep.failed)]]
-    return tuple(Key(Kind.RUN, r.meta.namespace, r.meta.name) for r in too_many)
+    limits = seen.task.spec.history
+    too_many = [*good[: max(0, len(good) - limits.succeeded)], *bad[: max(0, len(bad) - limits.failed)]]
+    return tuple(Key(Kind.RUN, r.meta.namespace, r.meta.name) for r in too_many if r is not keep)

@@ -34,6 +34,7 @@ def identity_check(identity: Identity) -> Check:
         inputs=check_inputs(identity),
         epoch="",
         last_check=last_check_text(identity),
+        settings=(identity.spec.agent,),
         request=identity.meta.annotations.get(ANNOTATION_REQUESTED_AT, ""),
     )
 

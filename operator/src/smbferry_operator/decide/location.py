@@ -61,6 +61,7 @@ def _subject(location: Location, identity: Identity, state: Referent, settings: 
         inputs=check_inputs(location, identity),
         epoch=since,
         last_check=last_check_text(location),
+        settings=(identity.spec.agent, location.spec.agent),
         request=location.meta.annotations.get(ANNOTATION_REQUESTED_AT, ""),
     )
     return Subject(

@@ -27,6 +27,8 @@ ANNOTATION_CHECK_INPUTS: Final = f"{GROUP}/check-inputs"
 ANNOTATION_CHECK_EPOCH: Final = f"{GROUP}/check-epoch"
 ANNOTATION_LAST_CHECK: Final = f"{GROUP}/last-check"
 ANNOTATION_ATTEMPTS_BEFORE: Final = f"{GROUP}/attempts-before"
+ANNOTATION_PAUSES_BEFORE: Final = f"{GROUP}/pauses-before"
+ANNOTATION_ACTIVE_BEFORE: Final = f"{GROUP}/active-before"
 ANNOTATION_DESTINATION: Final = f"{GROUP}/destination"
 """For people. A run's claim is read from the snapshot in its Job."""
 

@@ -15,9 +15,11 @@ from pydantic.alias_generators import to_camel
 
 from smbferry_api.fields import format_time
 from smbferry_api.identity import AccountUse
+from smbferry_api.limit_status import Limit
 from smbferry_api.queue_status import QueueStatus
 from smbferry_api.run import ResolvedTask
-from smbferry_api.run_status import Limit, RunEnding, RunFailure, RunState, RunSummary
+from smbferry_api.run_status import RunEnding, RunFailure, RunState, RunSummary
+from smbferry_api.task import TaskRetryStatus
 from smbferry_operator.model import Kind, Manifest
 
 OBSERVED: Final = "observedGeneration"
@@ -60,6 +62,7 @@ class TaskFields(OwnedFields):
     next_schedule_time: datetime | None
     last_schedule_time: datetime | None
     observed_trigger: str | None
+    retry: TaskRetryStatus | None
 
 
 @dataclass(frozen=True, slots=True)

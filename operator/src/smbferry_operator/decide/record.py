@@ -6,28 +6,55 @@ run, so no decision about mounts, Jobs or destinations depends on that status (A
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 from smbferry_api.run import ResolvedEnd, ResolvedIdentity, ResolvedTask
 from smbferry_api.run_status import TransferRunStatus
 from smbferry_api.served import read_spec
-from smbferry_operator.decide.naming import ANNOTATION_ATTEMPTS_BEFORE
-from smbferry_operator.model import Identity, Job, Pod, Recorded
+from smbferry_operator.decide.naming import (
+    ANNOTATION_ACTIVE_BEFORE,
+    ANNOTATION_ATTEMPTS_BEFORE,
+    ANNOTATION_PAUSES_BEFORE,
+)
+from smbferry_operator.model import Identity, Job, Meta, Pod, Recorded
 
 MAX_DIGITS: Final = 4
+MAX_DIGITS_OF_PAUSES: Final = 7
+MAX_DIGITS_OF_SECONDS: Final = 10
 
 
 def recorded(jobs: Iterable[Job], pods: Iterable[Pod]) -> Recorded | None:
     """The snapshot of the newest Job that has one, else that of a pod whose Job was deleted by hand."""
-    newest = sorted(jobs, key=lambda job: (job.meta.created, attempts_before(job)), reverse=True)
+    newest = sorted(jobs, key=lambda job: (job.meta.created, order_of(job)), reverse=True)
     found = (*(job.recorded for job in newest), *(pod.recorded for pod in pods))
     return next((work for work in found if work is not None), None)
 
 
 def attempts_before(job: Job) -> int:
     """Attempts that earlier Jobs of the run used up."""
-    text = job.meta.annotations.get(ANNOTATION_ATTEMPTS_BEFORE, "0")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS else 0
+    return _number(job.meta, ANNOTATION_ATTEMPTS_BEFORE, MAX_DIGITS) or 0
+
+
+def pauses_before(meta: Meta) -> int:
+    """How often the run was paused before this Job or pod."""
+    return _number(meta, ANNOTATION_PAUSES_BEFORE, MAX_DIGITS_OF_PAUSES) or 0
+
+
+def active_before(job: Job) -> timedelta | None:
+    """How long the run had been active before this Job, None if that was not recorded."""
+    seconds = _number(job.meta, ANNOTATION_ACTIVE_BEFORE, MAX_DIGITS_OF_SECONDS)
+    return None if seconds is None else timedelta(seconds=seconds)
+
+
+def order_of(job: Job) -> tuple[int, int]:
+    """A value that grows from each of the run's Jobs to the next."""
+    return attempts_before(job), pauses_before(job.meta)
+
+
+def _number(meta: Meta, annotation: str, digits: int) -> int | None:
+    text = meta.annotations.get(annotation, "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= digits else None
 
 
 def by_identities(task: ResolvedTask, identities: Mapping[str, Identity]) -> ResolvedTask | None:

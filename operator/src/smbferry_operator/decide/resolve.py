@@ -85,6 +85,7 @@ def resolve(task: Task, ends: Ends, mirrored: str | None = None) -> ResolvedTask
         destination=destination,
         options=spec.options,
         filters=spec.filters,
+        windows=spec.windows,
         agent=spec.agent,
         report=spec.report,
         unconfirmed=wanted_confirmation(task, destination, mirrored or task.status.mirrored_to),

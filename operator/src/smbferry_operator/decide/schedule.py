@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadDateError, CroniterError, croniter
 
 from smbferry_api.cron import expand
 from smbferry_api.fields import parse_duration
 from smbferry_api.task import Schedule
+from smbferry_api.windows import zone_of
 from smbferry_operator.decide.text import format_duration
 
 LOOK_BACK: Final = timedelta(days=7, hours=1)  # the longest startingDeadline is 168 h
@@ -50,11 +51,9 @@ class Timetable:
             ScheduleError: unknown time zone, not a cron expression, or one without a date that comes.
         """
         try:
-            zone = ZoneInfo(schedule.time_zone)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ScheduleError(
-                f'schedule.timeZone: expected an IANA name such as "Europe/Berlin", got {schedule.time_zone!r}'
-            ) from error
+            zone = zone_of(schedule.time_zone)
+        except ValueError as error:
+            raise ScheduleError(f"schedule.timeZone: {error}") from error
         cron = expand(schedule.cron)
         try:
             croniter(cron).get_next()

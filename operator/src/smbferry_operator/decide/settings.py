@@ -3,12 +3,18 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from smbferry_api.agent_contract import UserIds
+from smbferry_api.pod_settings import PodSettings
 from smbferry_operator.decide.limits import RunLimits
 from smbferry_operator.model import Manifest
 
 
 def _default_resources() -> Manifest:
     return {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "2", "memory": "512Mi"}}
+
+
+def _default_pod() -> PodSettings:
+    return PodSettings(resources=_default_resources())
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +32,13 @@ class AgentSettings:
 
     image: str
     image_pull_policy: str = "IfNotPresent"
-    image_pull_secrets: tuple[str, ...] = ()
-    resources: Manifest = field(default_factory=_default_resources)
+    pod: PodSettings = field(default_factory=_default_pod)
+    """Of all agents' pods."""
     check_resources: Manifest = field(default_factory=_default_resources)
+    """Of checks, instead of `pod.resources`."""
+    user_ids: UserIds = UserIds.FIXED
     start_deadline: timedelta = timedelta(minutes=15)
     """A run fails if its first agent does not start within this time. Waiting for room does not count."""
-    priority_class: str = ""
-    """For agents whose task names none, and for checks."""
     run_ttl: timedelta | None = timedelta(days=7)
     """How long an ended run without owner is kept, unless its spec says otherwise; None keeps it."""
     max_concurrent_checks: int = 50

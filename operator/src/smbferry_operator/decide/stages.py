@@ -42,13 +42,18 @@ def next_work(job: Job, status: TransferRunStatus, task: ResolvedTask | None) ->
     """
     match stage_of(job):
         case Stage.SURVEY:
-            found = len(status.split.cuts) + 1 if status.split is not None else 1
-            agents = min(found, task.agent.parallelism) if task is not None else 1
+            agents = shards_in(status, task)
             return Work(Stage.SHARDS, agents) if agents > 1 else WHOLE
         case Stage.SHARDS:
             return Work(Stage.FINISH)
         case _:
             return None
+
+
+def shards_in(status: TransferRunStatus, task: ResolvedTask | None) -> int:
+    """The number of shards that the survey's cuts lead to, within the snapshot's limit."""
+    found = len(status.split.cuts) + 1 if status.split is not None else 1
+    return min(found, task.agent.parallelism) if task is not None else 1
 
 
 def attempts_of(job: Job) -> int:

@@ -8,15 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from smbferry_api import API_VERSION
 from smbferry_api.conditions import Condition, ConditionType, find
 from smbferry_api.fields import format_time
 from smbferry_api.names import (
     ANNOTATION_SCHEDULED_AT,
     ANNOTATION_TRIGGER,
-    LABEL_MANAGED_BY,
-    LABEL_TASK,
-    MANAGED_BY_OPERATOR,
 )
 from smbferry_api.reasons import (
     IN_SYNC,
@@ -33,21 +29,23 @@ from smbferry_api.reasons import (
     SUSPENDED,
     TASK_READY,
 )
-from smbferry_api.run import TransferRunSpec
 from smbferry_api.run_status import RunState
 from smbferry_api.task import Concurrency
+from smbferry_api.windows import problem_of
 from smbferry_operator.decide.decision import Decision, Event, OwnedStatus, soonest
 from smbferry_operator.decide.history import ended_runs, last_runs, surplus
 from smbferry_operator.decide.mirror import mirrored_to
-from smbferry_operator.decide.naming import HASH_LENGTH, label_value, owner_reference, short_hash
+from smbferry_operator.decide.naming import HASH_LENGTH, short_hash
+from smbferry_operator.decide.new_run import MAX_NAME, run_manifest
 from smbferry_operator.decide.observation import TaskObservation
 from smbferry_operator.decide.owned import TaskFields
 from smbferry_operator.decide.punctuality import Missed, add_on_schedule, missed
 from smbferry_operator.decide.resolve import Obstacle, overlap_obstacle, readiness_obstacle, resolve
+from smbferry_operator.decide.retry import FurtherRun, further_run, retry_status
 from smbferry_operator.decide.schedule import ScheduleError, Timetable
 from smbferry_operator.decide.status import Summary, changed, failure_of, is_permanent, transition_event
 from smbferry_operator.decide.text import sentence
-from smbferry_operator.model import Kind, Manifest, Meta, Refusal, Run
+from smbferry_operator.model import Manifest, Meta, Refusal, Run, Task
 from smbferry_words.options import DeletedFiles
 
 TASK_TYPES: Final = (
@@ -57,7 +55,6 @@ TASK_TYPES: Final = (
     ConditionType.RECONCILING,
     ConditionType.STALLED,
 )
-MAX_NAME: Final = 253
 OUTDATED: Final = frozenset({LOCATION_NOT_FOUND.name, SAME_DESTINATION.name, SPEC_INVALID.name})
 """Reasons of Ready that no longer apply while a location is being checked."""
 A_MOMENT: Final = timedelta(seconds=1)
@@ -89,6 +86,8 @@ class Act:
     """A scheduled run that is no longer due because it could not start in time."""
     waits: datetime | None = None
     """The time of a scheduled run that is due and has not started: it stays the next one until it does or is missed."""
+    planned: FurtherRun | None = None
+    """A run that follows a failed one; ``run`` is its manifest once its time has come."""
 
 
 def decide_task(seen: TaskObservation, now: datetime) -> Decision:
@@ -101,19 +100,25 @@ def decide_task(seen: TaskObservation, now: datetime) -> Decision:
     except ScheduleError as error:
         return _decision(seen, Obstacle(SPEC_INVALID, str(error), stalled=True), None, Act(), now)
     snapshot = resolve(task, seen.ends, mirrored_to(seen))
-    obstacle = readiness_obstacle(task.spec.location_names, seen.ends)
+    obstacle = _windows_obstacle(task) or readiness_obstacle(task.spec.location_names, seen.ends)
     if obstacle is None and snapshot is not None:
         obstacle = overlap_obstacle(snapshot)
     due = _due(seen, timetable, now)
-    act = _act(seen, due, ready=obstacle is None and snapshot is not None) if due else Act()
+    ready = obstacle is None and snapshot is not None
+    act = _act(seen, due, ready=ready) if due else _retried(seen, now, ready=ready)
     if act.run is not None and seen.refusal is not None:
-        obstacle, act = _refused(seen.refusal), Act()
+        obstacle, act = _refused(seen.refusal), Act(planned=act.planned)
     if timetable is not None and not task.spec.suspend:
         lost = missed(seen, timetable, obstacle, now)
         at = _scheduled(seen, timetable, now)
         waits = at if act.settled is None or act.settled.at != at else None
         act = replace(act, missed=lost, waits=waits, events=(*act.events, *((lost.event,) if lost else ())))
     return _decision(seen, obstacle, timetable, act, now)
+
+
+def _windows_obstacle(task: Task) -> Obstacle | None:
+    problem = problem_of(task.spec.windows)
+    return Obstacle(SPEC_INVALID, f"{problem}.", stalled=True) if problem else None
 
 
 def _refused(refusal: Refusal) -> Obstacle:
@@ -131,6 +136,14 @@ def _act(seen: TaskObservation, due: Due, *, ready: bool) -> Act:
     if seen.task.spec.suspend or not ready:
         return Act()
     return Act(due, build_run(seen.task.meta, due))
+
+
+def _retried(seen: TaskObservation, now: datetime, *, ready: bool) -> Act:
+    """Creates the run that follows a failed one, as soon as its time has come."""
+    planned = further_run(seen)
+    if planned is None or planned.at > now or seen.task.spec.suspend or not ready:
+        return Act(planned=planned)
+    return Act(run=planned.build(seen), planned=planned, events=(planned.event,))
 
 
 # --- When ------------------------------------------------------------------------------------------------------------
@@ -197,19 +210,7 @@ def build_run(task: Meta, due: Due) -> Manifest:
         suffix = short_hash(task.uid, due.trigger, task.generation)
         annotations = {ANNOTATION_TRIGGER: due.trigger or ""}
     stem = task.name[: MAX_NAME - 1 - max(len(suffix), HASH_LENGTH)].rstrip("-.")
-    spec = TransferRunSpec.model_validate({"taskRef": {"name": task.name}})
-    return {
-        "apiVersion": API_VERSION,
-        "kind": Kind.RUN.value,
-        "metadata": {
-            "name": f"{stem}-{suffix}",
-            "namespace": task.namespace,
-            "labels": {LABEL_MANAGED_BY: MANAGED_BY_OPERATOR, LABEL_TASK: label_value(task.name)},
-            "annotations": annotations,
-            "ownerReferences": [owner_reference(Kind.TASK, task)],
-        },
-        "spec": spec.model_dump(mode="json", by_alias=True, exclude_none=True),
-    }
+    return run_manifest(task, f"{stem}-{suffix}", annotations)
 
 
 # --- The status ------------------------------------------------------------------------------------------------------
@@ -244,6 +245,7 @@ def _fields(seen: TaskObservation, timetable: Timetable | None, act: Act, upcomi
         next_schedule_time=act.waits or upcoming,
         last_schedule_time=settled.at if settled is not None and settled.at else status.last_schedule_time,
         observed_trigger=observed,
+        retry=retry_status(seen, act.planned, created=act.run is not None),
     )
 
 
@@ -259,7 +261,7 @@ def _decision(
     status = OwnedStatus(conditions, fields.as_wire())
     return Decision(
         create=(act.run,) if act.run else (),
-        delete=surplus(seen),
+        delete=surplus(seen, keep=act.planned.after if act.planned and not act.run else None),
         status=status if changed(task.status, existing, status, TASK_TYPES) else None,
         events=(*transition_event(existing, conditions, ConditionType.READY), *act.events),
         requeue_after=soonest(
@@ -267,6 +269,7 @@ def _decision(
             upcoming - now if upcoming else None,
             given_up - now + A_MOMENT if given_up else None,
             seen.refusal.again_in(now) if seen.refusal else None,
+            max(act.planned.at - now, A_MOMENT) if act.planned and act.planned.at > now else None,
         ),
     )
 

@@ -16,7 +16,7 @@ from smbferry_api.snapshot import text_in
 from smbferry_operator.decide.account import account_of
 from smbferry_operator.decide.naming import ANNOTATION_OWNER_NAME
 from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
-from smbferry_operator.parse import RECORDED, parse_owner
+from smbferry_operator.parse import COMPLETIONS, PRIORITY_CLASS, RECORDED, parse_owner
 from smbferry_words.run import PhaseState
 
 UNUSED_ANNOTATION: Final = "kubectl.kubernetes.io/last-applied-configuration"
@@ -242,13 +242,16 @@ def _slim(kind: Kind, body: Manifest) -> Manifest:
 
 
 def _recorded(kind: Kind, spec: Manifest) -> Manifest:
-    """What is kept of the spec of an agent's Job or pod: the encoded snapshot in its environment."""
+    """What is kept of the spec of an agent's Job or pod: the encoded snapshot, the PriorityClass, how many agents."""
     pod: Manifest = ((spec.get("template") or {}).get("spec") or {}) if kind is Kind.JOB else spec
+    kept = {PRIORITY_CLASS: name} if (name := pod.get("priorityClassName")) else {}
+    if kind is Kind.JOB and (agents := spec.get(COMPLETIONS) or 1) > 1:
+        kept[COMPLETIONS] = agents
     for container in pod.get("containers") or ():
         if container.get("name") == AGENT_CONTAINER:
             text = text_in({v["name"]: v.get("value") or "" for v in container.get("env") or ()})
-            return {RECORDED: text} if text else {}
-    return {}
+            return kept | ({RECORDED: text} if text else {})
+    return kept
 
 
 def _shared(value: Any) -> Any:
@@ -313,17 +316,19 @@ def _owner(kind: Kind, body: Manifest) -> tuple[Key, str] | None:
 
 
 def works_for(kind: Kind, body: Manifest) -> tuple[Key, str] | None:
-    """The object that an unfinished Job or a living pod claims to work for, and its uid; None for all others."""
+    """The object that an unfinished Job or a run's living pod claims to work for, and its uid; None for all others."""
     status = body.get("status") or {}
     if kind is Kind.JOB:
-        conditions = status.get("conditions") or ()
-        over = any(c.get("type") in {"Complete", "Failed"} and c.get("status") == "True" for c in conditions)
+        true = {c.get("type") for c in status.get("conditions") or () if c.get("status") == "True"}
+        over = not true.isdisjoint({"Complete", "Failed"})
+        # A check that a queue holds back uses no key and no node: it must not keep other checks from starting.
+        idle = "Suspended" in true and not status.get("active")
     elif kind is Kind.POD:
-        over = status.get("phase") in {"Succeeded", "Failed"}
+        over, idle = status.get("phase") in {"Succeeded", "Failed"}, True
     else:
         return None
     worker = None if over else _owner(kind, body)
-    return worker if kind is Kind.JOB or (worker and worker[0].kind is Kind.RUN) else None
+    return worker if worker and (worker[0].kind is Kind.RUN or not idle) else None
 
 
 def _has_tickets(status: Manifest) -> bool:

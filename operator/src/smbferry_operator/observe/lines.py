@@ -83,13 +83,13 @@ class Lines:
                 self._share_anew(counted, line, run)
             self._tidy(active)
         if (waiting := self._waiting.pop(run, None)) is not None:
+            for counted in waiting.counted:  # before its lane: whoever is first there now is compared with all who wait
+                take_out(self._lines[counted.key].waiting, waiting)
+                self._touched[counted.key] = None
             if self._called.pop(run, None) is not None:
                 self._use(waiting, -1)
             else:
                 self._leave_lane(waiting)
-            for counted in waiting.counted:
-                take_out(self._lines[counted.key].waiting, waiting)
-                self._touched[counted.key] = None
             self._tidy(waiting)
 
     def stand_aside(self, run: Key) -> None:

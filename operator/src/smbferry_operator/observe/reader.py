@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 from smbferry_operator.decide.manifests.jobs import is_transfer_job_name
 from smbferry_operator.decide.observation import Ends
-from smbferry_operator.decide.record import attempts_before
+from smbferry_operator.decide.record import order_of, pauses_before
 from smbferry_operator.model import Identity, Job, Key, Kind, Location, Manifest, Meta, Pod, Run, Task
 from smbferry_operator.observe.cache import Cache
 from smbferry_operator.parse import InvalidObjectError, parse_identity, parse_job, parse_location, parse_pod, parse_task
@@ -45,7 +45,9 @@ class Reader:
         if controller.name in jobs:
             return controller.uid == jobs[controller.name]
         gone = self.cache.get(Key(Kind.JOB, owner.namespace, controller.name)) is None
-        return gone and kind is Kind.RUN and is_transfer_job_name(owner, controller.name)
+        return (
+            gone and kind is Kind.RUN and is_transfer_job_name(owner, controller.name, pauses=pauses_before(pod.meta))
+        )
 
     def task_named(self, namespace: str, name: str) -> Task | None:
         """The task, None if it does not exist or is invalid."""
@@ -116,4 +118,4 @@ def _is_job_of(job: Job, kind: Kind, owner: Meta) -> bool:
     controller = job.meta.controller
     if controller is None or (controller.kind, controller.name, controller.uid) != (kind, owner.name, owner.uid):
         return False
-    return kind is not Kind.RUN or is_transfer_job_name(owner, job.meta.name, attempts_before(job))
+    return kind is not Kind.RUN or is_transfer_job_name(owner, job.meta.name, *order_of(job))

@@ -35,6 +35,8 @@ RUN_BUCKETS: Final = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 36
 RECONCILE_BUCKETS: Final = (0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60)
 OTHER: Final = "Other"
 """For reasons that are not ours: a label must not get new values from what others write."""
+_ACTIVE: Final = frozenset({RunState.TRANSFERRING, RunState.VERIFYING})
+_FACTOR: Final = re.compile(r"\d{1,9}\.\d{1,9}")
 _OFFSET: Final = re.compile(r"[+-]?\d+(?:\.\d+)?(?=s)")
 
 Reconcile = Callable[[Key], Awaitable[timedelta | None]]
@@ -196,7 +198,7 @@ def _of_runs(runs: list[Manifest]) -> Iterator[Metric]:
     rates: Tally[str] = Tally()
     for run in runs:
         status = run.get("status") or {}
-        if status.get("state") in {RunState.TRANSFERRING, RunState.VERIFYING}:
+        if status.get("state") in _ACTIVE:
             rates[_names(run)[0]] += (status.get("counters") or {}).get("bytesPerSecond") or 0
     speed = GaugeMetricFamily(
         "smbferry_transfer_rate_bytes_per_second", "Transfer rate of all active runs together.", labels=["namespace"]
@@ -204,6 +206,37 @@ def _of_runs(runs: list[Manifest]) -> Iterator[Metric]:
     for namespace, rate in sorted(rates.items()):
         speed.add_metric([namespace], rate)
     yield speed
+    yield from _of_polite_runs(runs)
+
+
+def _of_polite_runs(runs: list[Manifest]) -> Iterator[Metric]:
+    """How active runs give way. Agents write these figures, so only numbers are taken from them."""
+    share = GaugeMetricFamily(
+        "smbferry_task_request_share_ratio",
+        "Part of its usual requests that the task's active run may send at once.",
+        labels=["namespace", "task"],
+    )
+    factor = GaugeMetricFamily(
+        "smbferry_task_reply_time_ratio",
+        "Current reply time of a server to the task's active run, in relation to its idle reply time.",
+        labels=["namespace", "task"],
+    )
+    shares: dict[tuple[str, str], float] = {}
+    factors: dict[tuple[str, str], float] = {}
+    for run in runs:
+        status, task = run.get("status") or {}, ((run.get("spec") or {}).get("taskRef") or {}).get("name")
+        found = status.get("politeness") or {}
+        if status.get("state") not in _ACTIVE or not task or not found:
+            continue
+        key = (_names(run)[0], str(task))
+        if isinstance(percent := found.get("sharePercent"), int):
+            shares[key] = min(percent / 100, shares.get(key, 1.0))
+        if _FACTOR.fullmatch(str(found.get("factor"))):
+            factors[key] = max(float(found["factor"]), factors.get(key, 0.0))
+    for family, values in ((share, shares), (factor, factors)):
+        for key, value in sorted(values.items()):
+            family.add_metric(list(key), value)
+        yield family
 
 
 def _of_tasks(tasks: list[Manifest]) -> Iterator[Metric]:

@@ -9,6 +9,7 @@ from smbferry_api.exit_codes import PERMANENT, ExitCode
 from smbferry_api.fields import parse_duration
 from smbferry_api.identity import KerberosIdentitySpec
 from smbferry_api.names import ANNOTATION_OWNER_GENERATION, ANNOTATION_REQUESTED_AT, LABEL_RUN, LABEL_TASK
+from smbferry_api.pod_settings import PodSettings
 from smbferry_api.run import ResolvedTask
 from smbferry_api.snapshot import environment_of
 from smbferry_operator.decide.destination import Destination
@@ -21,16 +22,19 @@ from smbferry_operator.decide.manifests.pods import (
     union_of_nameservers,
 )
 from smbferry_operator.decide.naming import (
+    ANNOTATION_ACTIVE_BEFORE,
     ANNOTATION_ATTEMPTS_BEFORE,
     ANNOTATION_CHECK_EPOCH,
     ANNOTATION_CHECK_INPUTS,
     ANNOTATION_DESTINATION,
     ANNOTATION_LAST_CHECK,
     ANNOTATION_OWNER_NAME,
+    ANNOTATION_PAUSES_BEFORE,
     agent_metadata,
     child_name,
     label_value,
 )
+from smbferry_operator.decide.placement import check_settings, run_settings
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.decide.stages import ANNOTATION_STAGE, WHOLE, Work, indexed, spread
 from smbferry_operator.model import Kind, Manifest, Meta
@@ -43,11 +47,15 @@ MAX_ATTEMPTS: Final = 7
 MAX_JOBS: Final = 4 * MAX_ATTEMPTS
 """More Jobs than a run can have: each of its three stages may use all attempts."""
 
-FINAL_EXIT_CODES: Final = sorted({*PERMANENT, ExitCode.DONE_WITH_FAILURES, ExitCode.CANCELLED, ExitCode.BUG})
+FINAL_EXIT_CODES: Final = sorted(
+    {*PERMANENT, ExitCode.DONE_WITH_FAILURES, ExitCode.CANCELLED, ExitCode.PAUSED, ExitCode.BUG}
+)
 
 
 def build_pod_failure_policy() -> Manifest:
-    """An evicted agent does not count as an attempt; a failure that a retry cannot fix ends the Job; others count."""
+    """An evicted agent does not count as an attempt; a pause, or a failure that a retry cannot fix, ends the Job; other
+    failures count.
+    """
     return {
         "rules": [
             {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
@@ -78,6 +86,8 @@ class Check:
     """Of a location: when its identity became Ready."""
     last_check: str
     """status.lastCheckTime when the Job is created: once it differs, the agent has reported."""
+    settings: tuple[PodSettings | None, ...] = ()
+    """Of the pod: the identity's and, for a location, then the location's."""
     request: str = ""
     """The value of the annotation by which a person requested the check, if any."""
     follows: str = ""
@@ -91,8 +101,9 @@ class Check:
 
 def build_check_job(check: Check, settings: AgentSettings) -> Manifest:
     """A Job that checks once; the operator decides when to check again."""
-    metadata = agent_metadata(check.kind, check.owner, check.name)
-    metadata["annotations"] = {
+    placed = check_settings(settings, *check.settings)
+    metadata = _metadata(placed, agent_metadata(check.kind, check.owner, check.name))
+    metadata["annotations"] |= {
         ANNOTATION_OWNER_NAME: check.owner.name,
         ANNOTATION_OWNER_GENERATION: str(check.owner.generation),
         ANNOTATION_CHECK_INPUTS: check.inputs,
@@ -107,7 +118,7 @@ def build_check_job(check: Check, settings: AgentSettings) -> Manifest:
         command=check.command,
         identities={Side.SELF: check.identity},
         nameservers=check.nameservers,
-        resources=settings.check_resources,
+        settings=placed,
         grace_seconds=CHECK_GRACE_SECONDS,
     )
     return _job(
@@ -125,15 +136,15 @@ def transfer_nameservers(task: ResolvedTask) -> tuple[str, ...]:
     return union_of_nameservers(*of_locations, *(end.identity.spec.nameservers for end in task.ends))
 
 
-def transfer_job_name(run: Meta, attempts_before: int) -> str:
-    """The name of the Job that follows this many attempts."""
-    return child_name(Kind.RUN, run, attempts_before)
+def transfer_job_name(run: Meta, attempts_before: int, pauses_before: int = 0) -> str:
+    """The name of the Job that follows this many attempts and pauses."""
+    return child_name(Kind.RUN, run, attempts_before, *((pauses_before,) if pauses_before else ()))
 
 
-def is_transfer_job_name(run: Meta, name: str, attempts: int | None = None) -> bool:
-    """Whether a Job of the run has this name: the one that follows this many attempts, or any if None."""
+def is_transfer_job_name(run: Meta, name: str, attempts: int | None = None, pauses: int = 0) -> bool:
+    """Whether a Job of the run has this name: the one that follows this many attempts, or any number if None."""
     candidates = range(MAX_JOBS) if attempts is None else (attempts,)
-    return any(name == transfer_job_name(run, number) for number in candidates)
+    return any(name == transfer_job_name(run, number, pauses) for number in candidates)
 
 
 def build_transfer_job(
@@ -145,23 +156,25 @@ def build_transfer_job(
     writes: bool = True,
     work: Work = WHOLE,
     elapsed: timedelta = timedelta(),
+    pauses: int = 0,
 ) -> Manifest:
     """A Job of a run. Kubernetes retries it with backoff while its exit codes say that a retry can help.
 
     Args:
         attempts_before: attempts that earlier Jobs of this run have used up.
         writes: False for a dry run or a survey that only reads, which do not claim the destination.
-        elapsed: time since the run began; its deadline counts from there.
+        elapsed: how long the run has been active; that counts towards its deadline.
+        pauses: how often the run was paused before this Job.
     """
-    metadata = agent_metadata(Kind.RUN, run, transfer_job_name(run, attempts_before))
+    placed = run_settings(settings, task.agent, spread=spread(run) if work.stage is Stage.SHARDS else ())
+    metadata = _metadata(placed, agent_metadata(Kind.RUN, run, transfer_job_name(run, attempts_before, pauses)))
     metadata["labels"] |= {LABEL_RUN: label_value(run.name), LABEL_TASK: label_value(task.name)}
     destination = {ANNOTATION_DESTINATION: Destination.of(task.destination).written} if writes else {}
-    metadata["annotations"] = {
-        ANNOTATION_OWNER_NAME: run.name,
-        ANNOTATION_ATTEMPTS_BEFORE: str(attempts_before),
-        **({ANNOTATION_STAGE: work.stage.value} if work.stage is not Stage.WHOLE else {}),
-        **destination,
-    }
+    paused = {ANNOTATION_PAUSES_BEFORE: str(pauses)} if pauses else {}
+    active = {ANNOTATION_ACTIVE_BEFORE: str(int(elapsed.total_seconds()))} if elapsed else {}
+    stage = {ANNOTATION_STAGE: work.stage.value} if work.stage is not Stage.WHOLE else {}
+    before = {ANNOTATION_OWNER_NAME: run.name, ANNOTATION_ATTEMPTS_BEFORE: str(attempts_before)}
+    metadata["annotations"] |= {**before, **active, **paused, **stage, **destination}
     sides = (Side.SOURCE, Side.DESTINATION, Side.REPORT)
     pod = AgentPod(
         kind=Kind.RUN,
@@ -169,12 +182,11 @@ def build_transfer_job(
         command=AgentCommand.TRANSFER,
         identities={side: end.identity.spec for side, end in zip(sides, task.ends, strict=False)},
         nameservers=transfer_nameservers(task),
-        resources=task.agent.resources or settings.resources,
+        settings=placed,
         grace_seconds=TRANSFER_GRACE_SECONDS,
-        placement=task.agent,
         environment=environment_of(task),
-        annotations=destination,
-        arguments=(STAGE_OPTION, work.stage.value) if work.stage is not Stage.WHOLE else (),
+        annotations={**destination, **paused},
+        arguments=(STAGE_OPTION, work.stage.value) if stage else (),
         volumes=_volumes(task),
     )
     template = build_pod_template(pod, settings)
@@ -182,9 +194,13 @@ def build_transfer_job(
     job = _job(metadata, template, backoff_limit=_retries(work, attempts_before), **_deadline(task, elapsed))
     if work.stage is Stage.SHARDS:
         job["spec"] |= indexed(work.agents, task.agent.parallelism, job["spec"].pop("backoffLimit"))
-        if task.agent.affinity is None:
-            template["spec"]["topologySpreadConstraints"] = spread(run)
     return job
+
+
+def _metadata(settings: PodSettings, own: Manifest) -> Manifest:
+    """The Job's metadata: labels and annotations of its pods are also those by which queues and people find it."""
+    labels = (settings.labels or {}) | own["labels"]
+    return {**own, "labels": labels, "annotations": dict(settings.annotations or {})}
 
 
 def _volumes(task: ResolvedTask) -> tuple[ExtraVolume, ...]:

@@ -15,11 +15,12 @@ from smbferry_api.agent_contract import (
     TERMINATION_MESSAGE_PATH,
     AgentCommand,
     Side,
+    UserIds,
     keytab_dir,
     krb5_config_dir,
 )
 from smbferry_api.identity import KerberosIdentitySpec
-from smbferry_api.task import AgentSpec
+from smbferry_api.pod_settings import PodSettings, SecurityContext
 from smbferry_operator.decide.manifests.access import access_name
 from smbferry_operator.decide.naming import ANNOTATION_OWNER_NAME, agent_labels
 from smbferry_operator.decide.settings import AgentSettings
@@ -28,6 +29,7 @@ from smbferry_operator.model import Kind, Manifest, Meta
 SECRET_MODE: Final = 0o440
 SCRATCH_SIZE: Final = "16Mi"
 SPOOL_SIZE: Final = "4Gi"  # some 60 million files
+QUEUE_KEYS: Final = "kueue.x-k8s.io/"
 MAX_NAMESERVERS: Final = 3  # the limit of a pod's dnsConfig
 
 
@@ -60,10 +62,10 @@ class AgentPod:
     command: AgentCommand
     identities: Mapping[Side, KerberosIdentitySpec]
     nameservers: tuple[str, ...]
-    resources: Manifest
+    settings: PodSettings
+    """Merged: nothing of the installation is added."""
     grace_seconds: int
     """How long it may take to finish its last request and remove its temporary files."""
-    placement: AgentSpec | None = None
     environment: Mapping[str, str] | None = None
     annotations: Mapping[str, str] | None = None
     volumes: tuple[ExtraVolume, ...] = ()
@@ -83,29 +85,33 @@ def build_pod_template(pod: AgentPod, settings: AgentSettings) -> Manifest:
         "restartPolicy": "Never",
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": pod.grace_seconds,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": AGENT_USER,
-            "runAsGroup": AGENT_USER,
-            "fsGroup": AGENT_USER,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": _security_context(settings.user_ids, pod.settings.security_context),
         "containers": [_container(pod, settings)],
         "volumes": _volumes(pod),
     }
-    spec |= _dns(pod.nameservers) | (_placement(pod.placement) if pod.placement else {})
-    if settings.priority_class:
-        spec.setdefault("priorityClassName", settings.priority_class)
-    if settings.image_pull_secrets:
-        spec["imagePullSecrets"] = [{"name": name} for name in settings.image_pull_secrets]
+    spec |= _dns(pod.nameservers) | _placement(pod.settings)
+    own = {ANNOTATION_OWNER_NAME: pod.owner.name, **(pod.annotations or {})}
     return {
         "metadata": {
-            "labels": agent_labels(pod.kind, pod.owner),
-            "annotations": {ANNOTATION_OWNER_NAME: pod.owner.name, **(pod.annotations or {})},
+            "labels": pod_labels(pod.settings) | agent_labels(pod.kind, pod.owner),
+            "annotations": (pod.settings.annotations or {}) | own,
         },
         "spec": spec,
     }
+
+
+def pod_labels(settings: PodSettings) -> dict[str, str]:
+    """Labels of the pod. A label of Kueue is for the Job: a pod that has it would be queued once more by itself."""
+    return {key: value for key, value in (settings.labels or {}).items() if not key.startswith(QUEUE_KEYS)}
+
+
+def _security_context(ids: UserIds, wanted: SecurityContext | None) -> Manifest:
+    """Pod Security `restricted`, with the ids of the image unless the cluster assigns them."""
+    context: Manifest = {"runAsNonRoot": True}
+    if ids is UserIds.FIXED:
+        context |= {"runAsUser": AGENT_USER, "runAsGroup": AGENT_USER, "fsGroup": AGENT_USER}
+    context |= {"fsGroupChangePolicy": "OnRootMismatch", "seccompProfile": {"type": "RuntimeDefault"}}
+    return context | (wanted.model_dump(mode="json", by_alias=True, exclude_none=True) if wanted else {})
 
 
 def _container(pod: AgentPod, settings: AgentSettings) -> Manifest:
@@ -122,10 +128,8 @@ def _container(pod: AgentPod, settings: AgentSettings) -> Manifest:
         "imagePullPolicy": settings.image_pull_policy,
         "command": ["smbferry-agent"],
         "args": [pod.command.value, NAMESPACE_OPTION, pod.owner.namespace, NAME_OPTION, pod.owner.name, *pod.arguments],
-        "env": [
-            {"name": name, "value": value} for name, value in {"TMPDIR": SCRATCH_DIR, **(pod.environment or {})}.items()
-        ],
-        "resources": pod.resources,
+        "env": [{"name": name, "value": value} for name, value in _environment(pod).items()],
+        "resources": pod.settings.resources or {},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -135,6 +139,12 @@ def _container(pod: AgentPod, settings: AgentSettings) -> Manifest:
         "terminationMessagePolicy": "File",
         "volumeMounts": mounts,
     }
+
+
+def _environment(pod: AgentPod) -> dict[str, str]:
+    """Ours comes last: a variable's value can refer only to earlier ones."""
+    wanted = {variable.name: variable.value for variable in pod.settings.env or ()}
+    return {**wanted, "TMPDIR": SCRATCH_DIR, **(pod.environment or {})}
 
 
 def _volumes(pod: AgentPod) -> list[Manifest]:
@@ -160,11 +170,13 @@ def _dns(nameservers: tuple[str, ...]) -> Manifest:
     return {"dnsPolicy": "None", "dnsConfig": {"nameservers": list(nameservers)}}
 
 
-def _placement(agent: AgentSpec) -> Manifest:
+def _placement(settings: PodSettings) -> Manifest:
     placement: dict[str, Any] = {
-        "nodeSelector": agent.node_selector,
-        "tolerations": list(agent.tolerations),
-        "affinity": agent.affinity,
-        "priorityClassName": agent.priority_class_name,
+        "nodeSelector": settings.node_selector,
+        "tolerations": list(settings.tolerations),
+        "affinity": settings.affinity,
+        "topologySpreadConstraints": list(settings.topology_spread_constraints or ()),
+        "priorityClassName": settings.priority_class_name,
+        "imagePullSecrets": [{"name": secret.name} for secret in settings.image_pull_secrets or ()],
     }
     return {field: value for field, value in placement.items() if value}

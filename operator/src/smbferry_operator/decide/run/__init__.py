@@ -7,7 +7,7 @@ from datetime import datetime
 
 from smbferry_operator.decide.decision import Decision
 from smbferry_operator.decide.observation import RunObservation
-from smbferry_operator.decide.record import attempts_before
+from smbferry_operator.decide.record import order_of
 from smbferry_operator.decide.run.expiry import expire
 from smbferry_operator.decide.run.progress import cancel, finished, under_way
 from smbferry_operator.decide.run.queue import refused, without_job
@@ -45,4 +45,4 @@ def _course(seen: RunObservation, job: Job | None, now: datetime, settings: Agen
 def current_job(seen: RunObservation) -> Job | None:
     """The run's newest Job, unless it is being deleted."""
     jobs = [job for job in seen.jobs if not job.meta.deleting]
-    return max(jobs, key=attempts_before, default=None)
+    return max(jobs, key=order_of, default=None)

@@ -13,6 +13,7 @@ from smbferry_api.reasons import (
     RETRYING,
     RUN_CANCELLED,
     RUN_IN_PROGRESS,
+    WINDOW_CLOSED,
     Reason,
 )
 from smbferry_api.run_status import RunState
@@ -21,8 +22,9 @@ from smbferry_operator.decide.agent_start import Stuck, has_begun, stuck
 from smbferry_operator.decide.decision import Decision
 from smbferry_operator.decide.manifests.jobs import FINAL_EXIT_CODES, MAX_ATTEMPTS
 from smbferry_operator.decide.observation import RunObservation
-from smbferry_operator.decide.proof import unproven
+from smbferry_operator.decide.proof import doubted, unproven
 from smbferry_operator.decide.run.end import End, end_of, failed
+from smbferry_operator.decide.run.pause import REST, same_work, used_before, was_paused
 from smbferry_operator.decide.run.queue import LATER_STAGES, begin, launch, snapshot
 from smbferry_operator.decide.run.status import (
     ENDED_PHASE,
@@ -35,7 +37,7 @@ from smbferry_operator.decide.run.status import (
     unfinished,
     waiting,
 )
-from smbferry_operator.decide.run.waits import POLL_END, SHARD_WAITS, STAGE_WAITS, Start, first_wait
+from smbferry_operator.decide.run.waits import POLL_END, SHARD_WAITS, STAGE_WAITS, WAITS, Start, Wait, first_wait
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.decide.stages import Work, next_work, stage_of
 from smbferry_operator.model import Job, Run
@@ -84,9 +86,7 @@ def _stuck(seen: RunObservation, job: Job, obstacle: Stuck, now: datetime, setti
         end = failed(AGENT_NOT_SCHEDULED, f"The agent's pod could not be started: {obstacle.why}.")
         return ended(seen, end, now, attempt=attempt)
     state = RunState.QUEUED if obstacle.waits_for_room else RunState.LAUNCHING
-    return unfinished(
-        seen, state, AGENT_NOT_SCHEDULED, obstacle.message, now, requeue_after=POLL_START, attempt=attempt
-    )
+    return unfinished(seen, state, obstacle.reason, obstacle.message, now, requeue_after=POLL_START, attempt=attempt)
 
 
 def _is_through(run: Run) -> bool:
@@ -100,6 +100,8 @@ def finished(seen: RunObservation, job: Job, now: datetime, settings: AgentSetti
     # They may belong to a later Job that was deleted by hand.
     if any(pod.living for pod in seen.pods):
         return Decision(requeue_after=POLL_END)
+    if was_paused(job, seen.pods):
+        return _after_pause(seen, job, now, settings)
     if job.complete and (work := next_work(job, seen.run.status, snapshot(seen))):
         return _go_on(seen, job, work, now, settings)
     unreported = not job.complete and seen.run.status.failure is None
@@ -122,7 +124,7 @@ def _go_on(seen: RunObservation, job: Job, work: Work, now: datetime, settings: 
     """Starts the run's next stage once no rule makes it wait."""
     task = snapshot(seen)
     if seen.run.spec.cancel or task is None:
-        return ended(seen, End(RunState.CANCELLED, RUN_CANCELLED, "The run was cancelled while it was under way."), now)
+        return _cancelled(seen, now)
     surveyed = stage_of(job) is not Stage.SURVEY or seen.run.status.split is not None
     if not surveyed and job.finished_at and now - job.finished_at < REPORT_GRACE:
         return Decision(requeue_after=timedelta(seconds=1))
@@ -133,6 +135,29 @@ def _go_on(seen: RunObservation, job: Job, work: Work, now: datetime, settings: 
             return waiting(seen, RunState.QUEUED, wait, now)
         return waiting(seen, state_by_phases(seen.run), replace(wait, requeue_after=POLL_END), now)
     return launch(seen, task, attempts_so_far(seen, job), now, settings, work=work)
+
+
+def _cancelled(seen: RunObservation, now: datetime) -> Decision:
+    return ended(seen, End(RunState.CANCELLED, RUN_CANCELLED, "The run was cancelled while it was under way."), now)
+
+
+def _after_pause(seen: RunObservation, job: Job, now: datetime, settings: AgentSettings) -> Decision:
+    """Continues the stage that the end of a window stopped, once the windows are open and no other rule makes it
+    wait.
+    """
+    task = snapshot(seen)
+    if seen.run.spec.cancel or task is None:
+        return _cancelled(seen, now)
+    work = same_work(job)
+    # After a night, locations and keys may have changed: the finish looks at them, too.
+    rules = SHARD_WAITS if work.stage in LATER_STAGES else WAITS
+    wait = first_wait(rules, Start(seen, task, now, doubted(seen.ends.identities)))
+    if wait is None and job.finished_at and now - job.finished_at < REST:
+        message = "The agent has stopped for the end of a window; the next one starts in a moment."
+        wait = Wait(WINDOW_CLOSED, message, POLL_END)
+    if wait is not None:
+        return waiting(seen, RunState.QUEUED, wait, now)
+    return launch(seen, task, used_before(job), now, settings, work=work)
 
 
 def cancel(seen: RunObservation, job: Job | None, now: datetime) -> Decision:

@@ -31,14 +31,16 @@ from smbferry_operator.decide.manifests.jobs import (
 from smbferry_operator.decide.manifests.network import build_network_policy
 from smbferry_operator.decide.observation import RunObservation
 from smbferry_operator.decide.proof import doubted
-from smbferry_operator.decide.record import by_identities, recorded
+from smbferry_operator.decide.record import by_identities, pauses_before, recorded
 from smbferry_operator.decide.resolve import overlap_obstacle, readiness_obstacle, resolve
 from smbferry_operator.decide.run.end import End, failed
+from smbferry_operator.decide.run.pause import active_time, was_paused
 from smbferry_operator.decide.run.status import (
     POLL_START,
     Attempt,
     attempts_so_far,
     ended,
+    job_key,
     limit,
     state_by_phases,
     unfinished,
@@ -78,7 +80,7 @@ def begin(start: Start, used: int, settings: AgentSettings) -> Decision:
     seen = start.seen
     if wait := first_wait(WAITS, start):
         return waiting(seen, RunState.QUEUED, wait, start.now)
-    work = first_work(start.task, copies=seen.run.spec.copies)
+    work = first_work(_within_limits(seen, start.task), copies=seen.run.spec.copies)
     return launch(seen, start.task, used, start.now, settings, work=work)
 
 
@@ -110,7 +112,7 @@ def _unresolved(seen: RunObservation, now: datetime) -> Decision:
 def launch(
     seen: RunObservation, task: ResolvedTask, used: int, now: datetime, settings: AgentSettings, *, work: Work
 ) -> Decision:
-    """Creates the run's next Job, which records the snapshot, and what its agent needs."""
+    """Creates the run's next Job, which records the snapshot, and what its agent needs. Paused Jobs are deleted."""
     said = seen.run.status.limit
     if said is not None and limit(seen) != said:
         # The agent prefers it to what its Job records: no agent may start by what is no longer true.
@@ -119,10 +121,12 @@ def launch(
     wanted = task.agent.parallelism
     task = _within_limits(seen, by_identities(task, seen.all_identities) or task)
     run = seen.run.meta
-    began = min((job.meta.created for job in seen.jobs), default=now)
     writes = seen.run.spec.writes
-    job = build_transfer_job(run, task, used, settings, writes=writes, work=work, elapsed=now - began)
-    attempt = Attempt(transfer_job_name(run, used), used, seen.run.status.start_time or now)
+    paused = [job for job in seen.jobs if was_paused(job, seen.pods)]
+    pauses = max((pauses_before(job.meta) + (job in paused) for job in seen.jobs), default=0)
+    elapsed = active_time(seen.jobs, seen.pods, now)
+    job = build_transfer_job(run, task, used, settings, writes=writes, work=work, elapsed=elapsed, pauses=pauses)
+    attempt = Attempt(transfer_job_name(run, used, pauses), used, seen.run.status.start_time or now)
     decision = unfinished(
         seen,
         state_by_phases(seen.run) if work.stage in LATER_STAGES else RunState.LAUNCHING,
@@ -136,6 +140,7 @@ def launch(
     return replace(
         decision,
         create=(*_agent_needs(run, task, settings), job),
+        delete=tuple(job_key(old) for old in paused),
         claim=Destination.of(task.destination) if writes else None,
     )
 

@@ -7,10 +7,12 @@ from typing import Any, Final
 
 from smbferry_api.conditions import ConditionType, find
 from smbferry_api.fields import parse_quantity
+from smbferry_api.limit_status import Limit
 from smbferry_api.queue_status import QueueStatus
 from smbferry_api.reasons import (
     AGENT_NOT_SCHEDULED,
     AGENT_STARTING,
+    AGENT_SUSPENDED,
     LIMIT_REACHED,
     LOCATION_NOT_FOUND,
     LOCATION_NOT_READY,
@@ -19,11 +21,13 @@ from smbferry_api.reasons import (
     RUN_QUEUED,
     RUN_STARTED,
     TASK_NOT_FOUND,
+    WINDOW_CLOSED,
     Reason,
     by_name,
 )
 from smbferry_api.run import ResolvedTask
-from smbferry_api.run_status import Limit, RunEnding, RunState
+from smbferry_api.run_status import RunEnding, RunState
+from smbferry_api.windows import Windows, problem_of
 from smbferry_operator.decide.decision import Decision, Event, OwnedStatus
 from smbferry_operator.decide.observation import RunObservation
 from smbferry_operator.decide.owned import RunFields
@@ -114,7 +118,8 @@ def _queue_events(seen: RunObservation, reason: Reason, message: str) -> tuple[E
     before = find(seen.run.status.conditions, ConditionType.SUCCEEDED)
     if before is not None and before.reason == reason.name:
         return ()
-    if reason in {RUN_QUEUED, LIMIT_REACHED, LOCATION_NOT_FOUND, LOCATION_NOT_READY, TASK_NOT_FOUND}:
+    queued = {AGENT_SUSPENDED, RUN_QUEUED, LIMIT_REACHED, WINDOW_CLOSED, LOCATION_NOT_FOUND, LOCATION_NOT_READY}
+    if reason in {*queued, TASK_NOT_FOUND}:
         return (Event("Normal", reason, message),)
     return (Event("Warning", reason, message),) if reason in {AGENT_NOT_SCHEDULED, RETRYING} else ()
 
@@ -210,17 +215,19 @@ def _shown(seen: RunObservation) -> ResolvedTask | Mapping[str, Any] | None:
 
 
 def limit(seen: RunObservation) -> Limit | None:
-    """status.limit: what reaches a run under way of its task's limit and of its share of its locations' limits.
+    """status.limit: what reaches a run under way of its task's limit, of its share of its locations' limits, and of its
+    task's windows. They travel together: whatever of them changes, the others are said again.
 
-    None while the snapshot's limit still applies.
+    None while all that the snapshot says still applies.
     """
     before, work = seen.run.status.limit, recorded(seen.jobs, seen.pods)
     if work is None:  # the next Job records what applies then
         return None
-    wanted = rate_of(seen, work.task)
-    if before is None and wanted == lower(work.task.options.bytes_per_second, work.task.bytes_per_second):
+    wanted, windows = rate_of(seen, work.task), _changed_windows(seen, work.task)
+    snapshot = lower(work.task.options.bytes_per_second, work.task.bytes_per_second)
+    if before is None and wanted == snapshot and windows is None:
         return None
-    return Limit(bytes_per_second=str(wanted) if wanted is not None else None)
+    return Limit(bytes_per_second=str(wanted) if wanted is not None else None, windows=windows)
 
 
 def rate_of(seen: RunObservation, work: ResolvedTask) -> str | int | None:
@@ -231,6 +238,18 @@ def rate_of(seen: RunObservation, work: ResolvedTask) -> str | int | None:
     else:  # the task is gone, or another of the same name: what was said last stays
         own = _said_last(seen, work)
     return lower(own, seen.standing.rate if seen.standing is not None else None)
+
+
+def _changed_windows(seen: RunObservation, work: ResolvedTask) -> Windows | None:
+    """The windows of the task if they are others than the snapshot's and can be used.
+
+    Without them those of the snapshot hold, for the agent as in `pause.windows_of`: if the two disagreed, agents would
+    be started and would stop again and again.
+    """
+    if seen.task is None or seen.task.meta.uid != work.uid:
+        return None
+    windows = seen.task.spec.windows
+    return None if windows == work.windows or problem_of(windows) else windows
 
 
 def _said_last(seen: RunObservation, work: ResolvedTask) -> str | int | None:

@@ -6,17 +6,28 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from smbferry_api.queue_status import QueueStatus
-from smbferry_api.reasons import IDENTITY_CHECK_AWAITED, IDENTITY_NOT_FOUND, LIMIT_REACHED, RUN_QUEUED, Reason
+from smbferry_api.reasons import (
+    IDENTITY_CHECK_AWAITED,
+    IDENTITY_NOT_FOUND,
+    LIMIT_REACHED,
+    RUN_QUEUED,
+    SPEC_INVALID,
+    WINDOW_CLOSED,
+    Reason,
+)
 from smbferry_api.run import ResolvedTask
+from smbferry_api.windows import problem_of, state_at
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.observation import Claim, RunObservation
 from smbferry_operator.decide.resolve import readiness_obstacle
+from smbferry_operator.decide.run.pause import windows_of
 from smbferry_operator.decide.text import with_remedy
 
 POLL_QUEUE: Final = timedelta(seconds=30)
 POLL_END: Final = timedelta(seconds=2)
 PER_PLACE: Final = timedelta(seconds=2)
 LONGEST_POLL: Final = timedelta(minutes=10)
+LONGEST_SLEEP: Final = timedelta(hours=1)  # a wall clock may be set, a timer is not
 ACCOUNT_PATIENCE: Final = timedelta(seconds=20)  # no longer: that other run may be unable to start
 
 
@@ -51,6 +62,23 @@ def earlier_agent(start: Start) -> Wait | None:
     return None
 
 
+def window(start: Start) -> Wait | None:
+    """The windows of the task are closed, or can never work: a mistake in an edit costs no run that waits.
+
+    Such a run has no place in the queue of its destination.
+    """
+    windows = windows_of(start.seen, start.task)
+    if problem := problem_of(windows):
+        return Wait(SPEC_INVALID, with_remedy(f"{problem}.", SPEC_INVALID))
+    state = state_at(windows, start.now)
+    if not state.closed:
+        return None
+    left = state.until - start.now if state.until else LONGEST_SLEEP
+    begun = bool(start.seen.jobs)
+    message = f"Paused: windows are closed {state.lasts}." if begun else f"Windows are closed {state.lasts}."
+    return Wait(WINDOW_CLOSED, with_remedy(message, WINDOW_CLOSED), min(left, LONGEST_SLEEP))
+
+
 def locations(start: Start) -> Wait | None:
     """A location is not Ready, or an identity of the snapshot does not exist."""
     seen, task = start.seen, start.task
@@ -83,6 +111,9 @@ def limits(start: Start) -> Wait | None:
     # Whoever may go is woken. So that thousands of runs are not written again and again, one that has its turn later
     # tells its place less often.
     again = min(max(POLL_QUEUE, full.position * PER_PLACE), LONGEST_POLL)
+    closes = state_at(windows_of(start.seen, start.task), start.now).until
+    if closes is not None:  # it leaves the line when its windows close, so that no room is kept for it
+        again = min(again, closes - start.now)
     queue = QueueStatus(position=full.position, length=full.length, waiting_for=full.waiting_for)
     return Wait(LIMIT_REACHED, full.message, again, queue=queue)
 
@@ -107,11 +138,11 @@ def key_doubt(start: Start) -> Wait | None:
 
 Rule = Callable[[Start], Wait | None]
 
-WAITS: Final[tuple[Rule, ...]] = (earlier_agent, locations, other_writer, limits, account, key_doubt)
+WAITS: Final[tuple[Rule, ...]] = (earlier_agent, window, locations, other_writer, limits, account, key_doubt)
 """Before a run's first agent. A key is tried last: each try counts, so nothing else may delay the run afterwards."""
-STAGE_WAITS: Final[tuple[Rule, ...]] = (active_writer, limits)
+STAGE_WAITS: Final[tuple[Rule, ...]] = (window, active_writer, limits)
 """Before the finish, or the only agent that follows a survey."""
-SHARD_WAITS: Final[tuple[Rule, ...]] = (active_writer, locations, limits, key_doubt)
+SHARD_WAITS: Final[tuple[Rule, ...]] = (window, active_writer, locations, limits, key_doubt)
 """Before the shards: many agents at once, each with the same keys."""
 
 

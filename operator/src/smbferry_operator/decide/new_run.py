@@ -1,0 +1,32 @@
+"""The manifest of a TransferRun that a task creates."""
+
+from typing import Final
+
+from smbferry_api import API_VERSION
+from smbferry_api.names import LABEL_MANAGED_BY, LABEL_TASK, MANAGED_BY_OPERATOR
+from smbferry_api.run import TransferRunSpec
+from smbferry_operator.decide.naming import label_value, owner_reference
+from smbferry_operator.model import Kind, Manifest, Meta
+
+MAX_NAME: Final = 253
+
+
+def run_manifest(task: Meta, name: str, annotations: dict[str, str]) -> Manifest:
+    """A run of the task.
+
+    Args:
+        annotations: what made it due.
+    """
+    spec = TransferRunSpec.model_validate({"taskRef": {"name": task.name}})
+    return {
+        "apiVersion": API_VERSION,
+        "kind": Kind.RUN.value,
+        "metadata": {
+            "name": name,
+            "namespace": task.namespace,
+            "labels": {LABEL_MANAGED_BY: MANAGED_BY_OPERATOR, LABEL_TASK: label_value(task.name)},
+            "annotations": annotations,
+            "ownerReferences": [owner_reference(Kind.TASK, task)],
+        },
+        "spec": spec.model_dump(mode="json", by_alias=True, exclude_none=True),
+    }
