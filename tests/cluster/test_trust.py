@@ -20,7 +20,7 @@ from smbferry_operator.decide.manifests.jobs import transfer_job_name
 from smbferry_operator.parse import parse_meta
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lab.support.cluster.kube import Kube
 
@@ -91,6 +91,11 @@ def seconds_to_check(scene: Scene) -> float:
     return seconds
 
 
+def at_least_once(seconds: Callable[[int], float], bound: float) -> bool:
+    """Whether one of three measurements is within the bound: what forged objects delay, they delay each time."""
+    return any(seconds(number) <= bound for number in range(3))
+
+
 @pytest.fixture(scope="module")
 def evil(scene: Scene) -> Iterator[Kube]:
     """A namespace whose locations name the same folders, and whose identity has no key for them."""
@@ -130,11 +135,14 @@ def test_forged_pods_and_jobs_leave_the_runs_and_checks_of_other_namespaces_unto
         *(job(f"check-{n}", None, "") for n in range(JOBS)),
     )
     time.sleep(2)  # the operator has heard of them
-    after = scene.end_of(scene.next_run("copy", trigger="after"))
 
-    assert after["status"]["state"] == "Succeeded", after["status"]
-    assert seconds_to_start(after) <= before + 2
-    assert seconds_to_check(scene) <= checked + 2
+    def seconds_to_the_next_start(number: int) -> float:
+        after = scene.end_of(scene.next_run("copy", trigger=f"after-{number}"))
+        assert after["status"]["state"] == "Succeeded", after["status"]
+        return seconds_to_start(after)
+
+    assert at_least_once(seconds_to_the_next_start, before + 2)
+    assert at_least_once(lambda _: seconds_to_check(scene), checked + 2)
 
 
 def secrets_mounted(kube: Kube) -> set[str]:
