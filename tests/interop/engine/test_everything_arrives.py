@@ -18,7 +18,7 @@ from lab.support.domain.trees import Wanted, differences
 from tests.interop.engine.support import MIB, held_by
 from tests.interop.engine.test_attachments import attach, attached
 from tests.interop.engine.tickets import Watcher
-from tests.interop.engine.witness import allinfo, ntacl, set_mode
+from tests.interop.engine.witness import allinfo, ntacl, set_mode, set_times
 
 from smbferry_engine import (
     Endpoint,
@@ -150,6 +150,8 @@ def plant(journey: Journey, directory: Directory, lists: dict[str, str] = LISTS)
         for name in others:
             directory.domain.run("ln", f"{directory.inside}/{first}", f"{directory.inside}/{name}")
     attach(directory, STREAMS, EAS)
+    # Samba makes up a creation time that no client has set, and another one later.
+    set_times(directory, *directory.tree(), created="2024:02:29-12:34:56")
     journey.member.describe(directory, lists)
     for path, change in ATTRIBUTES.items():
         set_mode(directory, path, change)
@@ -211,6 +213,7 @@ def test_everything_goes_there_and_back_and_every_witness_sees_the_same(journey:
         assert (result.outcome, watcher.failures, watcher.left) == (Outcome.SUCCEEDED, [], [])
         expected = seen(source, mapped=(OLD, member.sid("")))
         assert expected["names"] == dict.fromkeys(FURTHER_NAMES, 1)
+        assert {created for created, *_ in expected["allinfo"].values()} == {"Thu Feb 29 12:34:56 2024 UTC"}
         for directory in (there, back):
             found = seen(directory)
             for witness, told in expected.items():

@@ -41,11 +41,11 @@ def allinfo(directory: Directory, *paths: str) -> list[Shown]:
 
 
 def set_times(
-    directory: Directory, path: str, *, created: str = "-1", accessed: str = "-1", written: str = "-1"
+    directory: Directory, *paths: str, created: str = "-1", accessed: str = "-1", written: str = "-1"
 ) -> None:
     """Times as 2019:01:02-03:04:05, set by smbclient."""
-    command = f'utimes "{directory.name}/{path}" {created} {accessed} {written} -1'
-    directory.domain.smbclient("Administrator", directory.share, command)
+    commands = (f'utimes "{directory.name}/{path}" {created} {accessed} {written} -1' for path in paths)
+    directory.domain.smbclient("Administrator", directory.share, *commands)
 
 
 def set_mode(directory: Directory, path: str, change: str) -> None:
