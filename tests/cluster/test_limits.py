@@ -55,6 +55,7 @@ def test_a_limit_of_zero_is_refused_in_words(scene: Scene) -> None:
 
 def test_six_runs_at_a_location_for_two_never_exceed_it_and_start_in_order(scene: Scene) -> None:
     scene.source.seed([Wanted("small.bin", size=5 << 20)])
+    scene.destination.seed([Wanted(name, "directory") for name in (*FIRST, *dict(LATER))])
     scene.kube.patch(
         "smblocation", DESTINATION, {"spec": {"limits": {"concurrentRuns": MOST, "bytesPerSecond": SHARED}}}
     )
@@ -78,7 +79,8 @@ def test_six_runs_at_a_location_for_two_never_exceed_it_and_start_in_order(scene
     assert f"{MOST} of {MOST} agents are active at SmbLocation {DESTINATION}" in said["message"]
 
     over = {name: scene.end_of(run) for name, run in runs.items()}
-    assert {run["status"]["state"] for run in over.values()} == {"Succeeded"}
+    failures = {name: run["status"].get("failure") for name, run in over.items()}
+    assert {run["status"]["state"] for run in over.values()} == {"Succeeded"}, failures
     pods = [pod for run in runs.values() for pod in scene.kube.list("pods", f"smbferry.io/run={run}")]
     assert len(pods) == len(runs)
     assert most_at_once(pods) <= MOST
