@@ -9,6 +9,7 @@ import pytest
 from tests.support.api_server import ApiServer
 
 from smbferry_agent.report.api_client import ConflictError, ObjectKey, ObjectNotFoundError
+from smbferry_agent.report.object_status import ObjectStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +75,15 @@ def test_who_writes_alone_reads_once(server: ApiServer) -> None:
         status.merge({"observedGeneration": number})
     assert [method for method, _ in sent(server)] == ["GET", "PATCH", "PATCH", "PATCH"]
     assert server.objects[KEY.path]["status"] == {"observedGeneration": 2}
+
+
+def test_what_was_just_read_is_not_read_again(server: ApiServer) -> None:
+    client = server.client()
+    status = ObjectStatus.of(client, KEY, client.get(KEY))
+    status.apply(STATUS)
+    status.merge_into(client.get(KEY), STATUS)
+    status.merge(STATUS)
+    assert [method for method, _ in sent(server)] == ["GET", "PATCH", "GET", "PATCH", "PATCH"]
 
 
 def test_who_is_never_first_gives_up(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:

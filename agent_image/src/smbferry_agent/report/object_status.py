@@ -20,17 +20,17 @@ _PAUSE: Final = 0.05  # seconds at most after the first conflict; longer by as m
 class ObjectStatus:
     """A StatusSink: the status subresource of the object with this uid. Thread-safe."""
 
-    def __init__(self, client: ApiClient, key: ObjectKey, uid: str) -> None:
+    def __init__(self, client: ApiClient, key: ObjectKey, uid: str, version: str = "") -> None:
         self._client = client
         self.key = key
         self._uid = uid
-        self._version = ""
-        """After the last write; empty if unknown."""
+        self._version = version
+        """The last known one of the object with this uid; empty if unknown."""
 
     @classmethod
     def of(cls, client: ApiClient, key: ObjectKey, manifest: dict[str, Any]) -> "ObjectStatus":
         """The status of the object that was read as ``manifest``."""
-        return cls(client, key, str(manifest["metadata"]["uid"]))
+        return cls(client, key, str(manifest["metadata"]["uid"]), _version_of(manifest))
 
     def read(self) -> dict[str, Any]:
         """Reads the object.
@@ -69,7 +69,7 @@ class ObjectStatus:
             ObjectNotFoundError: the object does not exist.
             AgentError: the API server is unreachable, or refuses.
         """
-        self._client.merge_status(self.key, status, _version_of(manifest))
+        self._version = _version_of(self._client.merge_status(self.key, status, _version_of(manifest)))
 
     def _insisting(self, write: Callable[[str], dict[str, Any]]) -> None:
         """Writes, and repeats it while other writers are faster: the operator, and the other agents of a run."""
