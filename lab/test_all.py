@@ -13,8 +13,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import xml.etree.ElementTree as ET
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +37,7 @@ MEMORY_FOR_SHARES = 8 << 30
 LEAN = ("-p", "no:hypothesispytest")  # its plugin takes a second of each process; these tests have no examples to find
 WORKERS = (*LEAN, "--dist", "loadfile", "--no-loadscope-reorder")  # tests/conftest.py says in which order
 TOOLS = (LAB, "tools", "--", "python3")
+LAST_LINES = 20
 
 
 @dataclass(frozen=True)
@@ -103,15 +106,62 @@ CLUSTER = Suite("cluster", (*WORKERS, "-n", "4", "-m", "not alone"))
 SUITES = (UNIT, ENGINE, INTEROP, ALONE, CLUSTER)
 
 
+class Lab:
+    """The start of the lab, in the background, tried once more where it fails; what it prints is shown at once.
+
+    Attributes:
+        lines: the last lines that it printed: they say why it failed.
+    """
+
+    def __init__(self, command: list[str], environment: dict[str, str] | None = None) -> None:
+        self.lines: deque[str] = deque(maxlen=LAST_LINES)
+        self._code = 0
+        self._wanted = True
+        self._process = self._start(command, environment)
+        self._thread = threading.Thread(target=self._run, args=(command, environment), daemon=True)
+        self._thread.start()
+
+    def _start(self, command: list[str], environment: dict[str, str] | None) -> subprocess.Popen[bytes]:
+        output = subprocess.PIPE
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
+
+    def _run(self, command: list[str], environment: dict[str, str] | None) -> None:
+        self._code = self._show(self._process)
+        if self._code and self._wanted:
+            print("=== lab: did not start; trying once more", flush=True)
+            self._process = self._start(command, environment)
+            self._code = self._show(self._process)
+
+    def _show(self, process: subprocess.Popen[bytes]) -> int:
+        with process:
+            for line in process.stdout or ():
+                self.lines.append(line.decode(errors="replace").rstrip())
+                print(self.lines[-1], file=sys.stderr, flush=True)
+        return process.returncode
+
+    def wait(self) -> int:
+        """Waits until it ends; returns its exit code."""
+        self._thread.join()
+        return self._code
+
+    def stop(self) -> None:
+        """Ends it where it still runs; it cleans up by itself."""
+        self._wanted = False
+        self._process.terminate()
+        self.wait()
+
+
 class Steps:
     """Runs steps one after another, each to its end whatever became of those before it.
 
     Attributes:
         failed: the exit code of each step that failed, by its name.
+        printed: the last lines of a step that failed, where they are kept, by its name.
     """
 
     def __init__(self) -> None:
         self.failed: dict[str, int] = {}
+        self.printed: dict[str, tuple[str, ...]] = {}
 
     def run(self, what: str, command: list[str]) -> None:
         """Runs a step in the foreground."""
@@ -171,7 +221,7 @@ def meanwhile(what: str, *commands: list[str]) -> Iterator[subprocess.Popen[byte
         print(f"=== {what}: FAILED with {code}", flush=True)
 
 
-def everything(steps: Steps, lab: subprocess.Popen[bytes]) -> None:
+def everything(steps: Steps, lab: Lab) -> None:
     """All suites, each to its end; the lab starts while the pure ones run.
 
     Tests that must have the cluster for themselves mostly wait: they run beside those that need the domain only.
@@ -187,6 +237,7 @@ def everything(steps: Steps, lab: subprocess.Popen[bytes]) -> None:
         print("\n=== lab: waiting for the domain and the cluster", flush=True)
         if code := lab.wait():
             steps.failed["lab"] = code  # nothing that is left runs without it
+            steps.printed["lab"] = tuple(lab.lines)
             return
         with steps.meanwhile("images and alone", make("images"), ALONE.command):
             steps.run("interop", INTEROP.command)
@@ -194,24 +245,26 @@ def everything(steps: Steps, lab: subprocess.Popen[bytes]) -> None:
     steps.run("cluster", CLUSTER.command)
 
 
-def summary(results: list[Results], failed_steps: dict[str, int]) -> tuple[str, int]:
+def summary(results: list[Results], steps: Steps) -> tuple[str, int]:
     """What is said at the end, each failure by its suite and test, and the exit code.
 
-    ``failed_steps``: exit codes by step. A step is named where none of its own tests is.
+    A step is named where none of its own tests is, with its last lines where they are kept.
     """
     named = [f"{found.name}: {failure}" for found in results for failure in found.failures]
     suites = {found.name for found in results if found.failures}
-    named += [f"{step}: exit code {code}" for step, code in failed_steps.items() if step not in suites]
+    named += [f"{step}: exit code {code}" for step, code in steps.failed.items() if step not in suites]
     lines = [
         f"  {found.name:8} {found.passed:5} passed  {len(found.failures):3} failed  {found.seconds:5.0f} s"
         for found in results
     ]
     lines += [f"FAILED {failure}" for failure in named]
+    for step, last in steps.printed.items():
+        lines += [f"The last lines of {step}:", *(f"    {line}" for line in last)]
     lines.append(f"{sum(found.passed for found in results)} passed, {len(named)} failed")
     return "\n".join(lines), 1 if named else 0
 
 
-def start_lab(*, used: bool) -> subprocess.Popen[bytes]:
+def start_lab(*, used: bool) -> Lab:
     """Begins to start the lab; its shares in memory where there is enough of it: tests make and remove many files.
 
     One that is ``used`` by somebody stays as it is.
@@ -219,7 +272,7 @@ def start_lab(*, used: bool) -> subprocess.Popen[bytes]:
     environment = dict(os.environ)
     if not used and host.available_memory(Path("/proc/meminfo").read_text()) >= MEMORY_FOR_SHARES:
         environment.setdefault("SMBFERRY_LAB_TMPFS", "1")
-    return subprocess.Popen([LAB, "up"], cwd=ROOT, env=environment)
+    return Lab([LAB, "up"], environment)
 
 
 def main() -> int:
@@ -231,13 +284,11 @@ def main() -> int:
     try:
         everything(steps, lab)
     finally:
-        if lab.poll() is None:
-            lab.terminate()
-            lab.wait()
+        lab.stop()
         if not was_up and not os.environ.get("SMBFERRY_KEEP_LAB"):
             subprocess.run([LAB, "down"], cwd=ROOT, check=False)
     print(f"\nTotal time: {(time.monotonic() - began) / 60:.1f} minutes")
-    text, code = summary([suite.results() for suite in SUITES], steps.failed)
+    text, code = summary([suite.results() for suite in SUITES], steps)
     print(text)
     return code
 

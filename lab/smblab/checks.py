@@ -108,7 +108,8 @@ def _checkov(settings: Settings, progress: Progress) -> None:
         with progress.step("checkov", "installing checkov from PyPI"):
             shell.logged([sys.executable, "-m", "venv", target], log)  # its scripts know where it is: made in its place
             pip = (target / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-            shell.logged([*pip, "--require-hashes", "--requirement", lock], log)
+            install: list[str | Path] = [*pip, "--require-hashes", "--requirement", lock]
+            shell.fetched(lambda: shell.logged(install, log))
             (target / "complete").touch()
     gobuild.link(settings, "checkov", target / "bin" / "checkov")
 

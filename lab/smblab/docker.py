@@ -48,6 +48,10 @@ class Docker:
         """A long docker command, its output into a log."""
         shell.logged(["docker", *arguments], log, env=self.env)
 
+    def fetched(self, log: Path, *arguments: str | Path) -> None:
+        """A docker command that pulls, or builds from mirrors: tried again where it fails, its output into a log."""
+        shell.fetched(lambda: self.logged(log, *arguments))
+
     def inspect(self, kind: str, name: str, template: str) -> str | None:
         """One field of a container, image, network or volume; None where there is no such object."""
         try:

@@ -88,13 +88,14 @@ class Go:
         return [*words, "--entrypoint", "go", self._image, *arguments]
 
     def logged(self, log: Path, arguments: Sequence[str], directory: Path, env: Mapping[str, str]) -> None:
-        """Run go with its output into a log."""
-        shell.logged(self.command(arguments, directory, env), log, env=self._env(env), cwd=directory)
+        """Run go, which may fetch modules, with its output into a log."""
+        command = self.command(arguments, directory, env)
+        shell.fetched(lambda: shell.logged(command, log, env=self._env(env), cwd=directory))
 
     def module(self, name: str, version: str, directory: Path) -> dict[str, str]:
         """Download a module: its `Dir` and `GoMod` paths (`go help mod download`)."""
         command = self.command(["mod", "download", "-json", f"{name}@{version}"], directory, {})
-        found = json.loads(shell.output(command, env=self._env({}), timeout=600))
+        found = json.loads(shell.fetched(lambda: shell.output(command, env=self._env({}), timeout=600)))
         return {key: value for key, value in found.items() if isinstance(value, str)}
 
     def _env(self, env: Mapping[str, str]) -> dict[str, str]:

@@ -94,5 +94,6 @@ def need_packages(commands: dict[str, str], log: Path) -> None:
     if not is_debian() or os.geteuid() != 0:
         raise LabError(f"{names} is not installed; on Debian, run as root: apt-get install {names}")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    shell.logged(["apt-get", "update", "-qq"], log, env=quiet)
-    shell.logged(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], log, env=quiet)
+    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
+    shell.fetched(lambda: shell.logged(["apt-get", "update", "-qq"], log, env=quiet))
+    shell.fetched(lambda: shell.logged(install, log, env=quiet))

@@ -61,7 +61,8 @@ def debian(settings: Settings, docker: Docker, progress: Progress) -> str:
             if not archive.exists():
                 archive.parent.mkdir(parents=True, exist_ok=True)
                 partial = archive.with_suffix(".partial.tar")
-                shell.logged(["mmdebstrap", "--variant=minbase", versions.DEBIAN_SUITE, partial], log)
+                command: list[str | Path] = ["mmdebstrap", "--variant=minbase", versions.DEBIAN_SUITE, partial]
+                shell.fetched(lambda: shell.logged(command, log))
                 partial.rename(archive)
             docker.logged(log, "import", archive, DEBIAN_BASE)
     return DEBIAN_BASE
@@ -71,7 +72,7 @@ def pull(docker: Docker, progress: Progress, settings: Settings, image: str) -> 
     """Pull an upstream image that isn't there yet."""
     if docker.inspect("image", image, "{{.Id}}") is None:
         with progress.step("pull", f"pulling {image}"):
-            docker.logged(settings.logs / "pull.log", "pull", image)
+            docker.fetched(settings.logs / "pull.log", "pull", image)
 
 
 def digest(root: Path, extra: Mapping[str, str]) -> str:
@@ -128,6 +129,6 @@ def build(
     for key, value in arguments.items():
         command += ["--build-arg", f"{key}={value}"]
     with progress.step(f"image-{name}", f"building the image {tag}"):
-        docker.logged(settings.logs / f"image-{name}.log", *command, directory)
+        docker.fetched(settings.logs / f"image-{name}.log", *command, directory)
     if before is not None and not docker.text("ps", "--all", "--quiet", "--filter", f"ancestor={before}"):
         docker.text("image", "rm", before)

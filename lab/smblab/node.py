@@ -69,11 +69,11 @@ def _fill(settings: Settings, docker: Docker, progress: Progress, directory: Pat
 def _build(settings: Settings, docker: Docker, directory: Path, base: str, inputs: str) -> None:
     log = settings.logs / "image-node.log"
     arguments = ["--build-arg", f"BASE={base}", "--build-arg", f"KUBERNETES={versions.KUBERNETES}"]
-    docker.logged(log, "build", *arguments, "--target", "node", "--tag", SYSTEM_IMAGE, directory)
+    docker.fetched(log, "build", *arguments, "--target", "node", "--tag", SYSTEM_IMAGE, directory)
     wanted = _control_plane(directory / "bin" / "kubeadm")
     for image, program in wanted.items():
         if program in STAGES:
-            docker.logged(log, "build", *arguments, "--target", STAGES[program], "--tag", image, directory)
+            docker.fetched(log, "build", *arguments, "--target", STAGES[program], "--tag", image, directory)
         else:
             _single(docker, log, image, directory / "bin" / program)
     archive = directory / "images.tar"

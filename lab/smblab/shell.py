@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 import textwrap
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, TypeVar
 
 from .errors import LabError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+Result = TypeVar("Result")
 TAIL_LINES = 15
 SHOWN_COLUMNS = 160
+# Seconds before a fetch is tried again: registries and mirrors fail now and then.
+PAUSES = (5.0, 20.0)
 
 
 def output(
@@ -94,6 +99,21 @@ def logged(
             source.seek(start)
             detail = tail(source.read().decode(errors="replace"))
         raise LabError(f"`{shown(command)}` failed with exit code {done.returncode} (full log: {log}):\n{detail}")
+
+
+def fetched(fetch: Callable[[], Result]) -> Result:
+    """Runs what fetches from a registry or a mirror, and tries it again, saying so, where it fails.
+
+    Raises:
+        LabError: it failed each time.
+    """
+    for pause in PAUSES:
+        try:
+            return fetch()
+        except LabError as error:
+            print(f"  · trying again in {pause:.0f} s: {error}", file=sys.stderr, flush=True)
+            time.sleep(pause)
+    return fetch()
 
 
 def tail(said: str, lines: int = TAIL_LINES) -> str:
