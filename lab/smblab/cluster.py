@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NODES = (f"{CLUSTER}-control-plane", f"{CLUSTER}-worker")
 POD_NETWORKS = ("10.244.0.0/24", "10.244.1.0/24")
-READY_SECONDS = 120
+READY_SECONDS = 300  # a machine that was just started reads images from a cold disk
 # On a node: which image it was given under which name. kind itself asks crictl, which nodes made here do not have.
 GIVEN = "/kind/given"
 

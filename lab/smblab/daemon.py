@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 BRIDGE = "smbferry0"
 EXEC_ROOT = Path("/run/smbferry-docker")
 CONTAINERD_PID = EXEC_ROOT / "containerd" / "containerd.pid"
-START_SECONDS = 60.0
-STOP_SECONDS = 60.0
+START_SECONDS = 180.0  # a machine that was just started reads layers from a cold disk
+STOP_SECONDS = 120.0
 # sun_path of unix(7) has 108 bytes; Docker adds a little to some of its sockets.
 LONGEST_SOCKET_PATH = 100
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")

@@ -36,11 +36,11 @@ class Docker:
         """The daemon's version."""
         return shell.text(["docker", "-H", self.host, "version", "--format", "{{.Server.Version}}"])
 
-    def text(self, *arguments: str | Path, timeout: float = 120) -> str:
+    def text(self, *arguments: str | Path, timeout: float = 300) -> str:
         """Output of a docker command."""
         return shell.text(["docker", *arguments], env=self.env, timeout=timeout)
 
-    def output(self, *arguments: str | Path, stdin: bytes | None = None, timeout: float = 120) -> bytes:
+    def output(self, *arguments: str | Path, stdin: bytes | None = None, timeout: float = 300) -> bytes:
         """Raw output of a docker command."""
         return shell.output(["docker", *arguments], env=self.env, stdin=stdin, timeout=timeout)
 

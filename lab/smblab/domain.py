@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 IMAGE = f"{IMAGE_PREFIX}-dc:latest"
 READY = "/usr/local/lib/smbferry-lab/ready"
-READY_SECONDS = 120.0
+READY_SECONDS = 300.0  # a machine that was just started reads images from a cold disk
 PASSWORD_IN_CONTAINER = "/run/smbferry-lab/admin-password"
 SHARES = "/srv"
 # What systemd sets wherever it starts a machine, and a container's own network lacks: with the kernel's ten, smbd's

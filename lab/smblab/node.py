@@ -23,7 +23,7 @@ SYSTEM_IMAGE = f"{IMAGE_PREFIX}-node-system:{versions.KUBERNETES}"
 BUILDER = f"{IMAGE_PREFIX}-node-build"
 # containerd 1.6 of Debian asks for this sandbox image whatever kubeadm lists.
 SANDBOX = f"registry.k8s.io/pause:{versions.PAUSE}"
-CONTAINERD_SECONDS = 30.0
+CONTAINERD_SECONDS = 120.0
 # Programs whose image is a stage of the Dockerfile.
 STAGES = {"pause": "pause", "kube-proxy": "proxy"}
 

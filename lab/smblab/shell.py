@@ -28,7 +28,7 @@ def output(
     *,
     env: Mapping[str, str] | None = None,
     stdin: bytes | None = None,
-    timeout: float = 120,
+    timeout: float = 300,
 ) -> bytes:
     """Standard output of a command.
 
@@ -55,7 +55,7 @@ def output(
     return done.stdout
 
 
-def text(command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, timeout: float = 120) -> str:
+def text(command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, timeout: float = 300) -> str:
     """Like `output`, decoded and stripped."""
     return output(command, env=env, timeout=timeout).decode(errors="replace").strip()
 
