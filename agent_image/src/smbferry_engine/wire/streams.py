@@ -8,6 +8,9 @@ from smbferry_engine.wire.errors import WireError
 from smbferry_engine.wire.names import decode_name
 
 _ENTRY = struct.Struct("<IIQQ")
+_CONTENT = "::$DATA".encode("utf-16-le")
+_LAST_AND_CONTENT = struct.pack("<II", 0, len(_CONTENT))
+_CONTENT_END = _ENTRY.size + len(_CONTENT)
 
 
 class StreamEntry(NamedTuple):
@@ -15,6 +18,11 @@ class StreamEntry(NamedTuple):
 
     name: str
     size: int
+
+
+def is_content_only(data: memoryview) -> bool:
+    """Return whether the output of a query has one entry, that of the content: so it is with nearly each file."""
+    return data[:8] == _LAST_AND_CONTENT and data[_ENTRY.size : _CONTENT_END] == _CONTENT
 
 
 def decode_streams(data: bytes | memoryview) -> list[StreamEntry]:
