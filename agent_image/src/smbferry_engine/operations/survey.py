@@ -28,7 +28,8 @@ from smbferry_engine.model import (
     SideName,
     SidFacts,
 )
-from smbferry_engine.operations.conduct import Asked, Control, check_options, make_run
+from smbferry_engine.operations.conduct import Asked, check_options, make_run
+from smbferry_engine.operations.control import UNCONTROLLED, Control
 from smbferry_engine.operations.sides import Sides
 from smbferry_engine.paths import SEPARATOR, display
 from smbferry_engine.plan.census import Census
@@ -83,7 +84,7 @@ def survey_source(
     options: Options,
     observer: Observer,
     *,
-    control: Control,
+    control: Control = UNCONTROLLED,
     base: str = "",
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Survey:
@@ -133,8 +134,7 @@ def _drive(site: Site, driver: Driver, ends: dict[SideName, Endpoint]) -> Survey
     observer, phases, meter = site.asked.observer, Phases(site.asked.observer), Meter(site.counters)
 
     def tick(now: float) -> None:
-        if site.control.cancelled():
-            raise EngineError(RUN_CANCELLED, "the survey was cancelled")
+        site.control.expect_wanted("survey")
         if meter.due(now):
             observer.progress(site.counters)
 
@@ -193,7 +193,6 @@ async def look_through(site: Site, phases: Phases) -> Survey:
     phases.skip(PhaseName.VERIFY)
     phases.skip(PhaseName.DELETE)
     whole = Whole(census.directories, census.amounts(), census.daily(), listed_seconds)
-    rate = site.control.bytes_per_second() if site.control.bytes_per_second else asked.options.bytes_per_second
     return Survey(
         tree=census.tree(),
         findings=findings_of(census, looks),
@@ -201,7 +200,7 @@ async def look_through(site: Site, phases: Phases) -> Survey:
         domains=domains_of(looks),
         sampled=looks.sampled,
         listed_seconds=listed_seconds,
-        forecast=forecast(measured, whole, bytes_per_second=rate),
+        forecast=forecast(measured, whole, bytes_per_second=site.control.limit(asked.options)()),
     )
 
 
@@ -240,8 +239,8 @@ async def _remove(site: Site) -> None:
 
 
 def _new_run(site: Site, source: Share, destination: Share) -> RunContext:
-    """Return a run for one sample: it counts for itself, waits for no file, and sets no attributes that would prevent
-    deletion.
+    """Return a run for one sample: it counts for itself, continues nothing, waits for no file, and sets no attributes
+    that would prevent deletion.
     """
     options = replace(
         site.asked.options,
@@ -255,7 +254,7 @@ def _new_run(site: Site, source: Share, destination: Share) -> RunContext:
     return make_run(
         [source, destination],
         Asked(options, site.asked.filters, _Unheard(), WholeTree()),
-        control=site.control,
+        control=replace(site.control, handover=None),
         scheduler=site.scheduler,
         recovery=site.recovery,
         counters=Counters(),
