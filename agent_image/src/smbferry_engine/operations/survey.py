@@ -4,14 +4,12 @@ At the destination nothing is written either, unless the forecast is to be one o
 a private folder there, and deleted.
 """
 
-import contextlib
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from smbferry_engine.errors import EngineError, FileError
-from smbferry_engine.files.cleanup import CLEAN_UP_SECONDS
+from smbferry_engine.files.cleanup import run_clean_up
 from smbferry_engine.files.server_copy import ServerCopy, judge
 from smbferry_engine.model import (
     Counters,
@@ -53,7 +51,7 @@ from smbferry_engine.tree.measure import measure
 from smbferry_engine.tree.surveyor import Ground, Surveyor, domains_of, findings_of, look_at_all
 from smbferry_engine.wire.directory import FULL
 from smbferry_words.options import DeletedFiles, Preservation, VerifyMode
-from smbferry_words.reasons import ACCESS_DENIED, RUN_CANCELLED
+from smbferry_words.reasons import ACCESS_DENIED
 from smbferry_words.run import PhaseName, ServerSideState
 from smbferry_words.survey import Basis
 
@@ -153,17 +151,7 @@ def _clean_up(site: Site, driver: Driver) -> None:
     """Delete the samples of a survey that was stopped, in bounded time; the next run deletes what stays."""
     if not site.scratch or site.shares[1].session.failure is not None:
         return
-    until = time.monotonic() + CLEAN_UP_SECONDS
-    too_long = EngineError(RUN_CANCELLED, "the clean-up took too long")
-
-    def tick(_now: float) -> None:
-        if time.monotonic() > until:
-            raise too_long
-
-    for share in site.shares:
-        share.session.drop_unsent(too_long)
-    with contextlib.suppress(EngineError, FileError):
-        driver.run(_remove(site), tick)
+    run_clean_up(driver, site.shares, _remove(site))
 
 
 async def look_through(site: Site, phases: Phases) -> Survey:
