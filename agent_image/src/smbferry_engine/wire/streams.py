@@ -3,8 +3,7 @@
 import struct
 from typing import NamedTuple
 
-from smbferry_engine.wire.buffers import slice_of, unpack
-from smbferry_engine.wire.errors import WireError
+from smbferry_engine.wire.buffers import entries_in, slice_of
 from smbferry_engine.wire.names import decode_name
 
 _ENTRY = struct.Struct("<IIQQ")
@@ -26,21 +25,13 @@ def is_content_only(data: memoryview) -> bool:
 
 
 def decode_streams(data: bytes | memoryview) -> list[StreamEntry]:
-    """Decode the output of a query; each offset must increase, so that no reply can loop.
+    """Decode the output of a query.
 
     Raises:
         WireError: an entry does not fit, or a name has half a UTF-16 unit.
     """
     found: list[StreamEntry] = []
-    offset = 0
-    while data:
-        following, length, size, _ = unpack(_ENTRY, data, offset, "stream")
-        end = offset + following if following else len(data)
-        if end > len(data) or (following and following < _ENTRY.size):
-            raise WireError(f"stream: expected the next entry within {len(data)} bytes, got it at {end}")
-        name = slice_of(data[offset:end], _ENTRY.size, length, _ENTRY.size, "stream name")
+    for (_, length, size, _), start, end in entries_in(_ENTRY, data, "stream"):
+        name = slice_of(data[start:end], _ENTRY.size, length, _ENTRY.size, "stream name")
         found.append(StreamEntry(decode_name(name), size))
-        if not following:
-            break
-        offset = end
     return found
