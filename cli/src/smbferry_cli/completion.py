@@ -40,12 +40,13 @@ compdef _smbferry smbferry
 """
 _FISH: Final = """\
 function __smbferry
-    set -l typed (commandline -opc)
-    set -l found (smbferry __complete $typed[2..] (commandline -ct | string collect --allow-empty) 2>/dev/null)
+    set -l -- typed (commandline -opc)
+    set -l -- begun (commandline -ct)
+    set -l -- found (smbferry __complete $typed[2..] "$begun" 2>/dev/null)
     if test (count $found) -gt 1
         printf '%s\\n' $found[1..-2]
     else if test "$found" != ":4"
-        __fish_complete_path (commandline -ct)
+        __fish_complete_path "$begun"
     end
 end
 complete -c smbferry -f -a '(__smbferry)'

@@ -13,11 +13,6 @@ from smbferry_cli.verbs.arguments import IN_CLUSTER
 from smbferry_cli.verbs.permissions import PERMISSIONS
 from smbferry_cli.verbs.run import VERBS
 
-POD = {
-    "kind": "Pod",
-    "metadata": {"name": "p1", "labels": {"smbferry.io/owner-uid": "uid-nightly-1"}},
-    "status": {"phase": "Succeeded", "containerStatuses": [{"name": "agent", "state": {"terminated": {}}}]},
-}
 READY = {
     "type": "Ready", "status": "True", "reason": "ChecksPassed", "lastTransitionTime": "2026-11-21T19:00:00Z",
 }  # fmt: skip
@@ -33,13 +28,21 @@ FORMS = {
 }
 
 
+def pod_of(owner: str) -> dict[str, Any]:
+    """The pod of an agent that has ended."""
+    return {
+        "kind": "Pod",
+        "metadata": {"name": f"p-{owner}", "labels": {"smbferry.io/owner-uid": f"uid-{owner}"}},
+        "status": {"phase": "Succeeded", "containerStatuses": [{"name": "agent", "state": {"terminated": {}}}]},
+    }
+
+
 def everything() -> FakeApi:
     """A namespace in which each command finds something to do, and nobody has to wait."""
     handled: dict[str, Any] = {"conditions": [READY], "lastHandledRequest": "x"}
     locations = {"identityRef": {"name": "svc-src"}}
     done = {"lastRun": {"name": "nightly-1", "state": "Succeeded"}, "observedGeneration": 1, "observedTrigger": ""}
-    pods: list[dict[str, Any]] = [{**POD, "metadata": {"name": f"p-{owner}", "labels": {"smbferry.io/owner-uid": f"uid-{owner}"}}}
-            for owner in ("nightly-1", "svc-src", "source")]  # fmt: skip
+    pods = [pod_of(owner) for owner in ("nightly-1", "svc-src", "source")]
     api = FakeApi(
         {**task("nightly"), "status": done}, task("paused", suspend=True), run("nightly-1", "Succeeded"),
         run("nightly-2", "Transferring"), obj("KerberosIdentity", "svc-src", **handled),
