@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from smbferry_api.agent_contract import AGENT_CONTAINER
@@ -18,7 +19,7 @@ from smbferry_cli.kinds import Reference
 from smbferry_cli.terminal import reader_may_leave
 from smbferry_cli.text import safe
 from smbferry_cli.verbs.streams import Streams
-from smbferry_cli.verbs.waiting import INTERVAL_SECONDS, Clock
+from smbferry_cli.verbs.waiting import INTERVAL_SECONDS, Clock, wait_for
 from smbferry_cli.watch import status_of
 from smbferry_cli.watching import blocking_condition
 
@@ -162,8 +163,7 @@ def _follow(owner: Owner, options: Mapping[str, str], cluster: Cluster, clock: C
     streams = Streams(lambda name: cluster.log(name, options, follows=True))
     said = set[str]()
     while True:
-        over = _is_over(owner, cluster)  # before the pods are listed: none is created afterwards
-        pods = pods_of(cluster.pods(owner.selector))
+        over, pods = wait_for(partial(_look, owner, cluster), clock.sleep)
         if over and not pods:
             raise nothing(owner)
         for pod in pods:
@@ -179,6 +179,11 @@ def _follow(owner: Owner, options: Mapping[str, str], cluster: Cluster, clock: C
         if over and (owner.what.kind is TRANSFER_RUN or all(pod.over for pod in pods)):
             return
         clock.sleep(INTERVAL_SECONDS)
+
+
+def _look(owner: Owner, cluster: Cluster) -> tuple[bool, list[Pod]]:
+    over = _is_over(owner, cluster)  # before the pods are listed: none is created afterwards
+    return over, pods_of(cluster.pods(owner.selector))
 
 
 def _is_over(owner: Owner, cluster: Cluster) -> bool:
