@@ -180,9 +180,13 @@ def test_following_a_run_that_is_deleted_ends_with_its_pods(capsys: pytest.Captu
     assert capsys.readouterr().out == "one\n"
 
 
-def test_a_pod_that_goes_before_it_is_read_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert called(scene(run("r", "Succeeded"), pod("p1", "r", DONE)), "logs r -f") == 0
-    assert capsys.readouterr().err == "smbferry: p1 was removed\n"
+@pytest.mark.parametrize("options", ["", "-f"])
+def test_a_pod_that_goes_before_it_is_read_is_told(options: str, capsys: pytest.CaptureFixture[str]) -> None:
+    api = scene(run("r", "Succeeded"), pod("p1", "r", DONE), pod("p2", "r", DONE), p2=b"one")
+    assert called(api, f"logs r {options}") == 0
+    captured = capsys.readouterr()
+    assert captured.err == 'smbferry: p1 has no log: pods/log "p1" not found\n'
+    assert captured.out == "[p2] one\n"
 
 
 def test_logs_that_the_user_may_not_read_end_it() -> None:

@@ -13,12 +13,12 @@ from smbferry_api.exit_codes import ExitCode
 from smbferry_api.names import LABEL_OWNER_UID
 from smbferry_api.served import read_status
 from smbferry_api.task import TransferTaskStatus
-from smbferry_cli.cluster import Cluster, Object
+from smbferry_cli.cluster import Cluster, MissingError, Object
 from smbferry_cli.exits import ClusterError
 from smbferry_cli.kinds import Reference
 from smbferry_cli.terminal import reader_may_leave
 from smbferry_cli.text import safe
-from smbferry_cli.verbs.streams import Streams
+from smbferry_cli.verbs.streams import Streams, tell_gone
 from smbferry_cli.verbs.waiting import INTERVAL_SECONDS, Clock, wait_for
 from smbferry_cli.watch import status_of
 from smbferry_cli.watching import blocking_condition
@@ -152,8 +152,11 @@ def _print_all(owner: Owner, options: Mapping[str, str], cluster: Cluster) -> No
     for pod in pods:
         if pod.started:
             prefix = f"[{pod.name}] " if len(pods) > 1 else ""
-            for line in cluster.log(pod.name, options, follows=False):
-                _print(prefix, line)
+            try:
+                for line in cluster.log(pod.name, options, follows=False):
+                    _print(prefix, line)
+            except MissingError as error:
+                tell_gone(pod.name, error)
         else:
             print(f"smbferry: {pod.name} has not started: {safe(pod.why)}", file=sys.stderr)
 

@@ -8,6 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 from smbferry_cli.cluster import MissingError
 from smbferry_cli.exits import ClusterError
+from smbferry_cli.text import safe
+
+
+def tell_gone(name: str, error: MissingError) -> None:
+    """Says that a pod, or its node, was removed before its log could be read."""
+    print(f"smbferry: {name} has no log: {safe(str(error))}", file=sys.stderr)
 
 
 class Streams:
@@ -52,7 +58,7 @@ class Streams:
             elif line is None:
                 self._open.discard(name)
             elif isinstance(line, MissingError):
-                print(f"smbferry: {name} was removed", file=sys.stderr)
+                tell_gone(name, line)
             else:
                 raise line
 
