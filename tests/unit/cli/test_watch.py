@@ -90,7 +90,7 @@ QUEUED = condition("Succeeded", "Unknown", "RunQueued", "Waits for nightly-0, wh
         ),
         (
             task(READY, lastRun=LAST),
-            NextRun(why="No run is active or due. Change spec.trigger to start one.", last="nightly-0"),
+            NextRun(why="No run is active or due. To start one, run: smbferry trigger nightly", last="nightly-0"),
         ),
     ],
 )  # fmt: skip
