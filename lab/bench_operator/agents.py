@@ -11,6 +11,8 @@ from lab.bench_operator.scene import AGENT, checked
 from lab.support.cluster.api import OWN, WATCH_SECONDS, Api, Object
 from lab.support.verdicts import IDENTITY_IS_WELL, LOCATION_IS_WELL
 
+from smbferry_api.agent_contract import LOCATION_OPTION, ONLY_LOCATIONS_OPTION
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -20,10 +22,6 @@ TRANSFER = "transfer"
 COUNTERS = {
     "files": {"listed": 10, "toTransfer": 10, "transferred": 10},
     "bytes": {"toTransfer": 10, "transferred": 10},
-}
-_CHECKS = {
-    "check-identity": ("KerberosIdentity", "kerberosidentities", IDENTITY_IS_WELL),
-    "check-location": ("SmbLocation", "smblocations", LOCATION_IS_WELL),
 }
 
 
@@ -75,9 +73,13 @@ class Agents:
             self._apply("TransferRun", "transferruns", owner, {"counters": COUNTERS, "phases": _PHASES})
             return
         self.checks += 1
-        kind, plural, states = _CHECKS[labels[COMPONENT]]
-        about = {"identityGeneration": 1} if kind == "SmbLocation" else {}
-        self._apply(kind, plural, owner, checked(states, **about))
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        if ONLY_LOCATIONS_OPTION not in container["args"]:
+            self._apply("KerberosIdentity", "kerberosidentities", owner, checked(IDENTITY_IS_WELL))
+        for argument in container["args"]:
+            if argument.startswith(f"{LOCATION_OPTION}="):
+                status = checked(LOCATION_IS_WELL, identityGeneration=1)
+                self._apply("SmbLocation", "smblocations", argument.split("=")[1], status)
 
     def _apply(self, kind: str, plural: str, name: str, status: Object) -> None:
         self._api.apply_status(f"{OWN}/namespaces/{self._namespace}/{plural}/{name}", kind, status, AGENT)

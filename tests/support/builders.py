@@ -1,5 +1,6 @@
 """Observations in a few words."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,8 @@ from smbferry_api.names import ANNOTATION_REQUESTED_AT, LABEL_OWNER_KIND, LABEL_
 from smbferry_api.run import ResolvedTask
 from smbferry_api.snapshot import decoded, environment_of, read_snapshot, text_in
 from smbferry_operator.decide.decision import Decision
+from smbferry_operator.decide.identity import decide_identity
+from smbferry_operator.decide.location import decide_location
 from smbferry_operator.decide.naming import (
     ANNOTATION_ATTEMPTS_BEFORE,
     ANNOTATION_CHECK_EPOCH,
@@ -20,7 +23,7 @@ from smbferry_operator.decide.naming import (
     ANNOTATION_LAST_CHECK,
     ANNOTATION_OWNER_NAME,
 )
-from smbferry_operator.decide.observation import Ends
+from smbferry_operator.decide.observation import Ends, IdentityObservation, LocationObservation
 from smbferry_operator.decide.proof import Proof
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.model import Identity, Job, Kind, Location, Manifest, Meta, Pod, Recorded, Run, Task
@@ -211,6 +214,15 @@ def check_job(**given: Any) -> Job:
     created = given.pop("created", ago(minutes=1))
     meta = Meta(given.pop("name", "check-1"), "team", "uid-job", created, annotations=annotations)
     return Job(meta, **given)
+
+
+def checks_of(svc: Identity, *locations: Location, settings: AgentSettings = SETTINGS, **seen: Any) -> Decision:
+    """What is decided about an identity whose locations were decided about a few seconds ago, or when it is said."""
+    now, since = seen.pop("now", NOW), seen.pop("since", ago(seconds=3))
+    decisions = (decide_location(LocationObservation(place, svc), now, settings) for place in locations)
+    checks = (decision.check for decision in decisions if decision.check is not None)
+    wanted = tuple(replace(check, since=since) if check.since else check for check in checks)
+    return decide_identity(IdentityObservation(svc, wanted=wanted, **seen), now, settings)
 
 
 def recorded(taken: dict[str, Any] | None = None) -> Recorded:

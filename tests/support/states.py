@@ -106,7 +106,7 @@ def checked(states: dict[str, str], **said: tuple[str, str]) -> Object:
 
 def location(body: Object, **seen: Any) -> Object:
     """A location after a look at it; its identity is good unless another is given."""
-    seen = {"identity": checked_identity(), "proof": PROVEN, **seen}
+    seen = {"identity": checked_identity(), **seen}
     return after(body, decide_location(LocationObservation(parse_location(body), **seen), NOW, SETTINGS))
 
 

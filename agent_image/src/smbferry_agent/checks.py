@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 from smbferry_agent.errors import AgentError
 from smbferry_agent.logs import fields
 from smbferry_agent.preflight.findings import Finding, error_of, first_failure
-from smbferry_agent.preflight.identity_probe import IdentitySubject, checked_identity
+from smbferry_agent.preflight.identity_probe import IdentitySubject, TriedIdentity, try_identity
 from smbferry_agent.preflight.identity_status import identity_status
-from smbferry_agent.preflight.location_judge import judge_location
+from smbferry_agent.preflight.location_facts import not_looked_up
+from smbferry_agent.preflight.location_judge import judge_location, not_judged_in_time
 from smbferry_agent.preflight.location_probe import LocationSubject, probe_location
 from smbferry_agent.preflight.location_status import location_status
 from smbferry_agent.report.sinks import StatusSink, status_fields
+from smbferry_api.conditions import LOCATION_CHECKS, ConditionType
 
 _log = logging.getLogger(__name__)
 
@@ -23,11 +25,19 @@ def check_identity(subject: IdentitySubject, sink: StatusSink, now: datetime | N
         AgentError, ObjectNotFoundError: the status could not be written.
     """
     moment = now or datetime.now(UTC)
-    with checked_identity(subject, moment) as checked:
-        status = identity_status(subject, checked.facts, checked.findings, moment)
-    log_findings(checked.findings)
-    sink.write(status_fields(status))
-    return failure_of(checked.findings)
+    tried = try_identity(subject, moment)
+    report_identity(tried, sink, moment)
+    return failure_of(tried.findings)
+
+
+def report_identity(tried: TriedIdentity, sink: StatusSink, now: datetime) -> None:
+    """Writes the status of an identity whose key has been tried.
+
+    Raises:
+        AgentError, ObjectNotFoundError: the status could not be written.
+    """
+    log_findings(tried.findings)
+    sink.write(status_fields(identity_status(tried.subject, tried.facts, tried.findings, now)))
 
 
 def check_location(subject: LocationSubject, sink: StatusSink, now: datetime | None = None) -> AgentError | None:
@@ -42,6 +52,18 @@ def check_location(subject: LocationSubject, sink: StatusSink, now: datetime | N
     log_findings(findings)
     sink.write(status_fields(location_status(subject, facts, findings, moment)))
     return failure_of(findings)
+
+
+def report_timeout(subject: LocationSubject, sink: StatusSink, now: datetime, seconds: float) -> AgentError:
+    """Writes the status of a location whose check was ended because it took too long; returns the failure.
+
+    Raises:
+        AgentError, ObjectNotFoundError: the status could not be written.
+    """
+    findings = not_judged_in_time(subject.spec, seconds)
+    log_findings(findings)
+    sink.write(status_fields(location_status(subject, not_looked_up(subject.spec), findings, now)))
+    return error_of(findings[LOCATION_CHECKS.index(ConditionType.SERVER_REACHABLE)])
 
 
 def log_findings(findings: tuple[Finding, ...]) -> None:

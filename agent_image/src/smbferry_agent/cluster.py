@@ -1,18 +1,20 @@
 """The commands in a pod: read objects from the API server, write results to their status."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from smbferry_agent.checks import check_identity, check_location
+from smbferry_agent.checks import failure_of, report_identity
 from smbferry_agent.errors import AgentError
+from smbferry_agent.location_checks import LocationChecks, NamedLocation, first_failure_of
 from smbferry_agent.logs import fields
-from smbferry_agent.manifests import identity_subject, location_subject, previous_status, run_spec
+from smbferry_agent.manifests import identity_subject, previous_status, run_spec
 from smbferry_agent.mounts import IdentityMount
-from smbferry_agent.preflight.identity_probe import IdentitySubject
+from smbferry_agent.preflight.identity_probe import TriedIdentity, try_identity
 from smbferry_agent.preflight.sid_map import SidMapSource
 from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError, repeated
 from smbferry_agent.report.key_turns import ClusterTurn
@@ -33,7 +35,6 @@ from smbferry_api.agent_contract import SCRATCH_DIR, Side, Stage
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.identity import KerberosIdentityStatus
 from smbferry_api.names import FIELD_MANAGER_AGENT
-from smbferry_api.reasons import API_SERVER_UNREACHABLE, IDENTITY_NOT_FOUND
 from smbferry_api.run import ResolvedTask, TransferRunSpec
 from smbferry_api.run_status import TransferRunStatus
 from smbferry_api.sid_status import SidStatus
@@ -42,20 +43,50 @@ from smbferry_engine import Control, Handover
 _log = logging.getLogger(__name__)
 
 
-def cluster_identity_check(client: ApiClient, namespace: str, name: str) -> AgentError | None:
-    """Checks a KerberosIdentity; returns the first failure, which is also in its status."""
+def cluster_check(
+    client: ApiClient,
+    namespace: str,
+    name: str,
+    locations: Sequence[NamedLocation] = (),
+    *,
+    only_locations: bool = False,
+) -> AgentError | None:
+    """Checks a KerberosIdentity and locations of it; returns the first failure.
+
+    Args:
+        only_locations: the identity has just been checked, so only the statuses of the locations are written.
+
+    Raises:
+        ObjectNotFoundError: the identity does not exist.
+        AgentError: the identity can't be read.
+    """
     key = ObjectKey("KerberosIdentity", namespace, name)
     manifest = repeated(lambda: client.get(key))
     subject = replace(identity_subject(manifest, Side.SELF), turn=ClusterTurn(client, key))
-    return check_identity(subject, ObjectStatus.of(client, key, manifest))
+    if only_locations:
+        subject = replace(subject, requested=False)  # the request was for the identity's own check
+    now = datetime.now(UTC)
+    tried = try_identity(subject, now)
+    unwritten = None if only_locations else _report(tried, ObjectStatus.of(client, key, manifest), now)
+    outcomes = list(LocationChecks(namespace, name, tried, ApiClient.in_cluster, Path(SCRATCH_DIR)).run(locations))
+    if unwritten is not None:
+        return unwritten
+    without_verdict = first_failure_of([each for each in outcomes if not each.reported])
+    return without_verdict or failure_of(tried.findings) or first_failure_of(outcomes)
 
 
-def cluster_location_check(client: ApiClient, namespace: str, name: str) -> AgentError | None:
-    """Checks an SmbLocation with the identity that it names; returns the first failure."""
-    key = ObjectKey("SmbLocation", namespace, name)
-    manifest = repeated(lambda: client.get(key))
-    identity = _identity_of(client, namespace, str(manifest["spec"]["identityRef"]["name"]))
-    return check_location(location_subject(manifest, identity), ObjectStatus.of(client, key, manifest))
+def _report(tried: TriedIdentity, status: ObjectStatus, now: datetime) -> AgentError | None:
+    """Writes the identity's status; returns why it could not. Its locations are checked even so.
+
+    Raises:
+        ObjectNotFoundError: the identity does not exist any more.
+    """
+    try:
+        report_identity(tried, status, now)
+    except AgentError as error:
+        _log.warning("could not write the identity's status: %s", error.message)
+        return error
+    return None
 
 
 def transfer(
@@ -161,18 +192,3 @@ def _status_of(client: ApiClient, namespace: str, identity: str) -> KerberosIden
         _log.warning("could not read the identity's status: %s", error, extra=fields(identity=identity))
         return None
     return previous_status(KerberosIdentityStatus, manifest)
-
-
-def _identity_of(client: ApiClient, namespace: str, name: str) -> IdentitySubject | AgentError:
-    try:
-        key = ObjectKey("KerberosIdentity", namespace, name)
-        subject = identity_subject(repeated(lambda: client.get(key)), Side.SELF)
-        return replace(
-            subject, requested=False, turn=ClusterTurn(client, key)
-        )  # the request was for the identity's own check
-    except ObjectNotFoundError:
-        return AgentError(IDENTITY_NOT_FOUND, f"There is no KerberosIdentity {name!r} in namespace {namespace!r}.")
-    except AgentError as error:
-        if error.reason is API_SERVER_UNREACHABLE:
-            raise
-        return error

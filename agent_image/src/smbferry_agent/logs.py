@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 _FIELDS: Final = "smbferry_fields"
+_process: Final[dict[str, Any]] = {}
 
 
 class JsonLines(logging.Formatter):
@@ -19,6 +20,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **_process,
             **getattr(record, _FIELDS, {}),
         }
         if record.exc_info:
@@ -30,6 +32,11 @@ class JsonLines(logging.Formatter):
 def fields(**values: Any) -> dict[str, Any]:
     """Named values beside the message, for `extra=`."""
     return {_FIELDS: values}
+
+
+def about(**values: Any) -> None:
+    """Named values in every further line of this process."""
+    _process.update(values)
 
 
 def set_up(level: int = logging.INFO) -> None:

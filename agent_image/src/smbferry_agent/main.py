@@ -10,14 +10,17 @@ from types import FrameType
 from typing import Final
 
 from smbferry_agent import logs
-from smbferry_agent.cluster import cluster_identity_check, cluster_location_check, transfer
+from smbferry_agent.cluster import cluster_check, transfer
 from smbferry_agent.errors import AgentError, Paused, Terminated
+from smbferry_agent.location_checks import NamedLocation
 from smbferry_agent.manifests import recorded_task
 from smbferry_agent.report.api_client import ApiClient, ObjectNotFoundError
 from smbferry_api.agent_contract import (
     COMPLETION_INDEX,
+    LOCATION_OPTION,
     NAME_OPTION,
     NAMESPACE_OPTION,
+    ONLY_LOCATIONS_OPTION,
     STAGE_OPTION,
     TERMINATION_MESSAGE_PATH,
     AgentCommand,
@@ -70,6 +73,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(NAMESPACE_OPTION, required=True)
     parser.add_argument(NAME_OPTION, required=True)
     parser.add_argument(STAGE_OPTION, type=Stage, choices=list(Stage), default=Stage.WHOLE)
+    parser.add_argument(LOCATION_OPTION, type=NamedLocation.parse, action="append", default=[], metavar="NAME=UID")
+    parser.add_argument(ONLY_LOCATIONS_OPTION, action="store_true")
     return parser.parse_args(argv)
 
 
@@ -83,8 +88,10 @@ def _run(arguments: argparse.Namespace) -> tuple[ExitCode, TerminationMessage]:
         code = transfer(client, arguments.namespace, arguments.name, task, stage=arguments.stage, index=shard)
         reason = RUN_SUCCEEDED if code is ExitCode.DONE else RUN_PARTIALLY_SUCCEEDED
         return code, _termination_message(reason, reason.when)
-    check = cluster_identity_check if arguments.command is AgentCommand.CHECK_IDENTITY else cluster_location_check
-    if failure := check(client, arguments.namespace, arguments.name):
+    failure = cluster_check(
+        client, arguments.namespace, arguments.name, arguments.location, only_locations=arguments.only_locations
+    )
+    if failure is not None:
         raise failure
     return ExitCode.DONE, _termination_message(CHECKS_PASSED, CHECKS_PASSED.when)
 

@@ -13,13 +13,23 @@ from smbferry_api.fields import Status
 NAMESPACE_OPTION: Final = "--namespace"
 NAME_OPTION: Final = "--name"
 STAGE_OPTION: Final = "--stage"
+LOCATION_OPTION: Final = "--location"
+"""Of a check, once for each location that it carries: its name, "=" and its uid."""
+ONLY_LOCATIONS_OPTION: Final = "--only-locations"
+"""Of a check: the identity has been checked; only the status of its locations is written."""
+
+LOCATIONS_AT_ONCE: Final = 16
+"""How many locations an agent checks side by side, each in a process of its own."""
+LOCATION_SECONDS: Final = 25
+"""How long the check of one location may take. Its verdict is then written within half a minute."""
+MOST_LOCATIONS: Final = 100
+"""How many locations one agent checks at most."""
 
 
 class AgentCommand(StrEnum):
     """The agent's first argument: `smbferry-agent COMMAND --namespace NS --name NAME`."""
 
     CHECK_IDENTITY = "check-identity"
-    CHECK_LOCATION = "check-location"
     TRANSFER = "transfer"
 
 

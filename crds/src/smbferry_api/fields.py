@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Any, Final
 
 from pydantic import (
@@ -151,6 +152,7 @@ def _utc(value: Any) -> Any:
     return value
 
 
+@lru_cache(maxsize=4096)  # each is asked for many times while nothing changes
 def format_time(moment: datetime) -> str:
     """Formats a time as Kubernetes' `metav1.Time`: UTC, whole seconds, a trailing Z."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -147,7 +147,12 @@ class SmbLocationSpec(Spec):
         Nameservers, Field(description="Up to 3 DNS servers for the agent's pod, used instead of the cluster's DNS.")
     ] = ()
     check_interval: Annotated[
-        str, DurationRange("1m", "168h"), Field(description="Interval between checks of an unchanged location.")
+        str,
+        DurationRange("1m", "168h"),
+        Field(
+            description="Longest interval between checks of an unchanged location. It may be checked after half of it, "
+            "together with others of its identity."
+        ),
     ] = "1h"
     agent: Annotated[
         ObjectPodSettings | None,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -14,6 +14,7 @@ from smbferry_api.task import TransferTaskSpec, TransferTaskStatus
 
 SOONEST: Final = timedelta(seconds=5)
 LATEST: Final = timedelta(minutes=5)
+NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 Manifest = dict[str, Any]
 """A Kubernetes object as JSON has it."""
@@ -103,6 +104,35 @@ class Recorded(NamedTuple):
     task: ResolvedTask
 
 
+class Carried(NamedTuple):
+    """A location that a check's Job carries, as it was when the Job was created."""
+
+    name: str
+    uid: str
+    inputs: str
+    """The generations that are checked: of the location and of its identity."""
+    epoch: str
+    """When the identity became Ready."""
+    last_check: str
+    """status.lastCheckTime: once it differs, the agent has reported."""
+    request: str
+    """The value of the annotation by which a person requested the check, if any."""
+    follows: str
+    """The previous Job that carried it, if that ended without a report."""
+    port: int
+    """Of its file server."""
+
+
+class Load(NamedTuple):
+    """The locations that a check's Job carries."""
+
+    group: str
+    """What their pods have in common; empty if that is what the identity's own pod has."""
+    nameservers: tuple[str, ...]
+    """Of the pod; without any, the cluster's DNS is asked."""
+    locations: tuple[Carried, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A batch/v1 Job."""
@@ -124,6 +154,8 @@ class Job:
     """The PriorityClass that its pods name."""
     completions: int = 1
     """Agents that it has, of which `parallelism` work at a time."""
+    load: Load | None = None
+    """Of an identity's check: the locations that it carries."""
 
     @property
     def finished(self) -> bool:
@@ -171,6 +203,8 @@ class Refusal:
     """Only a quota blocks it."""
     since: datetime | None = None
     """When it was refused for the first time in a row."""
+    last: datetime = NEVER
+    """When it was refused last."""
 
     def lasts(self, now: datetime) -> timedelta:
         """How long it has been refused."""
@@ -179,3 +213,8 @@ class Refusal:
     def again_in(self, now: datetime) -> timedelta:
         """How long to wait before the next attempt: as long as it has been refused so far, within bounds."""
         return min(max(self.lasts(now), SOONEST), LATEST)
+
+    @property
+    def due_at(self) -> datetime:
+        """When the next attempt is due."""
+        return self.last + self.again_in(self.last)

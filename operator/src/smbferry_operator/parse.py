@@ -1,5 +1,6 @@
 """Parses Kubernetes objects from JSON. Every invalid object leads to one typed error."""
 
+import json
 import logging
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -21,9 +22,11 @@ from smbferry_api.snapshot import decoded, read_snapshot
 from smbferry_api.task import TransferTaskSpec, TransferTaskStatus
 from smbferry_operator.model import (
     OWN_KINDS,
+    Carried,
     Identity,
     Job,
     Kind,
+    Load,
     Location,
     Manifest,
     Meta,
@@ -46,8 +49,10 @@ PRIORITY_CLASS: Final = "priorityClassName"
 """The field that the cache keeps of an agent's Job or pod: the PriorityClass."""
 COMPLETIONS: Final = "completions"
 """The field that the cache keeps of a Job with several agents: their number."""
+ANNOTATION_CHECK_LOAD: Final = f"{GROUP}/check-load"
+"""Of a check's Job: the locations that it carries."""
 REMEMBERED: Final = 1000
-"""How many parsed snapshots are kept; a Job and its pods share one."""
+"""How many parsed snapshots and loads are kept; a Job and its pods share one."""
 
 
 class InvalidObjectError(Exception):
@@ -173,7 +178,35 @@ def parse_job(body: Manifest) -> Job:
         recorded=read_recorded((body.get("spec") or {}).get(RECORDED, "")),
         priority_class=(body.get("spec") or {}).get(PRIORITY_CLASS, ""),
         completions=(body.get("spec") or {}).get(COMPLETIONS) or 1,
+        load=load_of(body),
     )
+
+
+def load_of(body: Manifest) -> Load | None:
+    """The locations that a check's Job says it carries."""
+    return read_load((body["metadata"].get("annotations") or {}).get(ANNOTATION_CHECK_LOAD, ""))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def read_load(text: str) -> Load | None:
+    """The locations that a check's Job carries, by the Job's annotation; None for what the operator never wrote."""
+    if not text:
+        return None
+    try:
+        group, nameservers, locations = json.loads(text)
+        return Load(str(group), tuple(map(str, nameservers)), tuple(_carried(*each) for each in locations))
+    except (ValueError, TypeError, IndexError):
+        return None
+
+
+def _carried(*fields: Any) -> Carried:
+    name, uid, inputs, epoch, last_check, request, follows = map(str, fields[:-1])
+    return Carried(name, uid, inputs, epoch, last_check, request, follows, int(fields[-1]))
+
+
+def written_load(load: Load) -> str:
+    """The annotation that `read_load` reads."""
+    return json.dumps(load, separators=(",", ":"))
 
 
 def parse_pod(body: Manifest) -> Pod:

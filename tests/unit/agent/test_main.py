@@ -50,7 +50,7 @@ def ends(tmp_path: Path, server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def failing(error: BaseException) -> Any:
-    def check(*_: object) -> AgentError:
+    def check(*_: object, **_options: object) -> AgentError:
         raise error
 
     return check
@@ -82,7 +82,7 @@ def test_each_end_has_its_exit_code_and_leaves_a_message(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     code, reason = end
-    monkeypatch.setattr(main, "cluster_identity_check", failing(error))
+    monkeypatch.setattr(main, "cluster_check", failing(error))
     assert main.main(ARGUMENTS) == code
     left = json.loads(ends.read_text())
     assert left["reason"] == reason
@@ -93,7 +93,7 @@ def test_each_end_has_its_exit_code_and_leaves_a_message(
 
 
 def test_sigterm_ends_a_check_as_one_that_may_be_tried_again(ends: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(main, "cluster_identity_check", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(main, "cluster_check", lambda *_, **_options: os.kill(os.getpid(), signal.SIGTERM))
     assert main.main(ARGUMENTS) == ExitCode.TERMINATED == 128 + signal.SIGTERM
     assert json.loads(ends.read_text())["reason"] == "AgentLost"
 

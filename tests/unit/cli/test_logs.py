@@ -23,6 +23,16 @@ def pod(name: str, owner: str, state: dict[str, Any], created: str = "2026-11-21
     }
 
 
+LOCATION = (
+    obj("KerberosIdentity", "svc-src"), obj("SmbLocation", "source", {"identityRef": {"name": "svc-src"}}),
+)  # fmt: skip
+
+
+def carrying(made: dict[str, Any], uid: str = "uid-source") -> dict[str, Any]:
+    """The pod of a check that carries the location."""
+    return made | {"spec": {"containers": [{"name": "agent", "args": ["check-identity", f"--location=source={uid}"]}]}}
+
+
 def scene(*objects: dict[str, Any], **logs: bytes) -> FakeApi:
     api = FakeApi(*objects)
     api.logs = {name.replace("_", "-"): text for name, text in logs.items()}
@@ -58,7 +68,12 @@ TASK = {**task(), "status": {"activeRun": "nightly-2", "lastRun": {"name": "nigh
             ["it"],
         ),
         (
-            "logs smbloc/source", scene(obj("SmbLocation", "source"), pod("p1", "source", DONE), p1=b"it"), ["it"],
+            "logs smbloc/source",
+            scene(
+                *LOCATION, carrying(pod("p1", "svc-src", DONE)), pod("p2", "svc-src", DONE), pod("p3", "source", DONE),
+                p1=b'it\n{"location": "source"}\n{"location": "other"}', p2=b"of a check without it", p3=b"forged",
+            ),
+            ["it", '{"location": "source"}'],
         ),
         (
             "logs nightly-2", scene(run("nightly-2"), pod("p1", "nightly-2", DONE), p1=b"\x1b[2Jbad \xff"),
@@ -167,10 +182,17 @@ def test_following_goes_from_pod_to_pod_until_the_run_has_ended(capsys: pytest.C
 
 
 def test_following_a_check_ends_with_its_pods(capsys: pytest.CaptureFixture[str]) -> None:
-    api = scene(obj("SmbLocation", "source"), pod("p1", "source", RUNNING), p1=b"one")
-    api.passes = [lambda api: api.objects.update({("Pod", "p1"): pod("p1", "source", DONE)})]
+    said = b'one\n{"location": "other"}'
+    api = scene(*LOCATION, carrying(pod("p1", "svc-src", RUNNING)), p1=said)
+    api.passes = [lambda api: api.objects.update({("Pod", "p1"): carrying(pod("p1", "svc-src", DONE))})]
     assert called(api, "logs location/source -f") == 0
     assert capsys.readouterr().out == "one\n"
+
+
+@pytest.mark.parametrize("objects", [LOCATION[1:], (*LOCATION, carrying(pod("p1", "svc-src", DONE), "uid-before"))])
+def test_a_location_whose_checks_are_gone_or_were_of_its_namesake_has_no_logs(objects: tuple[Any, ...]) -> None:
+    with pytest.raises(ClusterError, match="expected pods of checks of location/source, got none"):
+        called(scene(*objects), "logs location/source")
 
 
 def test_following_a_run_that_is_deleted_ends_with_its_pods(capsys: pytest.CaptureFixture[str]) -> None:

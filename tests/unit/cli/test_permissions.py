@@ -42,7 +42,8 @@ def everything() -> FakeApi:
     handled: dict[str, Any] = {"conditions": [READY], "lastHandledRequest": "x"}
     locations = {"identityRef": {"name": "svc-src"}}
     done = {"lastRun": {"name": "nightly-1", "state": "Succeeded"}, "observedGeneration": 1, "observedTrigger": ""}
-    pods = [pod_of(owner) for owner in ("nightly-1", "svc-src", "source")]
+    pods = [pod_of(owner) for owner in ("nightly-1", "svc-src")]
+    pods[1] |= {"spec": {"containers": [{"args": ["--location=source=uid-source"]}]}}
     api = FakeApi(
         {**task("nightly"), "status": done}, task("paused", suspend=True), run("nightly-1", "Succeeded"),
         run("nightly-2", "Transferring"), obj("KerberosIdentity", "svc-src", **handled),

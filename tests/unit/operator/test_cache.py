@@ -79,7 +79,8 @@ def test_tags_find_queued_runs_and_agents_make_their_objects_busy() -> None:
     done = {"conditions": [{"type": "Complete", "status": "True"}]}
     cache.put(Kind.JOB, agent_body(Kind.JOB, "writes", OWNER))
     cache.put(Kind.JOB, agent_body(Kind.JOB, "wrote", OWNER, status=done))
-    cache.put(Kind.JOB, agent_body(Kind.JOB, "checks", (Kind.IDENTITY, "svc", "uid-svc")))
+    for name in ("checks", "checks-locations"):
+        cache.put(Kind.JOB, agent_body(Kind.JOB, name, (Kind.IDENTITY, "svc", "uid-svc")))
     cache.put(Kind.POD, agent_body(Kind.POD, "living", OWNER, status={"phase": "Running"}))
     cache.put(Kind.POD, agent_body(Kind.POD, "ended", OWNER, status={"phase": "Failed"}))
     cache.put(Kind.IDENTITY, identity_body())
@@ -88,7 +89,7 @@ def test_tags_find_queued_runs_and_agents_make_their_objects_busy() -> None:
 
     assert [key.name for key in cache.tagged(TAG_QUEUED)] == ["new"]
     assert (cache.is_busy(IDENTITY), cache.is_busy(RUN)) == (True, False), "the run is not known"
-    assert cache.busy_by_namespace(Kind.IDENTITY, Kind.LOCATION) == {"team": 1}
+    assert cache.agents_by_namespace(Kind.IDENTITY, Kind.LOCATION) == {"team": 2}
     cache.put(Kind.RUN, run_body())
     assert cache.is_busy(RUN)
     cache.put(Kind.JOB, agent_body(Kind.JOB, "writes", OWNER, status=done, version=2))
@@ -105,7 +106,7 @@ def test_a_check_that_a_queue_holds_back_takes_no_room_from_other_checks_but_a_r
     cache.put(Kind.IDENTITY, identity_body())
     cache.put(Kind.RUN, run_body())
 
-    assert cache.busy_by_namespace(Kind.IDENTITY, Kind.LOCATION) == {}
+    assert cache.agents_by_namespace(Kind.IDENTITY, Kind.LOCATION) == {}
     assert cache.is_busy(RUN)
     again = {"conditions": [{"type": "Suspended", "status": "False"}], "active": 1}
     cache.put(Kind.JOB, agent_body(Kind.JOB, "checks", (Kind.IDENTITY, "svc", "uid-svc"), status=again, version=2))

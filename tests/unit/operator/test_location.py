@@ -4,7 +4,6 @@ import pytest
 from tests.support.builders import (
     LOCATION_GOOD,
     NOW,
-    PROVEN,
     SETTINGS,
     ago,
     check_job,
@@ -19,6 +18,7 @@ from tests.support.builders import (
 from tests.unit.operator.decision_cases import Case, as_written, cases
 
 from smbferry_api.fields import format_time
+from smbferry_operator.decide.decision import Decision
 from smbferry_operator.decide.location import decide_location
 from smbferry_operator.decide.observation import LocationObservation
 
@@ -27,12 +27,16 @@ REFUSED = identity(
 )
 
 
+def is_due(decision: Decision) -> bool:
+    return decision.check is not None and decision.check.due_at <= NOW
+
+
 @pytest.mark.parametrize("case", cases("location-identity"), ids=lambda case: case.name)
 def test_without_a_good_identity_there_is_one_condition_and_no_probe(case: Case) -> None:
     decision = case.decide()
 
     assert as_written(decision) == case.expected(decision)
-    assert decision.create == decision.apply == ()
+    assert decision.check is None
 
 
 def test_the_identitys_own_words_are_passed_on() -> None:
@@ -50,7 +54,8 @@ def test_a_good_verdict_stands_while_the_identity_is_checked_again() -> None:
     decision = decide_location(LocationObservation(checked_location(), edited), NOW, SETTINGS)
     settled = decide_location(LocationObservation(checked_location(), changed), NOW, SETTINGS)
 
-    assert decision.create == settled.create == ()
+    assert decision.check is None
+    assert not is_due(settled)
     assert decision.status is None or found(decision.status.conditions, "Ready") == ("True", "ChecksPassed")
 
 
@@ -62,7 +67,7 @@ def test_an_identity_that_recovered_has_its_locations_probed_before_they_are_rea
         "identityGeneration": 1,
         "lastCheckTime": format_time(ago(minutes=9)),
     }
-    before = decide_location(LocationObservation(location(status=status), healed, proof=PROVEN), NOW, SETTINGS)
+    before = decide_location(LocationObservation(location(status=status), healed), NOW, SETTINGS)
     probed = {**status, "lastCheckTime": format_time(ago(seconds=10))}
     job = check_job(
         inputs="1.1",
@@ -73,7 +78,7 @@ def test_an_identity_that_recovered_has_its_locations_probed_before_they_are_rea
     )
     after = decide_location(LocationObservation(location(status=probed), healed, (job,)), NOW, SETTINGS)
 
-    assert before.create
+    assert is_due(before)
     assert before.status is None or found(before.status.conditions, "Ready") == ("False", "IdentityNotReady")
     assert after.status is not None
     assert found(after.status.conditions, "Ready") == ("True", "ChecksPassed")
@@ -83,9 +88,9 @@ def test_an_identity_that_recovered_has_its_locations_probed_before_they_are_rea
 def test_a_changed_identity_has_its_locations_probed() -> None:
     newer = checked_identity(generation=2)
 
-    decision = decide_location(LocationObservation(checked_location(), newer, proof=PROVEN), NOW, SETTINGS)
+    decision = decide_location(LocationObservation(checked_location(), newer), NOW, SETTINGS)
 
-    assert decision.create
+    assert is_due(decision)
     assert decision.status is not None
     assert found(decision.status.conditions, "Ready") == ("True", "ChecksPassed"), "until the probe has ended"
 
@@ -93,7 +98,7 @@ def test_a_changed_identity_has_its_locations_probed() -> None:
 def test_a_location_without_change_waits_for_its_time() -> None:
     decision = decide_location(LocationObservation(checked_location(), checked_identity()), NOW, SETTINGS)
 
-    assert decision.create == ()
+    assert not is_due(decision)
     assert decision.requeue_after == timedelta(minutes=50)
 
 

@@ -8,9 +8,10 @@ import pytest
 import yaml
 from tests.support.builders import (
     NOW,
-    PROVEN,
     SETTINGS,
+    check_job,
     checked_identity,
+    checks_of,
     ends,
     identity,
     job_of,
@@ -24,11 +25,9 @@ from smbferry_api.exit_codes import PERMANENT, RETRYABLE, ExitCode
 from smbferry_api.pod_settings import PodSettings, PullSecret
 from smbferry_operator.decide.decision import Decision
 from smbferry_operator.decide.identity import decide_identity
-from smbferry_operator.decide.location import decide_location
 from smbferry_operator.decide.manifests.pods import merged, union_of_nameservers
 from smbferry_operator.decide.observation import (
     IdentityObservation,
-    LocationObservation,
     RunObservation,
     TaskObservation,
 )
@@ -66,8 +65,8 @@ PULLED = AgentSettings(
 )
 ASSIGNED = AgentSettings(image="smbferry/agent:1", user_ids=UserIds.ASSIGNED)
 CONFINED = AgentSettings(image="smbferry/agent:1", network=NetworkRules())
-LOCATION_SEEN = LocationObservation(location(), checked_identity(), proof=PROVEN)
-LOCATION_PLACED = LocationObservation(location(agent=NEAR), checked_identity(agent=FAR), proof=PROVEN)
+JUST_CHECKED = (check_job(last_check="before"),)
+CHANGED = [location(name, generation=2) for name in ("dst", "src")]
 NAMESERVERS = ["10.0.0.1", "fd00::53"]
 
 CASES: dict[str, Decision] = {
@@ -78,11 +77,12 @@ CASES: dict[str, Decision] = {
         PULLED,
     ),
     "identity-placed": decide_identity(IdentityObservation(identity(agent=FAR)), NOW, SETTINGS),
-    "location": decide_location(LOCATION_SEEN, NOW, SETTINGS),
-    "location-placed": decide_location(LOCATION_PLACED, NOW, SETTINGS),
+    "identity-carries": checks_of(checked_identity(), *CHANGED, outdated=True),
+    "location": checks_of(checked_identity(), location(), jobs=JUST_CHECKED),
+    "location-placed": checks_of(checked_identity(agent=FAR), location(agent=NEAR)),
     "run-assigned": decide_run(RunObservation(run(), task(), ends()), NOW, ASSIGNED),
     "identity-confined": decide_identity(IdentityObservation(identity(nameservers=NAMESERVERS)), NOW, CONFINED),
-    "location-confined": decide_location(LOCATION_SEEN, NOW, CONFINED),
+    "location-confined": checks_of(checked_identity(), *CHANGED, settings=CONFINED),
     "run-confined": decide_run(RunObservation(run(), task(), ends()), NOW, CONFINED),
     "run": decide_run(RunObservation(run(), task(), ends()), NOW, SETTINGS),
     "run-placed": decide_run(RunObservation(run(), task(agent=PLACED), ends()), NOW, SETTINGS),
@@ -146,7 +146,7 @@ def test_no_agent_may_take_all_of_a_node(spec: dict[str, Any]) -> None:
     ("decision", "expected"),
     [
         (decide_identity(IdentityObservation(identity()), NOW, BEHIND), "smbferry-agent"),
-        (decide_location(LOCATION_SEEN, NOW, BEHIND), "smbferry-agent"),
+        (checks_of(checked_identity(), location(), settings=BEHIND), "smbferry-agent"),
         (decide_run(RunObservation(run(), task(), ends()), NOW, BEHIND), "smbferry-agent"),
         (decide_run(RunObservation(run(), task(agent=PLACED), ends()), NOW, BEHIND), "low"),
         (decide_run(RunObservation(run(), task(), ends()), NOW, SETTINGS), None),
@@ -240,14 +240,20 @@ def test_a_sid_map_is_mounted_from_the_tasks_own_namespace_optional_and_read_onl
 
 
 @pytest.mark.parametrize(
-    "decision", [CASES["identity"], CASES["location"], CASES["run"]], ids=["identity", "location", "run"]
+    ("name", "names"),
+    [
+        ("identity", {"kerberosidentities": ["svc"]}),
+        ("identity-carries", {"kerberosidentities": ["svc"], "smblocations": ["dst", "src"]}),
+        ("location", {"kerberosidentities": ["svc"], "smblocations": ["src"]}),
+        ("run", {"transferruns": ["run"], "kerberosidentities": ["svc"]}),
+    ],
 )
-def test_an_agent_may_touch_only_its_own_objects(decision: Decision) -> None:
-    role = next(body for body in (*decision.apply, *decision.create) if body["kind"] == "Role")
+def test_an_agent_may_touch_only_its_own_objects(name: str, names: dict[str, list[str]]) -> None:
+    role = next(body for body in (*CASES[name].apply, *CASES[name].create) if body["kind"] == "Role")
 
     for rule in role["rules"]:
         assert rule["apiGroups"] == ["smbferry.io"]
-        assert len(rule["resourceNames"]) == 1
+        assert rule["resourceNames"] == names[rule["resources"][0].removesuffix("/status")]
         assert rule["verbs"] == (["patch"] if rule["resources"][0].endswith("/status") else ["get"])
 
 

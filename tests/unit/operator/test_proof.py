@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from tests.support.builders import (
     IDENTITY_GOOD,
-    LOCATION_GOOD,
     NOW,
     SETTINGS,
     ago,
@@ -179,47 +178,10 @@ def test_a_refused_run_that_can_not_begin_any_more_ends(changes: dict[str, Any],
     assert decision.status.fields["state"] == state
 
 
-def looked_at(seconds_ago: float, **status: Any) -> LocationObservation:
-    """A location that is due again; its last check was made so long ago."""
-    due = {
-        "conditions": [*checks(LOCATION_GOOD, ShareAccessible=("False", "ShareNotFound")), ready()],
-        "identityGeneration": 1,
-        "lastCheckTime": format_time(ago(minutes=2)),
-        "nextCheckTime": format_time(ago(seconds=1)),
-    }
-    epoch = format_time(checked_identity().status.conditions[-1].last_transition_time)
-    job = check_job(
-        inputs="1.1", epoch=epoch, created=ago(seconds=seconds_ago), complete=True, finished_at=ago(seconds=61)
-    )
-    return LocationObservation(location(status=due), checked_identity(), (job,), **status)
-
-
-@pytest.mark.parametrize(
-    ("seen", "launches"),
-    [
-        pytest.param(looked_at(90), False, id="its identity's key was not tried lately"),
-        pytest.param(looked_at(90, proof=Proof(ago(seconds=95))), False, id="not since the last check"),
-        pytest.param(looked_at(90, proof=Proof(ago(seconds=5))), True, id="tried since the last check"),
-        pytest.param(
-            looked_at(90, proof=Proof(ago(seconds=5)), doubted_at=ago(seconds=4)),
-            False,
-            id="a run was refused since it was tried",
-        ),
-        pytest.param(
-            looked_at(90, proof=Proof(ago(seconds=3)), doubted_at=ago(seconds=4)), True, id="tried since then, too"
-        ),
-    ],
-)
-def test_a_due_location_waits_until_its_identitys_key_was_tried(seen: LocationObservation, launches: bool) -> None:
-    decision = decide_location(seen, NOW, SETTINGS)
-
-    assert bool(decision.create) is launches
-    assert decision.awaits == (() if launches else ("svc",))
-    assert bool(decision.apply) is launches
-
-
 def test_a_location_that_is_not_due_asks_for_nothing() -> None:
     decision = decide_location(LocationObservation(checked_location(), checked_identity()), NOW, SETTINGS)
 
     assert (decision.create, decision.awaits) == ((), ())
+    assert decision.check is not None
+    assert decision.check.due_at == NOW + timedelta(minutes=50)
     assert decision.requeue_after == timedelta(minutes=50)

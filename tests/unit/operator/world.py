@@ -24,6 +24,7 @@ from smbferry_operator.cluster.errors import AlreadyExistsError, NotFoundError
 from smbferry_operator.decide.naming import ANNOTATION_CHECK_INPUTS
 from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
 from smbferry_operator.observe.cache import Cache
+from smbferry_operator.parse import parse_job
 from smbferry_operator.reconcile.reconciler import Reconciler
 from smbferry_operator.watch.event_router import EventRouter
 
@@ -185,6 +186,12 @@ def agents(world: World) -> list[str]:
     """What the agents of the Jobs that the operator made are to do."""
     pods = [body["spec"]["template"]["spec"] for body in world.memory.of("Job")]
     return sorted(pod["containers"][0]["args"][0] for pod in pods if "args" in pod["containers"][0])
+
+
+def carried(world: World) -> list[str]:
+    """The locations that the Jobs of checks carry, in the order of the Jobs."""
+    loads = (parse_job(job).load for job in world.memory.of("Job"))
+    return [location.name for load in loads if load for location in load.locations]
 
 
 def good(states: dict[str, str], **more: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,20 @@ _AUTHTIME_GRAIN: Final = timedelta(seconds=0.5)
 _COVERED_BY_HOST: Final = "alerter"
 
 
+@dataclass(frozen=True, slots=True)
+class HandedOn:
+    """The tickets of a session for another one of the same identity, which then needs no key.
+
+    Attributes:
+        ccache: the content of the credential cache.
+        kdcs: the KDCs of the identity's realm, first the one that issued the tickets.
+    """
+
+    ccache: bytes = field(repr=False)
+    kdcs: tuple[Kdc, ...]
+    discoveries: Discoveries
+
+
 class KerberosSession:
     """Gets tickets and remembers the KDCs' answers. A context manager; leaving it wipes every ticket."""
 
@@ -51,8 +66,11 @@ class KerberosSession:
         resolver: Resolver,
         scratch: Scratch,
         address_rule: AddressRule = forbidden,
+        *,
+        handed_on: HandedOn | None = None,
     ) -> None:
         self._spec = spec
+        self._handed_on = handed_on
         self._scratch = scratch
         self._files = Krb5Files(spec, config, scratch)
         self._etypes = numbers_of(spec.permitted_enctypes)
@@ -60,7 +78,9 @@ class KerberosSession:
         self._proven: tuple[Keytab, int] | None = None
         self._targets: dict[str, str] = {}
         self._replacing = threading.Lock()
-        self._discoveries = Discoveries(partial(discover, config, resolver=resolver, address_rule=address_rule))
+        found = Discoveries(partial(discover, config, resolver=resolver, address_rule=address_rule))
+        self._discoveries = handed_on.discoveries if handed_on else found
+        self._issued_by: Kdc | None = None
         named = {realm for servers in config.capaths.values() for realm in servers}
         realms = {self.realm, *config.realms, *config.domain_realm.values(), *config.capaths, *named}
         self._relay = Relay({realm: partial(self._kdcs, realm) for realm in sorted(realms)})
@@ -90,6 +110,9 @@ class KerberosSession:
             stack.enter_context(self._scratch)
             stack.enter_context(self._relay)
             self._files.write_relayed(self._relay.addresses())
+            if self._handed_on is not None:
+                self._scratch.write(self._scratch.ccache, self._handed_on.ccache)
+                self._write_direct(self._handed_on.kdcs)
             self._stack = stack.pop_all()
         return self
 
@@ -131,8 +154,18 @@ class KerberosSession:
             if tries[-1].code not in KEY_IS_WRONG:
                 break
         if facts.answered:
-            self._files.write_direct({self.realm: [(k.address, k.port) for k in self._in_order(facts.answered)]})
+            self._issued_by = facts.answered
+            self._write_direct(self._in_order(facts.answered))
         return self._with_exchanges(facts, tuple(tries))
+
+    def hand_on(self) -> HandedOn | None:
+        """The tickets so far, for a session in another process; None without a ticket."""
+        if self._proven is None or self._issued_by is None:
+            return None
+        return HandedOn(self._scratch.ccache.read_bytes(), tuple(self._in_order(self._issued_by)), self._discoveries)
+
+    def _write_direct(self, kdcs: Sequence[Kdc]) -> None:
+        self._files.write_direct({self.realm: [(kdc.address, kdc.port) for kdc in kdcs]})
 
     def service_ticket(self, target: str) -> Ticket | TicketRefusal:
         """Gets a ticket for the service (service/host, optionally with @REALM) into the credential cache."""

@@ -13,7 +13,7 @@ from smbferry_agent.kerberos.keytab import Keytab, KeytabError, parse
 from smbferry_agent.kerberos.krb5_config import Krb5Config, check_realm
 from smbferry_agent.kerberos.krb5_config import parse as parse_config
 from smbferry_agent.kerberos.scratch import Scratch
-from smbferry_agent.kerberos.session import KerberosSession
+from smbferry_agent.kerberos.session import HandedOn, KerberosSession
 from smbferry_agent.mounts import IdentityMount
 from smbferry_agent.preflight.findings import Finding
 from smbferry_agent.preflight.identity_facts import IdentityFacts
@@ -57,6 +57,35 @@ class CheckedIdentity:
     facts: IdentityFacts
     findings: tuple[Finding, ...]
     session: KerberosSession | None
+
+
+@dataclass(frozen=True, slots=True)
+class TriedIdentity:
+    """An identity whose key has been tried, for checks in other processes: its tickets serve all of them."""
+
+    subject: IdentitySubject
+    facts: IdentityFacts
+    findings: tuple[Finding, ...]
+    tickets: HandedOn | None
+
+    @contextmanager
+    def in_folder(self, scratch: Path) -> Iterator[CheckedIdentity]:
+        """The identity with its tickets in another folder, until the context is left."""
+        config = self.facts.config
+        if self.tickets is None or isinstance(config, AgentError):
+            yield CheckedIdentity(self.facts, self.findings, None)
+            return
+        spec, rule = self.subject.spec, self.subject.address_rule
+        resolver = Resolver(spec.nameservers)
+        with KerberosSession(spec, config, resolver, Scratch(scratch), rule, handed_on=self.tickets) as session:
+            yield CheckedIdentity(self.facts, self.findings, session)
+
+
+def try_identity(subject: IdentitySubject, now: datetime) -> TriedIdentity:
+    """Checks the identity; its tickets stay in memory."""
+    with checked_identity(subject, now) as checked:
+        tickets = checked.session.hand_on() if checked.session else None
+        return TriedIdentity(subject, checked.facts, checked.findings, tickets)
 
 
 @contextmanager

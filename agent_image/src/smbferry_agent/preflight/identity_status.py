@@ -15,7 +15,7 @@ from smbferry_api.identity import KdcStatus, KerberosIdentityStatus, KeytabStatu
 AFTER_FAILURE: Final = timedelta(minutes=1)
 
 
-def next_check(findings: tuple[Finding, ...], check_interval: str, now: datetime) -> datetime:
+def _next_check(findings: tuple[Finding, ...], check_interval: str, now: datetime) -> datetime:
     """The time of the next check: after checkInterval if all passed, else after a minute."""
     return now + (AFTER_FAILURE if first_failure(findings) else parse_duration(check_interval))
 
@@ -33,7 +33,7 @@ def identity_status(
         ticket=_ticket(facts),
         last_check_time=now,
         last_key_use_time=now if tried else previous.last_key_use_time,
-        next_check_time=next_check(findings, subject.spec.check_interval, now),
+        next_check_time=_next_check(findings, subject.spec.check_interval, now),
     )
 
 

@@ -5,7 +5,8 @@ from datetime import datetime
 
 from smbferry_agent.errors import AgentError
 from smbferry_agent.kerberos.facts import ClockSample, Ticket, TicketRefusal
-from smbferry_agent.resolve import Lookup
+from smbferry_agent.resolve import Lookup, Outcome
+from smbferry_api.location import SmbLocationSpec
 from smbferry_engine import ShareFacts
 
 
@@ -44,3 +45,8 @@ class LocationFacts:
     connected: bool = False
     asked: datetime | None = None
     kdc_clock: ClockSample | None = None
+
+
+def not_looked_up(spec: SmbLocationSpec) -> LocationFacts:
+    """The facts of a location about whose server nothing was found out."""
+    return LocationFacts(ServerNames(Lookup(spec.server, "A, AAAA", Outcome.TIMEOUT)))

@@ -18,6 +18,7 @@ from smbferry_api.reasons import (
     ACCESS_DENIED,
     CIPHER_NOT_OFFERED,
     CLOCK_SKEW,
+    DEADLINE_EXCEEDED,
     DESTINATION_FULL,
     DFS_TARGET_UNUSABLE,
     DIALECT_REFUSED,
@@ -106,6 +107,12 @@ _NAME_COLLISION: Final = frozenset({0xC0000035, 0xC00000BD})  # STATUS_OBJECT_NA
 def judge_location(spec: SmbLocationSpec, facts: LocationFacts) -> tuple[Finding, ...]:
     """A finding for each of LOCATION_CHECKS, in their order."""
     return ordered(_findings(spec, facts), LOCATION_CHECKS)
+
+
+def not_judged_in_time(spec: SmbLocationSpec, seconds: float) -> tuple[Finding, ...]:
+    """Findings of a check that was ended because it took too long."""
+    message = f"Expected the check of {spec.server}:{spec.port} to end within {seconds:g} s, and it was ended."
+    return ordered([bad(ConditionType.SERVER_REACHABLE, DEADLINE_EXCEEDED, message)], LOCATION_CHECKS)
 
 
 def _findings(spec: SmbLocationSpec, facts: LocationFacts) -> Iterator[Finding]:

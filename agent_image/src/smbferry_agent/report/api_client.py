@@ -27,7 +27,7 @@ _OK: Final = 200
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_ERROR = 401, 403, 404, 409, 429, 500
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
-_TRIES: Final = 5
+TRIES: Final = 5
 _PAUSE: Final = 2.0  # seconds before the second attempt; longer by as much before each further one
 
 
@@ -56,7 +56,7 @@ def may_pass(error: AgentError) -> bool:
     return error.reason is API_SERVER_UNREACHABLE or is_refused(error)
 
 
-def repeated(request: Callable[[], R], *, tries: int = _TRIES, worth: Callable[[AgentError], bool] = may_pass) -> R:
+def repeated(request: Callable[[], R], *, tries: int = TRIES, worth: Callable[[AgentError], bool] = may_pass) -> R:
     """Makes a request, and retries it with growing pauses after errors that may pass.
 
     Raises:

@@ -1,14 +1,15 @@
 """`smbferry logs`: the logs of an object's agents, each line with its pod's name if there are several."""
 
 import argparse
+import json
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from smbferry_api.agent_contract import AGENT_CONTAINER
-from smbferry_api.crd import TRANSFER_RUN, TRANSFER_TASK
+from smbferry_api.agent_contract import AGENT_CONTAINER, LOCATION_OPTION
+from smbferry_api.crd import KERBEROS_IDENTITY, SMB_LOCATION, TRANSFER_RUN, TRANSFER_TASK
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.names import LABEL_OWNER_UID
 from smbferry_api.served import read_status
@@ -25,6 +26,8 @@ from smbferry_cli.watching import blocking_condition
 
 _OVER: Final = frozenset({"Succeeded", "Failed"})
 """Phases of a pod that has ended."""
+_ABOUT: Final = b'"location": '
+"""The field of a line that is about one of the locations of a check."""
 
 
 def logs(chosen: argparse.Namespace, cluster: Cluster, clock: Clock) -> ExitCode:
@@ -55,15 +58,35 @@ def options_of(chosen: argparse.Namespace) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A run, an identity or a location, with what it was when it was found."""
+    """A run, an identity or a location, with what it was when it was found.
+
+    Attributes:
+        works: whose agents work for it: of a location, those of its identity. None if that does not exist.
+    """
 
     what: Reference
     found: Object
+    works: Object | None
 
-    @property
-    def selector(self) -> str:
-        """The label of its agents' pods."""
-        return f"{LABEL_OWNER_UID}={self.found['metadata']['uid']}"
+    def pods(self, cluster: Cluster) -> list["Pod"]:
+        """Returns its agents' pods, oldest first."""
+        if self.works is None:
+            return []
+        found = cluster.pods(f"{LABEL_OWNER_UID}={self.works['metadata']['uid']}")
+        return pods_of(obj for obj in found if self.what.kind is not SMB_LOCATION or carries(obj, self.found))
+
+    def concerns(self, line: bytes) -> bool:
+        """Whether a line of their logs is not only about another location."""
+        if self.what.kind is not SMB_LOCATION or _ABOUT not in line:
+            return True
+        return _ABOUT + json.dumps(self.what.name).encode() in line
+
+
+def carries(pod: Object, location: Object) -> bool:
+    """Whether the pod is one of a check that carries the location. Pure."""
+    meta, containers = location["metadata"], (pod.get("spec") or {}).get("containers") or ()
+    argument = f"{LOCATION_OPTION}={meta['name']}={meta['uid']}"
+    return any(argument in (container.get("args") or ()) for container in containers)
 
 
 def _owner(what: Reference, cluster: Cluster) -> Owner:
@@ -72,11 +95,13 @@ def _owner(what: Reference, cluster: Cluster) -> Owner:
         run = cluster.run(what.name)
         task = cluster.get(TRANSFER_TASK, what.name) if run is None else None
         if task is None:
-            return Owner(what, run or cluster.find(TRANSFER_RUN, what.name))
+            found = run or cluster.find(TRANSFER_RUN, what.name)
+            return Owner(what, found, found)
     elif what.kind is TRANSFER_TASK:
         task = cluster.task(what.name)
     else:
-        return Owner(what, cluster.find(what.kind, what.name))
+        found = cluster.find(what.kind, what.name)
+        return Owner(what, found, _identity_of(found, cluster) if what.kind is SMB_LOCATION else found)
     status = read_status(TransferTaskStatus, task.get("status") or {})[0]
     name = status.active_run or (status.last_run.name if status.last_run else None)
     if name is None:
@@ -86,7 +111,12 @@ def _owner(what: Reference, cluster: Cluster) -> Owner:
     if run is None:
         said = f"expected run/{name}, the last one of task/{what.name}, got none: it was removed, and its logs with it"
         raise ClusterError(f"{said}; history in the task's spec keeps more runs", ExitCode.CONFIGURATION)
-    return Owner(Reference(TRANSFER_RUN, name), run)
+    return Owner(Reference(TRANSFER_RUN, name), run, run)
+
+
+def _identity_of(location: Object, cluster: Cluster) -> Object | None:
+    name = ((location.get("spec") or {}).get("identityRef") or {}).get("name")
+    return cluster.get(KERBEROS_IDENTITY, name) if name else None
 
 
 # --- Which pods ------------------------------------------------------------------------------------------------------
@@ -146,14 +176,14 @@ def nothing(owner: Owner) -> ClusterError:
 
 
 def _print_all(owner: Owner, options: Mapping[str, str], cluster: Cluster) -> None:
-    pods = pods_of(cluster.pods(owner.selector))
+    pods = owner.pods(cluster)
     if not pods:
         raise nothing(owner)
     for pod in pods:
         if pod.started:
             prefix = f"[{pod.name}] " if len(pods) > 1 else ""
             try:
-                for line in cluster.log(pod.name, options, follows=False):
+                for line in filter(owner.concerns, cluster.log(pod.name, options, follows=False)):
                     _print(prefix, line)
             except MissingError as error:
                 tell_gone(pod.name, error)
@@ -176,7 +206,8 @@ def _follow(owner: Owner, options: Mapping[str, str], cluster: Cluster, clock: C
                 said.add(news)
                 print(news, file=sys.stderr)
         for name, line in streams.lines(INTERVAL_SECONDS):
-            _print(f"[{name}] " if len(pods) > 1 else "", line)
+            if owner.concerns(line):
+                _print(f"[{name}] " if len(pods) > 1 else "", line)
         if streams.is_open:
             continue
         if over and (owner.what.kind is TRANSFER_RUN or all(pod.over for pod in pods)):
@@ -186,7 +217,7 @@ def _follow(owner: Owner, options: Mapping[str, str], cluster: Cluster, clock: C
 
 def _look(owner: Owner, cluster: Cluster) -> tuple[bool, list[Pod]]:
     over = _is_over(owner, cluster)  # before the pods are listed: none is created afterwards
-    return over, pods_of(cluster.pods(owner.selector))
+    return over, owner.pods(cluster)
 
 
 def _is_over(owner: Owner, cluster: Cluster) -> bool:

@@ -1,7 +1,8 @@
-"""When an identity or a location is checked, and what its conditions say in the meantime.
+"""When the check of an identity or a location is due, and what its conditions say in the meantime.
 
-A verdict stays until the next one: a repeated check makes nothing Unknown. Each object has one check at a time, and
-annotations of the check's Job say what is checked, so that an operator needs no memory.
+A verdict stays until the next one: a repeated check makes nothing Unknown. Annotations of the check's Job say what is
+checked, so that an operator needs no memory. One Job checks an identity and many of its locations. For each of them the
+check has ended once its status is written, whatever the others still wait for.
 """
 
 from collections.abc import Iterable
@@ -9,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from smbferry_api.conditions import Condition, ConditionType, find, that_can_block
+from smbferry_api.conditions import LOCATION_CHECKS, Condition, ConditionType, find, that_can_block
 from smbferry_api.fields import format_time
 from smbferry_api.identity import AccountUse
 from smbferry_api.names import ANNOTATION_REQUESTED_AT
@@ -24,17 +25,15 @@ from smbferry_api.reasons import (
     KEYTAB_AGING,
     SPEC_INVALID,
 )
+from smbferry_api.rechecks import recheck_after
 from smbferry_operator.decide.agent_end import last_ended, lost_message, termination
 from smbferry_operator.decide.agent_start import stuck
 from smbferry_operator.decide.decision import Decision, OwnedStatus
-from smbferry_operator.decide.fairness import ChecksUnderWay
-from smbferry_operator.decide.manifests.jobs import CHECK_DEADLINE, Check, build_check_job
 from smbferry_operator.decide.naming import ANNOTATION_CHECK_EPOCH, ANNOTATION_CHECK_INPUTS, ANNOTATION_LAST_CHECK
 from smbferry_operator.decide.owned import CheckFields
-from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.decide.status import SUMMARY_TYPES, Summary, changed, failure_of, is_permanent, transition_event
 from smbferry_operator.decide.text import sentence
-from smbferry_operator.model import Identity, Job, Key, Kind, Location, Manifest, Pod, Refusal
+from smbferry_operator.model import Carried, Identity, Job, Location, Pod, Refusal
 
 RECHECK_FAILED: Final = timedelta(minutes=1)
 REPORT_GRACE: Final = timedelta(seconds=5)  # Job and status come by separate watches
@@ -53,10 +52,14 @@ class Subject:
 
     resource: Identity | Location
     checks: tuple[ConditionType, ...]
-    check: Check
-    access: tuple[Manifest, ...]
+    inputs: str
+    """The generations that are to be checked."""
     judged_inputs: str | None
     """The generations that the agent's conditions are about; None before the first check."""
+    epoch: str = ""
+    """Of a location: when its identity became Ready."""
+    request: str = ""
+    """The value of the annotation by which a person requested the check, if any."""
     handled_request: str | None = None
     """The last request of a person that was handled."""
     account: AccountUse | None = None
@@ -75,15 +78,12 @@ class Checks:
 
     jobs: tuple[Job, ...]
     pods: tuple[Pod, ...]
-    under_way: ChecksUnderWay
     doubted_at: datetime | None
     refusal: Refusal | None
     awaited: bool = False
-    """Runs or locations wait for a check before they use the key."""
+    """Runs wait for a check before they use the key."""
     outdated: bool = False
     """The Secret or the ConfigMap has changed since the last check."""
-    account_busy: bool = False
-    """Another identity of the account is being checked; its result decides whether this key is tried."""
 
     @property
     def active(self) -> Job | None:
@@ -110,25 +110,61 @@ def judged_generation(conditions: tuple[Condition, ...], checks: tuple[Condition
     return min((c.observed_generation for c in conditions if c.type in checks), default=None)
 
 
-def decide_check(subject: Subject, checks: Checks, now: datetime, settings: AgentSettings) -> Decision:
-    """Starts a check, waits for it, or summarizes its result."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What is said about an object, and when its next check is due."""
+
+    decision: Decision
+    due_in: timedelta | None = None
+    """Until the next check, 0 or less if it is due; None if none may begin now, for example while one is under way."""
+    follows: str = ""
+    """The last Job, if it ended without a report."""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a check is to begin now."""
+        return self.due_in is not None and self.due_in <= timedelta(0)
+
+
+def judge(subject: Subject, checks: Checks, now: datetime) -> Judged:
+    """Waits for a check, or summarizes its result and says when the next one is due."""
+    checks = replace(checks, jobs=tuple(_as_seen_from(subject.resource, job) for job in checks.jobs))
     subject = replace(subject, handled_request=_handled_request(subject.resource, checks))
     if checks.refusal is not None:
-        return _refused(subject, checks.refusal, now)
-    if checks.active is not None:
-        return _under_way(subject, checks, checks.active, now)
+        return Judged(_refused(subject, checks.refusal, now))
+    active = checks.active
+    if active is not None and (active.meta.deleting or is_about(active, subject.inputs)):
+        return Judged(_under_way(subject, checks, active, now))
+    if active is not None:
+        return Judged(_decision(subject, _keep(subject, now), now, requeue_after=BUSY), timedelta(0))
     lost = _lost(subject, checks)
     if lost is not None and now - _ended(lost) < REPORT_GRACE:
-        return Decision(requeue_after=timedelta(seconds=1))
+        return Judged(Decision(requeue_after=timedelta(seconds=1)))
     conditions = _lost_verdict(subject, checks, lost, now) if lost else _verdict(subject, checks, now)
     delay = _lost_due_in(subject, lost, now) if lost else _due_in(subject, checks, conditions, now)
-    if delay > timedelta(0):
-        return _decision(subject, conditions, now, requeue_after=delay)
-    if checks.account_busy or checks.under_way.fill(settings.max_concurrent_checks):
-        return _decision(subject, conditions, now, requeue_after=BUSY)
-    check = replace(subject.check, follows=lost.meta.name) if lost else subject.check
-    launched = _decision(subject, conditions, now, requeue_after=CHECK_DEADLINE)
-    return replace(launched, apply=subject.access, create=(build_check_job(check, settings),))
+    decision = _decision(subject, conditions, now, requeue_after=delay)
+    return Judged(decision, delay, lost.meta.name if lost else "")
+
+
+def _as_seen_from(resource: Identity | Location, job: Job) -> Job:
+    """The Job as it concerns this object: it has ended once the object's status is written."""
+    return replace(job, complete=True) if not job.finished and is_reported(resource, job) else job
+
+
+def as_carried(job: Job, carried: Carried) -> Job:
+    """The Job as it concerns one of the locations that it carries."""
+    about = {
+        ANNOTATION_CHECK_INPUTS: carried.inputs,
+        ANNOTATION_CHECK_EPOCH: carried.epoch,
+        ANNOTATION_LAST_CHECK: carried.last_check,
+        **({ANNOTATION_REQUESTED_AT: carried.request} if carried.request else {}),
+    }
+    return replace(job, meta=replace(job.meta, annotations=about))
+
+
+def checks_identity(job: Job) -> bool:
+    """Whether the Job checks the identity itself, not only locations."""
+    return ANNOTATION_CHECK_INPUTS in job.meta.annotations
 
 
 def last_check_text(resource: Identity | Location) -> str:
@@ -159,7 +195,7 @@ def _lost(subject: Subject, checks: Checks) -> Job | None:
 
 def _is_current(subject: Subject, checks: Checks) -> bool:
     """Whether the agent's conditions are about the newest specs, and newer than the identity's recovery."""
-    if subject.judged_inputs != subject.check.inputs:
+    if subject.judged_inputs != subject.inputs:
         return False
     if not subject.distrusted:
         return True
@@ -167,8 +203,8 @@ def _is_current(subject: Subject, checks: Checks) -> bool:
     return (
         last is not None
         and is_reported(subject.resource, last)
-        and is_about(last, subject.check.inputs)
-        and last.meta.annotations.get(ANNOTATION_CHECK_EPOCH) == subject.check.epoch
+        and is_about(last, subject.inputs)
+        and last.meta.annotations.get(ANNOTATION_CHECK_EPOCH) == subject.epoch
     )
 
 
@@ -224,14 +260,11 @@ def _keep(subject: Subject, now: datetime) -> tuple[Condition, ...]:
 
 def _add_reconciling(subject: Subject, summary: Summary) -> None:
     """Adds Reconciling until the newest specs have been checked. A repeated check is not reconciling."""
-    if subject.judged_inputs != subject.check.inputs or subject.distrusted:
+    if subject.judged_inputs != subject.inputs or subject.distrusted:
         summary.add(ConditionType.RECONCILING, "True", CHECKING)
 
 
 def _under_way(subject: Subject, checks: Checks, job: Job, now: datetime) -> Decision:
-    if not is_about(job, subject.check.inputs) and not job.meta.deleting:
-        key = Key(Kind.JOB, job.meta.namespace, job.meta.name)
-        return replace(_decision(subject, _keep(subject, now), now, requeue_after=BUSY), delete=(key,))
     current = _is_current(subject, checks)
     ready = find(subject.resource.status.conditions, ConditionType.READY)
     obstacle = stuck(job, checks.pods, now, patience=STUCK_PATIENCE / 2)
@@ -263,9 +296,9 @@ def _lost_verdict(subject: Subject, checks: Checks, lost: Job, now: datetime) ->
 
 
 def _lost_due_in(subject: Subject, lost: Job, now: datetime) -> timedelta:
-    if not is_about(lost, subject.check.inputs):
+    if not is_about(lost, subject.inputs):
         return timedelta(0)
-    return _ended(lost) + RECHECK_FAILED - now
+    return _ended(lost) + _recheck_after(subject, now) - now
 
 
 def _due_in(subject: Subject, checks: Checks, conditions: Iterable[Condition], now: datetime) -> timedelta:
@@ -281,12 +314,20 @@ def _due_in(subject: Subject, checks: Checks, conditions: Iterable[Condition], n
     if ready is not None and ready.status == "True":
         return due_now if checks.awaited else scheduled
     ended = _ended(checks.last) if checks.last else status.last_check_time
-    return min(scheduled, ended + RECHECK_FAILED - now) if ended else due_now
+    return min(scheduled, ended + _recheck_after(subject, now) - now) if ended else due_now
+
+
+def _recheck_after(subject: Subject, now: datetime) -> timedelta:
+    """The time from a failed check to the next one. Many locations may fail for days; identities are few."""
+    ready = find(subject.resource.status.conditions, ConditionType.READY)
+    if subject.checks is not LOCATION_CHECKS or ready is None or ready.status != "False":
+        return RECHECK_FAILED
+    return recheck_after(now - ready.last_transition_time)
 
 
 def _is_requested(subject: Subject) -> bool:
     """Whether a person has requested a check that was not handled."""
-    return subject.check.request not in {"", subject.handled_request}
+    return subject.request not in {"", subject.handled_request}
 
 
 def _is_doubted(subject: Subject, checks: Checks) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from smbferry_api.conditions import Condition
 from smbferry_api.reasons import Reason
 from smbferry_operator.decide.destination import Destination
+from smbferry_operator.decide.wanted import WantedCheck
 from smbferry_operator.model import Key, Manifest
 
 
@@ -54,6 +55,12 @@ class Decision:
     decision sees it."""
     awaits: tuple[str, ...] = ()
     """KerberosIdentities of the namespace to check now, before their keys are used."""
+    check: WantedCheck | None = None
+    """Of a location: its next check, which a Job of its identity carries."""
+    carries: tuple[str, ...] = ()
+    """Of an identity: the locations that the created Job carries."""
+    only_carries: bool = False
+    """Of an identity: the created Job checks these locations only, so its refusal concerns them alone."""
 
 
 def soonest(*delays: timedelta | None) -> timedelta | None:

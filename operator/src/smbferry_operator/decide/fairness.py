@@ -6,12 +6,12 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class ChecksUnderWay:
-    """Numbers of running checks of identities and locations."""
+    """Numbers of Jobs of checks at work."""
 
     here: int = 0
     """In the namespace of the observed object."""
     elsewhere: tuple[int, ...] = ()
-    """In each other namespace that has running checks."""
+    """In each other namespace that has some."""
 
     def fill(self, limit: int) -> bool:
         """Whether no further check may start.

@@ -1,34 +1,31 @@
-"""SmbLocation: checks it with its identity once that is Ready, and summarizes the agent's result."""
+"""SmbLocation: asks for its check by a Job of its identity, and summarizes the agent's result."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from smbferry_api.agent_contract import AgentCommand
 from smbferry_api.conditions import LOCATION_CHECKS, ConditionType, find
-from smbferry_api.fields import format_time
+from smbferry_api.fields import format_time, parse_duration
 from smbferry_api.names import ANNOTATION_REQUESTED_AT
 from smbferry_api.reasons import CHECKING, IDENTITY_NOT_FOUND, IDENTITY_NOT_READY
 from smbferry_operator.decide.check import (
     POLL,
     Checks,
+    Judged,
     Subject,
     check_inputs,
-    decide_check,
+    judge,
     judged_generation,
     last_check_text,
     summarized,
 )
 from smbferry_operator.decide.decision import Decision
-from smbferry_operator.decide.manifests.access import build_access
-from smbferry_operator.decide.manifests.jobs import Check
-from smbferry_operator.decide.manifests.network import build_network_policy
-from smbferry_operator.decide.manifests.pods import union_of_nameservers
+from smbferry_operator.decide.groups import group_of
 from smbferry_operator.decide.observation import LocationObservation
-from smbferry_operator.decide.proof import is_proven
 from smbferry_operator.decide.readiness import Readiness, Referent, referent
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.decide.status import Summary
-from smbferry_operator.model import Identity, Kind, Location
+from smbferry_operator.decide.wanted import WantedCheck
+from smbferry_operator.model import Carried, Identity, Location
 
 
 def decide_location(seen: LocationObservation, now: datetime, settings: AgentSettings) -> Decision:
@@ -39,46 +36,59 @@ def decide_location(seen: LocationObservation, now: datetime, settings: AgentSet
     identity = referent(seen.identity)
     if seen.identity is None or identity.state is not Readiness.READY:
         return _without_identity(location, identity, now)
-    checks = Checks(seen.jobs, seen.pods, seen.checks, seen.doubted_at, seen.refusal)
-    decision = decide_check(_subject(location, seen.identity, identity, settings), checks, now, settings)
-    known = (checks.last.meta.created if checks.last else None, seen.doubted_at)
-    if not decision.create or is_proven(seen.proof, since=max(filter(None, known), default=None)):
-        return decision
-    # Many locations may be due at once, and each of their agents uses the key: the identity is checked first.
-    return replace(decision, apply=(), create=(), awaits=(seen.identity.meta.name,), requeue_after=POLL)
+    subject = _subject(location, seen.identity, identity)
+    judged = judge(subject, Checks(seen.jobs, seen.pods, seen.doubted_at, seen.refusal), now)
+    due_in = seen.refusal.due_at - now if seen.refusal else judged.due_in
+    if due_in is None:
+        return judged.decision
+    wanted = _wanted(seen, seen.identity, _carried(location, subject, judged), now + due_in, settings)
+    if due_in > timedelta(0):
+        return replace(judged.decision, check=wanted)
+    if due_in == timedelta(0):  # not because of its time
+        wanted = replace(wanted, since=now)
+    return replace(judged.decision, check=wanted, requeue_after=POLL)
 
 
-def _subject(location: Location, identity: Identity, state: Referent, settings: AgentSettings) -> Subject:
+def _subject(location: Location, identity: Identity, state: Referent) -> Subject:
     judged = judged_generation(location.status.conditions, LOCATION_CHECKS)
     used = location.status.identity_generation
-    since = format_time(state.condition.last_transition_time) if state.condition else ""
-    check = Check(
-        kind=Kind.LOCATION,
-        owner=location.meta,
-        command=AgentCommand.CHECK_LOCATION,
-        identity=identity.spec,
-        nameservers=union_of_nameservers(location.spec.nameservers, identity.spec.nameservers),
-        inputs=check_inputs(location, identity),
-        epoch=since,
-        last_check=last_check_text(location),
-        settings=(identity.spec.agent, location.spec.agent),
-        request=location.meta.annotations.get(ANNOTATION_REQUESTED_AT, ""),
-    )
     return Subject(
         resource=location,
         checks=LOCATION_CHECKS,
-        check=check,
-        access=(
-            *build_access(Kind.LOCATION, location.meta, also_reads=((Kind.IDENTITY, identity.meta.name),)),
-            *build_network_policy(
-                Kind.LOCATION,
-                location.meta,
-                settings,
-                nameservers=check.nameservers,
-                smb_ports=(location.spec.port,),
-            ),
-        ),
+        inputs=check_inputs(location, identity),
         judged_inputs=None if judged is None or used is None else f"{judged}.{used}",
+        epoch=format_time(state.condition.last_transition_time) if state.condition else "",
+        request=location.meta.annotations.get(ANNOTATION_REQUESTED_AT, ""),
+    )
+
+
+def _carried(location: Location, subject: Subject, judged: Judged) -> Carried:
+    return Carried(
+        name=location.meta.name,
+        uid=location.meta.uid,
+        inputs=subject.inputs,
+        epoch=subject.epoch,
+        last_check=last_check_text(location),
+        request=subject.request,
+        follows=judged.follows,
+        port=location.spec.port,
+    )
+
+
+def _wanted(
+    seen: LocationObservation, identity: Identity, carried: Carried, due_at: datetime, settings: AgentSettings
+) -> WantedCheck:
+    location, status = seen.location, seen.location.status
+    ready = find(status.conditions, ConditionType.READY)
+    # Refused Jobs wait for their time, whoever else starts.
+    earlier = timedelta(0) if seen.refusal else parse_duration(location.spec.check_interval) / 2
+    return WantedCheck(
+        identity=identity.meta.name,
+        carried=carried,
+        group=group_of(location, identity, settings),
+        due_at=due_at,
+        joins_from=due_at - earlier,
+        failing=ready is not None and ready.status == "False",
     )
 
 

@@ -32,10 +32,9 @@ ANNOTATION_ACTIVE_BEFORE: Final = f"{GROUP}/active-before"
 ANNOTATION_DESTINATION: Final = f"{GROUP}/destination"
 """For people. A run's claim is read from the snapshot in its Job."""
 
-PREFIX: Final = {Kind.IDENTITY: "kid", Kind.LOCATION: "smbloc", Kind.RUN: "xrun"}
+PREFIX: Final = {Kind.IDENTITY: "kid", Kind.RUN: "xrun"}
 COMPONENT: Final = {
     Kind.IDENTITY: AgentCommand.CHECK_IDENTITY.value,
-    Kind.LOCATION: AgentCommand.CHECK_LOCATION.value,
     Kind.RUN: AgentCommand.TRANSFER.value,
 }
 

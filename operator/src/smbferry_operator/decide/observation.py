@@ -9,6 +9,7 @@ from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.fairness import NO_CHECKS, ChecksUnderWay
 from smbferry_operator.decide.limits import Standing
 from smbferry_operator.decide.proof import Proof
+from smbferry_operator.decide.wanted import WantedCheck
 from smbferry_operator.model import Identity, Job, Location, Pod, Refusal, Run, Task
 
 
@@ -31,22 +32,23 @@ class IdentityObservation:
     """The other identities of its account, in all namespaces."""
     account_busy: bool = False
     """One of them is being checked."""
+    wanted: tuple[WantedCheck, ...] = ()
+    """The next checks of its locations."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocationObservation:
-    """A location with its identity and the Jobs and pods of its checks."""
+    """A location with its identity and the Jobs that carry it, with their pods."""
 
     location: Location
     identity: Identity | None = None
     jobs: tuple[Job, ...] = ()
+    """As the location sees them: their annotations are about it."""
     pods: tuple[Pod, ...] = ()
-    checks: ChecksUnderWay = NO_CHECKS
     doubted_at: datetime | None = None
     """When a run with it last failed in a way that a check would detect."""
     refusal: Refusal | None = None
-    proof: Proof | None = None
-    """The newest proof of its identity's key."""
+    """Of the Job that was to carry it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from datetime import datetime
 from enum import Enum
+from functools import cache
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -23,6 +24,7 @@ from smbferry_api.task import TaskRetryStatus
 from smbferry_operator.model import Kind, Manifest
 
 OBSERVED: Final = "observedGeneration"
+_wire_name: Final = cache(to_camel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class OwnedFields:
     def as_wire(self) -> Manifest:
         """The fields by their names in the API, as JSON."""
         return {
-            to_camel(field.name): _json(value)
+            _wire_name(field.name): _json(value)
             for field in fields(self)
             if (value := getattr(self, field.name)) is not None or field.default is MISSING
         }
@@ -85,7 +87,7 @@ class RunFields(OwnedFields):
 
 
 def _names(kind: type[OwnedFields], *others: str) -> tuple[str, ...]:
-    return tuple(name for field in fields(kind) if (name := to_camel(field.name)) not in {OBSERVED, *others})
+    return tuple(name for field in fields(kind) if (name := _wire_name(field.name)) not in {OBSERVED, *others})
 
 
 OWNED: Final[Mapping[Kind, tuple[str, ...]]] = {

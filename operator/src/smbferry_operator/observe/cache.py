@@ -16,7 +16,7 @@ from smbferry_api.snapshot import text_in
 from smbferry_operator.decide.account import account_of
 from smbferry_operator.decide.naming import ANNOTATION_OWNER_NAME
 from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
-from smbferry_operator.parse import COMPLETIONS, PRIORITY_CLASS, RECORDED, parse_owner
+from smbferry_operator.parse import COMPLETIONS, PRIORITY_CLASS, RECORDED, load_of, parse_owner
 from smbferry_words.run import PhaseState
 
 UNUSED_ANNOTATION: Final = "kubectl.kubernetes.io/last-applied-configuration"
@@ -99,12 +99,13 @@ class Cache:
         """Whether the object exists and has an unfinished Job or a living pod."""
         return key in self._busy.get((key.kind, key.namespace), ())
 
-    def busy_by_namespace(self, *kinds: Kind) -> dict[str, int]:
-        """The number of busy objects of these kinds, by namespace."""
+    def agents_by_namespace(self, *kinds: Kind) -> dict[str, int]:
+        """The number of agents at work for objects of these kinds, by namespace."""
         counts: dict[str, int] = {}
         for (kind, namespace), keys in self._busy.items():
             if kind in kinds:
-                counts[namespace] = counts.get(namespace, 0) + len(keys)
+                agents = (self._agents[key, self._entries[key].body["metadata"]["uid"]] for key in keys)
+                counts[namespace] = counts.get(namespace, 0) + sum(map(len, agents))
         return counts
 
     def is_to_begin(self, key: Key) -> bool:
@@ -288,6 +289,8 @@ def references(kind: Kind, body: Manifest) -> Iterator[Key]:
         case Kind.JOB | Kind.POD:
             if (owner := _owner(kind, body)) is not None:
                 yield owner[0]
+            if kind is Kind.JOB and (load := load_of(body)) is not None:
+                yield from (Key(Kind.LOCATION, namespace, carried.name) for carried in load.locations)
         case Kind.IDENTITY:
             return
 

@@ -8,6 +8,7 @@ from smbferry_api.conditions import ConditionType
 from smbferry_api.reasons import KEY_REFUSED
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import RunState
+from smbferry_operator.decide.check import checks_identity, is_reported
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.fairness import ChecksUnderWay
 from smbferry_operator.decide.history import last_ended
@@ -23,6 +24,7 @@ from smbferry_operator.decide.observation import (
 from smbferry_operator.decide.proof import Proof, newest_proof
 from smbferry_operator.decide.record import recorded, reported
 from smbferry_operator.decide.resolve import resolve
+from smbferry_operator.decide.wanted import WantedCheck
 from smbferry_operator.model import Identity, Key, Kind, Manifest, Meta, Recorded, Refusal, Run, Task
 from smbferry_operator.observe.cache import TAG_STARTING, Cache, account_tag
 from smbferry_operator.observe.fleet import Fleet
@@ -59,13 +61,15 @@ class Observer:
         awaited: bool = False,
         outdated: bool = False,
         checking: Set[Key] = frozenset(),
+        wanted: Iterable[WantedCheck] = (),
     ) -> IdentityObservation | None:
         """An identity with its checks, None if it does not exist.
 
         Args:
-            awaited: whether runs or locations wait for another check of its key.
+            awaited: whether runs wait for another check of its key.
             outdated: whether its Secret or ConfigMap has changed since its last check.
             checking: other identities whose checks are being created.
+            wanted: the next checks of its locations.
 
         Raises:
             InvalidObjectError: its spec is invalid.
@@ -78,7 +82,7 @@ class Observer:
         doubts = (self._doubted_at(locations), self._refused_at(locations))
         doubted_at = max((moment for moment in doubts if moment), default=None)
         others = self._same_account(identity, key)
-        busy = not checking.isdisjoint(others) or any(self._cache.is_busy(other) for other in others)
+        busy = not checking.isdisjoint(others) or any(self._tries_key(other) for other in others)
         readable = (self._reader.readable(other, parse_identity) for other in others)
         return IdentityObservation(
             identity,
@@ -91,10 +95,19 @@ class Observer:
             outdated,
             same_account=tuple(other for other in readable if other is not None),
             account_busy=busy,
+            wanted=tuple(wanted),
         )
 
+    def _tries_key(self, key: Key) -> bool:
+        """Whether an agent may be about to try the identity's key. One that has reported about it has done so."""
+        identity = self._reader.readable(key, parse_identity) if self._cache.is_busy(key) else None
+        if identity is None:
+            return False
+        jobs = (job for job in self._reader.agents(key, identity.meta)[0] if not (job.finished or job.suspended))
+        return any(not (checks_identity(job) and is_reported(identity, job)) for job in jobs)
+
     def _checks(self, namespace: str) -> ChecksUnderWay:
-        counts = self._cache.busy_by_namespace(Kind.IDENTITY, Kind.LOCATION)
+        counts = self._cache.agents_by_namespace(Kind.IDENTITY, Kind.LOCATION)
         own = counts.pop(namespace, 0)
         return ChecksUnderWay(own, tuple(counts.values()))
 
@@ -103,7 +116,7 @@ class Observer:
         return [other for other in self._cache.tagged(account_tag(identity.spec.principal)) if other != key]
 
     def location(self, key: Key, refusal: Refusal | None = None) -> LocationObservation | None:
-        """A location with its identity and its checks, None if it does not exist.
+        """A location with its identity and the Jobs that carry it, None if it does not exist.
 
         Raises:
             InvalidObjectError: its spec is invalid.
@@ -111,10 +124,9 @@ class Observer:
         location = self._reader.parsed(key, parse_location)
         if location is None:
             return None
-        jobs, pods = self._reader.agents(key, location.meta)
         identity = self._reader.identity_named(key.namespace, location.spec.identity_ref.name)
-        checks, proof = self._checks(key.namespace), self._proof(identity) if identity else None
-        return LocationObservation(location, identity, jobs, pods, checks, self._doubted_at([key]), refusal, proof)
+        jobs, pods = self._reader.checks_of(location, identity) if identity else ((), ())
+        return LocationObservation(location, identity, jobs, pods, self._doubted_at([key]), refusal)
 
     def task(self, key: Key, refusal: Refusal | None = None) -> TaskObservation | None:
         """A task with its locations and runs, None if it does not exist.

@@ -9,10 +9,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+from smbferry_operator.decide.check import as_carried
 from smbferry_operator.decide.manifests.jobs import is_transfer_job_name
 from smbferry_operator.decide.observation import Ends
 from smbferry_operator.decide.record import order_of, pauses_before
-from smbferry_operator.model import Identity, Job, Key, Kind, Location, Manifest, Meta, Pod, Run, Task
+from smbferry_operator.model import Carried, Identity, Job, Key, Kind, Location, Manifest, Meta, Pod, Run, Task
 from smbferry_operator.observe.cache import Cache
 from smbferry_operator.parse import InvalidObjectError, parse_identity, parse_job, parse_location, parse_pod, parse_task
 
@@ -36,6 +37,23 @@ class Reader:
         names = {job.meta.name: job.meta.uid for job in jobs}
         pods = [parse_pod(body) for body in self.cache.referrers(key, Kind.POD)]
         return jobs, tuple(pod for pod in pods if self._is_pod_of(pod, names, key.kind, owner))
+
+    def checks_of(self, location: Location, identity: Identity) -> tuple[tuple[Job, ...], tuple[Pod, ...]]:
+        """The Jobs of its identity that carry a location, as they concern it, and their pods."""
+        meta, owner = location.meta, Key(Kind.IDENTITY, identity.meta.namespace, identity.meta.name)
+        found = [
+            parse_job(body) for body in self.cache.referrers(Key(Kind.LOCATION, meta.namespace, meta.name), Kind.JOB)
+        ]
+        jobs = tuple(
+            as_carried(job, carried)
+            for job in found
+            if _is_job_of(job, Kind.IDENTITY, identity.meta) and (carried := _carried_in(job, meta)) is not None
+        )
+        if not jobs:
+            return (), ()
+        names = {job.meta.name: job.meta.uid for job in jobs}
+        pods = [parse_pod(body) for body in self.cache.referrers(owner, Kind.POD)]
+        return jobs, tuple(pod for pod in pods if self._is_pod_of(pod, names, Kind.IDENTITY, identity.meta))
 
     def _is_pod_of(self, pod: Pod, jobs: dict[str, str], kind: Kind, owner: Meta) -> bool:
         """Whether the pod's Job is one of these by name and uid, or one of the run that was deleted before its pod."""
@@ -111,6 +129,14 @@ class Reader:
 
     def _identity_of(self, location: Location | None) -> Identity | None:
         return self.identity_named(location.meta.namespace, location.spec.identity_ref.name) if location else None
+
+
+def _carried_in(job: Job, location: Meta) -> Carried | None:
+    """What the Job is to do for this location, None if it does not carry it."""
+    for carried in job.load.locations if job.load else ():
+        if (carried.name, carried.uid) == (location.name, location.uid):
+            return carried
+    return None
 
 
 def _is_job_of(job: Job, kind: Kind, owner: Meta) -> bool:

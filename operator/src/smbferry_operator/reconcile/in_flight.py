@@ -6,15 +6,16 @@ lists everything before it acts, and every decision may be made twice (ADR 2).
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from smbferry_operator.decide.limits import Demand
 from smbferry_operator.decide.observation import Claim
-from smbferry_operator.model import Key
+from smbferry_operator.model import Key, Refusal
 
 
 class InFlight:
-    """Claims of runs that are being launched, checks that are wanted or being launched, and refusals that last."""
+    """Claims of runs that are being launched, checks that are awaited or being launched, and refusals that last."""
 
     def __init__(self) -> None:
         self._claims: dict[Key, Claim] = {}
@@ -23,6 +24,7 @@ class InFlight:
         self._outdated: set[Key] = set()
         self._launching_checks: set[Key] = set()
         self._refused_since: dict[Key, datetime] = {}
+        self._refusals: dict[Key, Refusal] = {}
 
     def reset(self) -> None:
         """Drops what the last turn as the leader left. Called before this operator acts, on a fresh cache."""
@@ -57,7 +59,7 @@ class InFlight:
     # --- Checks of identities
 
     def want_check(self, identity: Key) -> None:
-        """A run or a location waits for a check of this identity; it asks again as long as it waits."""
+        """A run waits for a check of this identity; it asks again as long as it waits."""
         self._wanted_checks.add(identity)
 
     def is_wanted(self, identity: Key) -> bool:
@@ -93,6 +95,7 @@ class InFlight:
         self._starting.pop(key, None)
         self._wanted_checks.discard(key)
         self._outdated.discard(key)
+        self._refusals.pop(key, None)
 
     def attempted(self, key: Key) -> None:
         """A decision about the object was carried out, or failed: its check is in the cache, or decided again."""
@@ -108,6 +111,19 @@ class InFlight:
     def refused_since(self, key: Key, now: datetime) -> datetime:
         """Notes that the API server has refused what the object needs; returns since when it does so."""
         return self._refused_since.setdefault(key, now)
+
+    def refuse(self, location: Key, refusal: Refusal, now: datetime) -> None:
+        """The API server refused the Job that was to carry this location."""
+        before = self._refusals.get(location)
+        self._refusals[location] = replace(refusal, since=before.since if before else now, last=now)
+
+    def carried(self, location: Key) -> None:
+        """The API server accepted the Job that carries this location."""
+        self._refusals.pop(location, None)
+
+    def refusal_of(self, location: Key) -> Refusal | None:
+        """Why the location's last Job was not created, None if it was."""
+        return self._refusals.get(location)
 
     def accepted(self, key: Key) -> None:
         """The API server accepted all that the object needs."""

@@ -22,6 +22,7 @@ from smbferry_operator.observe.observer import Observer
 from smbferry_operator.parse import InvalidObjectError
 from smbferry_operator.reconcile.in_flight import InFlight
 from smbferry_operator.reconcile.patience import Patience
+from smbferry_operator.reconcile.wanted_checks import WantedChecks
 
 logger = logging.getLogger(__name__)
 
@@ -49,11 +50,13 @@ class Reconciler:
         self._wake = wake
         self._clock = clock
         self._in_flight = InFlight()
+        self._wanted = WantedChecks()
         self._patience = Patience()
 
     def reset(self) -> None:
         """Called before this operator acts, on a fresh cache."""
         self._in_flight.reset()
+        self._wanted.clear()
 
     def outdate(self, identity: Key) -> None:
         """The identity's Secret or ConfigMap has changed: checks it at once."""
@@ -84,6 +87,7 @@ class Reconciler:
         decided = self._decide(key, refusal)
         if decided is None:
             self._in_flight.forget(key)
+            self._wanted.note(key, None)
             self._wake_others(key)
             return None
         self._wake_others(key)
@@ -92,15 +96,43 @@ class Reconciler:
             identity = Key(Kind.IDENTITY, key.namespace, name)
             self._in_flight.want_check(identity)
             self._wake(identity)
+        self._note_check(key, decision)
         try:
             await self._applier.carry_out(key, about, decision)
+        except RefusedError as error:
+            if not decision.only_carries:
+                raise
+            return await self._refuse_locations(key, about, decision, error)
         except Exception:
             self._observer.fleet.stand_aside(key)  # retried later, and meanwhile nobody waits for it
             raise
         finally:
             self._in_flight.attempted(key)
         self._in_flight.carried_out(key)
+        for location in decision.carries:
+            self._in_flight.carried(Key(Kind.LOCATION, key.namespace, location))
         self._wake_others(key)
+        return decision.requeue_after
+
+    def _note_check(self, key: Key, decision: Decision) -> None:
+        """Notes the next check that a location wants; its identity decides about it once it is due."""
+        if key.kind is not Kind.LOCATION:
+            return
+        self._wanted.note(key, decision.check)
+        if decision.check is not None and decision.check.due_at <= self._clock():
+            self._wake(Key(Kind.IDENTITY, key.namespace, decision.check.identity))
+
+    async def _refuse_locations(
+        self, key: Key, about: Meta, decision: Decision, error: RefusedError
+    ) -> timedelta | None:
+        """The API server refuses the Job that was to carry these locations: they say so, their identity does not."""
+        logger.warning("%s: %s", key, error)
+        now = self._clock()
+        for location in (Key(Kind.LOCATION, key.namespace, name) for name in decision.carries):
+            self._in_flight.refuse(location, Refusal(error.what, error.message, error.permanent, error.room), now)
+            self._wanted.note(location, None)
+            self._wake(location)
+        await self._applier.carry_out(key, about, replace(decision, apply=(), create=()))
         return decision.requeue_after
 
     def _wake_others(self, key: Key) -> None:
@@ -133,7 +165,7 @@ class Reconciler:
                 case Kind.IDENTITY:
                     return self._decide_identity(key, refusal, now)
                 case Kind.LOCATION:
-                    location = self._observer.location(key, refusal)
+                    location = self._observer.location(key, self._in_flight.refusal_of(key))
                     return (
                         (location.location.meta, decide_location(location, now, self._settings)) if location else None
                     )
@@ -155,6 +187,7 @@ class Reconciler:
             awaited=self._in_flight.is_wanted(key),
             outdated=self._in_flight.is_outdated(key),
             checking=self._in_flight.launching_checks(but=key),
+            wanted=self._wanted.of(key),
         )
         if seen is None:
             return None

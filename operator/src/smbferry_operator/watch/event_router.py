@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from smbferry_api.conditions import ConditionType
+from smbferry_api.reasons import KEY_REFUSED
 from smbferry_api.run_status import RunState
 from smbferry_operator.clock import uptime
 from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
 from smbferry_operator.observe.cache import TAG_QUEUED, Cache, key_of, version_of
+from smbferry_operator.parse import parse_owner
 from smbferry_operator.watch.echo import Echo, Stream
 
 GONE: Final = "Gone"
@@ -65,10 +67,11 @@ class EventRouter:
         references = before.references | after.references
         match key.kind:
             case Kind.IDENTITY:
-                return self._users(key) | (self._same_account(key) if before.key_use != after.key_use else set())
-            case Kind.JOB | Kind.POD:  # its owner, and who waits for the owner's check
-                return set(references).union(*(self._users(owner) for owner in after.references))
-            case Kind.LOCATION:  # a refused key casts doubt on the identity
+                same_account = self._same_account(key) if before.key_use != after.key_use else set()
+                return self._queued_runs(key) | same_account
+            case Kind.JOB | Kind.POD:  # its owner, what it carries, and who waits for the owner's check
+                return {*references, *self._carried(key)}.union(*(self._queued_runs(owner) for owner in references))
+            case Kind.LOCATION if before.key_use != after.key_use:  # a refused key casts doubt on the identity
                 return set(after.references)
             case Kind.RUN if before.state != after.state:
                 locations = {place for task in references for place in self._cache.references_of(task)}
@@ -77,15 +80,22 @@ class EventRouter:
             case _:
                 return set()
 
-    def _users(self, identity: Key) -> set[Key]:
-        """The identity's locations, and the runs without a Job that are to use it."""
+    def _carried(self, key: Key) -> frozenset[Key]:
+        """Of a pod: what its Job works for. (A Job refers to what it carries.)"""
+        body = self._cache.get(key)
+        controller = parse_owner(body["metadata"]) if body is not None and key.kind is Kind.POD else None
+        if controller is None or controller.kind != Kind.JOB:
+            return frozenset()
+        return self._cache.references_of(Key(Kind.JOB, key.namespace, controller.name))
+
+    def _queued_runs(self, identity: Key) -> set[Key]:
+        """The runs without a Job that are to use the identity."""
         if identity.kind is not Kind.IDENTITY:
             return set()
         refer = self._cache.referrer_keys
-        locations = set(refer(identity, Kind.LOCATION))
-        tasks = {task for location in locations for task in refer(location, Kind.TASK)}
+        tasks = {task for location in refer(identity, Kind.LOCATION) for task in refer(location, Kind.TASK)}
         runs = {run for task in tasks for run in refer(task, Kind.RUN)}
-        return locations | {run for run in runs if TAG_QUEUED in self._cache.tags_of(run)}
+        return {run for run in runs if TAG_QUEUED in self._cache.tags_of(run)}
 
     def _same_account(self, key: Key) -> set[Key]:
         """The identities of the same account: a wrong key of one counts for all."""
@@ -126,7 +136,7 @@ class _SharedFacts:
     references: frozenset[Key]
     state: str | None
     key_use: tuple[Any, ...]
-    """Of an identity: the KDC's answers about its keys."""
+    """Of an identity: the KDC's answers about its keys. Of a location: when its agent was refused the key."""
 
     @property
     def ended(self) -> bool:
@@ -143,6 +153,10 @@ class _SharedFacts:
         body = cache.get(key)
         status = (body or {}).get("status") or {}
         use = status.get("keyUse") or {}
-        ticket = [c["status"] for c in status.get("conditions") or () if c["type"] == ConditionType.TICKET_ACQUIRED]
-        key_use = (use.get("wrong"), use.get("refused"), ticket) if key.kind is Kind.IDENTITY else ()
+        tickets = [c for c in status.get("conditions") or () if c["type"] == ConditionType.TICKET_ACQUIRED]
+        key_use: tuple[Any, ...] = ()
+        if key.kind is Kind.IDENTITY:
+            key_use = (use.get("wrong"), use.get("refused"), [ticket["status"] for ticket in tickets])
+        elif key.kind is Kind.LOCATION and any(ticket.get("reason") in KEY_REFUSED for ticket in tickets):
+            key_use = (status.get("lastCheckTime"),)
         return cls(cache.references_of(key), status.get("state") if body else GONE, key_use)

@@ -1,5 +1,7 @@
 """Permissions of an agent: a ServiceAccount, and a Role that names its objects and allows only status writes."""
 
+from collections.abc import Iterable, Mapping
+
 from smbferry_api import GROUP
 from smbferry_api.crd import KERBEROS_IDENTITY, SMB_LOCATION, TRANSFER_RUN
 from smbferry_operator.decide.naming import agent_metadata, child_name
@@ -18,16 +20,19 @@ def access_name(kind: Kind, owner: Meta) -> str:
     return child_name(kind, owner)
 
 
-def build_access(kind: Kind, owner: Meta, *, also_reads: tuple[tuple[Kind, str], ...] = ()) -> tuple[Manifest, ...]:
+def build_access(
+    kind: Kind, owner: Meta, *, identities: Iterable[str] = (), locations: Iterable[str] = ()
+) -> tuple[Manifest, ...]:
     """ServiceAccount, Role and RoleBinding of the owner's agents.
 
     Args:
-        also_reads: kinds and names of further objects that the agent reads.
+        identities: names of the identities that a run's agents use.
+        locations: names of the locations that a check carries.
     """
     name = access_name(kind, owner)
     return (
         build_service_account(kind, owner, name),
-        build_role(kind, owner, name, also_reads),
+        build_role(kind, owner, name, {Kind.IDENTITY: tuple(identities), Kind.LOCATION: tuple(locations)}),
         build_role_binding(kind, owner, name),
     )
 
@@ -42,13 +47,12 @@ def build_service_account(kind: Kind, owner: Meta, name: str) -> Manifest:
     }
 
 
-def build_role(kind: Kind, owner: Meta, name: str, also_reads: tuple[tuple[Kind, str], ...]) -> Manifest:
-    """The Role: reads these objects; writes the status of the owner, and of identities, to try their keys in turn."""
-    reads = ((kind, owner.name), *also_reads)
-    writes = ((kind, owner.name), *((k, n) for k, n in also_reads if k is Kind.IDENTITY))
+def build_role(kind: Kind, owner: Meta, name: str, others: Mapping[Kind, tuple[str, ...]]) -> Manifest:
+    """The Role: reads these objects and writes their status: of identities, to try their keys in turn."""
+    named = {kind: (owner.name,), **{other: names for other, names in others.items() if names}}
     rules = [
-        *(_rule(PLURAL[k], n, "get") for k, n in reads),
-        *(_rule(f"{PLURAL[k]}/status", n, "patch") for k, n in writes),
+        *(_rule(PLURAL[k], names, "get") for k, names in named.items()),
+        *(_rule(f"{PLURAL[k]}/status", names, "patch") for k, names in named.items()),
     ]
     return {
         "apiVersion": f"{RBAC}/v1",
@@ -58,8 +62,8 @@ def build_role(kind: Kind, owner: Meta, name: str, also_reads: tuple[tuple[Kind,
     }
 
 
-def _rule(resource: str, name: str, verb: str) -> Manifest:
-    return {"apiGroups": [GROUP], "resources": [resource], "resourceNames": [name], "verbs": [verb]}
+def _rule(resource: str, names: tuple[str, ...], verb: str) -> Manifest:
+    return {"apiGroups": [GROUP], "resources": [resource], "resourceNames": list(names), "verbs": [verb]}
 
 
 def build_role_binding(kind: Kind, owner: Meta, name: str) -> Manifest:

@@ -1,13 +1,25 @@
-"""The Jobs: one per check, and one or more per run. Exit codes decide what Kubernetes retries."""
+"""The Jobs: one for a check of an identity and many of its locations, one or more per run. Exit codes decide what
+Kubernetes retries.
+"""
 
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from smbferry_api.agent_contract import AGENT_CONTAINER, STAGE_OPTION, AgentCommand, Side, Stage
+from smbferry_api.agent_contract import (
+    AGENT_CONTAINER,
+    LOCATION_OPTION,
+    LOCATION_SECONDS,
+    LOCATIONS_AT_ONCE,
+    ONLY_LOCATIONS_OPTION,
+    STAGE_OPTION,
+    AgentCommand,
+    Side,
+    Stage,
+)
 from smbferry_api.exit_codes import PERMANENT, ExitCode
 from smbferry_api.fields import parse_duration
-from smbferry_api.identity import KerberosIdentitySpec
 from smbferry_api.names import ANNOTATION_OWNER_GENERATION, ANNOTATION_REQUESTED_AT, LABEL_RUN, LABEL_TASK
 from smbferry_api.pod_settings import PodSettings
 from smbferry_api.run import ResolvedTask
@@ -26,7 +38,6 @@ from smbferry_operator.decide.manifests.pods import (
 from smbferry_operator.decide.naming import (
     ANNOTATION_ACTIVE_BEFORE,
     ANNOTATION_ATTEMPTS_BEFORE,
-    ANNOTATION_CHECK_EPOCH,
     ANNOTATION_CHECK_INPUTS,
     ANNOTATION_DESTINATION,
     ANNOTATION_LAST_CHECK,
@@ -38,7 +49,8 @@ from smbferry_operator.decide.naming import (
 )
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.decide.stages import ANNOTATION_STAGE, WHOLE, Work, indexed, spread
-from smbferry_operator.model import Kind, Manifest, Meta
+from smbferry_operator.model import Identity, Kind, Load, Manifest, Meta
+from smbferry_operator.parse import ANNOTATION_CHECK_LOAD, written_load
 
 CHECK_DEADLINE: Final = timedelta(seconds=120)
 CHECK_TTL: Final = timedelta(minutes=5)
@@ -74,61 +86,84 @@ def build_pod_failure_policy() -> Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check of an identity or a location."""
+    """One check of an identity, of locations of it, or of both."""
 
-    kind: Kind
-    owner: Meta
-    command: AgentCommand
-    identity: KerberosIdentitySpec
-    nameservers: tuple[str, ...]
-    inputs: str
-    """The generations that are checked."""
-    epoch: str
-    """Of a location: when its identity became Ready."""
-    last_check: str
-    """status.lastCheckTime when the Job is created: once it differs, the agent has reported."""
-    settings: tuple[PodSettings | None, ...] = ()
-    """Of the pod: the identity's and, for a location, then the location's."""
+    identity: Identity
+    checks_identity: bool = True
+    """False if the identity has been checked: then only the locations are."""
+    load: Load | None = None
+    """The locations."""
+    settings: PodSettings | None = None
+    """Of the pod, in addition to the identity's."""
+    last_check: str = ""
+    """status.lastCheckTime of the identity when the Job is created: once it differs, the agent has reported."""
     request: str = ""
-    """The value of the annotation by which a person requested the check, if any."""
+    """The value of the annotation by which a person requested the check of the identity, if any."""
     follows: str = ""
     """The previous Job, if that ended without a report."""
 
     @property
+    def inputs(self) -> str:
+        """The identity's generation that is checked."""
+        return str(self.identity.meta.generation)
+
+    @property
+    def nameservers(self) -> tuple[str, ...]:
+        """Of the pod."""
+        return self.load.nameservers if self.load else self.identity.spec.nameservers
+
+    @property
     def name(self) -> str:
         """The Job's name; the same check has the same name."""
-        return child_name(self.kind, self.owner, self.inputs, self.epoch, self.last_check, self.follows)
+        of_identity = (self.inputs, "", self.last_check, self.follows) if self.checks_identity else ()
+        of_locations = (written_load(self.load),) if self.load else ()
+        return child_name(Kind.IDENTITY, self.identity.meta, *of_identity, *of_locations)
 
 
 def build_check_job(check: Check, settings: AgentSettings) -> Manifest:
     """A Job that checks once; the operator decides when to check again."""
-    placed = check_settings(settings, *check.settings)
-    metadata = _metadata(placed, agent_metadata(check.kind, check.owner, check.name))
-    metadata["annotations"] |= {
-        ANNOTATION_OWNER_NAME: check.owner.name,
-        ANNOTATION_OWNER_GENERATION: str(check.owner.generation),
-        ANNOTATION_CHECK_INPUTS: check.inputs,
-        ANNOTATION_CHECK_EPOCH: check.epoch,
-        ANNOTATION_LAST_CHECK: check.last_check,
-    }
-    if check.request:
-        metadata["annotations"][ANNOTATION_REQUESTED_AT] = check.request
+    owner = check.identity.meta
+    placed = check_settings(settings, check.identity.spec.agent, check.settings)
+    metadata = _metadata(placed, agent_metadata(Kind.IDENTITY, owner, check.name))
+    metadata["annotations"] |= _check_annotations(check)
     pod = AgentPod(
-        kind=check.kind,
-        owner=check.owner,
-        command=check.command,
-        identities={Side.SELF: check.identity},
+        kind=Kind.IDENTITY,
+        owner=owner,
+        command=AgentCommand.CHECK_IDENTITY,
+        identities={Side.SELF: check.identity.spec},
         nameservers=check.nameservers,
         settings=placed,
         grace_seconds=CHECK_GRACE_SECONDS,
+        arguments=_check_arguments(check),
     )
     return _job(
         metadata,
         build_pod_template(pod, settings),
         backoff_limit=0,
-        activeDeadlineSeconds=int(CHECK_DEADLINE.total_seconds()),
+        activeDeadlineSeconds=int(check_deadline(check.load).total_seconds()),
         ttlSecondsAfterFinished=int(CHECK_TTL.total_seconds()),
     )
+
+
+def check_deadline(load: Load | None) -> timedelta:
+    """The deadline of a check: longer by the time of one location for each further round of locations."""
+    rounds = math.ceil(len(load.locations) / LOCATIONS_AT_ONCE) if load else 1
+    return CHECK_DEADLINE + (rounds - 1) * timedelta(seconds=LOCATION_SECONDS)
+
+
+def _check_annotations(check: Check) -> dict[str, str]:
+    owner = check.identity.meta
+    about = {ANNOTATION_OWNER_NAME: owner.name, ANNOTATION_OWNER_GENERATION: str(owner.generation)}
+    if check.checks_identity:
+        about |= {ANNOTATION_CHECK_INPUTS: check.inputs, ANNOTATION_LAST_CHECK: check.last_check}
+        about |= {ANNOTATION_REQUESTED_AT: check.request} if check.request else {}
+    return about | ({ANNOTATION_CHECK_LOAD: written_load(check.load)} if check.load else {})
+
+
+def _check_arguments(check: Check) -> tuple[str, ...]:
+    locations = check.load.locations if check.load else ()
+    named = (f"{LOCATION_OPTION}={location.name}={location.uid}" for location in locations)
+    return (*(() if check.checks_identity else (ONLY_LOCATIONS_OPTION,)), *named)
 
 
 def transfer_nameservers(task: ResolvedTask) -> tuple[str, ...]:

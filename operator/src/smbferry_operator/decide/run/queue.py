@@ -161,10 +161,9 @@ def _fewer(agents: int, wanted: int) -> str:
 def _agent_needs(run: Meta, task: ResolvedTask, settings: AgentSettings) -> tuple[Manifest, ...]:
     """What the agent needs beside its Job. It is the same for all Jobs of the run and never changes."""
     # The agent reads their status, so as not to try a key that the KDC has refused since.
-    identities = tuple((Kind.IDENTITY, name) for name in task.identity_names)
     ports, nameservers = [end.spec.port for end in task.ends], transfer_nameservers(task)
     return (
-        *build_access(Kind.RUN, run, also_reads=identities),
+        *build_access(Kind.RUN, run, identities=task.identity_names),
         *build_network_policy(Kind.RUN, run, settings, nameservers=nameservers, smb_ports=ports),
     )
 
