@@ -21,6 +21,7 @@ ODD = {
     f"{GROUP}/owner-generation": "-1",
     f"{GROUP}/last-check": "tomorrow",
     f"{GROUP}/check-inputs": "{",
+    f"{GROUP}/check-load": "[7, {",
     f"{GROUP}/stage": "Nowhere",
 }
 COMPONENTS = ("transfer", "check-identity", "check-location")

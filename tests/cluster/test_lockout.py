@@ -139,7 +139,7 @@ def test_agents_that_start_in_the_seconds_after_a_change_do_not_all_try_the_key(
     """The last check found the key good; the password is changed before any has used it."""
     account.domain.set_password(account.user.name)
     account.kdc.proofs = 0
-    agents = repeat(account.kube, "SmbLocation", times=5)
+    agents = repeat(account.kube, "--location=", times=5)
     for name in agents:
         account.kube.wait("job", name, "over", lambda job: job["status"].get("conditions"), timeout=90)
     account.kube.wait("kid", IDENTITY, "refused", is_("Ready", "False", "KeytabStale"))
@@ -211,16 +211,25 @@ def tell(what: str) -> None:
 def check_again(account: Account) -> Object:
     """The identity's last check once more, as the operator makes it every minute; the identity once it has reported."""
     before = account.identity()["status"]["lastCheckTime"]
-    repeat(account.kube, "KerberosIdentity")
+    repeat(account.kube, "--name")
     return account.kube.wait("kid", IDENTITY, "checked again", lambda kid: kid["status"]["lastCheckTime"] != before)
 
 
-def repeat(kube: Kube, kind: str, *, times: int = 1) -> list[str]:
-    """The last check of an object of the kind once more, by so many agents at once; the names of their Jobs."""
-    jobs = kube.list("jobs", f"smbferry.io/owner-kind={kind}")
+def repeat(kube: Kube, argument: str, *, times: int = 1) -> list[str]:
+    """The last check with such an argument once more, by so many agents at once; the names of their Jobs.
+
+    Without `--location=`, it is one that reports about the identity.
+    """
+    jobs = [job for job in kube.list("jobs", "app.kubernetes.io/component=check-identity") if _has(job, argument)]
     last = max(jobs, key=lambda job: str(job["metadata"]["creationTimestamp"]))
     spec = {key: value for key, value in last["spec"].items() if key not in {"selector", "manualSelector"}}
     spec["template"] = {**spec["template"], "metadata": {}}
     names = [f"again-{secrets.token_hex(4)}" for _ in range(times)]
     kube.apply(*({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": n}, "spec": spec} for n in names))
     return names
+
+
+def _has(job: Object, argument: str) -> bool:
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    wanted = any(given.startswith(argument) for given in container["args"])
+    return wanted and (argument == "--location=" or "--only-locations" not in container["args"])

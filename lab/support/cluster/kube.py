@@ -14,7 +14,7 @@ from lab.support.cluster.api import ApiError
 from lab.support.cluster.rest import rest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 Object = dict[str, Any]
 POLL_SECONDS = 0.3
@@ -97,10 +97,17 @@ class Kube:
                 )
             time.sleep(POLL_SECONDS)
 
+    def checks_of(self, obj: Object) -> Sequence[Object]:
+        """The Jobs that check an object: an identity's own, or those of its identity that carry a location."""
+        uid = obj["metadata"]["uid"]
+        jobs = self.list("jobs", "app.kubernetes.io/component=check-identity")
+        if obj["kind"] == "KerberosIdentity":
+            return [job for job in jobs if job["metadata"]["labels"]["smbferry.io/owner-uid"] == uid]
+        return [job for job in jobs if uid in job["metadata"]["annotations"].get("smbferry.io/check-load", "")]
+
     def verdict_seconds(self, obj: Object, type_: str) -> float:
         """From the making of the object's first check to a condition that it found and that has not changed since."""
-        jobs = self.list("jobs", f"smbferry.io/owner-uid={obj['metadata']['uid']}")
-        first = min(datetime.fromisoformat(job["metadata"]["creationTimestamp"]) for job in jobs)
+        first = min(datetime.fromisoformat(job["metadata"]["creationTimestamp"]) for job in self.checks_of(obj))
         return (datetime.fromisoformat(condition(obj, type_)["lastTransitionTime"]) - first).total_seconds()
 
     def wait_gone(self, kind: str, name: str, *, timeout: float = 60) -> None:

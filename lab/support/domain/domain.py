@@ -84,20 +84,32 @@ class Domain(Machine):
         return chosen
 
     @contextmanager
+    def name_of(self, address: str) -> Iterator[str]:
+        """A name in DNS for an address; gone afterwards."""
+        with self._record("A", address) as name:
+            yield name
+
+    @contextmanager
     def alias(self) -> Iterator[str]:
         """Another name of the server: a CNAME, and the service principal that goes with it; gone afterwards."""
-        host, zone = self.server.split(".", 1)
-        label = f"a-{secrets.token_hex(4)}"
-        principal = f"cifs/{label}.{zone}"
+        host = self.server.partition(".")[0]
+        with self._record("CNAME", self.server) as name:
+            self.samba_tool("spn", "add", f"cifs/{name}", f"{host}$")
+            try:
+                yield name
+            finally:
+                self.samba_tool("spn", "delete", f"cifs/{name}", f"{host}$")
+
+    @contextmanager
+    def _record(self, type_: str, value: str) -> Iterator[str]:
+        zone, label = self.server.partition(".")[2], f"a-{secrets.token_hex(4)}"
         password = self.run("cat", ADMIN_PASSWORD).text.strip()
         login = ("-U", f"Administrator%{password}", "--use-kerberos=required")
-        record = (self.server, zone, label, "CNAME", self.server)
+        record = (self.server, zone, label, type_, value)
         self.samba_tool("dns", "add", *record, *login)
-        self.samba_tool("spn", "add", principal, f"{host}$")
         try:
             yield f"{label}.{zone}"
         finally:
-            self.samba_tool("spn", "delete", principal, f"{host}$")
             self.samba_tool("dns", "delete", *record, *login)
 
     def kvno(self, name: str) -> int:

@@ -17,6 +17,7 @@ from lab.smblab import keytab as keytabs
 from lab.support.cluster.leaks import leaks
 from lab.support.domain.trees import Wanted
 from tests.support.api_server import ApiServer
+from tests.support.one_process import in_one_process
 
 from smbferry_agent import cluster, logs, main
 from smbferry_agent.kerberos.session import KerberosSession
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from lab.support.domain.domain import Domain
     from tests.interop.agent.scene import Scene
 
+UID = "5b877571-e66e-4bb6-9ea4-79fc1ec9f3ea"
 RUN, IDENTITY, LOCATION = (ObjectKey(kind, "ns", "it") for kind in ("TransferRun", "KerberosIdentity", "SmbLocation"))
 
 
@@ -71,6 +73,7 @@ def server(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setenv("SMBFERRY_TERMINATION_LOG", str(tmp_path / "termination-log"))
     for name, part in environment_of(scene.task()).items():
         monkeypatch.setenv(name, part)
+    in_one_process(monkeypatch)  # otherwise logs and tickets would be another process's
     (tmp_path / "server").mkdir()
     with ApiServer(tmp_path / "server") as running:
         monkeypatch.setattr(ApiClient, "in_cluster", classmethod(lambda _cls: running.client()))
@@ -90,7 +93,7 @@ def meta() -> dict[str, Any]:
         "creationTimestamp": "2026-11-21T12:00:00Z",
         "generation": 1,
         "resourceVersion": "1",
-        "uid": "5b877571-e66e-4bb6-9ea4-79fc1ec9f3ea",
+        "uid": UID,
     }
 
 
@@ -114,8 +117,17 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     signal.signal(signal.SIGTERM, before)
 
 
-def agent(command: str) -> int:
-    return main.main([command, "--namespace", "ns", "--name", "it"])
+def agent(command: str, *arguments: str) -> int:
+    return main.main([command, "--namespace", "ns", "--name", "it", *arguments])
+
+
+def all_agents() -> list[int]:
+    """The exit codes of a check of the identity, of one of the location alone, and of a run."""
+    return [
+        agent("check-identity"),
+        agent("check-identity", "--only-locations", f"--location=it={UID}"),
+        agent("transfer"),
+    ]
 
 
 def keys_of(scene: Scene) -> set[bytes]:
@@ -153,11 +165,11 @@ def test_checks_and_a_run_write_no_key_and_no_ticket_anywhere(
     scene: Scene, server: ApiServer, written: Written, tickets: Tickets, domain: Domain
 ) -> None:
     scene.source.seed([Wanted(f"f-{i}.txt", text="text") for i in range(5)])
-    assert [agent(c) for c in ("check-identity", "check-location", "transfer")] == [0, 0, 0]
+    assert all_agents() == [0, 0, 0]
     secrets = keys_of(scene)
     # The failing paths write more than the others.
     domain.set_password(scene.identities[Side.SOURCE].principal.partition("@")[0])
-    assert [agent(c) for c in ("check-identity", "check-location", "transfer")] == [11, 11, 11]
+    assert all_agents() == [11, 11, 11]
     assert len(secrets) == 4
     assert len(tickets.secrets) >= 8, "session keys and tickets of both sides"
 
