@@ -94,6 +94,15 @@ def test_a_run_with_failures_ends_with_their_exit_code(ferry: Scene, environment
     assert "AccessDenied" in done.stderr
 
 
+def test_logs_of_a_task_and_of_checks_are_found(ferry: Scene, environment_with_plugin: dict[str, str]) -> None:
+    checked = typed(ferry, environment_with_plugin, f"recheck identity/{READER} location/{SOURCE} --wait")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    for what in (f"task/{FERRY}", f"identity/{READER}", f"smbloc/{SOURCE}"):
+        done = typed(ferry, environment_with_plugin, f"logs {what} --tail 3")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
 def test_a_run_is_cancelled_and_its_log_followed_to_the_end(
     ferry: Scene, environment_with_plugin: dict[str, str]
 ) -> None:
@@ -116,15 +125,6 @@ def test_a_run_is_cancelled_and_its_log_followed_to_the_end(
     assert [json.loads(line) for line in said.splitlines()], "the agents' lines are JSON"
     again = typed(ferry, environment_with_plugin, f"cancel {run}")
     assert (again.returncode, "has already ended: Cancelled" in again.stdout) == (0, True), again.stderr
-
-
-def test_logs_of_a_task_and_of_checks_are_found(ferry: Scene, environment_with_plugin: dict[str, str]) -> None:
-    checked = typed(ferry, environment_with_plugin, f"recheck identity/{READER} location/{SOURCE} --wait")
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    for what in (f"task/{FERRY}", f"identity/{READER}", f"smbloc/{SOURCE}"):
-        done = typed(ferry, environment_with_plugin, f"logs {what} --tail 3")
-        assert done.returncode == 0, done.stderr
-        assert done.stdout
 
 
 def test_suspending_changes_one_field_and_kubectl_shows_it(
@@ -190,7 +190,7 @@ def starter(ferry: Scene, environment_with_plugin: dict[str, str], tmp_path_fact
         (f"trigger {FERRY} --wait", "Succeeded"),
         (f"watch {FERRY}", "Succeeded"),
         ("get runs", FERRY),
-        (f"suspend {FERRY}", "your role needs the verb patch on transfertasks.smbferry.io"),
+        (f"resume {FERRY}", "your role needs the verb patch on transfertasks.smbferry.io"),
         (f"recheck identity/{READER}", "your role needs the verb patch on kerberosidentities.smbferry.io"),
         (f"logs task/{FERRY}", "your role needs the verb list on pods"),
     ],

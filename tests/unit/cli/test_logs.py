@@ -202,6 +202,27 @@ def test_following_a_run_that_is_deleted_ends_with_its_pods(capsys: pytest.Captu
     assert capsys.readouterr().out == "one\n"
 
 
+def test_following_a_run_whose_pods_are_removed_as_it_is_cancelled_ends_in_order(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    api = scene(run("r"), pod("p1", "r", RUNNING), p1=b"one")
+
+    def cancelled(api: FakeApi) -> None:
+        del api.objects["Pod", "p1"]
+        api.change("TransferRun", "r", state="Cancelled")
+
+    api.passes = [cancelled]
+    assert called(api, "logs r -f") == 0
+    assert capsys.readouterr().out == "one\n"
+
+
+def test_following_a_run_that_ended_before_it_had_a_pod_says_how_it_ended() -> None:
+    api = scene(run("r", "Queued"))
+    api.passes = [lambda api: api.change("TransferRun", "r", state="Cancelled")]
+    with pytest.raises(ClusterError, match="they were removed after the run had ended"):
+        called(api, "logs r -f")
+
+
 @pytest.mark.parametrize("options", ["", "-f"])
 def test_a_pod_that_goes_before_it_is_read_is_told(options: str, capsys: pytest.CaptureFixture[str]) -> None:
     api = scene(run("r", "Succeeded"), pod("p1", "r", DONE), pod("p2", "r", DONE), p2=b"one")

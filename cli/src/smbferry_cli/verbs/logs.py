@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -197,8 +197,8 @@ def _follow(owner: Owner, options: Mapping[str, str], cluster: Cluster, clock: C
     said = set[str]()
     while True:
         over, pods = wait_for(partial(_look, owner, cluster), clock.sleep)
-        if over and not pods:
-            raise nothing(owner)
+        if over and not pods and not streams.was_open:
+            raise nothing(replace(owner, found=cluster.get(owner.what.kind, owner.what.name) or owner.found))
         for pod in pods:
             if pod.started:
                 streams.open(pod.name)

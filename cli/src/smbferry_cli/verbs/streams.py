@@ -34,6 +34,11 @@ class Streams:
         """Whether a log has not ended, or not been read to its end."""
         return bool(self._open)
 
+    @property
+    def was_open(self) -> bool:
+        """Whether a log has been opened."""
+        return bool(self._opened)
+
     def open(self, name: str) -> None:
         """Follows a log, unless it was opened before."""
         if name not in self._opened:
