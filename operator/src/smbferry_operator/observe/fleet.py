@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from smbferry_api.run import ResolvedTask
-from smbferry_api.run_status import RunState
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.limits import Demand, RunLimits, Scope, Standing
 from smbferry_operator.decide.observation import Claim
@@ -18,8 +17,8 @@ from smbferry_operator.observe.destinations import Destinations, Held
 from smbferry_operator.observe.facts import Facts
 from smbferry_operator.observe.lines import Lines
 from smbferry_operator.observe.reader import Reader
+from smbferry_operator.observe.tags import ENDED_TAGS
 
-ENDED: Final = frozenset(state.value for state in RunState if state.ended)
 NOTHING: Final = Found()
 
 
@@ -119,10 +118,7 @@ class Fleet:
 
     def _matters(self, run: Key) -> bool:
         """Whether it may have agents, or may get one."""
-        body = self._cache.get(run)
-        if body is None:
-            return False
-        return self._cache.is_busy(run) or (body.get("status") or {}).get("state") not in ENDED
+        return run in self._cache and (self._cache.is_busy(run) or ENDED_TAGS.isdisjoint(self._cache.tags_of(run)))
 
     def _depend(self, run: Key, before: frozenset[Key], now: frozenset[Key]) -> None:
         for key in before - now:

@@ -10,7 +10,8 @@ from typing import Any, Final
 from smbferry_api.conditions import ConditionType
 from smbferry_api.run_status import RunState
 from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
-from smbferry_operator.observe.cache import TAG_QUEUED, Cache, key_of
+from smbferry_operator.observe.cache import Cache, key_of
+from smbferry_operator.observe.tags import TAG_QUEUED
 
 GONE: Final = "Gone"
 ENDED_STATES: Final = frozenset(state.value for state in RunState if state.ended)
