@@ -46,7 +46,7 @@ PRIORITY_CLASS: Final = "priorityClassName"
 """The field that the cache keeps of an agent's Job or pod: the PriorityClass."""
 COMPLETIONS: Final = "completions"
 """The field that the cache keeps of a Job with several agents: their number."""
-REMEMBERED: Final = 1000
+REMEMBERED: Final = 300
 """How many parsed snapshots are kept; a Job and its pods share one."""
 
 

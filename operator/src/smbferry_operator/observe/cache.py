@@ -35,7 +35,7 @@ class _Entry:
 
 
 class Cache:
-    """Objects by key, by reference and by tag. Used on the event loop; other threads may iterate, `get` and `has_tag`."""
+    """Objects by key, by reference and by tag. Used on the event loop; other threads may iterate and read."""
 
     def __init__(self) -> None:
         self._entries: dict[Key, _Entry] = {}
@@ -71,6 +71,12 @@ class Cache:
         """Returns the object as a new dict, or None."""
         entry = self._entries.get(key)
         return unpack(entry.packed, entry.dictionary) if entry else None
+
+    def all(self, kind: Kind) -> Iterator[Manifest]:
+        """All objects of a kind, read one by one."""
+        for key in self:
+            if key.kind is kind and (body := self.get(key)) is not None:
+                yield body
 
     def token(self, key: Key) -> object:
         """Another one for each version of an object; None if it is not there."""

@@ -19,7 +19,7 @@ from smbferry_operator.decide.observation import (
 from smbferry_operator.decide.proof import Proof, newest_proof
 from smbferry_operator.decide.record import recorded, reported
 from smbferry_operator.decide.resolve import resolve
-from smbferry_operator.model import Identity, Key, Kind, Manifest, Meta, Recorded, Refusal, Run, Task
+from smbferry_operator.model import Identity, Key, Kind, Meta, Recorded, Refusal, Run, Task
 from smbferry_operator.observe.cache import Cache
 from smbferry_operator.observe.fleet import Fleet
 from smbferry_operator.observe.reader import Reader

@@ -85,4 +85,5 @@ def ended_tag(state: str) -> str:
     return f"ended {state}"
 
 
-ENDED_TAGS: Final = frozenset(map(ended_tag, ENDED))
+STATE_OF_TAG: Final = {ended_tag(state): state for state in ENDED}
+ENDED_TAGS: Final = frozenset(STATE_OF_TAG)
