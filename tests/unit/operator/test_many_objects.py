@@ -6,6 +6,7 @@ import asyncio
 import threading
 import tracemalloc
 import urllib.request
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tests.support.builders import (
@@ -86,7 +87,7 @@ def test_at_a_start_each_run_is_looked_at_once_and_a_few_at_a_time(monkeypatch: 
         batches.append(len(looks))
 
     assert len(looks) == len(set(looks)) == RUNS
-    assert max(later - sooner for sooner, later in zip(batches, batches[1:], strict=False)) <= 50
+    assert max(later - sooner for sooner, later in pairwise(batches)) <= 50
 
 
 def test_a_change_of_what_all_runs_use_is_taken_in_a_few_runs_at_a_time() -> None:
