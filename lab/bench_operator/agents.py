@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 from lab.bench_operator.judges import Change
 from lab.bench_operator.scene import AGENT, checked
 from lab.support.cluster.api import OWN, WATCH_SECONDS, Api, Object
+from lab.support.cluster.pods import server_of
 from lab.support.verdicts import IDENTITY_IS_WELL, LOCATION_IS_WELL
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 COMPONENT = "app.kubernetes.io/component"
 OWNER = "smbferry.io/owner-name"
-DESTINATION = "smbferry.io/destination"
 TRANSFER = "transfer"
 LOCATION_OPTION, ONLY_LOCATIONS = "--location=", "--only-locations"
 ANSWERING = 4
@@ -52,11 +52,6 @@ def subjects(job: Object) -> Iterator[Subject]:
     for argument in arguments:
         if argument.startswith(LOCATION_OPTION):
             yield Subject(LOCATION, argument.removeprefix(LOCATION_OPTION).partition("=")[0])
-
-
-def server_of(job: Object) -> str:
-    """The server that a run's Job writes to."""
-    return str(job["metadata"]["annotations"][DESTINATION]).split("/")[2]
 
 
 def is_over(job: Object) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab.bench_operator.__main__ import PARTS, arguments, sharding
-from lab.bench_operator.agents import IDENTITY, LOCATION, Agents, Subject, is_over, server_of, subjects
+from lab.bench_operator.agents import IDENTITY, LOCATION, Agents, Subject, is_over, subjects
 from lab.bench_operator.figures import PAGE, Figure, Figures, metrics, page
 from lab.bench_operator.kwok import EXITS, HOLDS, node
 from lab.bench_operator.runs import Runs
@@ -27,6 +27,7 @@ from lab.bench_operator.scene import (
     task_of_the_herd,
 )
 from lab.support.cluster.api import lines
+from lab.support.cluster.pods import most_at_once, server_of
 from lab.support.verdicts import IDENTITY_IS_WELL
 from tests.support.builders import run_body, snapshot
 
@@ -201,6 +202,16 @@ def test_no_figures_are_not_good_enough() -> None:
     figures.add("memory", "MiB", 300, 301)
     assert [figure.reached for figure in figures.found][-1] is False
     assert [figures.reached] == [False]
+
+
+def pod(begins: int, ends: int) -> dict[str, Any]:
+    container = {"state": {"terminated": {"finishedAt": f"2026-11-21T12:00:{ends:02}Z"}}}
+    return {"status": {"startTime": f"2026-11-21T12:00:{begins:02}Z", "containerStatuses": [container]}}
+
+
+def test_how_many_pods_worked_at_once_is_read_from_their_times() -> None:
+    assert most_at_once([pod(1, 5), pod(2, 3), pod(5, 9), pod(6, 8)]) == 2
+    assert most_at_once([pod(1, 5), pod(2, 6), pod(3, 4)]) == 3
 
 
 NOBODY: Api = None  # type: ignore[assignment]  # nothing is asked
