@@ -96,6 +96,8 @@ class Checks:
         return self._api.request("GET", f"{self._scene.path}/smblocations/{name}")
 
     def _judge_operator(self, running: Operator, seconds: list[measured.Second]) -> None:
-        self._figures.add("checks: the event loop's longest stand", "ms", 250, judges.longest_stand(seconds).stood)
+        stood, worked = judges.longest_stand(seconds)
+        self._figures.add("checks: the event loop's longest stand", "ms", 250, stood)
+        self._figures.add("checks: the same, without waiting for a processor", "ms", 250, worked)
         self._figures.add("checks: seconds without the lease", "s", 0, judges.not_leading(seconds))
         self._figures.add("checks: memory of the operator, peak", "MiB", 300, peak_memory(running))

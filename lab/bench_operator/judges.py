@@ -88,13 +88,13 @@ def percentiles(values: Sequence[float]) -> tuple[float, float, float]:
     return cuts[49], cuts[94], cuts[98]
 
 
-def longest_stand(seconds: Iterable[Second]) -> Second:
-    """The second with the longest stand of the event loop.
+def longest_stand(seconds: Sequence[Second]) -> tuple[float, float]:
+    """How long the event loop stood at most, and for how long it worked meanwhile at most.
 
     Raises:
         ValueError: nothing was measured.
     """
-    return max(seconds, key=lambda second: second.stood)
+    return max(second.stood for second in seconds), max(second.worked for second in seconds)
 
 
 def not_leading(seconds: Sequence[Second]) -> int:

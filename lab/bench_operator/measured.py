@@ -29,8 +29,8 @@ class Second:
     leading: bool = False
     stood: float = 0.0
     """The longest time for which the event loop ran nothing but one thing."""
-    stood_working: float = 0.0
-    """Processor time of the event loop's thread in that time: the rest it waited for a processor."""
+    worked: float = 0.0
+    """The most processor time of the event loop's thread between two beats: what it stands without waiting for one."""
     decisions: list[float] = field(default_factory=list)
 
 
@@ -68,10 +68,9 @@ class Watch:
                 wall, worked = time.perf_counter(), time.thread_time()
                 await asyncio.sleep(BEAT)
                 now = time.perf_counter()
-                stood = 1000 * (now - wall - BEAT)
-                if stood > self._second.stood:
-                    self._second.stood = round(stood, 1)
-                    self._second.stood_working = round(1000 * (time.thread_time() - worked), 1)
+                second, spent = self._second, time.thread_time() - worked
+                second.stood = max(second.stood, round(1000 * (now - wall - BEAT), 1))
+                second.worked = max(second.worked, round(1000 * spent, 1))
                 if now >= line_at:
                     self._second.leading = bool(service.health.ready().facts["leading"])
                     out.write(json.dumps(asdict(self._second)) + "\n")

@@ -68,7 +68,7 @@ def test_seconds_without_the_lease_count_from_the_first_with_it() -> None:
 
 
 def test_the_longest_stand_and_percentiles_need_something_measured() -> None:
-    assert judges.longest_stand([Second(stood=3), Second(stood=260.5), Second()]).stood == 260.5
+    assert judges.longest_stand([Second(stood=3, worked=2.5), Second(stood=260.5), Second()]) == (260.5, 2.5)
     assert judges.percentiles([*range(1, 101)]) == pytest.approx((50.5, 95.95, 99.99))
     with pytest.raises(ValueError, match="at least 100 values"):
         judges.percentiles([1.0] * 99)
@@ -127,3 +127,4 @@ def test_an_operator_measures_its_decisions_and_its_event_loop(tmp_path: Path, m
     assert first.leading
     assert len(first.decisions) == 1
     assert first.stood >= 50
+    assert first.worked > 0
