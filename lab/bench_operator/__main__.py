@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 SHARDS, SKEWED_FILES, LARGE_FILE = 4, 200_000, 20 << 30
 PARTS = ("work", "checks", "shards")
-HOUR_SECONDS = 300.0
+HOUR_SECONDS = 240.0
 
 
 def main(options: argparse.Namespace) -> int:
@@ -130,7 +130,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m lab.bench_operator")
     parser.add_argument("--parts", type=parts, default=PARTS, help=f"some of {','.join(PARTS)}; default: all")
     parser.add_argument("--scale", type=a_part_of_one, default=1.0, help="0.02 for a short trial; default: 1")
-    parser.add_argument("--idle-seconds", type=float, default=60, help="how long requests are counted; default: 60")
+    parser.add_argument("--idle-seconds", type=float, default=30, help="how long requests are counted; default: 30")
     text = f"in how many seconds an hour of checks is played; default: {HOUR_SECONDS:.0f}"
     parser.add_argument("--hour-seconds", type=float, default=HOUR_SECONDS, help=text)
     return parser.parse_args(given)
