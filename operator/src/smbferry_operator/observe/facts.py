@@ -38,14 +38,17 @@ class Facts:
         return True
 
     def owners(self, key: Key) -> frozenset[Key]:
-        """Of a Job or a pod: the objects that it works for, or worked for before `changed` was called last."""
-        known = frozenset({self._owner[key]} if key in self._owner else ())
-        return known | self._cache.references_of(key)
+        """Of a Job or a pod: the runs that it works for, or worked for before `changed` was called last."""
+        known = {self._owner[key]} if key in self._owner else set()
+        return frozenset({*known, *self._runs(key)})
 
     def _note_owner(self, key: Key) -> None:
         self._owner.pop(key, None)
-        for owner in self._cache.references_of(key):
+        for owner in self._runs(key):
             self._owner[key] = owner
+
+    def _runs(self, key: Key) -> list[Key]:
+        return [owner for owner in self._cache.references_of(key) if owner.kind is Kind.RUN]
 
     def _facts(self, key: Key) -> bytes | None:
         body = self._cache.get(key)

@@ -95,7 +95,7 @@ class Fleet:
             case Kind.RUN:
                 yield key
             case Kind.JOB | Kind.POD:
-                yield from (owner for owner in owners if owner.kind is Kind.RUN)
+                yield from owners
             case _:
                 yield from self._dependents.of(key)
 
