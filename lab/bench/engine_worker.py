@@ -18,7 +18,6 @@ from lab.bench.job import Job, Side
 
 from smbferry_engine import (
     CompareBy,
-    Control,
     Endpoint,
     ExtendedAttributes,
     Options,
@@ -121,7 +120,7 @@ def copy(job: Job, listener: Listener) -> Result:
     """Bring the destination to the state of the source."""
     options = options_of(job)
     ends = endpoint(job, job.source), endpoint(job, job.destination)
-    return transfer(*ends, options, listener, cancelled=lambda: False)
+    return transfer(*ends, options, listener)
 
 
 def forecast(job: Job, listener: Listener) -> float:
@@ -138,9 +137,7 @@ def forecast(job: Job, listener: Listener) -> float:
 
 def survey(job: Job, listener: Listener, destination: Endpoint | None) -> Survey:
     """Look through the source; with a destination, samples are copied there."""
-    return survey_source(
-        endpoint(job, job.source), destination, options_of(job), listener, control=Control(lambda: False)
-    )
+    return survey_source(endpoint(job, job.source), destination, options_of(job), listener)
 
 
 def options_of(job: Job) -> Options:

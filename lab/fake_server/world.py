@@ -29,7 +29,8 @@ from smbferry_engine.model import (
     ServerSideFact,
     SidFacts,
 )
-from smbferry_engine.operations.conduct import Asked, Control, make_run
+from smbferry_engine.operations.conduct import Asked, make_run
+from smbferry_engine.operations.control import Control
 from smbferry_engine.operations.transfer import execute
 from smbferry_engine.plan.filters import Filters
 from smbferry_engine.run.context import RunContext
@@ -128,7 +129,7 @@ class World:
                 Share(self.links[1].session, "copy"),
             ],
             Asked(chosen, Filters(chosen.include, chosen.exclude, chosen.selection), self.watcher, WholeTree()),
-            control=Control(lambda: False, handover=self.handover),
+            control=Control(handover=self.handover),
             scheduler=self.scheduler,
             recovery=Recovery(self.scheduler, counters, self.broken, self.restore),
             counters=counters,

@@ -145,7 +145,14 @@ def _empty(docker: Docker) -> None:
 def _clean(lab: Settings, progress: Progress, _chosen: argparse.Namespace) -> int:
     with lock.held(lab, progress):
         docker = daemon.find(lab)
-        _stop(lab, progress)
+        try:
+            _stop(lab, progress)
+        except LabError as error:
+            if docker is not None and not docker.ours:
+                raise
+            # The private daemon may not start because its files are damaged: then they are removed all the more.
+            progress.say(f"  · {error}")
+            daemon.stop(lab)
         if docker is not None and not docker.ours:
             _remove_images(docker)
     # Go marks its module cache read-only.

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -70,19 +71,8 @@ def run_transfer(task: ResolvedTask, environment: RunEnvironment, report: RunRep
 
     def work(source: Endpoint, destination: Endpoint, sid_map: SidMap) -> None:
         options = engine_options(task, sid_map, dry_run=dry_run, started=environment.started)
-        control = environment.control
         try:
-            transfer(
-                source,
-                destination,
-                options,
-                report,
-                cancelled=control.cancelled,
-                abandoned=control.abandoned,
-                may_replace=control.may_replace,
-                bytes_per_second=control.bytes_per_second,
-                handover=environment.handover,
-            )
+            transfer(source, destination, options, report, control=environment.control)
         finally:
             tell_partial_files(environment, report)
 
@@ -95,7 +85,8 @@ def tell_partial_files(environment: RunEnvironment, report: RunReport) -> None:
     """Reports large files that are begun; before the engine knows more those of the earlier agent, as this one may be
     killed.
     """
-    report.partial_files(piece_as_told(piece) for piece in environment.handover.pieces)
+    if (handover := environment.control.handover) is not None:
+        report.partial_files(piece_as_told(piece) for piece in handover.pieces)
 
 
 def exit_code(report: RunReport) -> ExitCode:
@@ -180,6 +171,7 @@ def _delivery(
     """The context that stores and delivers records; a null context if the task wants none."""
     if task.report_to is None:
         return nullcontext()
+    control = environment.control
     return Delivery(
         task=task,
         run_name=name,
@@ -188,7 +180,7 @@ def _delivery(
         spool=environment.spool,
         report=report,
         # A report is written to its end, even if a window ends meanwhile.
-        cancelled=lambda: environment.control.cancelled() and not environment.paused(),
+        control=replace(control, cancelled=lambda: control.cancelled() and not environment.paused()),
     )
 
 

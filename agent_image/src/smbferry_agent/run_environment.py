@@ -13,7 +13,7 @@ from smbferry_agent.preflight.sid_map import SidMapSource
 from smbferry_api.agent_contract import SPOOL_DIR, Side
 from smbferry_api.identity import KerberosIdentityStatus
 from smbferry_api.run_status import SourceSnapshotStatus
-from smbferry_engine import Control, Handover
+from smbferry_engine import Control
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,6 @@ class RunEnvironment:
 
     Attributes:
         paused: whether the work was told to stop only because a window has ended, so that the run has not failed.
-        handover: large files that an earlier agent of the run has begun.
         started: when the run began, for all of its agents the same; the ages of files are counted back from it.
         claimed: the operator has reserved the destination folder, as it was when the location was checked.
         run_name: the name of a report's files.
@@ -77,7 +76,6 @@ class RunEnvironment:
     identities: Identities
     control: Control
     paused: Callable[[], bool] = lambda: False
-    handover: Handover = field(default_factory=Handover)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     claimed: bool = False
     run_name: str = "run"

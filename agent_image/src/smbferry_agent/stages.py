@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from smbferry_agent.errors import AgentError
@@ -28,7 +29,7 @@ from smbferry_api.names import FIELD_MANAGER_AGENT
 from smbferry_api.reasons import SPEC_INVALID
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import CutStatus, SplitStatus, TransferRunStatus
-from smbferry_engine import Cut, Endpoint, Piece, Shard, SidMap, finish, shards_of, survey, transfer_shard
+from smbferry_engine import Control, Cut, Endpoint, Piece, Shard, SidMap, finish, shards_of, survey, transfer_shard
 from smbferry_words.run import PhaseName, PhaseState
 
 _log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def run_survey(task: ResolvedTask, environment: RunEnvironment, report: RunRepor
             engine_options(task, sid_map, dry_run=True, started=environment.started),
             report,
             count=count,
-            cancelled=environment.control.cancelled,
+            control=environment.control,
         ),
     )
     report.phase(PhaseName.TRANSFER, PhaseState.RUNNING)
@@ -114,7 +115,6 @@ def run_shard(
     throttle = Throttle(interval=max(INTERVAL, _SECONDS_PER_AGENT * together))
     with BackgroundWriter(ShardSink(run, index, lambda: watch.manifest), shard_fields, throttle) as writer:
         report.changed = writer.notify
-        limit = environment.control.bytes_per_second
         tell_partial_files(environment, report)
         try:
             _, pieces = between(
@@ -127,11 +127,7 @@ def run_shard(
                     engine_options(task, sid_map, dry_run=False, started=environment.started, agents=together),
                     report,
                     shard=shards[index],
-                    cancelled=environment.control.cancelled,
-                    abandoned=environment.control.abandoned,
-                    may_replace=environment.control.may_replace,
-                    bytes_per_second=None if limit is None else lambda: _share_of(limit(), together),
-                    handover=environment.handover,
+                    control=_one_of(together, environment.control),
                 ),
                 records=f"{environment.run_name}-{index}",
             )
@@ -148,6 +144,12 @@ def run_shard(
 def agents_at_once(task: ResolvedTask, shards: int) -> int:
     """How many agents of the run work at a time: limits may permit fewer than there are shards."""
     return min(shards, task.agent.parallelism)
+
+
+def _one_of(count: int, control: Control) -> Control:
+    """The control of one of several agents at once: each gets its share of the run's limit."""
+    limit = control.bytes_per_second
+    return control if limit is None else replace(control, bytes_per_second=lambda: _share_of(limit(), count))
 
 
 def _share_of(limit: int | None, count: int) -> int | None:
@@ -168,7 +170,6 @@ def run_finish(
 
     def work(source: Endpoint, destination: Endpoint, sid_map: SidMap) -> None:
         options = engine_options(task, sid_map, dry_run=False, started=environment.started)
-        control = environment.control
         try:
             finish(
                 source,
@@ -177,11 +178,7 @@ def run_finish(
                 report,
                 pieces=pieces_in(shards),
                 all_went_well=well,
-                cancelled=control.cancelled,
-                abandoned=control.abandoned,
-                may_replace=control.may_replace,
-                bytes_per_second=control.bytes_per_second,
-                handover=environment.handover,
+                control=environment.control,
             )
         finally:
             tell_partial_files(environment, report)

@@ -32,7 +32,7 @@ from smbferry_engine.model import (
     SidFacts,
 )
 from smbferry_engine.operations.compare import compare
-from smbferry_engine.operations.conduct import Control
+from smbferry_engine.operations.control import Control
 from smbferry_engine.operations.probe import probe_share
 from smbferry_engine.operations.sharded import finish, survey, transfer_shard
 from smbferry_engine.operations.snapshot import choose_snapshot

@@ -24,7 +24,7 @@ from smbferry_cli.exits import state_of
 from smbferry_cli.manifests import ManifestError, Manifests
 from smbferry_cli.progress import View
 from smbferry_cli.workspace import Workspace
-from smbferry_engine import Control, Counters
+from smbferry_engine import Control, Counters, Handover
 from smbferry_words.run import PhaseState
 
 
@@ -130,7 +130,7 @@ def _carry_out(
     mounts = {side: workspace.mount(end.identity.spec, desk.manifests) for side, end in sides}
     environment = RunEnvironment(
         Identities(mounts, scratch=workspace.folder / "tickets"),
-        Control(cancel.cancelled),
+        Control(cancel.cancelled, handover=Handover()),
         started=began,
         run_name=f"{task.name}-{began:%Y%m%dT%H%M%SZ}",
         spool=workspace.folder,

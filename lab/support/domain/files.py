@@ -5,8 +5,10 @@ Standard library only. Names have lone surrogates for bytes that are not UTF-8.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,17 +48,23 @@ def seed(root: str, entries: Iterable[tuple[str, str, int, int, str | None]]) ->
 
 
 def listing(root: str) -> dict[str, tuple[str, int, str | None, int]]:
-    """Path below `root` → kind, size in bytes, SHA-256, time of last write in nanoseconds."""
+    """Path below `root` → kind, size in bytes, SHA-256, time of last write in nanoseconds.
+
+    What goes away meanwhile is not there.
+    """
     found = {}
     for directory, folders, files in os.walk(root):
         for name in folders + files:
             path = Path(directory, name)
-            state = path.lstat()
-            kind = "link" if path.is_symlink() else "directory" if path.is_dir() else "file"
-            digest = None
-            if kind == "file":
-                with path.open("rb") as source:
-                    digest = hashlib.file_digest(source, "sha256").hexdigest()
-            size = state.st_size if kind == "file" else 0
-            found[str(path.relative_to(root))] = (kind, size, digest, state.st_mtime_ns)
+            with contextlib.suppress(FileNotFoundError):
+                found[str(path.relative_to(root))] = _entry(path)
     return found
+
+
+def _entry(path: Path) -> tuple[str, int, str | None, int]:
+    state = path.lstat()
+    if stat.S_ISLNK(state.st_mode) or stat.S_ISDIR(state.st_mode):
+        return ("directory" if stat.S_ISDIR(state.st_mode) else "link", 0, None, state.st_mtime_ns)
+    with path.open("rb") as source:
+        digest = hashlib.file_digest(source, "sha256").hexdigest()
+    return ("file", state.st_size, digest, state.st_mtime_ns)

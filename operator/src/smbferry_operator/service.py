@@ -20,8 +20,7 @@ from smbferry_operator.telemetry.metrics import Metrics
 from smbferry_operator.telemetry.serve import Server
 from smbferry_operator.watch.credentials import CredentialWatches
 from smbferry_operator.watch.echo import Echo
-from smbferry_operator.watch.event_router import EventRouter
-from smbferry_operator.watch.intake import Intake
+from smbferry_operator.watch.event_router import EventRouter, Intake
 from smbferry_operator.watch.lists import Lister
 from smbferry_operator.watch.relist import relist_forever, relist_overdue_forever
 

@@ -14,7 +14,7 @@ from smbferry_api.fields import parse_duration
 from smbferry_api.pod_settings import PodSettings
 from smbferry_api.run import NEVER
 from smbferry_operator.decide.limits import RunLimits
-from smbferry_operator.decide.placement import merged
+from smbferry_operator.decide.manifests.pods import merged
 from smbferry_operator.decide.settings import AgentSettings, NetworkRules
 from smbferry_operator.model import Manifest
 

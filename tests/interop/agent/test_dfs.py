@@ -78,7 +78,7 @@ def through_dfs(scene: Scene, path: str, *, below: str = "", found: DfsTarget | 
 def run(scene: Scene, task: ResolvedTask) -> ExitCode:
     mounts = {side: identity.subject().mount for side, identity in scene.identities.items()}
     identities = Identities(mounts, scratch=scene.folder / "tickets")
-    environment = RunEnvironment(identities, Control(lambda: False), claimed=True)
+    environment = RunEnvironment(identities, Control(), claimed=True)
     return run_transfer(task, environment, scene.report, dry_run=False)
 
 

@@ -13,6 +13,7 @@ from tests.interop.engine.invariants import Expected, Look, Witness, logged
 from tests.interop.engine.tickets import Watcher
 
 from smbferry_engine import (
+    Control,
     EngineError,
     Options,
     Result,
@@ -79,7 +80,7 @@ class Bench:
         result, error = None, None
         with logged() as log:
             try:
-                result = transfer(source, destination, chosen, self.watcher, cancelled=cancelled)
+                result = transfer(source, destination, chosen, self.watcher, control=Control(cancelled))
             except EngineError as caught:
                 error = caught
         if witness is not None:

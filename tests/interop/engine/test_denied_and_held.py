@@ -61,7 +61,7 @@ class Scene:
         chosen = Options(**{"retry_locked": RetryLocked(attempts=0), **options})
         source = replace(self._end(self.source, self._reader), snapshot=snapshot)
         ends = source, self._end(self.destination, self._writer)
-        return transfer(*ends, chosen, watcher, cancelled=lambda: False), watcher
+        return transfer(*ends, chosen, watcher), watcher
 
 
 @pytest.fixture

@@ -124,7 +124,7 @@ class Journey:
         chosen = Options(**{**EVERYTHING, "retry_locked": RetryLocked(attempts=0), **options})
         user = self.writer if source.share.endswith("dst") else self.reader
         ends = self.end(source, user), self.end(destination, self.writer)
-        return transfer(*ends, chosen, watcher, cancelled=lambda: False), watcher
+        return transfer(*ends, chosen, watcher), watcher
 
     @property
     def sid_map(self) -> SidMap:

@@ -276,7 +276,7 @@ class Watcher:
         return lambda *_: None
 ends = [eval(text, {"Endpoint": Endpoint}) for text in sys.argv[1:]]
 options = Options(security_descriptors=SecurityDescriptors.NONE)
-counters = transfer(*ends, options, Watcher(), cancelled=lambda: False).counters.files
+counters = transfer(*ends, options, Watcher()).counters.files
 # Not ru_maxrss: that counts what the parent held when it forked.
 peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024
 print(counters.listed, counters.skipped, counters.transferred, counters.failed, peak)

@@ -38,7 +38,7 @@ class Watcher:
         print(counters.bytes.written, flush=True)
 ends = [eval(text, {"Endpoint": Endpoint}) for text in sys.argv[2:]]
 options = Options(security_descriptors=SecurityDescriptors(sys.argv[1]), bytes_per_second=30 << 20)
-transfer(*ends, options, Watcher(), cancelled=lambda: False)
+transfer(*ends, options, Watcher())
 """
 
 

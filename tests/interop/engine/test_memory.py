@@ -46,7 +46,7 @@ options = Options(
     deleted_files=DeletedFiles.REMOVE, max_deletes="100%",
     verify_mode=VerifyMode.POINT_IN_TIME_CONSISTENT, security_descriptors=SecurityDescriptors.OWNER_DACL,
 )
-result = transfer(*ends, options, Watcher(), cancelled=lambda: False)
+result = transfer(*ends, options, Watcher())
 files = result.counters.files
 print(json.dumps({
     # Not ru_maxrss: that counts what the parent held when it forked.

@@ -17,6 +17,7 @@ from tests.interop.engine.witness import copy, set_ntacl
 
 from smbferry_engine import (
     CompareBy,
+    Control,
     DeletedFiles,
     EngineError,
     Links,
@@ -310,7 +311,7 @@ def test_a_limit_is_kept_and_a_changed_one_is_in_effect_at_once(bench: Bench) ->
 
     options = Options(security_descriptors=SecurityDescriptors.NONE, bytes_per_second=1)
     source, destination = bench.ends()
-    transfer(source, destination, options, Watcher(on_progress=watch), cancelled=lambda: False, bytes_per_second=limit)
+    transfer(source, destination, options, Watcher(on_progress=watch), control=Control(bytes_per_second=limit))
     took = time.monotonic() - began
     assert differences(bench.source.tree(), bench.destination.tree(), times=True) == []
     at = _moved_by(seen)

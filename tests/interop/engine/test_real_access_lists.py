@@ -75,7 +75,7 @@ class Real:
             self.end("acl-src", self.source, self.reader),
             self.end("acl-dst", self.destination, writer or self.writer),
         )
-        return transfer(*ends, chosen, watcher, cancelled=lambda: False), watcher
+        return transfer(*ends, chosen, watcher), watcher
 
     def differences(self, *keys: str) -> list[tuple[str, str, Any, Any]]:
         """What the server's own store has otherwise."""

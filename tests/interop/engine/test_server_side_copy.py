@@ -118,16 +118,16 @@ def test_agents_that_share_a_file_have_the_server_copy_their_parts(
     size = 150 * MIB
     bench.source.seed([Wanted("disk.vhdx", size=size)])
     options = Options(security_descriptors=SecurityDescriptors.NONE)
-    cuts = survey(*ends, options, bench.watcher, count=2, cancelled=lambda: False)
+    cuts = survey(*ends, options, bench.watcher, count=2)
     by_server = 0
     pieces: list[Piece] = []
     for shard in shards_of(cuts):
-        result, gathered = transfer_shard(*ends, options, bench.watcher, shard=shard, cancelled=lambda: False)
+        result, gathered = transfer_shard(*ends, options, bench.watcher, shard=shard)
         by_server += result.counters.bytes.server_side
         pieces += gathered
     assert len(pieces) == 2
     assert by_server == size
-    finish(*ends, options, bench.watcher, pieces=pieces, all_went_well=True, cancelled=lambda: False)
+    finish(*ends, options, bench.watcher, pieces=pieces, all_went_well=True)
     same(bench)
 
 

@@ -34,14 +34,10 @@ AGENTS = 3
 OPTIONS = Options(security_descriptors=SecurityDescriptors.NONE, deleted_files=DeletedFiles.REMOVE, max_deletes="100%")
 
 
-def never() -> bool:
-    return False
-
-
 def copy(source: Endpoint, destination: Endpoint, shard: Shard) -> tuple[Counters, tuple[Piece, ...], list[str]]:
     """One agent; runs in a process of its own."""
     watcher = Watcher()
-    result, pieces = transfer_shard(source, destination, OPTIONS, watcher, shard=shard, cancelled=never)
+    result, pieces = transfer_shard(source, destination, OPTIONS, watcher, shard=shard)
     return result.counters, pieces, [f"{failure.path}: {failure.message}" for failure in watcher.failures]
 
 
@@ -49,7 +45,7 @@ def test_three_agents_at_once_copy_a_tree_and_share_its_large_file(bench: Bench)
     bench.source.seed([*odd(), *small(300, per_folder=30), Wanted("images/disk.vhdx", size=150 * MIB)])
     bench.destination.seed([Wanted("surplus/old.txt", size=10)])
     source, destination = bench.ends()
-    cuts = survey(source, destination, OPTIONS, bench.watcher, count=AGENTS, cancelled=never)
+    cuts = survey(source, destination, OPTIONS, bench.watcher, count=AGENTS)
     assert any(cut.offset for cut in cuts), cuts
     shards = shards_of(cuts)
     assert len(shards) == AGENTS
@@ -63,7 +59,7 @@ def test_three_agents_at_once_copy_a_tree_and_share_its_large_file(bench: Bench)
     assert sum(counters.bytes.transferred for counters, _, _ in done) == everything
     assert "surplus/old.txt" in bench.destination.tree()
 
-    result = finish(source, destination, OPTIONS, bench.watcher, pieces=pieces, all_went_well=True, cancelled=never)
+    result = finish(source, destination, OPTIONS, bench.watcher, pieces=pieces, all_went_well=True)
     bench.same()
     assert result.counters.bytes.written == 0
     assert result.counters.files.transferred == 1, "the large file got its name"

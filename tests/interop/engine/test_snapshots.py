@@ -145,7 +145,7 @@ def test_a_snapshot_that_is_removed_during_the_run_is_told_once_and_deletes_noth
         options = Options(security_descriptors=SecurityDescriptors.NONE, bytes_per_second=limit, **REMOVES)
         try:
             with pytest.raises(EngineError) as caught:
-                transfer(at(source, moment(token)), destination, options, watcher, cancelled=lambda: False)
+                transfer(at(source, moment(token)), destination, options, watcher)
         finally:
             member.run("rm", "-rf", "--", f"{place}-gone")
     assert (caught.value.reason, watcher.failures) == ("SnapshotGone", [])
@@ -230,7 +230,7 @@ def test_a_server_copies_from_its_snapshot_by_itself(
     options = Options(security_descriptors=SecurityDescriptors.NONE, verify_mode=verify)
     with member.snapshot(source, ahead()) as token:
         source.seed([Wanted("large", size=LARGE, version=1)])
-        result = transfer(at(ends[0], moment(token)), ends[1], options, watcher, cancelled=lambda: False)
+        result = transfer(at(ends[0], moment(token)), ends[1], options, watcher)
     assert (watcher.failures, result.counters.bytes.server_side) == ([], LARGE)
     assert differences(before, destination.tree(), times=True) == []
 

@@ -9,7 +9,7 @@ from lab.support.domain.trees import Wanted
 from tests.interop.engine.network import Proxy
 from tests.interop.engine.support import MIB, RANGES_UNDER_WAY, Bench
 
-from smbferry_engine import EngineError, Handover, Options, SecurityDescriptors, transfer
+from smbferry_engine import Control, EngineError, Handover, Options, SecurityDescriptors, transfer
 from smbferry_engine.session.connect import CHUNK
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ def test_what_a_stopped_agent_has_copied_is_neither_written_nor_read_from_the_so
             destination,
             options,
             bench.watcher,
-            cancelled=lambda: written[-1] >= STOP_AT,
-            abandoned=lambda: False,
-            handover=handover,
+            control=Control(lambda: written[-1] >= STOP_AT, abandoned=lambda: False, handover=handover),
         )
     (piece,) = handover.pieces
     assert STOP_AT / 2 < piece.end <= written[-1] < SIZE
@@ -49,8 +47,7 @@ def test_what_a_stopped_agent_has_copied_is_neither_written_nor_read_from_the_so
             destination,
             Options(security_descriptors=SecurityDescriptors.NONE),
             bench.watcher,
-            cancelled=lambda: False,
-            handover=handover,
+            control=Control(handover=handover),
         )
     assert first + result.counters.bytes.written <= SIZE + RANGES_UNDER_WAY * CHUNK
     assert proxy.passed < SIZE - piece.end + 8 * MIB, "the source was asked only for the rest"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from lab.support.domain.trees import Wanted, differences
 
-from smbferry_engine import Control, Options, survey_source
+from smbferry_engine import Options, survey_source
 from smbferry_words.survey import Basis, Trait
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ KIB, MIB = 1 << 10, 1 << 20
 def survey(bench: Bench, *, copies: bool = False, **options: object) -> Survey:
     chosen = Options(**options)  # type: ignore[arg-type]
     source, destination = bench.ends()
-    return survey_source(source, destination if copies else None, chosen, bench.watcher, control=Control(lambda: False))
+    return survey_source(source, destination if copies else None, chosen, bench.watcher)
 
 
 def seed(bench: Bench, sizes: list[int]) -> None:

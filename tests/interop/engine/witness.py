@@ -92,4 +92,4 @@ def copy(bench: Bench, *, ends: tuple[Endpoint, Endpoint] | None = None, **optio
     """A run of the bench that nobody looks at: a look reads every file, which moves its time of access."""
     bench.watcher = Watcher()
     chosen = Options(**{"security_descriptors": SecurityDescriptors.NONE, **options})
-    return transfer(*(ends or bench.ends()), chosen, bench.watcher, cancelled=lambda: False)
+    return transfer(*(ends or bench.ends()), chosen, bench.watcher)

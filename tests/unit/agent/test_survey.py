@@ -40,7 +40,7 @@ def test_the_destination_is_reached_only_to_measure_it(
     monkeypatch.setattr(run_module, "_prepare", prepare)
     monkeypatch.setattr(module, "survey_source", survey_source)
     task = ResolvedTask.model_validate(snapshot(dst_path="/new"))
-    environment = RunEnvironment(Identities({}, scratch=tmp_path), Control(lambda: False))
+    environment = RunEnvironment(Identities({}, scratch=tmp_path), Control())
     report = SurveyReport()
     assert module.run_source_survey(task, environment, report, measure_destination=measures) is ExitCode.DONE
     assert prepared == [Side.SOURCE, *([Side.DESTINATION] if measures else [])]

@@ -198,7 +198,7 @@ def test_a_paused_run_has_not_failed(paused: bool, failure: str | None, monkeypa
     monkeypatch.setattr("smbferry_agent.run.in_snapshot", lambda end, *_: end)
     monkeypatch.setattr("smbferry_agent.run.transfer", stops)
     report = RunReport()
-    environment = RunEnvironment(Identities({}, Path("/nowhere")), Control(lambda: False), paused=lambda: paused)
+    environment = RunEnvironment(Identities({}, Path("/nowhere")), Control(), paused=lambda: paused)
     with pytest.raises(AgentError):
         run_transfer(ResolvedTask.model_validate(snapshot()), environment, report, dry_run=False)
 

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 from lab.fake_server import FakeServer, Link, folder, make_session
 
 from smbferry_engine.model import Endpoint, Evidence
+from smbferry_engine.operations import upload
+from smbferry_engine.session import pair
 from smbferry_engine.session.channel import Channel
 from smbferry_engine.session.connect import Connected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pytest
     from lab.fake_server import Node
 
 EVIDENCE = Evidence(
@@ -41,6 +44,11 @@ class SocketServers:
         link = Link(self.servers[side.share], make_session(chunk=chunk))
         threading.Thread(target=self._serve, args=(theirs, link), daemon=True).start()
         return Connected(Channel(ours, link.session, f"{side.share}:445"), EVIDENCE, 0)
+
+    def stand_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Operations connect to these servers."""
+        for module, name in ((pair, "connect"), (pair, "connect_patiently"), (upload, "connect_patiently")):
+            monkeypatch.setattr(module, name, self.connect)
 
     @staticmethod
     def _serve(theirs: socket.socket, link: Link) -> None:

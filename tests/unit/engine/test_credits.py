@@ -13,7 +13,8 @@ from smbferry_engine.core.credits import CreditWindow, charge_for
 from smbferry_engine.core.errors import ProtocolError
 from smbferry_engine.share.reading import single_frame_limit
 from smbferry_engine.share.share import Share
-from smbferry_engine.wire.header import Command
+from smbferry_engine.wire.errors import WireError
+from smbferry_engine.wire.header import HEADER_SIZE, Command
 from smbferry_engine.wire.status import NtStatus
 
 
@@ -85,6 +86,22 @@ def test_the_rest_of_a_split_compound_fails_with_its_create() -> None:
     run_out(joined)
     assert [reply.status for reply in call.result()] == [NtStatus.OBJECT_NAME_NOT_FOUND] * 3
     assert commands(joined) == [Command.ECHO, Command.CREATE]
+
+
+def test_a_split_compound_whose_create_is_answered_with_something_else_fails() -> None:
+    joined = link(credits_=1)
+    joined.server.keep_credits(1)
+
+    def spoil(replies: list[bytes]) -> list[bytes]:
+        created = commands(joined)[-1] == Command.CREATE
+        return (
+            [reply[:HEADER_SIZE] + b"\x55\x92" + reply[HEADER_SIZE + 2 :] for reply in replies] if created else replies
+        )
+
+    joined.server.before_reply = spoil
+    call = joined.session.call(open_request("f", access=1), read_request(0, 100), close_request())
+    run_out(joined)
+    assert isinstance(call.error, WireError)
 
 
 def test_a_split_compound_goes_on_behind_another_failure_as_a_whole_one_does() -> None:

@@ -10,7 +10,6 @@ from lab.fake_server.world import Watcher, end
 from tests.unit.engine.socket_servers import SocketServers, socket_servers
 
 from smbferry_engine import (
-    Control,
     EngineError,
     Options,
     Outcome,
@@ -20,7 +19,7 @@ from smbferry_engine import (
     transfer,
 )
 from smbferry_engine.run import politeness
-from smbferry_engine.session import pair, reply_probe
+from smbferry_engine.session import reply_probe
 from smbferry_words.reasons import SERVER_REFUSED
 
 if TYPE_CHECKING:
@@ -47,8 +46,7 @@ def network(monkeypatch: pytest.MonkeyPatch, probed: list[str]) -> Iterator[Sock
             probed.append(side.share)
             return made.connect(side, deadline_seconds=deadline_seconds, chunk=chunk)
 
-        monkeypatch.setattr(pair, "connect", made.connect)
-        monkeypatch.setattr(pair, "connect_patiently", made.connect)
+        made.stand_in(monkeypatch)
         monkeypatch.setattr(reply_probe, "connect", probe)
         monkeypatch.setattr(politeness, "INTERVAL", 0.001)
         yield made
@@ -60,7 +58,7 @@ def copy(*, servers: tuple[str, str] = ("a", "b"), asked: Politeness | None = No
         for share, name in zip(("src", "dst"), servers, strict=True)
     )
     options = Options(security_descriptors=SecurityDescriptors.NONE, politeness=asked)
-    return transfer(source, destination, options, Watcher(), cancelled=lambda: False)
+    return transfer(source, destination, options, Watcher())
 
 
 def test_both_servers_are_measured_and_everything_arrives(network: SocketServers, probed: list[str]) -> None:
@@ -85,7 +83,7 @@ def test_one_server_is_measured_once(probed: list[str]) -> None:
 def test_a_survey_gives_way_too(probed: list[str]) -> None:
     source = end("src", path="/data")
     asked = Options(security_descriptors=SecurityDescriptors.NONE, politeness=Politeness(1.2))
-    found = survey_source(source, None, asked, Watcher(), control=Control(lambda: False))
+    found = survey_source(source, None, asked, Watcher())
     assert found.tree.files == len(FILES) + 1
     assert probed == ["src"]
 

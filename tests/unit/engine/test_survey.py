@@ -12,7 +12,8 @@ from lab.fake_server.world import Watcher, World, refuse
 
 from smbferry_engine.errors import EngineError
 from smbferry_engine.model import Counters, FileFailure, Options
-from smbferry_engine.operations.conduct import Asked, Control
+from smbferry_engine.operations.conduct import Asked
+from smbferry_engine.operations.control import UNCONTROLLED
 from smbferry_engine.operations.survey import Site, look_through
 from smbferry_engine.plan.census import DAYS, LARGEST, Census
 from smbferry_engine.plan.filters import Filters
@@ -47,7 +48,7 @@ def survey(world: World, *, copies: bool = False, base: str = "", **options: obj
     site = Site(
         shares=shares,
         asked=Asked(chosen, Filters(chosen.include, chosen.exclude), world.watcher, WholeTree()),
-        control=Control(lambda: False),
+        control=UNCONTROLLED,
         scheduler=world.scheduler,
         recovery=Recovery(world.scheduler, counters, world.broken, world.restore),
         counters=counters,

@@ -186,6 +186,22 @@ def test_whoever_ticks_may_stop_everything(wire: Wire) -> None:
     assert ended == [1]
 
 
+@pytest.mark.parametrize(
+    ("late", "reason"), [(None, "DeadlineExceeded"), (EngineError(RUN_CANCELLED, "too long"), "RunCancelled")]
+)
+def test_work_that_takes_too_long_is_ended(wire: Wire, late: EngineError | None, reason: str) -> None:
+    clock = iter(range(100))
+    driver = Driver([wire.channel], clock=lambda: float(next(clock)))
+
+    async def main() -> None:
+        await driver.scheduler.sleep(1_000)
+
+    with pytest.raises(EngineError) as caught:
+        driver.run_within(main(), 5.0, late)
+    assert caught.value.reason == reason
+    assert next(clock) < 20
+
+
 def test_a_session_is_ended_at_the_server_before_its_connection_is_cut(wire: Wire) -> None:
     asked(wire)
     unsent = wire.channel.session.call(open_request("never sent", access=1))

@@ -29,7 +29,7 @@ from smbferry_engine.wire.extended_attributes import (
     decode_extended_attributes,
     encode_extended_attributes,
 )
-from smbferry_engine.wire.streams import StreamEntry, decode_streams
+from smbferry_engine.wire.streams import StreamEntry, decode_streams, is_content_only
 from smbferry_words.run import NotCarriedKind
 
 EA_NAMES = st.binary(min_size=1, max_size=255).filter(lambda name: 0 not in name)
@@ -82,6 +82,34 @@ def test_extended_attributes_survive_being_set_and_read(eas: list[ExtendedAttrib
 @given(STREAMS)
 def test_streams_are_read_as_a_server_lists_them(named: list[tuple[str, int]]) -> None:
     assert decode_streams(stream_list(named)) == named
+
+
+CONTENT = "::$DATA"
+
+
+@given(
+    st.one_of(
+        STREAMS,
+        st.lists(st.tuples(st.sampled_from([CONTENT, ":a:$DATA", "::$DATB"]), st.integers(0, 2**63)), max_size=2),
+    ),
+    st.binary(max_size=3),
+)
+def test_a_list_is_said_to_have_the_content_only_if_decoding_it_says_so(
+    named: list[tuple[str, int]], padding: bytes
+) -> None:
+    encoded = stream_list(named)
+    only = [name for name, _ in named] == [CONTENT]
+    assert is_content_only(memoryview(encoded)) is only
+    if is_content_only(memoryview(encoded + padding)):
+        assert [entry.name for entry in decode_streams(encoded + padding)] == [CONTENT]
+
+
+@given(st.binary(max_size=40))
+def test_noise_is_not_said_to_have_the_content_only_unless_it_has(noise: bytes) -> None:
+    head = struct.pack("<II", 0, 14)
+    for data in (noise, head + noise, head + noise[:16].ljust(16) + CONTENT.encode("utf-16-le") + noise[16:]):
+        if is_content_only(memoryview(data)):
+            assert [entry.name for entry in decode_streams(data)] == [CONTENT]
 
 
 @given(st.binary(max_size=200))

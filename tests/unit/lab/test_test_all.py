@@ -126,6 +126,15 @@ def test_a_lab_that_starts_at_the_second_attempt_is_used(passing: Path) -> None:
     assert steps.failed == {}
 
 
+def test_a_lab_that_starts_only_from_an_empty_cache_gets_one_where_that_is_permitted(passing: Path) -> None:
+    (passing / "cache").touch()
+    up = [sys.executable, "-c", "import pathlib, sys; sys.exit(pathlib.Path('cache').exists())"]
+    kept = Lab(up)
+    assert kept.wait() == 1
+    assert (passing / "cache").exists()
+    assert Lab(up, clean=[sys.executable, "-c", "import pathlib; pathlib.Path('cache').unlink()"]).wait() == 0
+
+
 def test_a_lab_that_still_starts_is_ended_and_not_tried_again() -> None:
     lab = Lab([sys.executable, "-c", "import time; time.sleep(600)"])
     lab.stop()

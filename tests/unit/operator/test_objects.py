@@ -25,14 +25,13 @@ from smbferry_api.pod_settings import PodSettings, PullSecret
 from smbferry_operator.decide.decision import Decision
 from smbferry_operator.decide.identity import decide_identity
 from smbferry_operator.decide.location import decide_location
-from smbferry_operator.decide.manifests.pods import union_of_nameservers
+from smbferry_operator.decide.manifests.pods import merged, union_of_nameservers
 from smbferry_operator.decide.observation import (
     IdentityObservation,
     LocationObservation,
     RunObservation,
     TaskObservation,
 )
-from smbferry_operator.decide.placement import merged
 from smbferry_operator.decide.run import decide_run
 from smbferry_operator.decide.settings import AgentSettings, NetworkRules
 from smbferry_operator.decide.task import decide_task

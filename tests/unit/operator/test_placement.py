@@ -12,8 +12,8 @@ from tests.support.builders import NOW, SETTINGS, ends, job_of, run, task
 
 from smbferry_api.pod_settings import PodSettings
 from smbferry_api.task import AgentSpec
+from smbferry_operator.decide.manifests.pods import check_settings, merged, run_settings
 from smbferry_operator.decide.observation import RunObservation
-from smbferry_operator.decide.placement import check_settings, merged, run_settings
 from smbferry_operator.decide.run import decide_run
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.parse import InvalidObjectError

@@ -2,7 +2,7 @@ import asyncio
 from datetime import timedelta
 
 from smbferry_operator.model import Key, Kind
-from smbferry_operator.reconcile.workers import Workers
+from smbferry_operator.reconcile.control_loop import Workers
 
 A, B, C = (Key(Kind.TASK, "team", name) for name in "abc")
 

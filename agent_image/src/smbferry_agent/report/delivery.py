@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +18,7 @@ from smbferry_api.fields import format_time
 from smbferry_api.reasons import RUN_CANCELLED
 from smbferry_api.run import ResolvedEnd, ResolvedTask
 from smbferry_api.run_status import ReportStatus, RunState
-from smbferry_engine import Endpoint, EngineError, upload
+from smbferry_engine import Control, Endpoint, EngineError, upload
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ class Delivery:
     endpoint: Endpoint
     spool: Path
     report: RunReport
-    cancelled: Callable[[], bool]
+    control: Control
     _began: datetime = field(default_factory=lambda: datetime.now(UTC))
     _records: RecordFile = field(init=False)
 
@@ -85,9 +84,9 @@ class Delivery:
         whole["records"] = _vouch(path, written)
         try:
             with written.path.open("rb") as content:
-                upload(self.endpoint, path, content, cancelled=self.cancelled)
+                upload(self.endpoint, path, content, control=self.control)
             text = io.BytesIO(json.dumps(whole, indent=2).encode("ascii"))
-            upload(self.endpoint, f"{folder}/{self.run_name}{SUMMARY_SUFFIX}", text, cancelled=self.cancelled)
+            upload(self.endpoint, f"{folder}/{self.run_name}{SUMMARY_SUFFIX}", text, control=self.control)
         except EngineError as error:
             self._failed(convert(error).message)
         except OSError as error:

@@ -5,6 +5,7 @@ from typing import Final
 
 from smbferry_engine.core.calls import Call, Reply, Request
 from smbferry_engine.wire.create import decode_create
+from smbferry_engine.wire.errors import WireError
 from smbferry_engine.wire.header import RELATED_FILE_ID, Command
 from smbferry_engine.wire.status import NtStatus
 
@@ -54,7 +55,11 @@ class SplitCall:
                 for later in rest:
                     self._call.answer(later, Reply(reply.status, reply.message))
                 return
-            self._file_id = decode_create(reply.message).file_id
+            try:
+                self._file_id = decode_create(reply.message).file_id
+            except WireError as error:
+                self._call.fail(error)  # or whoever waits for the call would wait forever
+                return
         if rest:
             self.send(rest.start)
 

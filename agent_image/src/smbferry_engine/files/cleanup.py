@@ -5,8 +5,8 @@ clean-up is bounded in time.
 """
 
 import contextlib
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
 
 from smbferry_engine.core.calls import close_request, delete_request
 from smbferry_engine.core.errors import ProtocolError
@@ -14,12 +14,13 @@ from smbferry_engine.errors import EngineError, FileError
 from smbferry_engine.files.small import remove_rejected
 from smbferry_engine.run.context import RunContext
 from smbferry_engine.session.driver import Driver
+from smbferry_engine.share.share import Share
 from smbferry_engine.wire.create import decode_create
 from smbferry_engine.wire.errors import WireError
 from smbferry_engine.wire.status import NtStatus
 from smbferry_words.reasons import RUN_CANCELLED
 
-CLEAN_UP_SECONDS = 15.0
+_SECONDS = 15.0
 
 # What the clean-up of one file may raise; the other files are still cleaned up.
 _ANSWERS = (FileError, EngineError, ProtocolError, WireError)
@@ -34,18 +35,21 @@ def clean_up(run: RunContext, driver: Driver, abandoned: Callable[[], bool], *, 
     if run.destination.session.failure is not None:
         return True
     goes_for_good = (told_to_stop or bool(run.housekeeping.shared())) and abandoned()
-    until = time.monotonic() + CLEAN_UP_SECONDS
+    stays = told_to_stop and not goes_for_good
+    run_clean_up(driver, (run.source, run.destination), undo(run, abandoned=goes_for_good, keep=stays))
+    return stays
+
+
+def run_clean_up(driver: Driver, shares: Iterable[Share], work: Coroutine[Any, None, None]) -> None:
+    """Do ``work`` after an operation was stopped, in bounded time. Never raises.
+
+    Requests that the operation had not sent yet are dropped.
+    """
     too_long = EngineError(RUN_CANCELLED, "the clean-up took too long")
-
-    def tick(_now: float) -> None:
-        if time.monotonic() > until:
-            raise too_long
-
-    run.source.session.drop_unsent(too_long)
-    run.destination.session.drop_unsent(too_long)
-    with contextlib.suppress(EngineError):
-        driver.run(undo(run, abandoned=goes_for_good, keep=told_to_stop and not goes_for_good), tick)
-    return told_to_stop and not goes_for_good
+    for share in shares:
+        share.session.drop_unsent(too_long)
+    with contextlib.suppress(EngineError, FileError):
+        driver.run_within(work, _SECONDS, too_long)
 
 
 async def undo(run: RunContext, *, abandoned: bool = False, keep: bool = False) -> None:

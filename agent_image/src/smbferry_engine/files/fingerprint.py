@@ -39,7 +39,16 @@ async def fingerprint_of(
     ``access`` and ``parts`` request its descriptor, too, and ``attachments`` those.
     """
     reparse = not is_data_elsewhere(entry)
-    found = await _content(scheduler, share, path, entry, access=access, parts=parts, attachments=attachments)
+    found = await _content(
+        scheduler,
+        share,
+        path,
+        entry.size,
+        access=access,
+        parts=parts,
+        attachments=attachments,
+        open_reparse_point=reparse,
+    )
     if not found.attachments.streams:
         return found
     return found._replace(
@@ -47,22 +56,35 @@ async def fingerprint_of(
     )
 
 
+async def stream_digests(
+    scheduler: Scheduler, share: Share, path: str, attachments: Attachments, *, open_reparse_point: bool = True
+) -> dict[str, bytes]:
+    """Return the BLAKE3 (32 bytes) of each stream of a file or folder by its name."""
+    found = {}
+    for entry in attachments.streams:
+        named = stream_path(path, entry.name)
+        content = await _content(scheduler, share, named, entry.size, open_reparse_point=open_reparse_point)
+        found[entry.name] = content.digest
+    return found
+
+
 async def _content(
     scheduler: Scheduler,
     share: Share,
     path: str,
-    entry: DirectoryEntry,
+    size: int,
     *,
-    access: int,
-    parts: int,
-    attachments: Kinds,
+    access: int = 0,
+    parts: int = 0,
+    attachments: Kinds = NO_KINDS,
+    open_reparse_point: bool,
 ) -> Fingerprint:
-    open_reparse_point = not is_data_elsewhere(entry)
-    if entry.size <= single_frame_limit(share):
+    """Hash one content of about ``size`` bytes: a file's, or that of one of its streams."""
+    if size <= single_frame_limit(share):
         small = await read_small(
             share,
             path,
-            entry.size,
+            size,
             access=access,
             parts=parts,
             attachments=attachments,
@@ -77,24 +99,3 @@ async def _content(
         return Fingerprint(await stream(scheduler, file), file.descriptor, file.attachments)
     finally:
         file.close()
-
-
-async def stream_digests(
-    scheduler: Scheduler, share: Share, path: str, attachments: Attachments, *, open_reparse_point: bool = True
-) -> dict[str, bytes]:
-    """Return the BLAKE3 (32 bytes) of each stream of a file or folder by its name."""
-    found = {}
-    for entry in attachments.streams:
-        named = stream_path(path, entry.name)
-        small = None
-        if entry.size <= single_frame_limit(share):
-            small = await read_small(share, named, entry.size, open_reparse_point=open_reparse_point)
-        if small is not None:
-            found[entry.name] = blake3(small.data).digest()
-            continue
-        file = await open_file(share, named, open_reparse_point=open_reparse_point)
-        try:
-            found[entry.name] = await stream(scheduler, file)
-        finally:
-            file.close()
-    return found

@@ -16,6 +16,7 @@ from smbferry_engine.share.replies import check, check_written
 from smbferry_engine.share.share import Share
 from smbferry_engine.wire.create import CreateReply
 from smbferry_engine.wire.data import WRITE_DATA_OFFSET, decode_read
+from smbferry_engine.wire.errors import WireError
 from smbferry_engine.wire.status import NtStatus
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class RangeWriter:
     def _answered(self, call: Call, offset: int, length: int) -> None:
         """Count a write that was answered, even if the attempt that sent it has ended."""
         self._writes.discard(call)
-        with contextlib.suppress(FileError, EngineError):  # raised in the coroutine that waits
+        with contextlib.suppress(FileError, EngineError, WireError):  # raised in the coroutine that waits
             check_written(call.result()[0], length)
             self._counters.written += length
             self.watermark.settled(offset, length)

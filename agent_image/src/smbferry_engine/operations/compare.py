@@ -1,18 +1,15 @@
 """Compares two whole trees by hash, both ways: independent proof of what a transfer did."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from smbferry_engine.errors import EngineError
 from smbferry_engine.model import Comparison, Endpoint
+from smbferry_engine.operations.control import UNCONTROLLED, Control
 from smbferry_engine.operations.sides import Sides
 from smbferry_engine.paths import display
 from smbferry_engine.plan.filters import Filters
 from smbferry_engine.session.driver import Driver
 from smbferry_engine.share.roots import check_root
 from smbferry_engine.tree.comparer import Comparer, Difference, Where
-from smbferry_words.reasons import RUN_CANCELLED
 
 _SHOWN = 1_000
 
@@ -37,20 +34,18 @@ def compare(
     destination: Endpoint,
     *,
     filters: Filters | None = None,
-    cancelled: Callable[[], bool] = lambda: False,
-    clock: Callable[[], float] = time.monotonic,
+    control: Control = UNCONTROLLED,
 ) -> Comparison:
     """Compare what ``filters`` select of both trees. Raises :class:`EngineError` if a side can't be reached."""
     sides = Sides(source, destination, lambda _side, _evidence: None)
     try:
-        driver = Driver(sides.channels, clock=clock)
+        driver = Driver(sides.channels, clock=control.clock)
         found = _Found()
         ours, theirs = sides.shares
         comparer = Comparer(driver.scheduler, ours, theirs, filters or Filters(), found.add)
 
         def tick(_now: float) -> None:
-            if cancelled():
-                raise EngineError(RUN_CANCELLED, "the comparison was cancelled")
+            control.expect_wanted("comparison")
 
         driver.run(_compare(comparer), tick)
         return _result(comparer, found)

@@ -1,6 +1,5 @@
 """Conducts a run from its options to its result: connects both sides, does the work, cleans up."""
 
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +9,7 @@ from smbferry_engine.errors import EngineError, FileError
 from smbferry_engine.files.cleanup import clean_up
 from smbferry_engine.files.server_copy import ServerCopy, judge
 from smbferry_engine.model import Counters, Endpoint, Observer, Options, Result, SideName
+from smbferry_engine.operations.control import Control
 from smbferry_engine.operations.sides import Sides
 from smbferry_engine.paths import overlaps
 from smbferry_engine.plan.filters import Filters
@@ -19,7 +19,6 @@ from smbferry_engine.run.housekeeping import Housekeeping
 from smbferry_engine.run.limiter import Limiter
 from smbferry_engine.run.policy import Policy
 from smbferry_engine.run.politeness import politely
-from smbferry_engine.run.resume import Handover
 from smbferry_engine.run.scope import Scope, WholeTree
 from smbferry_engine.run.tally import Meter, Phases, Tally
 from smbferry_engine.runtime.tasks import Scheduler
@@ -35,25 +34,6 @@ from smbferry_words.reasons import ENDPOINT_INVALID, OPTIONS_INVALID, RUN_CANCEL
 from smbferry_words.run import Outcome, ServerSideState
 
 Work = Callable[[RunContext], Coroutine[Any, Any, None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """How a caller controls an active run.
-
-    ``cancelled`` is called a few times a second; once it returned true, ``abandoned`` says whether staging files are
-    removed, because no other agent continues the run. ``may_replace`` is called before each deletion or replacement at
-    the destination, which waits until it returns true. ``bytes_per_second`` returns the rate limit in place of the
-    option. ``clock`` returns monotonic seconds. ``handover`` has what an earlier agent of the run has left, and after a
-    stop what this one leaves.
-    """
-
-    cancelled: Callable[[], bool]
-    abandoned: Callable[[], bool] = lambda: True
-    may_replace: Callable[[], bool] = lambda: True
-    clock: Callable[[], float] = time.monotonic
-    bytes_per_second: Callable[[], int | None] | None = None
-    handover: Handover | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +107,7 @@ def make_run(
         tally=Tally(counters, observer, Phases(observer)),
         scope=asked.scope,
         scheduler=scheduler,
-        limiter=Limiter(scheduler, control.bytes_per_second or (lambda: options.bytes_per_second)),
+        limiter=Limiter(scheduler, control.limit(options)),
         recovery=recovery,
         server_copy=server_copy,
     )
@@ -181,10 +161,10 @@ def _filters(options: Options) -> Filters:
 def _drive(run: RunContext, driver: Driver, work: Coroutine[Any, Any, None], control: Control) -> Result:
     tally = run.tally
     meter = Meter(tally.counters)
+    abandoned = control.abandoned or (lambda: run.scope.is_whole)
 
     def tick(now: float) -> None:
-        if control.cancelled():
-            raise EngineError(RUN_CANCELLED, "the run was cancelled")
+        control.expect_wanted("run")
         if meter.due(now):
             tally.observer.progress(tally.counters)
 
@@ -192,13 +172,13 @@ def _drive(run: RunContext, driver: Driver, work: Coroutine[Any, Any, None], con
         driver.run(work, tick)
     except BaseException as error:
         stopped = isinstance(error, EngineError) and error.reason == RUN_CANCELLED.name
-        if clean_up(run, driver, control.abandoned, told_to_stop=stopped):
+        if clean_up(run, driver, abandoned, told_to_stop=stopped):
             run.housekeeping.handover.leave(run.housekeeping.resume_points)
         tally.phases.fail_running()
         raise
     finally:
         tally.observer.progress(tally.counters)
     if run.housekeeping.opened():
-        clean_up(run, driver, control.abandoned)
+        clean_up(run, driver, abandoned)
     outcome = Outcome.PARTIALLY_SUCCEEDED if tally.failures else Outcome.SUCCEEDED
     return Result(tally.counters, outcome, dict(tally.failures))

@@ -1,7 +1,6 @@
 """Probes one side: session, share, path, rights, space and the server's clock."""
 
 from smbferry_engine.core.calls import close_request, open_request, query_size_request
-from smbferry_engine.errors import EngineError
 from smbferry_engine.model import DfsTarget, Endpoint, ShareFacts
 from smbferry_engine.operations.sides import share_of
 from smbferry_engine.session.connect import Connected, connect
@@ -14,7 +13,6 @@ from smbferry_engine.share.share import Share
 from smbferry_engine.times import to_datetime
 from smbferry_engine.wire.create import Access, CreateReply
 from smbferry_engine.wire.info import FileSystemSize, decode_size
-from smbferry_words.reasons import DEADLINE_EXCEEDED
 
 
 def probe_share(endpoint: Endpoint, *, deadline_seconds: float, locate: Locate | None = None) -> ShareFacts:
@@ -27,16 +25,7 @@ def probe_share(endpoint: Endpoint, *, deadline_seconds: float, locate: Locate |
         endpoint = resolve(endpoint, locate, deadline_seconds=deadline_seconds)
     side = connect(endpoint, deadline_seconds=deadline_seconds)
     try:
-        driver = Driver([side.channel])
-        until = driver.scheduler.now + deadline_seconds
-
-        def tick(now: float) -> None:
-            if now > until:
-                raise EngineError(
-                    DEADLINE_EXCEEDED, f"expected answers within {deadline_seconds:.0f} s, got none in time"
-                )
-
-        opened, size = driver.run(_look(share_of(side, endpoint)), tick)
+        opened, size = Driver([side.channel]).run_within(_look(share_of(side, endpoint)), deadline_seconds)
     finally:
         side.channel.close()
     return _facts(side, opened.maximal_access or 0, size, dfs_target(named, endpoint))

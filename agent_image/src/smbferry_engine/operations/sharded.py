@@ -5,18 +5,17 @@ agent can do: it commits large files that were gathered in pieces, sets the time
 deleted and cleans up. So the result is complete, whatever the shards missed.
 """
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
 from smbferry_engine.model import Endpoint, Observer, Options, Result
-from smbferry_engine.operations.conduct import Control, conduct
+from smbferry_engine.operations.conduct import conduct
+from smbferry_engine.operations.control import UNCONTROLLED, Control
 from smbferry_engine.operations.transfer import check_roots, each_file, execute, root_folder
 from smbferry_engine.plan.decide import Action, finish_decides_by_listings
 from smbferry_engine.plan.shard import Cut, Piece, Shard, Sketch
 from smbferry_engine.run.context import RunContext
-from smbferry_engine.run.resume import Handover
 from smbferry_engine.run.scope import Finish, OneShard
 from smbferry_engine.tree.folders import child_done
 from smbferry_engine.tree.items import FileItem
@@ -34,8 +33,7 @@ def survey(
     observer: Observer,
     *,
     count: int,
-    cancelled: Callable[[], bool],
-    clock: Callable[[], float] = time.monotonic,
+    control: Control = UNCONTROLLED,
 ) -> tuple[Cut, ...]:
     """Return where to cut the trees for at most ``count`` agents; fewer cuts where there is little to copy.
 
@@ -49,7 +47,7 @@ def survey(
     # The shards compare the descriptors.
     compare_by = CompareBy.CHECKSUM if options.compare_by is CompareBy.CHECKSUM else CompareBy.SIZE_AND_TIME
     looking = replace(options, dry_run=True, deleted_files=DeletedFiles.PRESERVE, compare_by=compare_by)
-    conduct(source, destination, looking, observer, look, control=Control(cancelled, clock=clock))
+    conduct(source, destination, looking, observer, look, control=control)
     return sketch.cuts(count)
 
 
@@ -73,21 +71,13 @@ def transfer_shard(
     observer: Observer,
     *,
     shard: Shard,
-    cancelled: Callable[[], bool],
-    abandoned: Callable[[], bool] = lambda: False,
-    may_replace: Callable[[], bool] = lambda: True,
-    clock: Callable[[], float] = time.monotonic,
-    bytes_per_second: Callable[[], int | None] | None = None,
-    handover: Handover | None = None,
+    control: Control = UNCONTROLLED,
 ) -> tuple[Result, tuple[Piece, ...]]:
     """Copy one shard; returns the result and the pieces of large files that were gathered, at most two.
 
-    ``abandoned`` is called once if this agent is stopped: it returns whether the whole run is, so that nobody
-    continues. ``may_replace`` is as for :func:`~smbferry_engine.operations.transfer.transfer`. The finish sets the
-    times of folders, deletes, and compares whole trees.
+    The finish sets the times of folders, deletes, and compares whole trees.
     """
     scope = OneShard(shard)
-    control = Control(cancelled, abandoned, may_replace, clock, bytes_per_second, handover)
     result = conduct(source, destination, options_of_shard(options), observer, execute, control=control, scope=scope)
     return result, tuple(scope.pieces)
 
@@ -106,20 +96,13 @@ def finish(
     *,
     pieces: Iterable[Piece],
     all_went_well: bool,
-    cancelled: Callable[[], bool],
-    abandoned: Callable[[], bool] = lambda: True,
-    may_replace: Callable[[], bool] = lambda: True,
-    clock: Callable[[], float] = time.monotonic,
-    bytes_per_second: Callable[[], int | None] | None = None,
-    handover: Handover | None = None,
+    control: Control = UNCONTROLLED,
 ) -> Result:
     """Finish a run whose shards have been copied.
 
     If ``all_went_well``, files that the shards have copied or compared are recognized by size and time. Otherwise the
     options apply unchanged, and everything is copied or compared again as they say.
     """
-
-    control = Control(cancelled, abandoned, may_replace, clock, bytes_per_second, handover)
     chosen = options_of_finish(options) if all_went_well else options
     return conduct(source, destination, chosen, observer, execute, control=control, scope=Finish(pieces))
 

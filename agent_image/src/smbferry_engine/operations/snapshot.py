@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 
-from smbferry_engine.errors import EngineError
 from smbferry_engine.model import ChosenSnapshot, Endpoint
 from smbferry_engine.operations.sides import share_of
 from smbferry_engine.plan.snapshots import Wanted, choose, expect_listed, is_usable
@@ -10,7 +9,6 @@ from smbferry_engine.session.connect import Connected, connect_patiently
 from smbferry_engine.session.driver import Driver
 from smbferry_engine.share.snapshots import Snapshots, list_snapshots
 from smbferry_engine.times import to_datetime
-from smbferry_words.reasons import DEADLINE_EXCEEDED
 
 DEADLINE_SECONDS = 30.0
 
@@ -47,11 +45,4 @@ def choose_snapshot(
 
 
 def _listed(side: Connected, source: Endpoint, deadline_seconds: float) -> Snapshots:
-    driver = Driver([side.channel])
-    until = driver.scheduler.now + deadline_seconds
-
-    def tick(now: float) -> None:
-        if now > until:
-            raise EngineError(DEADLINE_EXCEEDED, f"expected answers within {deadline_seconds:.0f} s, got none in time")
-
-    return driver.run(list_snapshots(share_of(side, source)), tick)
+    return Driver([side.channel]).run_within(list_snapshots(share_of(side, source)), deadline_seconds)

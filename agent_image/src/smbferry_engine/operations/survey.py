@@ -4,14 +4,12 @@ At the destination nothing is written either, unless the forecast is to be one o
 a private folder there, and deleted.
 """
 
-import contextlib
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from smbferry_engine.errors import EngineError, FileError
-from smbferry_engine.files.cleanup import CLEAN_UP_SECONDS
+from smbferry_engine.files.cleanup import run_clean_up
 from smbferry_engine.files.server_copy import ServerCopy, judge
 from smbferry_engine.model import (
     Counters,
@@ -28,7 +26,8 @@ from smbferry_engine.model import (
     SideName,
     SidFacts,
 )
-from smbferry_engine.operations.conduct import Asked, Control, check_options, make_run
+from smbferry_engine.operations.conduct import Asked, check_options, make_run
+from smbferry_engine.operations.control import UNCONTROLLED, Control
 from smbferry_engine.operations.sides import Sides
 from smbferry_engine.paths import SEPARATOR, display
 from smbferry_engine.plan.census import Census
@@ -52,7 +51,7 @@ from smbferry_engine.tree.measure import measure
 from smbferry_engine.tree.surveyor import Ground, Surveyor, domains_of, findings_of, look_at_all
 from smbferry_engine.wire.directory import FULL
 from smbferry_words.options import DeletedFiles, Preservation, VerifyMode
-from smbferry_words.reasons import ACCESS_DENIED, RUN_CANCELLED
+from smbferry_words.reasons import ACCESS_DENIED
 from smbferry_words.run import PhaseName, ServerSideState
 from smbferry_words.survey import Basis
 
@@ -83,7 +82,7 @@ def survey_source(
     options: Options,
     observer: Observer,
     *,
-    control: Control,
+    control: Control = UNCONTROLLED,
     base: str = "",
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Survey:
@@ -133,8 +132,7 @@ def _drive(site: Site, driver: Driver, ends: dict[SideName, Endpoint]) -> Survey
     observer, phases, meter = site.asked.observer, Phases(site.asked.observer), Meter(site.counters)
 
     def tick(now: float) -> None:
-        if site.control.cancelled():
-            raise EngineError(RUN_CANCELLED, "the survey was cancelled")
+        site.control.expect_wanted("survey")
         if meter.due(now):
             observer.progress(site.counters)
 
@@ -153,17 +151,7 @@ def _clean_up(site: Site, driver: Driver) -> None:
     """Delete the samples of a survey that was stopped, in bounded time; the next run deletes what stays."""
     if not site.scratch or site.shares[1].session.failure is not None:
         return
-    until = time.monotonic() + CLEAN_UP_SECONDS
-    too_long = EngineError(RUN_CANCELLED, "the clean-up took too long")
-
-    def tick(_now: float) -> None:
-        if time.monotonic() > until:
-            raise too_long
-
-    for share in site.shares:
-        share.session.drop_unsent(too_long)
-    with contextlib.suppress(EngineError, FileError):
-        driver.run(_remove(site), tick)
+    run_clean_up(driver, site.shares, _remove(site))
 
 
 async def look_through(site: Site, phases: Phases) -> Survey:
@@ -193,7 +181,6 @@ async def look_through(site: Site, phases: Phases) -> Survey:
     phases.skip(PhaseName.VERIFY)
     phases.skip(PhaseName.DELETE)
     whole = Whole(census.directories, census.amounts(), census.daily(), listed_seconds)
-    rate = site.control.bytes_per_second() if site.control.bytes_per_second else asked.options.bytes_per_second
     return Survey(
         tree=census.tree(),
         findings=findings_of(census, looks),
@@ -201,7 +188,7 @@ async def look_through(site: Site, phases: Phases) -> Survey:
         domains=domains_of(looks),
         sampled=looks.sampled,
         listed_seconds=listed_seconds,
-        forecast=forecast(measured, whole, bytes_per_second=rate),
+        forecast=forecast(measured, whole, bytes_per_second=site.control.limit(asked.options)()),
     )
 
 
@@ -240,8 +227,8 @@ async def _remove(site: Site) -> None:
 
 
 def _new_run(site: Site, source: Share, destination: Share) -> RunContext:
-    """Return a run for one sample: it counts for itself, waits for no file, and sets no attributes that would prevent
-    deletion.
+    """Return a run for one sample: it counts for itself, continues nothing, waits for no file, and sets no attributes
+    that would prevent deletion.
     """
     options = replace(
         site.asked.options,
@@ -255,7 +242,7 @@ def _new_run(site: Site, source: Share, destination: Share) -> RunContext:
     return make_run(
         [source, destination],
         Asked(options, site.asked.filters, _Unheard(), WholeTree()),
-        control=site.control,
+        control=replace(site.control, handover=None),
         scheduler=site.scheduler,
         recovery=site.recovery,
         counters=Counters(),

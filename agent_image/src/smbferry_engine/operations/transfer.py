@@ -1,6 +1,5 @@
 """A transfer: walk and copy at the same time, verify, prune."""
 
-import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
@@ -8,12 +7,12 @@ from smbferry_engine.errors import EngineError, FileError
 from smbferry_engine.files.attachments import compared_kinds, copied_kinds
 from smbferry_engine.files.hard_links import tell_missing_names
 from smbferry_engine.model import Endpoint, Observer, Options, Result, SideName
-from smbferry_engine.operations.conduct import Control, conduct
+from smbferry_engine.operations.conduct import conduct
+from smbferry_engine.operations.control import UNCONTROLLED, Control
 from smbferry_engine.paths import display
 from smbferry_engine.plan.compare import Compared
 from smbferry_engine.plan.filters import Descent
 from smbferry_engine.run.context import RunContext
-from smbferry_engine.run.resume import Handover
 from smbferry_engine.runtime.group import run_all
 from smbferry_engine.runtime.sync import Queue
 from smbferry_engine.share.attachments import look_at_volume
@@ -43,21 +42,13 @@ def transfer(
     options: Options,
     observer: Observer,
     *,
-    cancelled: Callable[[], bool],
-    abandoned: Callable[[], bool] = lambda: True,
-    may_replace: Callable[[], bool] = lambda: True,
-    clock: Callable[[], float] = time.monotonic,
-    bytes_per_second: Callable[[], int | None] | None = None,
-    handover: Handover | None = None,
+    control: Control = UNCONTROLLED,
 ) -> Result:
     """Bring ``destination`` to the state of ``source`` as ``options`` say.
-
-    The keywords are those of :class:`~smbferry_engine.operations.conduct.Control`.
 
     Raises:
         EngineError: the run as a whole failed; failures of single files only make the outcome ``PartiallySucceeded``.
     """
-    control = Control(cancelled, abandoned, may_replace, clock, bytes_per_second, handover)
     return conduct(source, destination, options, observer, execute, control=control)
 
 

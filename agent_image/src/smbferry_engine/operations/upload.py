@@ -1,6 +1,5 @@
 """Uploads a local file: creates folders, writes beside the final name, renames over it when complete."""
 
-from collections.abc import Callable
 from typing import BinaryIO
 
 from smbferry_engine.core.calls import (
@@ -13,6 +12,7 @@ from smbferry_engine.core.calls import (
 )
 from smbferry_engine.errors import NO_ROOM, EngineError, FileError
 from smbferry_engine.model import Endpoint
+from smbferry_engine.operations.control import UNCONTROLLED, Control
 from smbferry_engine.operations.sides import share_of
 from smbferry_engine.paths import from_user, join, split, staging_names
 from smbferry_engine.session.connect import connect_patiently
@@ -22,12 +22,12 @@ from smbferry_engine.share.access import WRITE_ACCESS
 from smbferry_engine.share.replies import check, check_written
 from smbferry_engine.share.share import Share
 from smbferry_engine.wire.create import CreateOption, Disposition, decode_create
-from smbferry_words.reasons import ACCESS_DENIED, DESTINATION_FULL, RUN_CANCELLED
+from smbferry_words.reasons import ACCESS_DENIED, DESTINATION_FULL
 
 _CHUNK = 1 << 20
 
 
-def upload(endpoint: Endpoint, path: str, content: BinaryIO, *, cancelled: Callable[[], bool]) -> None:
+def upload(endpoint: Endpoint, path: str, content: BinaryIO, *, control: Control = UNCONTROLLED) -> None:
     """Write ``content``, from its current position to its end, to ``path`` below the endpoint's path.
 
     Missing folders are created; an existing file is replaced atomically. Raises :class:`EngineError`.
@@ -40,10 +40,9 @@ def upload(endpoint: Endpoint, path: str, content: BinaryIO, *, cancelled: Calla
     try:
 
         def tick(_now: float) -> None:
-            if cancelled():
-                raise EngineError(RUN_CANCELLED, "the run was cancelled")
+            control.expect_wanted("run")
 
-        Driver([side.channel]).run(_put(share_of(side, endpoint), target, content), tick)
+        Driver([side.channel], clock=control.clock).run(_put(share_of(side, endpoint), target, content), tick)
     except FileError as error:
         reason = DESTINATION_FULL if error.reason in NO_ROOM else ACCESS_DENIED
         raise EngineError(reason, f"writing {path}: {error.message}") from error

@@ -10,7 +10,7 @@ from smbferry_engine.errors import EngineError
 from smbferry_engine.runtime.tasks import Scheduler
 from smbferry_engine.session.channel import Channel, T
 from smbferry_engine.wire.errors import WireError
-from smbferry_words.reasons import INTERNAL_ERROR, PROTOCOL_VIOLATION
+from smbferry_words.reasons import DEADLINE_EXCEEDED, INTERNAL_ERROR, PROTOCOL_VIOLATION
 
 TICK = 0.25
 
@@ -51,6 +51,21 @@ class Driver:
             raise EngineError(PROTOCOL_VIOLATION, str(error)) from error
         finally:
             self.scheduler.close_all()
+
+    def run_within(self, main: Coroutine[Any, None, T], seconds: float, late: EngineError | None = None) -> T:
+        """Run ``main`` to its end, for at most so many seconds.
+
+        Raises:
+            EngineError: it took longer: ``late``, or DeadlineExceeded.
+        """
+        until = self._clock() + seconds
+        error = late or EngineError(DEADLINE_EXCEEDED, f"expected answers within {seconds:.0f} s, got none in time")
+
+        def tick(now: float) -> None:
+            if now > until:
+                raise error
+
+        return self.run(main, tick)
 
     def _all(self) -> list[Channel]:
         return [*self.beside, *self.channels] if self.beside else self.channels

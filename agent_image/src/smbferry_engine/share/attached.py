@@ -1,6 +1,7 @@
 """The QUERY_INFOs for attachments, as parts of any compound (``plan/attachments``)."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from smbferry_engine.core.calls import Reply, Request, query_extended_attributes_request, query_streams_request
@@ -11,7 +12,7 @@ from smbferry_engine.wire.errors import WireError
 from smbferry_engine.wire.extended_attributes import ExtendedAttribute, decode_extended_attributes
 from smbferry_engine.wire.info import decode_query
 from smbferry_engine.wire.status import NtStatus, status_name
-from smbferry_engine.wire.streams import StreamEntry, decode_streams
+from smbferry_engine.wire.streams import StreamEntry, decode_streams, is_content_only
 from smbferry_words.run import NotCarriedKind
 
 # Of a reply in a compound: enough for ten streams. Samba fills a buffer of the requested length with zeros first.
@@ -28,12 +29,12 @@ def access_for(wanted: Kinds) -> int:
     return READ_EA if wanted.eas else 0
 
 
-def requests_for(wanted: Kinds, limit: int = _IN_COMPOUND) -> list[Request]:
-    """Return the QUERY_INFOs, each for up to ``limit`` bytes."""
-    requests = [query_streams_request(limit)] if wanted.streams else []
-    if wanted.eas:
-        requests.append(query_extended_attributes_request(limit))
-    return requests
+@lru_cache
+def requests_for(wanted: Kinds, limit: int = _IN_COMPOUND) -> tuple[Request, ...]:
+    """Return the QUERY_INFOs, each for up to ``limit`` bytes. They are the same for each file, and made once."""
+    streams = (query_streams_request(limit),) if wanted.streams else ()
+    eas = (query_extended_attributes_request(limit),) if wanted.eas else ()
+    return (*streams, *eas)
 
 
 def attachments_in(wanted: Kinds, replies: Iterator[Reply]) -> Attachments | None:
@@ -53,7 +54,8 @@ def attachments_in(wanted: Kinds, replies: Iterator[Reply]) -> Attachments | Non
 
 def _streams(reply: Reply) -> tuple[list[StreamEntry], list[Lost]]:
     try:
-        return streams_of(decode_streams(decode_query(check(reply, "listing the streams").message)))
+        found = decode_query(check(reply, "listing the streams").message)
+        return ([], []) if is_content_only(found) else streams_of(decode_streams(found))
     except WireError as error:
         return [], [Lost(NotCarriedKind.STREAM, "", f"the server's list of streams can't be read: {error}")]
 

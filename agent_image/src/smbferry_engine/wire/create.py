@@ -4,8 +4,7 @@ import struct
 from enum import IntEnum, IntFlag
 from typing import NamedTuple
 
-from smbferry_engine.wire.buffers import check_structure_size, slice_of, unpack
-from smbferry_engine.wire.errors import WireError
+from smbferry_engine.wire.buffers import check_structure_size, entries_in, slice_of, unpack
 from smbferry_engine.wire.header import HEADER_SIZE
 from smbferry_engine.wire.names import encode_name
 
@@ -186,20 +185,14 @@ def decode_create(message: bytes | memoryview) -> CreateReply:
 
 
 def _decode_contexts(data: memoryview) -> dict[bytes, memoryview]:
-    """Return names and data of the reply's create contexts (2.2.14.2); each offset must increase."""
+    """Return names and data of the reply's create contexts (2.2.14.2)."""
     found: dict[bytes, memoryview] = {}
-    offset = 0
-    while True:
-        following, name_offset, name_length, _, data_offset, data_length = unpack(_CONTEXT, data, offset, "context")
-        end = offset + following if following else len(data)
-        if end > len(data) or (following and following < _CONTEXT.size):
-            raise WireError(f"context: the next one lies at {following}, outside {len(data)} bytes")
-        context = data[offset:end]
+    for fields, start, end in entries_in(_CONTEXT, data, "context"):
+        _, name_offset, name_length, _, data_offset, data_length = fields
+        context = data[start:end]
         name = bytes(slice_of(context, name_offset, name_length, _CONTEXT.size, "context name"))
         found[name] = slice_of(context, data_offset, data_length, _CONTEXT.size, "context data")
-        if not following:
-            return found
-        offset = end
+    return found
 
 
 def _maximal_access(data: memoryview | None) -> int | None:

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from smbferry_engine.wire.buffers import unpack
+from smbferry_engine.wire.buffers import entries_in
 from smbferry_engine.wire.errors import WireError
 
 _ENTRY = struct.Struct("<IBBH")
@@ -21,19 +21,17 @@ class ExtendedAttribute(NamedTuple):
 
 
 def decode_extended_attributes(data: bytes | memoryview) -> list[ExtendedAttribute]:
-    """Decode a list; each offset must increase, so that no list can loop.
+    """Decode a list.
 
     Raises:
         WireError: an entry does not fit, has no name, or its name does not end where it says.
     """
     found: list[ExtendedAttribute] = []
-    offset = 0
-    while data:
-        following, flags, name_length, value_length = unpack(_ENTRY, data, offset, "extended attribute")
-        end = offset + following if following else len(data)
-        name_at = offset + _ENTRY.size
+    for fields, start, end in entries_in(_ENTRY, data, "extended attribute"):
+        _, flags, name_length, value_length = fields
+        name_at = start + _ENTRY.size
         value_at = name_at + name_length + 1
-        if end > len(data) or value_at + value_length > end:
+        if value_at + value_length > end:
             raise WireError(
                 f"extended attribute: expected {name_length} and {value_length} bytes at {name_at} within "
                 f"{len(data)}, got an entry that ends at {end}"
@@ -42,9 +40,6 @@ def decode_extended_attributes(data: bytes | memoryview) -> list[ExtendedAttribu
             raise WireError(f"extended attribute: expected a name that ends with a zero byte at {value_at - 1}")
         name = bytes(data[name_at : value_at - 1])
         found.append(ExtendedAttribute(flags, name, bytes(data[value_at : value_at + value_length])))
-        if not following:
-            break
-        offset = end
     return found
 
 

@@ -1,4 +1,4 @@
-"""Which objects a change concerns: the fan-out from one watch event to the keys that are decided about again.
+"""From a watch event to the keys that are decided about again: what was heard, and which objects a change concerns.
 
 Whom a run that ends lets go on is not found here but from the index of claims and limits, after the decision about it.
 """
@@ -9,9 +9,11 @@ from typing import Any, Final
 
 from smbferry_api.conditions import ConditionType
 from smbferry_api.run_status import RunState
+from smbferry_operator.clock import uptime
 from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
-from smbferry_operator.observe.cache import Cache, key_of
+from smbferry_operator.observe.cache import Cache, key_of, version_of
 from smbferry_operator.observe.tags import TAG_QUEUED
+from smbferry_operator.watch.echo import Echo, Stream
 
 GONE: Final = "Gone"
 ENDED_STATES: Final = frozenset(state.value for state in RunState if state.ended)
@@ -89,6 +91,33 @@ class EventRouter:
     def _same_account(self, key: Key) -> set[Key]:
         """The identities of the same account: a wrong key of one counts for all."""
         return {other for tag in self._cache.tags_of(key) for other in self._cache.tagged(tag)}
+
+
+class Intake:
+    """Where watch events and answers to writes come in. It remembers which versions the watches must still deliver."""
+
+    def __init__(self, router: EventRouter, echo: Echo, *, by_namespace: bool) -> None:
+        """Creates an intake.
+
+        Args:
+            by_namespace: each watched namespace has watches of its own.
+        """
+        self._router = router
+        self._echo = echo
+        self._by_namespace = by_namespace
+
+    def seen(self, kind: Kind, body: Manifest, *, deleted: bool) -> None:
+        """Takes in a watch event."""
+        self._echo.heard(self._stream(kind, body), version_of(body))
+        self._router.seen(kind, body, deleted=deleted)
+
+    def written(self, kind: Kind, body: Manifest) -> None:
+        """Takes in an object that this operator wrote; its watch must deliver it, too."""
+        self._echo.expect(self._stream(kind, body), version_of(body), uptime())
+        self._router.seen(kind, body)
+
+    def _stream(self, kind: Kind, body: Manifest) -> Stream:
+        return Stream(kind, key_of(kind, body).namespace if self._by_namespace else "")
 
 
 @dataclass(frozen=True, slots=True)

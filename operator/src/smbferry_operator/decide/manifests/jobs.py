@@ -18,6 +18,8 @@ from smbferry_operator.decide.manifests.pods import (
     AgentPod,
     ExtraVolume,
     build_pod_template,
+    check_settings,
+    run_settings,
     sid_map_volume,
     union_of_nameservers,
 )
@@ -34,7 +36,6 @@ from smbferry_operator.decide.naming import (
     child_name,
     label_value,
 )
-from smbferry_operator.decide.placement import check_settings, run_settings
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.decide.stages import ANNOTATION_STAGE, WHOLE, Work, indexed, spread
 from smbferry_operator.model import Kind, Manifest, Meta

@@ -10,26 +10,13 @@ from typing import Final
 
 from smbferry_api.agent_contract import Stage
 from smbferry_api.exit_codes import ExitCode
-from smbferry_api.run import ResolvedTask
-from smbferry_api.windows import Window, problem_of
 from smbferry_operator.decide.agent_end import exit_code
-from smbferry_operator.decide.observation import RunObservation
 from smbferry_operator.decide.record import active_before, attempts_before, order_of
 from smbferry_operator.decide.stages import WHOLE, Work, stage_of
 from smbferry_operator.model import Job, Pod
 
 REST: Final = timedelta(seconds=10)
 """An agent whose clock differs from the operator's is not started again and again in between."""
-
-
-def windows_of(seen: RunObservation, task: ResolvedTask) -> Sequence[Window]:
-    """The windows that hold for the run: those of its task now, or of the snapshot while these cannot be used."""
-    if seen.run.spec.ignore_windows:
-        return ()
-    now = seen.task
-    if now is None or now.meta.uid != task.uid or problem_of(now.spec.windows):
-        return task.windows
-    return now.spec.windows
 
 
 def was_paused(job: Job, pods: Iterable[Pod]) -> bool:

@@ -243,7 +243,7 @@ def rate_of(seen: RunObservation, work: ResolvedTask) -> str | int | None:
 def _changed_windows(seen: RunObservation, work: ResolvedTask) -> Windows | None:
     """The windows of the task if they are others than the snapshot's and can be used.
 
-    Without them those of the snapshot hold, for the agent as in `pause.windows_of`: if the two disagreed, agents would
+    Without them those of the snapshot hold, for the agent as in `waits`: if the two disagreed, agents would
     be started and would stop again and again.
     """
     if seen.task is None or seen.task.meta.uid != work.uid:

@@ -1,6 +1,6 @@
 """What a run waits for before one of its agents starts. Each rule is independent; the lists give the order."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,11 +16,10 @@ from smbferry_api.reasons import (
     Reason,
 )
 from smbferry_api.run import ResolvedTask
-from smbferry_api.windows import problem_of, state_at
+from smbferry_api.windows import Window, problem_of, state_at
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.observation import Claim, RunObservation
 from smbferry_operator.decide.resolve import readiness_obstacle
-from smbferry_operator.decide.run.pause import windows_of
 from smbferry_operator.decide.text import with_remedy
 
 POLL_QUEUE: Final = timedelta(seconds=30)
@@ -67,7 +66,9 @@ def window(start: Start) -> Wait | None:
 
     Such a run has no place in the queue of its destination.
     """
-    windows = windows_of(start.seen, start.task)
+    windows = _windows(start)
+    if not windows:
+        return None
     if problem := problem_of(windows):
         return Wait(SPEC_INVALID, with_remedy(f"{problem}.", SPEC_INVALID))
     state = state_at(windows, start.now)
@@ -111,7 +112,8 @@ def limits(start: Start) -> Wait | None:
     # Whoever may go is woken. So that thousands of runs are not written again and again, one that has its turn later
     # tells its place less often.
     again = min(max(POLL_QUEUE, full.position * PER_PLACE), LONGEST_POLL)
-    closes = state_at(windows_of(start.seen, start.task), start.now).until
+    windows = _windows(start)
+    closes = state_at(windows, start.now).until if windows else None
     if closes is not None:  # it leaves the line when its windows close, so that no room is kept for it
         again = min(again, closes - start.now)
     queue = QueueStatus(position=full.position, length=full.length, waiting_for=full.waiting_for)
@@ -149,6 +151,15 @@ SHARD_WAITS: Final[tuple[Rule, ...]] = (window, active_writer, locations, limits
 def first_wait(rules: Iterable[Rule], start: Start) -> Wait | None:
     """The first rule's answer that is not None."""
     return next((wait for rule in rules if (wait := rule(start))), None)
+
+
+def _windows(start: Start) -> Sequence[Window]:
+    """The windows that hold for the run: those of its task now, or of the snapshot while these cannot be used."""
+    if start.seen.run.spec.ignore_windows:
+        return ()
+    task = start.seen.task
+    windows = task.spec.windows if task is not None and task.meta.uid == start.task.uid else start.task.windows
+    return start.task.windows if windows and problem_of(windows) else windows
 
 
 def _ahead(start: Start) -> list[Claim]:
