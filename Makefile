@@ -83,6 +83,7 @@ pictures: $(VENV)/.done ## update the README's pictures
 verify: $(VENV)/.done ## check generated files, lint, types and layers
 	@PYTHONPATH=crds/src $(PY) -m smbferry_api.crd --check $(CRD_DIRS)
 	@PYTHONPATH=crds/src $(PY) -m smbferry_api.reference --check docs/reference
+	@PYTHONPATH=crds/src:agent_image/src:cli/src $(PY) -m smbferry_cli.reference --check docs/reference
 	@PYTHONPATH=crds/src $(PY) -m lab.test_columns --check
 	@$(VENV)/bin/ruff format --check -q $(CODE) || { echo 'run: make format'; exit 1; }
 	@$(VENV)/bin/ruff check -q $(CODE)
@@ -94,6 +95,7 @@ verify: $(VENV)/.done ## check generated files, lint, types and layers
 generate: $(VENV)/.done ## update the generated files
 	@PYTHONPATH=crds/src $(PY) -m smbferry_api.crd $(CRD_DIRS)
 	@PYTHONPATH=crds/src $(PY) -m smbferry_api.reference docs/reference
+	@PYTHONPATH=crds/src:agent_image/src:cli/src $(PY) -m smbferry_cli.reference docs/reference
 	@PYTHONPATH=crds/src $(PY) -m lab.test_columns
 
 format: $(VENV)/.done ## format the code

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lab.support.domain.domain import Domain, User
     from lab.support.domain.machine import Directory
 
-pytestmark = pytest.mark.takes(75)
+pytestmark = pytest.mark.takes(150)
 
 README = "README.md"
 CLUSTER = of(Place.CLUSTER)

@@ -8,6 +8,8 @@ from enum import StrEnum
 from tests.documented import windows
 from tests.documented.commands import Command, Prompt, every
 
+from smbferry_cli.verbs.arguments import IN_CLUSTER
+
 
 class Place(StrEnum):
     """Which test runs a command."""
@@ -28,7 +30,7 @@ PLAYGROUND = "examples/playground/README.md"
 PROGRAMS: dict[str, Place] = {
     **dict.fromkeys(["make", "smbferry --version", "smbferry init", "smbferry import", "smbferry report"], Place.UNIT),
     "smbferry completion": Place.UNIT,
-    "smbferry watch": Place.CLUSTER,
+    **dict.fromkeys([f"smbferry {verb}" for verb in sorted(IN_CLUSTER)], Place.CLUSTER),
     **dict.fromkeys(
         ["smbferry check", "smbferry run", "smbferry survey", "smbclient", "smbcacls", "shred"], Place.TOOLS
     ),
@@ -86,7 +88,8 @@ ELSEWHERE: dict[str, Elsewhere] = {
     "sudo apt-get install gcc libkrb5-dev python3-dev python3-venv": _INSTALL,
     "python3 -m venv ~/.venvs/smbferry": _INSTALL,
     "~/.venvs/smbferry/bin/pip install '.[agent,cli,kerberos]'": _INSTALL,
-    "~/.venvs/smbferry/bin/pip install '.[watch]'": _INSTALL,
+    "~/.venvs/smbferry/bin/pip install '.[kubectl]'": _INSTALL,
+    "source <(smbferry completion bash)": Elsewhere("changes the reader's shell", "tests/unit/cli/test_completion.py"),
     "export PATH=~/.venvs/smbferry/bin:$PATH": _INSTALL,
     "echo $?": Elsewhere("shows how the command before it ended", "tests/interop/docs/test_documented_commands.py"),
     "lab/lab up": _LAB,
@@ -147,6 +150,11 @@ RUN_AS: dict[str, str] = {
     'nc -vz "$KUBERNETES_SERVICE_HOST" "$KUBERNETES_SERVICE_PORT"':
         "KUBERNETES_SERVICE_HOST=dc1.corp.example.com KUBERNETES_SERVICE_PORT=445;"
         ' nc -vz "$KUBERNETES_SERVICE_HOST" "$KUBERNETES_SERVICE_PORT"',
+    # The pods of a check are removed after five minutes: it may have been longer ago.
+    "smbferry logs identity/svc-src --tail 20":
+        "smbferry recheck identity/svc-src --wait && smbferry logs identity/svc-src --tail 20",
+    "smbferry logs identity/IDENTITY":
+        "smbferry recheck identity/IDENTITY --wait && smbferry logs identity/IDENTITY",
     # iostat is of a machine's own disks.
     "smbstatus -p; iostat -x 2 3": "smbstatus -p",
     # The password of nobody at a terminal.
@@ -161,7 +169,7 @@ MENTIONED = frozenset(
         "kubectl create",
         "kubectl diff",
         "kubectl explain",
-        "kubectl smbferry watch",
+        "kubectl smbferry",
         "lab/lab clean",
         "lab/lab down",
         "lab/lab tools -- …",
@@ -173,21 +181,24 @@ MENTIONED = frozenset(
         "samba-tool user enable|unlock|setexpiry svc-src",
         "smbferry check",
         "smbferry import datasync",
+        "smbferry recheck",
         "smbferry report",
         "smbferry run",
+        "smbferry suspend",
         "smbferry survey",
+        "smbferry trigger",
         "smbferry watch",
     }
 )
 
 # They go on until the reader ends them, who has seen a run by then.
-FOLLOWED = frozenset({"kubectl get transferrun --watch", "kubectl get xrun -w"})
+FOLLOWED = frozenset({"kubectl get transferrun --watch"})
 
 # Commands that end with another exit code than 0, because they find nothing, or find what they are asked for.
 ENDS_WITH: dict[str, int] = {
     "smbferry check examples/basic --keytab svc-src-keytab=old.keytab --keytab svc-dst-keytab=svc-dst.keytab": 11,
     "smbstatus -L | grep report.xlsx": 1,
-    "kubectl logs job/JOB | grep traceback": 1,
+    "smbferry logs RUN | grep traceback": 1,
     "kubectl get configmap corp-krb5 -o jsonpath='{.data.krb5\\.conf}' | grep -nE 'module|plugin|_exec|_program'": 1,
     "kubectl get configmap corp-krb5 -o jsonpath='{.data.krb5\\.conf}' | grep -n 'kdc *= *https'": 1,
 }

@@ -9,6 +9,7 @@ from typing import Final
 from smbferry_cli.completion import SCRIPTS
 from smbferry_cli.compose import Unc
 from smbferry_cli.sources import NamedPath
+from smbferry_cli.verbs.arguments import add_verbs, check_verb
 
 PROGRAM: Final = "smbferry"
 MAX_NAMESERVERS: Final = 3
@@ -21,6 +22,7 @@ exit codes:
   12 policy violation (no encryption)    40  cancelled
   13 access denied, or share not found   70  a bug: please report it
   14 safety limit (maxDeletes)           2   invalid arguments
+  1  --timeout of --wait is over
 """
 _CHECK: Final = """\
 Runs the same checks as the cluster and prints the result of each: DNS, KDC, clock, keytab, key version and ticket of
@@ -41,21 +43,9 @@ examples:
   smbferry survey manifests/ --keytab svc-src-keytab=svc-src.keytab --html survey.html
   smbferry survey manifests/ --task nightly --measure-destination -o json
 """
-_WATCH: Final = """\
-Shows a task's run in the cluster of your kubeconfig until it ends: phase, bytes, rate, files, remaining time and
-failures. If the run is blocked, shows the blocking condition. At the end, prints the run's summary and exits with the
-same exit code as `smbferry run`. If no run is active, waits for the next one; if none is due, shows the last one.
-Ctrl-C stops watching but not the run.
-"""
 _COMPLETION: Final = """\
-Prints a shell script that completes smbferry's commands and options. The kubectl plugin only needs kubectl's own
-completion.
-"""
-_EXAMPLES_OF_WATCH: Final = """\
-examples:
-  smbferry watch nightly
-  kubectl smbferry watch nightly -n ferry
-  smbferry watch nightly -o json | jq -r .status.progress.percent
+Prints a shell script that completes smbferry's commands and options and, from the cluster, names of objects, namespaces
+and contexts. The kubectl plugin only needs kubectl's own completion.
 """
 _EXAMPLES_OF_COMPLETION: Final = """\
 examples:
@@ -105,8 +95,7 @@ examples:
 
 
 def parser(version: str, prog: str = PROGRAM) -> argparse.ArgumentParser:
-    """Returns the parser; `command` in its result is check, run, survey, watch, init, import, report, completion or
-    help.
+    """Returns the parser; `command` in its result is the command's name.
 
     Args:
         version: the output of --version.
@@ -120,52 +109,13 @@ def parser(version: str, prog: str = PROGRAM) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"smbferry {version}")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
-    check = _command(commands, "check", "check identities and locations, and explain problems", _CHECK)
-    check.epilog = _EXAMPLES_OF_CHECK
-    _manifests(check, "table")
-    run = _command(commands, "run", "run a transfer task", _RUN)
-    run.epilog = _EXAMPLES_OF_RUN
-    _manifests(run, "text")
-    run.add_argument("--task", metavar="NAME", help="the TransferTask to run; required if the files contain several")
-    run.add_argument("--dry-run", action="store_true", help="only count files, and write nothing")
-    survey = _command(commands, "survey", "look through a source before a migration", _SURVEY)
-    survey.epilog = _EXAMPLES_OF_SURVEY
-    _manifests(survey, "text")
-    survey.add_argument(
-        "--task", metavar="NAME", help="the TransferTask whose source it is; required if the files contain several"
+    commands = top.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, title="commands", parser_class=_Intermixed
     )
-    survey.add_argument(
-        "--measure-destination", action="store_true",
-        help="also copy a sample to the destination and delete it, for a forecast of copying instead of reading",
-    )  # fmt: skip
-    survey.add_argument("--html", metavar="FILE", type=Path, help="also write the result as an HTML page")
-    watch = _command(commands, "watch", "watch a task's run in a cluster", _WATCH)
-    watch.epilog = _EXAMPLES_OF_WATCH
-    _watch(watch)
-    init = _command(commands, "init", "write the manifests of a transfer", _INIT)
-    init.epilog = _EXAMPLES_OF_INIT
-    _init(init)
-    import_ = _command(commands, "import", "convert AWS DataSync tasks to manifests", _IMPORT)
-    import_.epilog = _EXAMPLES_OF_IMPORT
-    import_.add_argument("tool", choices=("datasync",), help="the tool to import from")
-    import_.add_argument(
-        "files", metavar="FILE", nargs="+", type=Path, help="JSON file with an object or a list of objects"
-    )
-    report = _command(commands, "report", "write a report of a run as an HTML page", _REPORT)
-    report.epilog = _EXAMPLES_OF_REPORT
-    report.add_argument(
-        "file", metavar="FILE", type=Path, help="JSON file with a summary or a TransferRun; - for stdin"
-    )
-    report.add_argument(
-        "--records", metavar="FILE", type=Path, help="the records that belong to the summary: *.files.jsonl.gz"
-    )
-    report.add_argument("-o", "--output", metavar="FILE", type=Path, help="the HTML file (default: RUN.html)")
-    report.add_argument("--open", action="store_true", help="open the page in a browser")
-    completion = _command(commands, "completion", "print a completion script for a shell", _COMPLETION)
-    completion.epilog = _EXAMPLES_OF_COMPLETION
-    completion.add_argument("shell", choices=tuple(SCRIPTS), help="the shell")
-    help_ = _command(commands, "help", "show the help of a command", "")
+    _add_local(commands)
+    add_verbs(lambda name, summary, description, examples: _command(commands, name, summary, description, examples))
+    _add_files(commands)
+    help_ = _command(commands, "help", "show the help of a command", "", "")
     helps: dict[str | None, argparse.ArgumentParser] = {name: commands.choices[name] for name in commands.choices}
     del helps["help"]
     help_.add_argument("topic", nargs="?", choices=tuple(helps), metavar="COMMAND")
@@ -180,31 +130,80 @@ def parse(version: str, argv: Sequence[str] | None, prog: str = PROGRAM) -> argp
     arguments = top.parse_args(argv)
     if len(getattr(arguments, "nameserver", ())) > MAX_NAMESERVERS:
         top.error(f"--nameserver: expected at most {MAX_NAMESERVERS}, got {len(arguments.nameserver)}")
+    if wrong := check_verb(arguments):
+        top.error(wrong)
     return arguments
 
 
+class _Intermixed(argparse.ArgumentParser):
+    """Takes arguments before, between and after options, as kubectl does: get tasks -n ferry nightly."""
+
+    _splitting = False
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # overloads, as argparse's
+        """Parses the arguments; argparse calls this again for options and positionals."""
+        if self._splitting:
+            return super().parse_known_args(args, namespace)
+        self._splitting = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._splitting = False
+
+
+_Commands = argparse._SubParsersAction  # noqa: SLF001 (argparse gives its type no other name)
+
+
 def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",  # argparse gives its type no other name
-    name: str,
-    summary: str,
-    description: str,
+    commands: "_Commands[_Intermixed]", name: str, summary: str, description: str, examples: str
 ) -> argparse.ArgumentParser:
     return commands.add_parser(
-        name, help=summary, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-
-
-def _watch(command: argparse.ArgumentParser) -> None:
-    command.add_argument("task", metavar="TASK", help="name of the TransferTask")
-    command.add_argument("-n", "--namespace", metavar="NAME", help="namespace of the task (default: the context's)")
-    command.add_argument("--context", metavar="NAME", help="context of the kubeconfig (default: the current one)")
-    command.add_argument(
-        "--kubeconfig", metavar="FILE", help="kubeconfig file (default: $KUBECONFIG or ~/.kube/config)"
-    )
-    command.add_argument(
-        "-o", "--output", choices=("text", "json"), default="text",
-        help="text (default), or json: every change of the task and its run on stdout, one object per line",
+        name, help=summary, description=description, epilog=examples or None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
+
+
+def _add_local(commands: "_Commands[_Intermixed]") -> None:
+    """Adds the commands that need no cluster."""
+    summary = "check identities and locations, and explain problems"
+    _manifests(_command(commands, "check", summary, _CHECK, _EXAMPLES_OF_CHECK), "table")
+    run = _command(commands, "run", "run a transfer task", _RUN, _EXAMPLES_OF_RUN)
+    _manifests(run, "text")
+    run.add_argument("--task", metavar="NAME", help="the TransferTask to run; required if the files contain several")
+    run.add_argument("--dry-run", action="store_true", help="only count files, and write nothing")
+    survey = _command(commands, "survey", "look through a source before a migration", _SURVEY, _EXAMPLES_OF_SURVEY)
+    _manifests(survey, "text")
+    survey.add_argument(
+        "--task", metavar="NAME", help="the TransferTask whose source it is; required if the files contain several"
+    )
+    survey.add_argument(
+        "--measure-destination", action="store_true",
+        help="also copy a sample to the destination and delete it, for a forecast of copying instead of reading",
+    )  # fmt: skip
+    survey.add_argument("--html", metavar="FILE", type=Path, help="also write the result as an HTML page")
+
+
+def _add_files(commands: "_Commands[_Intermixed]") -> None:
+    """Adds the commands that write manifests, reports and scripts."""
+    _init(_command(commands, "init", "write the manifests of a transfer", _INIT, _EXAMPLES_OF_INIT))
+    summary = "convert AWS DataSync tasks to manifests"
+    import_ = _command(commands, "import", summary, _IMPORT, _EXAMPLES_OF_IMPORT)
+    import_.add_argument("tool", choices=("datasync",), help="the tool to import from")
+    import_.add_argument(
+        "files", metavar="FILE", nargs="+", type=Path, help="JSON file with an object or a list of objects"
+    )
+    report = _command(commands, "report", "write a report of a run as an HTML page", _REPORT, _EXAMPLES_OF_REPORT)
+    report.add_argument(
+        "file", metavar="FILE", type=Path, help="JSON file with a summary or a TransferRun; - for stdin"
+    )
+    report.add_argument(
+        "--records", metavar="FILE", type=Path, help="the records that belong to the summary: *.files.jsonl.gz"
+    )
+    report.add_argument("-o", "--output", metavar="FILE", type=Path, help="the HTML file (default: RUN.html)")
+    report.add_argument("--open", action="store_true", help="open the page in a browser")
+    summary = "print a completion script for a shell"
+    completion = _command(commands, "completion", summary, _COMPLETION, _EXAMPLES_OF_COMPLETION)
+    completion.add_argument("shell", choices=tuple(SCRIPTS), help="the shell")
 
 
 def _init(command: argparse.ArgumentParser) -> None:

@@ -16,10 +16,14 @@ _STATE_OF: Final = {
 }
 
 
-class ClusterError(Exception):
-    """The cluster cannot be read; the message says what was expected, what was found and what to do."""
+TIMED_OUT: Final = 1
+"""The command waited for something in the cluster until its --timeout. Agents have no such code."""
 
-    def __init__(self, message: str, exit_code: ExitCode) -> None:
+
+class ClusterError(Exception):
+    """The cluster cannot do what is asked; the message says what was expected, what was found and what to do."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
 

@@ -4,18 +4,20 @@ import importlib.metadata
 import logging
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from smbferry_api.exit_codes import ExitCode
 from smbferry_cli.arguments import PROGRAM, parse, parser
 from smbferry_cli.bindings import BINDINGS
-from smbferry_cli.completion import COMPLETE, KUBECTL_OFFERS_FILES, SCRIPTS, candidates
+from smbferry_cli.completion import COMPLETE, SCRIPTS, candidates
 from smbferry_cli.exits import ClusterError
 from smbferry_cli.manifests import ManifestError
 from smbferry_cli.reporting import report_command
 from smbferry_cli.text import safe
+from smbferry_cli.verbs.arguments import IN_CLUSTER
+from smbferry_cli.verbs.metavars import COMPLETED
 from smbferry_cli.writing import import_command, init_command
 
 _OURS: Final = "smbferry_"
@@ -26,8 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     prog = "kubectl smbferry" if Path(sys.argv[0]).name.startswith("kubectl-") else PROGRAM
     if words and words[0] == COMPLETE:
-        print(*candidates(parser(_version(), prog), words[1:]), sep="\n")
-        return ExitCode.DONE
+        return _complete(words[1:])
     arguments = parse(_version(), words, prog)
     try:
         return int(_run(arguments))
@@ -45,8 +46,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def complete_for_kubectl() -> int:
     """`kubectl_complete-smbferry`: prints completion candidates for kubectl in cobra's format."""
-    print(*candidates(parser(_version()), sys.argv[1:]), KUBECTL_OFFERS_FILES, sep="\n")
+    return _complete(sys.argv[1:])
+
+
+def _complete(words: Sequence[str]) -> int:
+    print(*candidates(parser(_version()), words, _names, COMPLETED), sep="\n")
     return ExitCode.DONE
+
+
+def _names(metavar: str, typed: Mapping[str, str], begun: str) -> list[str]:
+    try:
+        # Imported late, because it needs optional packages; without them there is no cluster to ask.
+        from smbferry_cli.verbs.names import names  # noqa: PLC0415 (see above)
+    except ImportError as error:
+        if (error.name or "").startswith(_OURS):
+            raise
+        return []
+    return names(metavar, typed, begun)
 
 
 def _help(arguments: Namespace) -> ExitCode:
@@ -66,10 +82,11 @@ def _run(arguments: Namespace) -> ExitCode:
         "import": import_command,
         "init": init_command,
         "report": report_command,
-        "watch": _watch,
     }
     if arguments.command in light:
         return light[arguments.command](arguments)
+    if arguments.command in IN_CLUSTER:
+        return _in_cluster(arguments)
     _set_up_logs(verbose=arguments.verbose)
     try:
         # Imported late, so that help and version work without the agent's packages.
@@ -85,20 +102,20 @@ def _run(arguments: Namespace) -> ExitCode:
         return ExitCode(_end(ExitCode.CONFIGURATION, missing(error)))
 
 
-def _watch(arguments: Namespace) -> ExitCode:
+def _in_cluster(arguments: Namespace) -> ExitCode:
     try:
         # Imported late, because it needs optional packages, though neither the agent's nor libkrb5.
-        from smbferry_cli.watch import watch_command  # noqa: PLC0415 (see above)
+        from smbferry_cli.verbs.run import run_verb  # noqa: PLC0415 (see above)
     except ImportError as error:
         if (error.name or "").startswith(_OURS):
             raise
-        said = f"a Python package is missing ({error}). Install smbferry with: pip install '.[watch]' in its source "
+        said = f"a Python package is missing ({error}). Install smbferry with: pip install '.[kubectl]' in its source "
         "folder"
         return ExitCode(_end(ExitCode.CONFIGURATION, said))
     try:
-        return watch_command(arguments)
+        return run_verb(arguments)
     except KeyboardInterrupt:
-        return ExitCode(_end(ExitCode.CANCELLED, "stopped watching; the run in the cluster continues"))
+        return ExitCode(_end(ExitCode.CANCELLED, "stopped waiting; nothing in the cluster was cancelled"))
 
 
 def missing(error: ImportError) -> str:
@@ -130,7 +147,7 @@ def _version() -> str:
         return "(not installed; run from source)"
 
 
-def _end(code: ExitCode, said: str) -> int:
+def _end(code: int, said: str) -> int:
     print(f"smbferry: {safe(said)}", file=sys.stderr)
     return int(code)
 

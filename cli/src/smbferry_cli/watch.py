@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from smbferry_api.crd import TRANSFER_RUN
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.run_status import RunState, TransferRunStatus
 from smbferry_api.served import read_status
 from smbferry_cli import tables
-from smbferry_cli.cluster import AwayError, Cluster
+from smbferry_cli.api import AwayError
+from smbferry_cli.cluster import Cluster
 from smbferry_cli.exits import code_of
 from smbferry_cli.progress import View, view_of
 from smbferry_cli.terminal import console, reader_may_leave
@@ -63,11 +65,16 @@ def status_of(run: dict[str, Any]) -> TransferRunStatus:
 
 
 class Watcher:
-    """Polls once per second and reports each change once."""
+    """Polls once per second and reports each change once.
+
+    Args:
+        run: the run to follow; None for the task's active or next one.
+    """
 
     def __init__(
-        self, objects: Objects, task: str, view: View, emit: Emit, sleep: Callable[[float], None] = time.sleep
-    ) -> None:
+        self, objects: Objects, task: str, view: View, emit: Emit, sleep: Callable[[float], None] = time.sleep,
+        *, run: str | None = None,
+    ) -> None:  # fmt: skip
         self._objects = objects
         self._task = task
         self._view = view
@@ -75,10 +82,11 @@ class Watcher:
         self._sleep = sleep
         self._said = ""
         self._seen: dict[str, str] = {}
-        self._run: str | None = None
+        self._run = run
+        self._only = run is not None
 
     def follow(self) -> Watched:
-        """Waits until a run has ended or none is due.
+        """Waits until a run has ended or none is due. If a certain run was asked for and is deleted, there is none.
 
         Raises:
             ClusterError: the task does not exist or may not be read, or the first request gets no answer.
@@ -99,7 +107,7 @@ class Watcher:
         if run is None:
             self._say(f"{self._run}: the run was deleted.")
             self._run = None
-            return None
+            return Watched(ExitCode.CONFIGURATION) if self._only else None
         self._changed(run)
         status = status_of(run)
         self._view.show(status)
@@ -136,16 +144,20 @@ class Watcher:
             self._emit(obj)
 
 
-def watch_command(arguments: argparse.Namespace) -> ExitCode:
-    """`smbferry watch`."""
+def watch_in(cluster: Cluster, arguments: argparse.Namespace, sleep: Callable[[float], None]) -> ExitCode:
+    """`smbferry watch`.
+
+    Raises:
+        ClusterError: there is no such task or run, or it may not be read.
+    """
     as_json = arguments.output == "json"
+    run = arguments.object.name if arguments.object.kind is TRANSFER_RUN else None
+    if run is not None:
+        cluster.find(TRANSFER_RUN, run)
     watched = Watched(ExitCode.DONE)  # if the reader closes the pipe
-    with (
-        Cluster(arguments.kubeconfig, arguments.context, arguments.namespace) as cluster,
-        reader_may_leave(),
-        view_of(console(to_stderr=True)) as view,
-    ):
-        watched = Watcher(cluster, arguments.task, view, _print_line if as_json else _nothing).follow()
+    with reader_may_leave(), view_of(console(to_stderr=True)) as view:
+        emit = _print_line if as_json else ignore
+        watched = Watcher(cluster, arguments.object.name, view, emit, sleep, run=run).follow()
     if watched.run and not as_json:
         with reader_may_leave():
             console().print(tables.summary(watched.name, watched.status, dry_run=watched.dry_run))
@@ -153,9 +165,14 @@ def watch_command(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _print_line(obj: dict[str, Any]) -> None:
+    print(json.dumps(without_managers(obj), separators=(",", ":")), flush=True)
+
+
+def without_managers(obj: dict[str, Any]) -> dict[str, Any]:
+    """Returns the object without metadata.managedFields, which nobody reads."""
     metadata = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
-    print(json.dumps({**obj, "metadata": metadata}, separators=(",", ":")), flush=True)
+    return {**obj, "metadata": metadata}
 
 
-def _nothing(_obj: dict[str, Any]) -> None:
+def ignore(_obj: dict[str, Any]) -> None:
     """Ignores the object."""

@@ -56,7 +56,8 @@ def _next_runs(task: dict[str, Any], status: TransferTaskStatus) -> Iterator[Nex
         yield NextRun(why="A run will start soon.", waits=True)
     if status.next_schedule_time:
         yield NextRun(why=f"The next run is scheduled for {status.next_schedule_time:%Y-%m-%d %H:%M:%SZ}.", waits=True)
-    yield NextRun(why="No run is active or due. Change spec.trigger to start one.")
+    name = task["metadata"]["name"]
+    yield NextRun(why=f"No run is active or due. To start one, run: smbferry trigger {name}")
 
 
 def blocking_condition(status: TransferRunStatus) -> str:

@@ -45,13 +45,17 @@ def explain(error: ValidationError, root: str, model: type[BaseModel] | None = N
     return "; ".join(_problem(found, root, model) for found in error.errors(include_url=False))
 
 
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Returns the end of a message, `; did you mean "X"?`, or an empty string if nothing known is similar."""
+    similar = difflib.get_close_matches(word, list(known), n=1)
+    return f'; did you mean "{similar[0]}"?' if similar else ""
+
+
 def _problem(found: ErrorDetails, root: str, model: type[BaseModel] | None) -> str:
     *parents, last = found["loc"] or ("",)
     if found["type"] == "extra_forbidden":
         known = _field_names(model, parents) if model else ()
-        similar = difflib.get_close_matches(str(last), known, n=1)
-        suggestion = f'; did you mean "{similar[0]}"?' if similar else ""
-        return f'{_path(root, parents)}: unknown field "{last}"{suggestion}'
+        return f'{_path(root, parents)}: unknown field "{last}"{did_you_mean(str(last), known)}'
     return f"{_path(root, found['loc'])}: {_wrong(found)}"
 
 

@@ -80,6 +80,18 @@ def test_printer_columns_name_fields_that_exist(kind: Kind) -> None:
         assert path in paths or path.startswith(".metadata."), column
 
 
+def test_a_list_answers_what_somebody_on_call_asks() -> None:
+    shown = {kind.kind: {column.name for column in kind.columns if not column.wide} for kind in KINDS}
+    assert shown["TransferTask"] >= {"Ready", "Reason", "Last success", "Schedule", "Next", "Suspended"}
+    assert shown["TransferRun"] >= {"State", "Reason"}
+    assert all("Reason" in columns for columns in shown.values())
+
+
+def test_no_column_shows_the_age_of_a_time_to_come() -> None:
+    dates = {column.json_path for kind in KINDS for column in kind.columns if column.type == "date"}
+    assert dates == {".metadata.creationTimestamp", ".status.lastSuccessfulRun.completionTime"}
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.kind)
 def test_every_string_and_list_a_person_writes_is_bounded(kind: Kind) -> None:
     for path, node in schemas(kind):

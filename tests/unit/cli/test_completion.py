@@ -11,7 +11,7 @@ import pytest
 
 from smbferry_api.exit_codes import ExitCode
 from smbferry_cli.arguments import parser
-from smbferry_cli.completion import SCRIPTS, candidates
+from smbferry_cli.completion import FILES, SCRIPTS, candidates
 from smbferry_cli.main import complete_for_kubectl, main
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        ("", {"check", "run", "watch", "init", "import", "report", "completion", "help"}),
+        ("", {"check", "run", "watch", "init", "import", "report", "completion", "help", "get", "trigger", "logs"}),
         ("wa", {"watch"}),
         ("watch --n", {"--namespace"}),
         ("watch nightly -n ferry -o ", {"text", "json"}),
@@ -36,14 +36,20 @@ if TYPE_CHECKING:
     ],
 )
 def test_what_may_come_next(typed: str, offered: set[str]) -> None:
-    assert set(candidates(parser("1"), typed.split(" "))) >= offered
-    assert bool(offered) == bool(candidates(parser("1"), typed.split(" ")))
+    assert set(completed(typed)) >= offered
+    assert bool(offered) == bool(completed(typed))
+
+
+def completed(typed: str) -> list[str]:
+    """The candidates, where no cluster is asked."""
+    *found, last = candidates(parser("1"), typed.split(" "), lambda *_: [], ())
+    assert last == FILES
+    return found
 
 
 def test_every_option_of_every_command_is_offered() -> None:
-    top = parser("1")
-    for name in candidates(top, [""]):
-        offered = candidates(top, [name, "-"])
+    for name in completed(""):
+        offered = completed(f"{name} -")
         assert "--help" in offered
         assert all(option.startswith("-") for option in offered)
 
@@ -72,14 +78,28 @@ def test_the_script_is_printed(shell: str, capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == SCRIPTS[shell]
 
 
-def test_bash_completes_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("answer", "offered", "files"),
+    [
+        ("watch\n:0", "watch", True),
+        ("nightly\nweekly\n:4", "nightly weekly", False),
+        (":0", "", True),
+        (":4", "", False),
+        ("", "", True),
+    ],
+)
+def test_bash_completes_by_it(
+    answer: str, offered: str, files: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     program = tmp_path / "smbferry"
-    program.write_text('#!/bin/sh\necho "watch"; echo "$*" >>"$0.asked"\n')
+    program.write_text(f'#!/bin/sh\nprintf "{answer}"; echo "$*" >>"$0.asked"\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    asked = 'COMP_WORDS=(smbferry "" ); COMP_CWORD=1; _smbferry; echo "${COMPREPLY[@]}"'
+    # compopt works only while a shell completes: what it is told is printed instead.
+    asked = 'compopt() { echo "$*"; }; COMP_WORDS=(smbferry "" ); COMP_CWORD=1; _smbferry; echo "[${COMPREPLY[*]}]"'
     bash = shutil.which("bash")
     assert bash is not None
     done = subprocess.run([bash, "-c", f"{SCRIPTS['bash']}{asked}"], capture_output=True, text=True, check=True)
-    assert done.stdout == "watch\n"
+    assert done.stdout.split("[")[0].split() == ([] if files else ["+o", "default"])
+    assert done.stdout.split("[")[1].split() == f"{offered}]".split()
     assert (tmp_path / "smbferry.asked").read_text() == "__complete \n"

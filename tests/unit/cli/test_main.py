@@ -13,7 +13,9 @@ import pytest
 from smbferry_api.exit_codes import ExitCode
 from smbferry_cli import commands
 from smbferry_cli.arguments import parse
+from smbferry_cli.exits import TIMED_OUT, ClusterError
 from smbferry_cli.main import main, missing
+from smbferry_cli.verbs.arguments import IN_CLUSTER
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "basic"
 
@@ -28,6 +30,8 @@ EXAMPLES = Path(__file__).parents[3] / "examples" / "basic"
         (["run", "a", "--task", "t", "--dry-run"], {"task": "t", "dry_run": True}),
         (["help"], {"command": "help", "topic": None}),
         (["help", "run"], {"topic": "run"}),
+        (["get", "tasks", "-n", "ferry", "a", "-o", "wide", "b"], {"names": ["a", "b"], "output": "wide"}),
+        (["get", "-A", "xrun"], {"names": [], "all_namespaces": True}),
     ],
 )
 def test_arguments(argv: list[str], expected: dict[str, Any]) -> None:
@@ -46,6 +50,23 @@ def test_arguments(argv: list[str], expected: dict[str, Any]) -> None:
         (["check", "a", *["--nameserver", "10.0.0.1"] * 4], "at most 3"),
         (["check", "a", "-o", "yaml"], "invalid choice"),
         (["check", "a", "--dry-run"], "unrecognized"),
+        (["get", "tsks"], 'expected tasks, runs, identities, locations or all, got "tsks"; did you mean "tasks"?'),
+        (["get", "all", "a"], "get: expected one kind for a name, got all"),
+        (["get", "tasks", "a", "-A"], "get: expected a name or --all-namespaces, got both"),
+        (["get", "task/a", "-l", "b=c"], "get: expected a name or --selector, got both"),
+        (["get", "task/A"], "expected a name of lower-case letters, digits, '-' and '.', got \"A\""),
+        (["trigger", "run/a"], 'expected NAME or task/NAME, got "run/a"'),
+        (["trigger", "a", "--dry-run", "--survey"], "not allowed with"),
+        (["trigger", "a", "--measure-destination"], "trigger: --measure-destination requires --survey"),
+        (["trigger", "a", "--priority", "1001"], 'expected a number, -1000 to 1000, got "1001"'),
+        (["trigger", "a", "--ttl", "soon"], "expected a duration such as 30s, 5m or 1h30m, got 'soon'"),
+        (["trigger", "a", "-n", "../b"], "expected a name of lower-case letters, digits and '-', got \"../b\""),
+        (["cancel"], "cancel: expected RUN or --task, got neither"),
+        (["cancel", "a", "--task", "b"], "cancel: expected RUN or --task, got both"),
+        (["suspend"], "suspend: expected TASK or --all, got neither"),
+        (["recheck", "svc-src"], 'expected identity/NAME or location/NAME, got "svc-src"'),
+        (["recheck", "task/a"], 'expected identity/NAME or location/NAME, got "task/a"'),
+        (["logs", "a", "--tail", "-1"], 'expected a number, 0 or more, got "-1"'),
     ],
 )
 def test_wrong_arguments_end_with_2(argv: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,7 +76,7 @@ def test_wrong_arguments_end_with_2(argv: list[str], said: str, capsys: pytest.C
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("argv", [["help"], ["help", "check"], ["help", "run"]])
+@pytest.mark.parametrize("argv", [["help"], *(["help", name] for name in ("check", "run", *sorted(IN_CLUSTER)))])
 def test_help_fits_a_terminal(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(argv) == 0
     said = capsys.readouterr().out
@@ -106,6 +127,25 @@ def test_other_ends(
     monkeypatch.setattr(commands, "check_command", fails)
     assert main(["check", "a"]) == code
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (KeyboardInterrupt(), ExitCode.CANCELLED, "stopped waiting; nothing in the cluster was cancelled"),
+        (ClusterError("expected X, got Y", TIMED_OUT), TIMED_OUT, "expected X, got Y"),
+        (RuntimeError("odd"), ExitCode.BUG, "RuntimeError: odd. This is a bug in smbferry"),
+    ],
+)
+def test_ends_of_commands_for_a_cluster(
+    error: BaseException, code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(_arguments: object) -> ExitCode:
+        raise error
+
+    monkeypatch.setattr("smbferry_cli.verbs.run.run_verb", fails)
+    assert main(["trigger", "nightly", "--wait"]) == code
+    assert capsys.readouterr().err.startswith(f"smbferry: {said}")
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.unit.cli.fake_api import FakeApi, called
 from tests.unit.cli.samples import console, ended, going_on, rendered
 
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.run_status import RunFailure, RunState, TransferRunStatus
 from smbferry_cli import tables, watch
-from smbferry_cli.cluster import AwayError
+from smbferry_cli.api import AwayError
 from smbferry_cli.exits import ClusterError, code_of
 from smbferry_cli.progress import Bar, Lines
-from smbferry_cli.watch import Watcher, watch_command
+from smbferry_cli.watch import Watcher
 from smbferry_cli.watching import NextRun, next_run
 from smbferry_words.run import PhaseState
 
@@ -90,7 +90,7 @@ QUEUED = condition("Succeeded", "Unknown", "RunQueued", "Waits for nightly-0, wh
         ),
         (
             task(READY, lastRun=LAST),
-            NextRun(why="No run is active or due. Change spec.trigger to start one.", last="nightly-0"),
+            NextRun(why="No run is active or due. To start one, run: smbferry trigger nightly", last="nightly-0"),
         ),
     ],
 )  # fmt: skip
@@ -239,29 +239,30 @@ def test_a_bar_says_what_a_run_does_while_no_agent_works(state: RunState, word: 
     assert word in out.getvalue()
 
 
-def test_each_state_is_a_line_of_json_and_the_summary_a_table(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    class Here(Played):
-        def __init__(self, *_: object) -> None:
-            super().__init__([task(activeRun="nightly-1")], [run(ended())])
-
-        def __enter__(self) -> Here:
-            return self
-
-        def __exit__(self, *_: object) -> None: ...
-
-    monkeypatch.setattr(watch, "Cluster", Here)
-    asked = argparse.Namespace(task="nightly", namespace=None, context=None, kubeconfig=None, output="json")
-    assert watch_command(asked) == ExitCode.DONE
+def test_each_state_is_a_line_of_json_and_the_summary_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    api = FakeApi(task(activeRun="nightly-1"), run(ended()))
+    assert called(api, "watch nightly -o json") == ExitCode.DONE
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["kind"] for line in lines] == ["TransferTask", "TransferRun"]
     assert "managedFields" not in lines[0]["metadata"]
     assert lines[1]["status"]["state"] == "Succeeded"
-    asked.output = "text"
-    assert watch_command(asked) == ExitCode.DONE
-    said = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
-    assert said == rendered(tables.summary("nightly-1", ended(), dry_run=False), 160)
+    for words in ("watch nightly", "watch run/nightly-1"):
+        assert called(api, words) == ExitCode.DONE
+        said = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+        assert said == rendered(tables.summary("nightly-1", ended(), dry_run=False), 160)
+
+
+def test_a_run_that_is_not_there_is_told_with_a_similar_name() -> None:
+    with pytest.raises(ClusterError, match=r'"nightly-11" not found .*did you mean "nightly-1"'):
+        called(FakeApi(run(ended())), "watch run/nightly-11")
+
+
+def test_a_run_that_is_watched_by_its_name_gives_way_to_no_other() -> None:
+    shown, _ = console(terminal=False)
+    played = Played([], [run(WORKING), None])
+    with Lines(shown) as view:
+        end = Watcher(played, "nightly", view, watch.ignore, lambda _: None, run="nightly-1").follow()
+    assert end.run is None
 
 
 def test_words_of_a_newer_operator_are_left_aside() -> None:

@@ -31,6 +31,7 @@ from tests.documented.run import Reader, put_datasync, with_names
 
 from smbferry_cli.arguments import parser
 from smbferry_cli.main import main
+from smbferry_cli.verbs.arguments import IN_CLUSTER
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -98,11 +99,21 @@ def test_a_slip_in_what_is_typed_on_windows_is_seen(text: str) -> None:
 
 @pytest.mark.parametrize("command", [command for command in documented() if command.program == "smbferry"], ids=name_of)
 def test_smbferry_takes_what_the_docs_give_it(command: Command) -> None:
-    text = command.text.replace("\\\n", " ").partition(" > ")[0]
-    words = text.split()[1:]
+    words = typed(command.text).split()[1:]
     if words == ["--version"]:
         return
     parser("1").parse_args(words)
+
+
+@pytest.mark.parametrize("verb", sorted(IN_CLUSTER))
+def test_every_command_for_a_cluster_is_in_the_docs_and_so_run_on_one(verb: str) -> None:
+    assert [command for command in of(Place.CLUSTER) if f"smbferry {verb} " in command.text]
+
+
+def typed(text: str) -> str:
+    """The command alone, with names that objects can have for placeholders."""
+    alone = re.split(r" [|>] ", text.replace("\\\n", " "))[0]
+    return with_names(alone, dict.fromkeys(("RUN", "TASK", "IDENTITY", "LOCATION"), "name"))
 
 
 def test_every_field_that_the_docs_have_kubectl_print_is_in_the_schema() -> None:

@@ -123,7 +123,7 @@ async def copy_small(
 def _kinds(run: RunContext, source: DirectoryEntry) -> Kinds:
     """Return the kinds of attachments to ask for; none of which the listing says that there are none."""
     kinds = copied_kinds(run, run.source)
-    return kinds._replace(eas=False) if kinds.eas and has_no_eas(source) else kinds
+    return Kinds(kinds.streams) if kinds.eas and has_no_eas(source) else kinds
 
 
 async def _commit_small(

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Final
 
 from smbferry_engine.core.calls import Reply, Request, query_extended_attributes_request, query_streams_request
-from smbferry_engine.plan.attachments import Attachments, Kinds, Lost, eas_of, streams_of
+from smbferry_engine.plan.attachments import NO_ATTACHMENTS, Attachments, Kinds, Lost, eas_of, streams_of
 from smbferry_engine.share.replies import check
 from smbferry_engine.wire.create import Access
 from smbferry_engine.wire.errors import WireError
@@ -44,6 +44,8 @@ def attachments_in(wanted: Kinds, replies: Iterator[Reply]) -> Attachments | Non
         FileError: the server refuses to say.
     """
     asked = [next(replies) for kind in wanted if kind]
+    if len(asked) == 1 and wanted.streams and _has_content_only(asked[0]):
+        return NO_ATTACHMENTS
     if any(reply.status in TOO_LONG for reply in asked):
         return None
     left = iter(asked)
@@ -52,10 +54,14 @@ def attachments_in(wanted: Kinds, replies: Iterator[Reply]) -> Attachments | Non
     return Attachments(tuple(streams), tuple(eas), (*lost, *lost_eas))
 
 
+def _has_content_only(reply: Reply) -> bool:
+    """Return whether the answer is that of nearly each file; any other one is decoded."""
+    return reply.status == NtStatus.SUCCESS and is_content_only(reply.message)
+
+
 def _streams(reply: Reply) -> tuple[list[StreamEntry], list[Lost]]:
     try:
-        found = decode_query(check(reply, "listing the streams").message)
-        return ([], []) if is_content_only(found) else streams_of(decode_streams(found))
+        return streams_of(decode_streams(decode_query(check(reply, "listing the streams").message)))
     except WireError as error:
         return [], [Lost(NotCarriedKind.STREAM, "", f"the server's list of streams can't be read: {error}")]
 

@@ -4,12 +4,18 @@ import struct
 from typing import NamedTuple
 
 from smbferry_engine.wire.buffers import entries_in, slice_of
+from smbferry_engine.wire.header import HEADER_SIZE
 from smbferry_engine.wire.names import decode_name
 
 _ENTRY = struct.Struct("<IIQQ")
 _CONTENT = "::$DATA".encode("utf-16-le")
-_LAST_AND_CONTENT = struct.pack("<II", 0, len(_CONTENT))
-_CONTENT_END = _ENTRY.size + len(_CONTENT)
+# QUERY_INFO response (MS-SMB2 2.2.38) whose output has one entry: that of the content, of any size.
+_LENGTH = _ENTRY.size + len(_CONTENT)
+_BODY = HEADER_SIZE + 8
+_HEAD_OF_ONE = struct.pack("<HHIII", 9, _BODY, _LENGTH, 0, len(_CONTENT))
+_HEAD_END = HEADER_SIZE + len(_HEAD_OF_ONE)
+_NAME = _BODY + _ENTRY.size
+_NAME_END = _BODY + _LENGTH
 
 
 class StreamEntry(NamedTuple):
@@ -19,9 +25,9 @@ class StreamEntry(NamedTuple):
     size: int
 
 
-def is_content_only(data: memoryview) -> bool:
-    """Return whether the output of a query has one entry, that of the content: so it is with nearly each file."""
-    return data[:8] == _LAST_AND_CONTENT and data[_ENTRY.size : _CONTENT_END] == _CONTENT
+def is_content_only(message: bytes | memoryview) -> bool:
+    """Return whether a successful reply surely lists the content and no other stream, without decoding it."""
+    return message[HEADER_SIZE:_HEAD_END] == _HEAD_OF_ONE and message[_NAME:_NAME_END] == _CONTENT
 
 
 def decode_streams(data: bytes | memoryview) -> list[StreamEntry]:

@@ -46,7 +46,7 @@ ON_SCHEDULE = define("OnSchedule", "No scheduled run is overdue.")
 SCHEDULE_MISSED = define(
     "ScheduleMissed",
     "A scheduled run could not start within spec.schedule.startingDeadline.",
-    "Fix what the message names; the next scheduled run then starts. To run now, change spec.trigger.",
+    "Fix what the message names; the next scheduled run then starts. To start a run now, use smbferry trigger.",
 )
 RUN_RETRIED = define(
     "RunRetried", "A run failed for a reason that may be temporary, and spec.retry starts a further run."
