@@ -63,7 +63,7 @@ bench: $(VENV)/.done ## compare the speed with other clients (see docs/performan
 	@$(LAB) tools -- python3 -m lab.bench
 
 bench-operator: lab-up ## run one operator with 5,000 tasks on simulated nodes; run nothing else on the cluster
-	@PYTHONPATH=crds/src:agent_image/src $(PY) -m lab.bench_operator
+	@PYTHONPATH=crds/src:agent_image/src:operator/src $(PY) -m lab.bench_operator $(BENCH_OPERATOR)
 
 nemesis: lab-up images ## kill components at random under load, NEMESIS_SECONDS=900; NEMESIS_SEED= repeats a plan
 	@NEMESIS_SECONDS=$(or $(NEMESIS_SECONDS),900) NEMESIS_SEED=$(NEMESIS_SEED) PYTHONPATH=crds/src $(PY) -m lab.nemesis

@@ -1,49 +1,97 @@
-"""What agents would write, as their pods are only played: the verdict of a check, the phases and counters of a run."""
+"""What agents would write, as their pods are only played: the verdicts of a check, the phases and counters of a run."""
 
 from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Self
 
+from lab.bench_operator.judges import Change
 from lab.bench_operator.scene import AGENT, checked
 from lab.support.cluster.api import OWN, WATCH_SECONDS, Api, Object
+from lab.support.cluster.pods import server_of
 from lab.support.verdicts import IDENTITY_IS_WELL, LOCATION_IS_WELL
 
-from smbferry_api.agent_contract import LOCATION_OPTION, ONLY_LOCATIONS_OPTION
-
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 COMPONENT = "app.kubernetes.io/component"
 OWNER = "smbferry.io/owner-name"
 TRANSFER = "transfer"
+LOCATION_OPTION, ONLY_LOCATIONS = "--location=", "--only-locations"
+ANSWERING = 4
 COUNTERS = {
     "files": {"listed": 10, "toTransfer": 10, "transferred": 10},
     "bytes": {"toTransfer": 10, "transferred": 10},
 }
+IDENTITY, LOCATION = "KerberosIdentity", "SmbLocation"
+_PLURALS = {IDENTITY: "kerberosidentities", LOCATION: "smblocations"}
+_VERDICTS = {IDENTITY: IDENTITY_IS_WELL, LOCATION: LOCATION_IS_WELL}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An object that a check's Job checks."""
+
+    kind: str
+    name: str
+
+
+def subjects(job: Object) -> Iterator[Subject]:
+    """What a check's Job checks: one object, or an identity and locations of it that its arguments name."""
+    metadata, (container,) = job["metadata"], job["spec"]["template"]["spec"]["containers"]
+    arguments = container.get("args") or ()
+    if metadata["labels"][COMPONENT] == "check-location":
+        yield Subject(LOCATION, metadata["annotations"][OWNER])
+        return
+    if ONLY_LOCATIONS not in arguments:
+        yield Subject(IDENTITY, metadata["annotations"][OWNER])
+    for argument in arguments:
+        if argument.startswith(LOCATION_OPTION):
+            yield Subject(LOCATION, argument.removeprefix(LOCATION_OPTION).partition("=")[0])
+
+
+def is_over(job: Object) -> bool:
+    """Whether the Job has ended."""
+    conditions = job.get("status", {}).get("conditions") or ()
+    return any(c["type"] in {"Complete", "Failed"} and c["status"] == "True" for c in conditions)
 
 
 class Agents:
-    """A context manager: answers each Job as soon as it can. `seen` has when a run's Job came, by task.
+    """A context manager: answers each Job as soon as it can, and notes when each came and ended.
 
     Who watches does not write: a Job that comes while another is answered would seem to come later.
     """
 
-    def __init__(self, api: Api, namespace: str) -> None:
+    def __init__(self, api: Api, namespace: str, check_seconds: float = 3600.0) -> None:
+        """Creates agents that have not started.
+
+        Args:
+            check_seconds: after how long a location or an identity is to be checked again.
+        """
         self._api = api
         self._namespace = namespace
+        self._check_seconds = check_seconds
         self._left = threading.Event()
         self._unanswered: SimpleQueue[Object | None] = SimpleQueue()
         self._watching = threading.Thread(target=self._watch, daemon=True)
-        self._answering = threading.Thread(target=self._answer_all, daemon=True)
+        self._answering = [threading.Thread(target=self._answer_all, daemon=True) for _ in range(ANSWERING)]
         self.seen: dict[str, float] = {}
-        self.checks = 0
+        """When a run's first Job came, by task."""
+        self.changes: list[Change] = []
+        """Of all Jobs of runs."""
+        self.check_jobs: list[float] = []
+        """When each Job of a check came."""
+        self.checks: dict[str, list[float]] = {}
+        """When each location was checked."""
+        self.errors: list[Exception] = []
 
     def __enter__(self) -> Self:
-        self._watching.start()
-        self._answering.start()
+        for thread in (self._watching, *self._answering):
+            thread.start()
         return self
 
     def __exit__(
@@ -51,35 +99,52 @@ class Agents:
     ) -> None:
         self._left.set()
         self._watching.join(2 * WATCH_SECONDS)
-        self._unanswered.put(None)
-        self._answering.join(15)
+        for _ in self._answering:
+            self._unanswered.put(None)
+        for thread in self._answering:
+            thread.join(15)
+        if self.errors and error is None:
+            raise self.errors[0]
 
     def _watch(self) -> None:
         path = f"/apis/batch/v1/namespaces/{self._namespace}/jobs"
-        for type_, job in self._api.watch(path, COMPONENT, self._left.is_set):
-            if type_ == "ADDED":
-                labels = job["metadata"]["labels"]
-                if labels[COMPONENT] == TRANSFER:
-                    self.seen.setdefault(labels["smbferry.io/task"], time.monotonic())
-                self._unanswered.put(job)
+        try:
+            for type_, job in self._api.watch(path, COMPONENT, self._left.is_set):
+                self.note(type_, job, time.monotonic())
+        except Exception as error:  # noqa: BLE001 - it is raised where the context is left
+            self.errors.append(error)
+
+    def note(self, type_: str, job: Object, now: float) -> None:
+        """Takes in an event of a Job."""
+        labels = job["metadata"]["labels"]
+        if type_ == "ADDED" and not is_over(job):
+            self._unanswered.put(job)
+            if labels[COMPONENT] == TRANSFER:
+                self.seen.setdefault(labels["smbferry.io/task"], now)
+            else:
+                self.check_jobs.append(now)
+        if labels[COMPONENT] == TRANSFER:
+            begins = type_ != "DELETED" and not is_over(job)
+            self.changes.append(Change(now, server_of(job), job["metadata"]["annotations"][OWNER], begins))
 
     def _answer_all(self) -> None:
         while (job := self._unanswered.get()) is not None:
-            self._answer(job)
+            try:
+                self._answer(job)
+            except Exception as error:  # noqa: BLE001 - it is raised where the context is left
+                self.errors.append(error)
 
     def _answer(self, job: Object) -> None:
-        labels, owner = job["metadata"]["labels"], job["metadata"]["annotations"][OWNER]
-        if labels[COMPONENT] == TRANSFER:
-            self._apply("TransferRun", "transferruns", owner, {"counters": COUNTERS, "phases": _PHASES})
+        if job["metadata"]["labels"][COMPONENT] == TRANSFER:
+            name = job["metadata"]["annotations"][OWNER]
+            self._apply("TransferRun", "transferruns", name, {"counters": COUNTERS, "phases": _PHASES})
             return
-        self.checks += 1
-        (container,) = job["spec"]["template"]["spec"]["containers"]
-        if ONLY_LOCATIONS_OPTION not in container["args"]:
-            self._apply("KerberosIdentity", "kerberosidentities", owner, checked(IDENTITY_IS_WELL))
-        for argument in container["args"]:
-            if argument.startswith(f"{LOCATION_OPTION}="):
-                status = checked(LOCATION_IS_WELL, identityGeneration=1)
-                self._apply("SmbLocation", "smblocations", argument.split("=")[1], status)
+        for subject in subjects(job):
+            about = {"identityGeneration": 1} if subject.kind == LOCATION else {}
+            status = checked(_VERDICTS[subject.kind], self._check_seconds, **about)
+            self._apply(subject.kind, _PLURALS[subject.kind], subject.name, status)
+            if subject.kind == LOCATION:
+                self.checks.setdefault(subject.name, []).append(time.monotonic())
 
     def _apply(self, kind: str, plural: str, name: str, status: Object) -> None:
         self._api.apply_status(f"{OWN}/namespaces/{self._namespace}/{plural}/{name}", kind, status, AGENT)

@@ -23,6 +23,8 @@ STAGES = Path(__file__).with_name("stages.yaml")
 TYPE = "type=kwok"
 EXITS = {8: "3", 9: "13"}
 """Agents that end otherwise than well ask for these nodes."""
+HOLDS = 7
+"""Agents that never end ask for this node."""
 
 
 def program(progress: Progress) -> Path:
@@ -36,7 +38,7 @@ def program(progress: Progress) -> Path:
 
 def node(number: int) -> Object:
     """A node with room for any number of agents."""
-    exit_label = {"exit": EXITS[number]} if number in EXITS else {}
+    exit_label = {"exit": EXITS[number]} if number in EXITS else {"hold": "true"} if number == HOLDS else {}
     capacity = {"cpu": "1000", "memory": "1000Gi", "pods": "2000"}
     return {
         "apiVersion": "v1",

@@ -13,19 +13,21 @@ import sys
 import threading
 import time
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from lab.nemesis.cluster import Cluster
 from lab.nemesis.faults import Faults
 from lab.nemesis.guarded import Guarded, Witness, ground
+from lab.nemesis.limits import AT_LOCATION, AT_SERVER, LimitWatcher
 from lab.nemesis.neighbor import Neighbor
 from lab.nemesis.place import Place, place
 from lab.nemesis.plan import Fault, plan
 from lab.nemesis.record import Record
 from lab.nemesis.stream import SHAPES, Actor
 from lab.nemesis.watcher import Watcher, begun_anew, doubled_runs, resumed, secrets_told
+from lab.nemesis.windows import Closings, Doorkeeper
 from lab.smblab.keytab import parse
 from lab.smblab.settings import current
 from lab.support.cluster.api import Api
@@ -38,14 +40,14 @@ from lab.support.domain.trees import differences
 from lab.support.environment import lab_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from lab.nemesis.player import Player
     from lab.support.domain.domain import User
 
 REPORT = ROOT / "build" / "reports" / "nemesis.json"
 TAKEOVER_SECONDS = 20.0
-INSTALLED = ("replicas=2",)
+INSTALLED = ("replicas=2", f"limits.runsPerServer={AT_SERVER}")
 
 
 def say(text: str) -> None:
@@ -129,12 +131,18 @@ def main(seconds: float, seed: int) -> int:
         hostile = new_namespace(environment, enforce="privileged")
         stack.callback(hostile.kubectl, "delete", "namespace", hostile.namespace, "--wait=false")
         faults = Faults(cluster, where, Neighbor(cluster, hostile.namespace), environment)
-        actors: list[Player] = [Actor(shape, seed, cluster, where, record) for shape in SHAPES]
+        closings = Closings()
+        actors: list[Player] = [Actor(shape, seed, cluster, where, record, closings=closings) for shape in SHAPES]
         actors.append(Guarded(seed, cluster, guarded, record))
         for actor in actors:
             actor.prepare()
         say(f"{len(planned)} faults are planned, {len(actors)} tasks are at work")
-        with Watcher(cluster, record) as watcher, Witness(guarded, record) as witness:
+        with (
+            Watcher(cluster, record) as watcher,
+            Witness(guarded, record) as witness,
+            LimitWatcher(cluster, where.address, record) as limits,
+            Doorkeeper(cluster, closings, record),
+        ):
             began = time.monotonic()
             play = Threads([partial(actor.play, lambda: time.monotonic() - began > seconds) for actor in actors])
             strike(faults, planned, began, seconds, play)
@@ -144,13 +152,34 @@ def main(seconds: float, seed: int) -> int:
             Threads([actor.settle for actor in actors]).join()
         users = (scene.reader, scene.writer, guarded.reader, guarded.writer)
         judge(record, faults, where, users, cluster)
-        if not witness.seen:
-            record.violated("I9", "not one access list was seen")
-    write((seed, seconds), record, faults, watcher, witness)
+        eyes = Eyes(watcher, witness, limits, closings)
+        for rule, text in unseen(eyes):
+            record.violated(rule, text)
+    write((seed, seconds), record, faults, eyes)
     return 1 if record.violations else 0
 
 
-def write(plan_of: tuple[int, float], record: Record, faults: Faults, watcher: Watcher, witness: Witness) -> None:
+@dataclass(frozen=True)
+class Eyes:
+    """Who looked on."""
+
+    watcher: Watcher
+    witness: Witness
+    limits: LimitWatcher
+    closings: Closings
+
+
+def unseen(eyes: Eyes) -> Iterator[tuple[str, str]]:
+    """What was to happen and did not, so that nothing was shown of it: the rule, and what is missing."""
+    if not eyes.witness.seen:
+        yield "I9", "not one access list was seen"
+    if max(eyes.limits.most.values(), default=0) < AT_LOCATION:
+        yield "limits", f"there were never {AT_LOCATION} agents at a server, so no run had to wait"
+    if not eyes.closings.count:
+        yield "windows", "no windows were closed"
+
+
+def write(plan_of: tuple[int, float], record: Record, faults: Faults, eyes: Eyes) -> None:
     """The report, and the short of it for the person who waits."""
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     states: dict[str, int] = {}
@@ -163,10 +192,12 @@ def write(plan_of: tuple[int, float], record: Record, faults: Faults, watcher: W
         "violations": record.violations,
         "runs": states,
         "resumed": len(resumed(record.runs)),
-        "agentsAtOnce": watcher.most,
-        "looks": watcher.looks,
-        "looksAtLists": witness.looks,
-        "listsSeen": witness.seen,
+        "agentsAtOnce": eyes.watcher.most,
+        "looks": eyes.watcher.looks,
+        "looksAtLists": eyes.witness.looks,
+        "listsSeen": eyes.witness.seen,
+        "agentsAtServers": dict(eyes.limits.most),
+        "windowsClosed": eyes.closings.count,
         "takeovers": [asdict(takeover) for takeover in faults.takeovers],
         "faults": faults.told,
         "details": asdict(record)["runs"],
@@ -174,8 +205,9 @@ def write(plan_of: tuple[int, float], record: Record, faults: Faults, watcher: W
     REPORT.write_text(json.dumps(found, indent=2) + "\n")
     say(f"{len(faults.told)} faults, runs {states}, {len(resumed(record.runs))} went on after an agent was lost")
     takeovers = ", ".join(f"{t.seconds} s{'' if t.stood_by else ' (nobody stood by)'}" for t in faults.takeovers)
-    say(f"takeovers: {takeovers}; {watcher.looks} looks at {watcher.most} agents at most")
-    say(f"{witness.seen} access lists seen in {witness.looks} looks")
+    say(f"takeovers: {takeovers}; {eyes.watcher.looks} looks at {eyes.watcher.most} agents at most")
+    say(f"{eyes.witness.seen} access lists seen in {eyes.witness.looks} looks")
+    say(f"agents at servers at most: {dict(eyes.limits.most)}; windows were closed {eyes.closings.count} times")
     for violation in record.violations:
         say(f"VIOLATED {violation}")
     say(f"{'no invariant was violated' if not record.violations else 'FAILED'}: {REPORT}")

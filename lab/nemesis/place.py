@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.nemesis.limits import AT_LOCATION
 from lab.support.domain.file_server import FileServer
 from lab.support.domain.machine import Directory
 from lab.support.domain.trees import Wanted
@@ -39,6 +40,11 @@ class Place:
     relay_port: int
     relay_file: str
     before: Tree
+
+    @property
+    def address(self) -> str:
+        """The server as runs name it: host:port."""
+        return f"{self.domain.server.casefold()}:{self.relay_port}"
 
     @property
     def domain(self) -> Domain:
@@ -91,7 +97,7 @@ def place(scene: Scene) -> Iterator[Place]:
             folder = Directory(domain, "dst", f"{scene.destination.name}/sentinels")
             domain.run("mkdir", "-p", "-m", "777", folder.inside)
             folder.seed(SENTINELS)
-            scene.apply(port=port)
+            scene.apply(port=port, limits={"concurrentRuns": AT_LOCATION})
             scene.ready()
             made = Place(scene, server, port, file, folder.tree())
             with _small_file_system(made.confined):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import abc
 import random
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from lab.nemesis.windows import ALWAYS, CLOSED_SECONDS, closed_now
 from lab.support.cluster.kube import ended
 
 from smbferry_api.names import ANNOTATION_TRIGGER
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from lab.nemesis.cluster import Cluster
     from lab.nemesis.record import Record
+    from lab.nemesis.windows import Closings
     from lab.support.cluster.api import Object
     from lab.support.domain.machine import Directory
 
@@ -37,13 +40,20 @@ class Player(abc.ABC):
         *,
         destination: Directory,
         may_edit: bool = True,
+        closings: Closings | None = None,
     ) -> None:
+        """Creates a player that has not begun.
+
+        Args:
+            closings: where it tells that the windows of its task are closed; None if it has none.
+        """
         self.name = name
         self._chance = random.Random(f"{seed}:{name}")
         self._cluster = cluster
         self._record = record
         self._destination = destination
         self._may_edit = may_edit
+        self._closings = closings
         self._round = 0
 
     @abc.abstractmethod
@@ -64,8 +74,12 @@ class Player(abc.ABC):
 
     def play(self, over: Callable[[], bool]) -> None:
         """Rounds until it is over."""
+        disturbances = ["none", "none", "none", "cancel", "edit"]
+        if self._closings is not None:
+            self._play_round("close")
+            disturbances += ["close"] * 5
         while not over():
-            self._play_round(self._chance.choice(("none", "none", "none", "cancel", "edit")))
+            self._play_round(self._chance.choice(disturbances))
 
     def settle(self) -> None:
         """A last run in peace: it must succeed, and leave nothing but what is at the source."""
@@ -91,7 +105,17 @@ class Player(abc.ABC):
         elif disturbance == "edit" and self._may_edit:
             time.sleep(pause)
             edited = self._edit()
+        elif disturbance == "close" and self._closings is not None:
+            time.sleep(pause)
+            self._close(self._closings)
         self._end(name, disturbance, edited)
+
+    def _close(self, closings: Closings) -> None:
+        """The windows of the task are closed for a while."""
+        self._cluster.patch("transfertasks", self.name, {"spec": {"windows": [closed_now(datetime.now(UTC))]}})
+        with closings.closed(self.name):
+            time.sleep(CLOSED_SECONDS)
+        self._cluster.patch("transfertasks", self.name, {"spec": {"windows": [ALWAYS]}})
 
     def _start(self, trigger: str) -> str | None:
         self._cluster.apply("transfertasks", self._task(trigger))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.nemesis.place import CONFINED
 from lab.nemesis.player import KEEP_ALL, TEMPORARY, Player
+from lab.nemesis.windows import ALWAYS
 from lab.support.cluster import objects
 from lab.support.cluster.scene import DESTINATION, SOURCE
 from lab.support.domain.machine import Directory
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from lab.nemesis.cluster import Cluster
     from lab.nemesis.place import Place
     from lab.nemesis.record import Record
+    from lab.nemesis.windows import Closings
     from lab.support.cluster.api import Object
     from lab.support.domain.trees import Tree
 
@@ -43,26 +45,39 @@ class Shape:
     """Whether another actor writes to the same destination."""
     spelled: str = ""
     """The destination's folder in this spelling."""
+    priority: int = 0
+    windowed: bool = False
+    """Whether it has windows, which are closed now and then."""
 
 
 SHAPES = (
     Shape("small", 120, (), "512Ki"),
-    Shape("large", 4, (64,), "6Mi"),
+    Shape("large", 4, (64,), "6Mi", priority=10),
     Shape("several", 120, (24, 24, 24, 24), "12Mi", parallelism=2),
     Shape("mirror", 40, (6,), "1Mi", mirror=True),
     Shape("twin-a", 20, (8,), "2Mi", folder="twins", shared=True),
     Shape("twin-b", 20, (8,), "2Mi", folder="twins", shared=True, spelled="TWINS"),
-    Shape("confined", 60, (6,), "1Mi", folder=f"{CONFINED}/tree"),
+    Shape("confined", 60, (6,), "1Mi", folder=f"{CONFINED}/tree", priority=-5),
+    Shape("windowed", 20, (24,), "1Mi", windowed=True),
 )
 
 
 class Actor(Player):
     """A task between the shares that everybody may use."""
 
-    def __init__(self, shape: Shape, seed: int, cluster: Cluster, place: Place, record: Record) -> None:
+    def __init__(
+        self, shape: Shape, seed: int, cluster: Cluster, place: Place, record: Record, *, closings: Closings
+    ) -> None:
         folder = shape.folder or shape.name
-        destination = place.destination(folder)
-        super().__init__(shape.name, seed, cluster, record, destination=destination, may_edit=not shape.shared)
+        super().__init__(
+            shape.name,
+            seed,
+            cluster,
+            record,
+            destination=place.destination(folder),
+            may_edit=not shape.shared,
+            closings=closings if shape.windowed else None,
+        )
         self.shape = shape
         self._source = place.source(folder)
         self._versions: dict[str, set[tuple[int, str | None]]] = {}
@@ -94,6 +109,8 @@ class Actor(Player):
             trigger=trigger,
             options=options,
             agent={"parallelism": shape.parallelism, "tolerations": [objects.EVERYWHERE]},
+            priority=shape.priority,
+            windows=[ALWAYS] if shape.windowed else [],
             history=KEEP_ALL,
         )
         if shape.mirror and (word := self._unconfirmed()):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from lab.support.cluster import objects
 from lab.support.cluster.kube import KubectlError, condition, is_
+from lab.support.cluster.pods import most_at_once
 from lab.support.cluster.scene import DESTINATION, SOURCE, Scene
 from lab.support.domain.trees import Wanted
 
@@ -28,19 +29,6 @@ def into(name: str, **spec: object) -> Object:
     task = objects.task(name, SOURCE, DESTINATION, **spec)
     task["spec"]["destination"]["path"] = f"/{name}"
     return task
-
-
-def most_at_once(pods: list[Object]) -> int:
-    """How many agents worked at the same moment at most, by the API's own times."""
-    changes: list[tuple[str, int]] = []
-    for pod in pods:
-        (container,) = pod["status"]["containerStatuses"]
-        changes += [(pod["status"]["startTime"], 1), (container["state"]["terminated"]["finishedAt"], -1)]
-    working = most = 0
-    for _, change in sorted(changes):
-        working += change
-        most = max(most, working)
-    return most
 
 
 @pytest.mark.fault(183)

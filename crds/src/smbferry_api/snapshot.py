@@ -49,7 +49,16 @@ def read_snapshot(text: str) -> ResolvedTask:
     Raises:
         ValueError: not a snapshot.
     """
-    return ResolvedTask.model_validate_json(decoded(text), extra="ignore")
+    return read_decoded(decoded(text))
+
+
+def read_decoded(text: str) -> ResolvedTask:
+    """Parses the result of `decoded`.
+
+    Raises:
+        ValueError: not a snapshot.
+    """
+    return ResolvedTask.model_validate_json(text, extra="ignore")
 
 
 def _name(number: int) -> str:

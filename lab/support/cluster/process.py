@@ -11,13 +11,14 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lab.support.cluster.chart import ROOT
 from lab.support.cluster.kube import holder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from lab.support.cluster.kube import Kube
@@ -30,7 +31,9 @@ WHOLE = "from smbferry_operator.main import main; raise SystemExit(main([]))"
 class Operator:
     """One process."""
 
-    def __init__(self, kube: Kube, name: str, port: int, log: Path, program: str) -> None:
+    def __init__(
+        self, kube: Kube, name: str, port: int, log: Path, program: str, *, settings: Mapping[str, str]
+    ) -> None:
         self.kube = kube
         self.name = name
         self.port = port
@@ -48,6 +51,7 @@ class Operator:
             "SMBFERRY_POD_NAME": name,
             "SMBFERRY_HEALTH_PORT": str(port),
             "SMBFERRY_METRICS_PORT": str(port + 1),
+            **settings,
         }
         with log.open("ab") as out:
             self.process = subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=out, stderr=out)
@@ -94,9 +98,21 @@ class Operator:
 
 
 @contextmanager
-def operator(kube: Kube, name: str, number: int, folder: Path, program: str = WHOLE) -> Iterator[Operator]:
-    """An operator that is gone afterwards."""
-    made = Operator(kube, name, FIRST_PORT + 10 * number, folder / f"{name}.log", program)
+def operator(
+    kube: Kube,
+    name: str,
+    number: int,
+    folder: Path,
+    program: str = WHOLE,
+    *,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Operator]:
+    """An operator that is gone afterwards.
+
+    Args:
+        settings: further variables of its environment.
+    """
+    made = Operator(kube, name, FIRST_PORT + 10 * number, folder / f"{name}.log", program, settings=settings)
     try:
         yield made
     finally:

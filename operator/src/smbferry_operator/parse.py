@@ -18,7 +18,7 @@ from smbferry_api.location import SmbLocationSpec, SmbLocationStatus
 from smbferry_api.run import TransferRunSpec
 from smbferry_api.run_status import TransferRunStatus
 from smbferry_api.served import read_spec, read_status
-from smbferry_api.snapshot import decoded, read_snapshot
+from smbferry_api.snapshot import read_decoded
 from smbferry_api.task import TransferTaskSpec, TransferTaskStatus
 from smbferry_operator.model import (
     OWN_KINDS,
@@ -44,14 +44,14 @@ S = TypeVar("S", bound=Spec)
 T = TypeVar("T", bound=Status)
 
 RECORDED: Final = "recorded"
-"""The field that the cache keeps of an agent's Job or pod: the encoded snapshot in its environment."""
+"""The field that the cache keeps of an agent's Job or pod: the snapshot in its environment, as JSON."""
 PRIORITY_CLASS: Final = "priorityClassName"
 """The field that the cache keeps of an agent's Job or pod: the PriorityClass."""
 COMPLETIONS: Final = "completions"
 """The field that the cache keeps of a Job with several agents: their number."""
 ANNOTATION_CHECK_LOAD: Final = f"{GROUP}/check-load"
 """Of a check's Job: the locations that it carries."""
-REMEMBERED: Final = 1000
+REMEMBERED: Final = 300
 """How many parsed snapshots and loads are kept; a Job and its pods share one."""
 
 
@@ -100,7 +100,7 @@ def parse_owner(meta: Mapping[str, Any]) -> Owner | None:
 def read_recorded(text: str) -> Recorded | None:
     """The snapshot in an agent's environment, None if it is missing or unreadable."""
     try:
-        return Recorded(decoded(text), read_snapshot(text)) if text else None
+        return Recorded(text, read_decoded(text)) if text else None
     except ValueError:
         return None
 

@@ -19,8 +19,8 @@ from smbferry_operator.decide.readiness import Readiness, referent
 from smbferry_operator.decide.record import recorded
 from smbferry_operator.decide.resolve import resolve
 from smbferry_operator.model import Job, Key, Kind, Manifest, Pod, Resource, Run
-from smbferry_operator.observe.cache import TAG_QUEUED
 from smbferry_operator.observe.reader import Reader
+from smbferry_operator.observe.tags import TAG_QUEUED
 from smbferry_operator.parse import parse_meta, parse_run
 
 QUEUED_REASONS: Final = frozenset({RUN_QUEUED.name, IDENTITY_CHECK_AWAITED.name})

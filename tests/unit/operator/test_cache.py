@@ -4,7 +4,8 @@ import pytest
 from tests.support.builders import agent_body, condition, identity_body, location_body, run_body, task_body
 
 from smbferry_operator.model import Key, Kind
-from smbferry_operator.observe.cache import TAG_QUEUED, Cache
+from smbferry_operator.observe.cache import Cache
+from smbferry_operator.observe.tags import TAG_QUEUED
 from smbferry_operator.watch.event_router import EventRouter
 
 IDENTITY = Key(Kind.IDENTITY, "team", "svc")

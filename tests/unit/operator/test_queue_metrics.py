@@ -8,13 +8,14 @@ from smbferry_operator.decide.limits import RunLimits
 from smbferry_operator.model import Kind
 from smbferry_operator.observe.cache import Cache
 from smbferry_operator.telemetry.queue import MAX_SERVERS, queue_metrics
+from smbferry_operator.telemetry.runs import RunTotals
 
 
 def exported(*runs: Any, limits: RunLimits | None = None) -> dict[str, dict[tuple[str, ...], float]]:
     cache = Cache()
     for run in runs:
         cache.put(Kind.RUN, run)
-    families = queue_metrics(cache, limits or RunLimits(10, None, 100))
+    families = queue_metrics(RunTotals.of(cache), limits or RunLimits(10, None, 100))
     return {f.name: {tuple(s.labels.values()): s.value for s in f.samples} for f in families}
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from smbferry_api.location import NO_LIMITS, LocationLimits
@@ -178,21 +179,31 @@ def _counted(
     located: Mapping[str, LocationLimits],
     proven: Callable[[ResolvedEnd], bool],
 ) -> Iterator[Counted]:
-    """All limits, each once, the most specific first: a run waits at the first that is full."""
+    """All limits, each once, the most specific first: a run waits at the first that is full.
+
+    What limits nothing is left out, but for the operator, at which each run counts.
+    """
     ends = (task.source, task.destination)
     for name, end in {end.location: end for end in ends}.items():
         own = located.get(name, end.spec.limits or NO_LIMITS)
-        key = LimitKey(Scope.LOCATION, f"{namespace}/{name}")
-        yield Counted(key, name, own.concurrent_runs, own.rate)
+        if own.concurrent_runs is not None or own.rate is not None:
+            yield Counted(LimitKey(Scope.LOCATION, f"{namespace}/{name}"), name, own.concurrent_runs, own.rate)
     servers: dict[LimitKey, tuple[str, bool]] = {}
     for end in ends:
         sure = proven(end)
         for server, shown in servers_of(Destination.of(end)):
             servers[server] = (shown, sure or (server in servers and servers[server][1]))
     for server, (shown, sure) in servers.items():
-        yield Counted(server, shown, limits.per_server, proven=sure)
-    yield Counted(LimitKey(Scope.NAMESPACE, namespace), namespace, limits.per_namespace)
-    yield Counted(LimitKey(Scope.OPERATOR, ""), "", limits.total)
+        yield _once(Counted(server, shown, limits.per_server, proven=sure))
+    if limits.per_namespace is not None:
+        yield _once(Counted(LimitKey(Scope.NAMESPACE, namespace), namespace, limits.per_namespace))
+    yield _once(Counted(LimitKey(Scope.OPERATOR, ""), "", limits.total))
+
+
+@lru_cache(maxsize=1000)
+def _once(counted: Counted) -> Counted:
+    """Thousands of runs count at the same limit: it is kept once."""
+    return counted
 
 
 def servers_of(place: Destination) -> Iterator[tuple[LimitKey, str]]:

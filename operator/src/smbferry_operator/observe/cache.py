@@ -1,4 +1,4 @@
-"""The objects of the cluster as last seen, indexed by reference and by tag.
+"""The objects of the cluster as last seen, compressed, and indexed by reference and by tag.
 
 Watches, the operator's own writes and full lists fill it; the newest resourceVersion wins. Labels, annotations and
 owner references only find objects here. `reader` decides whether a Job or pod belongs to the object that it names.
@@ -11,48 +11,48 @@ from typing import Any, Final
 
 from smbferry_api.agent_contract import AGENT_CONTAINER
 from smbferry_api.names import LABEL_OWNER_KIND, LABEL_OWNER_UID
-from smbferry_api.run_status import RunState
-from smbferry_api.snapshot import text_in
-from smbferry_operator.decide.account import account_of
+from smbferry_api.snapshot import decoded, text_in
 from smbferry_operator.decide.naming import ANNOTATION_OWNER_NAME
 from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
+from smbferry_operator.observe.packing import Packer, unpack
+from smbferry_operator.observe.relation import Relation
+from smbferry_operator.observe.tags import TAG_CHANGED, TAG_QUEUED, tags
 from smbferry_operator.parse import COMPLETIONS, PRIORITY_CLASS, RECORDED, load_of, parse_owner
-from smbferry_words.run import PhaseState
 
 UNUSED_ANNOTATION: Final = "kubectl.kubernetes.io/last-applied-configuration"
-TAG_QUEUED: Final = "queued"
-"""Runs without a Job."""
-TAG_STARTING: Final = "starting"
-"""Runs whose agent has not yet reported that the KDC accepted its keys."""
-
-BEFORE_TRANSFER: Final = frozenset({RunState.LAUNCHING.value, RunState.PREPARING.value})
+NO_TAGS: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(slots=True)
 class _Entry:
-    body: Manifest
+    packed: bytes
+    dictionary: bytes
     version: int
-    references: frozenset[Key]
+    references: tuple[Key, ...]
     tags: frozenset[str]
     works_for: tuple[Key, str] | None
     """Of an unfinished Job or a living pod: the object that it claims to work for, and that object's uid."""
 
 
 class Cache:
-    """Objects by key, by reference and by tag. Not thread-safe: used on the event loop only."""
+    """Objects by key, by reference and by tag. Used on the event loop; other threads may iterate and read."""
 
     def __init__(self) -> None:
         self._entries: dict[Key, _Entry] = {}
-        self._referrers: dict[tuple[Key, Kind], set[Key]] = {}
+        self._packers = {kind: Packer() for kind in Kind}
+        self._referrers: dict[Kind, Relation[Key, Key]] = {kind: Relation() for kind in Kind}
         self._tagged: dict[str, set[Key]] = {}
-        self._agents: dict[tuple[Key, str], set[Key]] = {}
-        self._busy: dict[tuple[Kind, str], set[Key]] = {}
+        self._agents: dict[Key, Relation[str, Key]] = {}
+        self._busy: dict[tuple[Kind, str], dict[Key, str]] = {}  # with the uid that their agents name
         self._gone: dict[Key, int] = {}
         self._newest: dict[Kind, int] = {}
         self._followers: list[set[Key]] = []
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._entries
 
     def __iter__(self) -> Iterator[Key]:
         return iter(list(self._entries))
@@ -68,28 +68,40 @@ class Cache:
             changed.update(keys)
 
     def get(self, key: Key) -> Manifest | None:
-        """Returns the object, or None. Do not modify it."""
+        """Returns the object as a new dict, or None."""
         entry = self._entries.get(key)
-        return entry.body if entry else None
+        return unpack(entry.packed, entry.dictionary) if entry else None
+
+    def all(self, kind: Kind) -> Iterator[Manifest]:
+        """All objects of a kind, read one by one."""
+        for key in self:
+            if key.kind is kind and (body := self.get(key)) is not None:
+                yield body
+
+    def token(self, key: Key) -> object:
+        """Another one for each version of an object; None if it is not there."""
+        entry = self._entries.get(key)
+        return entry.packed if entry else None
 
     def referrers(self, key: Key, kind: Kind) -> Iterator[Manifest]:
         """The objects of a kind that refer to this one."""
         for other in self.referrer_keys(key, kind):
-            yield self._entries[other].body
+            entry = self._entries[other]
+            yield unpack(entry.packed, entry.dictionary)
 
     def referrer_keys(self, key: Key, *kinds: Kind) -> list[Key]:
         """The keys of the objects that refer to this one: of these kinds, or of all."""
-        return [other for kind in kinds or Kind for other in sorted(self._referrers.get((key, kind), ()))]
+        return [other for kind in kinds or Kind for other in sorted(self._referrers[kind].of(key))]
 
     def references_of(self, key: Key) -> frozenset[Key]:
         """The keys of the objects that this one refers to."""
         entry = self._entries.get(key)
-        return entry.references if entry else frozenset()
+        return frozenset(entry.references if entry else ())
 
     def tags_of(self, key: Key) -> frozenset[str]:
         """The object's tags; none if it is not in the cache."""
         entry = self._entries.get(key)
-        return entry.tags if entry else frozenset()
+        return entry.tags if entry else NO_TAGS
 
     def tagged(self, tag: str) -> list[Key]:
         """The keys of the objects that have a tag."""
@@ -104,26 +116,20 @@ class Cache:
         counts: dict[str, int] = {}
         for (kind, namespace), keys in self._busy.items():
             if kind in kinds:
-                agents = (self._agents[key, self._entries[key].body["metadata"]["uid"]] for key in keys)
-                counts[namespace] = counts.get(namespace, 0) + sum(map(len, agents))
+                agents = sum(1 for key, uid in keys.items() for _ in self._agents[key].of(uid))
+                counts[namespace] = counts.get(namespace, 0) + agents
         return counts
 
     def is_to_begin(self, key: Key) -> bool:
         """Whether people wait for it: a run without a Job, or a task whose spec has changed."""
-        if key.kind is Kind.TASK and (body := self.get(key)) is not None:
-            return bool((body.get("status") or {}).get("observedGeneration") != body["metadata"].get("generation"))
-        return TAG_QUEUED in self.tags_of(key)
+        return not self.tags_of(key).isdisjoint({TAG_QUEUED, TAG_CHANGED})
 
     def identities_with(self, kind: str, namespace: str, name: str) -> list[Key]:
         """The identities that refer to this Secret or ConfigMap."""
         field = {"Secret": "keytabSecretRef", "ConfigMap": "krb5ConfigMapRef"}[kind]
-        return [
-            key
-            for key, entry in self._entries.items()
-            if key.kind is Kind.IDENTITY
-            and key.namespace == namespace
-            and ((entry.body.get("spec") or {}).get(field) or {}).get("name") == name
-        ]
+        own = (key for key in self._entries if key.kind is Kind.IDENTITY and key.namespace == namespace)
+        specs = ((key, (self.get(key) or {}).get("spec") or {}) for key in own)
+        return [key for key, spec in specs if (spec.get(field) or {}).get("name") == name]
 
     def newest(self, kind: Kind) -> int:
         """The newest resourceVersion of a kind that was ever seen, -1 if none was."""
@@ -132,16 +138,10 @@ class Cache:
     def clear(self) -> None:
         """Removes all objects, and forgets all versions."""
         self._note_change(*self._entries)
-        for known in (
-            self._entries,
-            self._referrers,
-            self._tagged,
-            self._agents,
-            self._busy,
-            self._gone,
-            self._newest,
-        ):
+        for known in (self._entries, self._tagged, self._agents, self._busy, self._gone, self._newest):
             known.clear()
+        for referrers in self._referrers.values():
+            referrers.clear()
 
     def _note_version(self, kind: Kind, version: int) -> None:
         self._newest[kind] = max(version, self.newest(kind))
@@ -156,16 +156,18 @@ class Cache:
         self._forget(key)
         self._gone.pop(key, None)
         slim = _slim(kind, body)
-        key = key_of(kind, slim)  # so that the cache keeps no part of the original alive
+        key = _copied(key)  # so that the cache keeps no part of the original alive
         worker = works_for(kind, slim)
-        entry = _Entry(slim, version, frozenset(references(kind, slim)), frozenset(tags(kind, slim)), worker)
+        packed = self._packers[kind].pack(slim)
+        found = tuple({_copied(other): None for other in references(kind, slim)})
+        entry = _Entry(packed.data, packed.dictionary, version, found, frozenset(tags(kind, slim)), worker)
         self._entries[key] = entry
         for other in entry.references:
-            self._referrers.setdefault((other, key.kind), set()).add(key)
+            self._referrers[kind].add(other, key)
         for tag in entry.tags:
             self._tagged.setdefault(tag, set()).add(key)
         if worker is not None:
-            self._agents.setdefault(worker, set()).add(key)
+            self._agents.setdefault(worker[0], Relation()).add(worker[1], key)
         self._note_busy(worker[0] if worker else key)
         self._note_change(key)
         return True
@@ -188,7 +190,7 @@ class Cache:
         """
         self._gone = {k: v for k, v in self._gone.items() if k.kind is not kind or v > version}
         return [
-            entry.body
+            unpack(entry.packed, entry.dictionary)
             for key, entry in self._entries.items()
             if key.kind is kind and key not in listed and entry.version <= version and within(key)
         ]
@@ -199,21 +201,26 @@ class Cache:
             return
         self._note_change(key)
         for other in entry.references:
-            _discard(self._referrers, (other, key.kind), key)
+            self._referrers[key.kind].discard(other, key)
         for tag in entry.tags:
             _discard(self._tagged, tag, key)
         if entry.works_for is not None:
-            _discard(self._agents, entry.works_for, key)
+            self._forget_agent(*entry.works_for, key)
         self._note_busy(entry.works_for[0] if entry.works_for else key)
+
+    def _forget_agent(self, owner: Key, uid: str, agent: Key) -> None:
+        self._agents[owner].discard(uid, agent)
+        if not self._agents[owner]:
+            del self._agents[owner]
 
     def _note_busy(self, owner: Key) -> None:
         """Updates whether the object has agents; those that name another uid do not count."""
-        entry = self._entries.get(owner)
+        agents, body = self._agents.get(owner), self.get(owner) if owner in self._agents else None
         place = (owner.kind, owner.namespace)
-        if entry is not None and (owner, entry.body["metadata"]["uid"]) in self._agents:
-            self._busy.setdefault(place, set()).add(owner)
-        elif place in self._busy and owner in self._busy[place]:
-            _discard(self._busy, place, owner)
+        if agents is not None and body is not None and body["metadata"]["uid"] in agents:
+            self._busy.setdefault(place, {})[owner] = _interned(body["metadata"]["uid"])
+        elif place in self._busy and self._busy[place].pop(owner, None) is not None and not self._busy[place]:
+            del self._busy[place]
 
 
 def _discard(index: dict[Any, set[Key]], at: Any, key: Key) -> None:
@@ -233,17 +240,16 @@ def version_of(body: Mapping[str, Any]) -> int:
 
 
 def _slim(kind: Kind, body: Manifest) -> Manifest:
-    """The object without what no decision needs, and with shared strings, as thousands of objects are kept."""
+    """The object without what no decision needs."""
     metadata = {k: v for k, v in body["metadata"].items() if k != "managedFields"}
     if UNUSED_ANNOTATION in (annotations := metadata.get("annotations") or {}):
         metadata["annotations"] = {k: v for k, v in annotations.items() if k != UNUSED_ANNOTATION}
     spec = _recorded(kind, body.get("spec") or {}) if kind in {Kind.JOB, Kind.POD} else body.get("spec")
-    slim = {**body, "metadata": metadata, "spec": spec}
-    return {_interned(key): _shared(value) for key, value in slim.items()}
+    return {**body, "metadata": metadata, "spec": spec}
 
 
 def _recorded(kind: Kind, spec: Manifest) -> Manifest:
-    """What is kept of the spec of an agent's Job or pod: the encoded snapshot, the PriorityClass, how many agents."""
+    """What is kept of the spec of an agent's Job or pod: the snapshot, the PriorityClass, how many agents."""
     pod: Manifest = ((spec.get("template") or {}).get("spec") or {}) if kind is Kind.JOB else spec
     kept = {PRIORITY_CLASS: name} if (name := pod.get("priorityClassName")) else {}
     if kind is Kind.JOB and (agents := spec.get(COMPLETIONS) or 1) > 1:
@@ -251,23 +257,25 @@ def _recorded(kind: Kind, spec: Manifest) -> Manifest:
     for container in pod.get("containers") or ():
         if container.get("name") == AGENT_CONTAINER:
             text = text_in({v["name"]: v.get("value") or "" for v in container.get("env") or ()})
-            return kept | ({RECORDED: text} if text else {})
+            return kept | _decoded(text)
     return kept
 
 
-def _shared(value: Any) -> Any:
-    """The value with interned strings: field names, words, times and messages are kept once.
+def _decoded(text: str) -> Manifest:
+    """Base64 cannot be compressed; what is no snapshot counts as none."""
+    try:
+        return {RECORDED: decoded(text)} if text else {}
+    except ValueError:
+        return {}
 
-    The strings are copies. Each string of a parsed list would keep the memory around it from being freed, and together
-    they would keep all that a list of thousands of objects needs while it is read.
+
+def _copied(key: Key) -> Key:
+    """The key with strings of its own, each kept once.
+
+    A string of a parsed list would keep the memory around it from being freed. Together they would keep all that a list
+    of thousands of objects needs while it is read.
     """
-    if type(value) is str:
-        return _interned(value)
-    if type(value) is dict:
-        return {_interned(key): _shared(inner) for key, inner in value.items()}
-    if type(value) is list:
-        return [_shared(inner) for inner in value]
-    return value
+    return Key(key.kind, _interned(key.namespace), _interned(key.name))
 
 
 def _interned(text: str) -> str:
@@ -331,29 +339,6 @@ def works_for(kind: Kind, body: Manifest) -> tuple[Key, str] | None:
     else:
         return None
     worker = None if over else _owner(kind, body)
-    return worker if worker and (worker[0].kind is Kind.RUN or not idle) else None
-
-
-def _has_tickets(status: Manifest) -> bool:
-    preflight = (status.get("phases") or {}).get("preflight") or {}
-    return bool(preflight.get("state") == PhaseState.SUCCEEDED)
-
-
-def tags(kind: Kind, body: Manifest) -> Iterator[str]:
-    """The tags by which an object is found."""
-    status = body.get("status") or {}
-    match kind:
-        case Kind.RUN:
-            if status.get("state") in {None, RunState.QUEUED.value}:
-                yield TAG_QUEUED
-            elif status.get("state") in BEFORE_TRANSFER and not _has_tickets(status):
-                yield TAG_STARTING
-        case Kind.IDENTITY:
-            yield account_tag(str((body.get("spec") or {}).get("principal", "")))
-        case _:
-            return
-
-
-def account_tag(principal: str) -> str:
-    """The tag of all identities of the principal's account."""
-    return f"account {account_of(principal)}"
+    if worker is None or (worker[0].kind is not Kind.RUN and idle):
+        return None
+    return _copied(worker[0]), _interned(worker[1])

@@ -39,7 +39,7 @@ class Found:
     """What it counts for while its agents work, and between two of its Jobs."""
     waiting: Demand | None = None
     """What it waits for if only limits keep it from starting."""
-    inputs: frozenset[Key] = frozenset()
+    inputs: tuple[Key, ...] = ()
     """The task, the locations and the identities from which all this follows, whether or not they exist."""
 
 
@@ -93,7 +93,7 @@ class Claims:
             frozenset((*self._writing(look), *self._in_line(look))),
             self._active(look, task),
             self._limited(look, task),
-            frozenset(self._inputs(look, work.task if work else None)),
+            tuple(dict.fromkeys(self._inputs(look, work.task if work else None))),
         )
 
     def start(self, claim: Claim) -> None:

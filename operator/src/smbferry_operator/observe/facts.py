@@ -4,47 +4,61 @@ Agents report progress every few seconds, checks renew statuses every hour: of a
 the claims of runs. What does not change them costs one comparison.
 """
 
+from hashlib import blake2b
 from typing import Any, Final
 
 from smbferry_api.conditions import ConditionType
 from smbferry_operator.model import Key, Kind, Manifest
 from smbferry_operator.observe.cache import Cache
 
-GONE: Final = ("gone",)
+AGENTS: Final = frozenset({Kind.JOB, Kind.POD})
+DIGEST_BYTES: Final = 16
 
 
 class Facts:
-    """The facts of all objects as they were looked at last."""
+    """The facts of all objects as they were looked at last; only their hashes are kept."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
-        self._known: dict[Key, Any] = {}
+        self._known: dict[Key, bytes] = {}
+        self._owner: dict[Key, Key] = {}
 
     def changed(self, key: Key) -> bool:
-        """Whether the facts of the object have changed since the last call for it."""
+        """Whether the facts of the object have changed since the last call for it; of a Job or a pod all is a fact."""
+        if key.kind in AGENTS:
+            self._note_owner(key)
+            return True
         facts = self._facts(key)
-        if self._known.get(key, GONE) == facts:
+        if self._known.get(key) == facts:
             return False
-        if facts == GONE:
+        if facts is None:
             del self._known[key]
         else:
             self._known[key] = facts
         return True
 
     def owners(self, key: Key) -> frozenset[Key]:
-        """Of a Job or a pod: the objects that it works for, or worked for before `changed` was called last."""
-        before = self._known.get(key, GONE)
-        known = frozenset() if before == GONE else before[0]
-        return known | self._cache.references_of(key)
+        """Of a Job or a pod: the runs that it works for, or worked for before `changed` was called last."""
+        known = {self._owner[key]} if key in self._owner else set()
+        return frozenset({*known, *self._runs(key)})
 
-    def _facts(self, key: Key) -> Any:
+    def _note_owner(self, key: Key) -> None:
+        self._owner.pop(key, None)
+        for owner in self._runs(key):
+            self._owner[key] = owner
+
+    def _runs(self, key: Key) -> list[Key]:
+        return [owner for owner in self._cache.references_of(key) if owner.kind is Kind.RUN]
+
+    def _facts(self, key: Key) -> bytes | None:
         body = self._cache.get(key)
         if body is None:
-            return GONE
+            return None
+        return blake2b(repr(self._read(key, body)).encode(), digest_size=DIGEST_BYTES).digest()
+
+    def _read(self, key: Key, body: Manifest) -> tuple[Any, ...]:
         meta, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
         match key.kind:
-            case Kind.JOB | Kind.POD:
-                return (self._cache.references_of(key), meta.get("resourceVersion"))
             case Kind.RUN:
                 return (meta["uid"], spec, meta.get("deletionTimestamp"), *_of_run(status))
             case Kind.LOCATION:

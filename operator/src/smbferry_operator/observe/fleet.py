@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from smbferry_api.run import ResolvedTask
-from smbferry_api.run_status import RunState
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.limits import Demand, RunLimits, Scope, Standing
 from smbferry_operator.decide.observation import Claim
@@ -18,8 +17,9 @@ from smbferry_operator.observe.destinations import Destinations, Held
 from smbferry_operator.observe.facts import Facts
 from smbferry_operator.observe.lines import Lines
 from smbferry_operator.observe.reader import Reader
+from smbferry_operator.observe.relation import Relation
+from smbferry_operator.observe.tags import ENDED_TAGS
 
-ENDED: Final = frozenset(state.value for state in RunState if state.ended)
 NOTHING: Final = Found()
 
 
@@ -31,8 +31,9 @@ class Fleet:
         self._claims = Claims(reader, limits)
         self._facts = Facts(reader.cache)
         self._changes = reader.cache.follow()
+        self._concerned: dict[Key, None] = {}
         self._found: dict[Key, Found] = {}
-        self._dependents: dict[Key, set[Key]] = {}
+        self._dependents: Relation[Key, Key] = Relation()
         self._destinations = Destinations()
         self._lines = Lines(limits.per_namespace)
         self._starting: dict[Key, Demand] = {}
@@ -45,14 +46,17 @@ class Fleet:
         """Takes in what has changed in the cache; returns whether that was all.
 
         Args:
-            most: how many changed objects to take in, all if None.
+            most: how many changed objects to take in and runs to look at, all if None. Each run is looked at once after
+                all changes, however many of them concern it.
         """
-        concerned: dict[Key, None] = {}
-        for _ in range(len(self._changes) if most is None else min(most, len(self._changes))):
-            concerned.update(dict.fromkeys(self._concerned(self._changes.pop())))
-        for run in sorted(concerned):
-            self._look_at(run)
-        return not self._changes
+        taken = 0
+        while self._changes and taken != most:
+            self._concerned.update(dict.fromkeys(self._concerned_by(self._changes.pop())))
+            taken += 1
+        while self._concerned and not self._changes and taken != most:
+            self._look_at(self._concerned.popitem()[0])
+            taken += 1
+        return not (self._changes or self._concerned)
 
     def decides(self, run: Key) -> None:
         """A decision about the run is about to be made: it waits again if it stood aside."""
@@ -82,7 +86,7 @@ class Fleet:
         for run in over:
             self._look_at(run)
 
-    def _concerned(self, key: Key) -> Iterator[Key]:
+    def _concerned_by(self, key: Key) -> Iterator[Key]:
         """The runs that a change may concern."""
         owners = self._facts.owners(key) if key.kind in {Kind.JOB, Kind.POD} else frozenset()
         if not self._facts.changed(key):
@@ -91,9 +95,9 @@ class Fleet:
             case Kind.RUN:
                 yield key
             case Kind.JOB | Kind.POD:
-                yield from (owner for owner in owners if owner.kind is Kind.RUN)
+                yield from owners
             case _:
-                yield from self._dependents.get(key, ())
+                yield from self._dependents.of(key)
 
     def _look_at(self, run: Key) -> None:
         before = self._found.get(run, NOTHING)
@@ -119,18 +123,13 @@ class Fleet:
 
     def _matters(self, run: Key) -> bool:
         """Whether it may have agents, or may get one."""
-        body = self._cache.get(run)
-        if body is None:
-            return False
-        return self._cache.is_busy(run) or (body.get("status") or {}).get("state") not in ENDED
+        return run in self._cache and (self._cache.is_busy(run) or ENDED_TAGS.isdisjoint(self._cache.tags_of(run)))
 
-    def _depend(self, run: Key, before: frozenset[Key], now: frozenset[Key]) -> None:
-        for key in before - now:
-            self._dependents[key].discard(run)
-            if not self._dependents[key]:
-                del self._dependents[key]
-        for key in now - before:
-            self._dependents.setdefault(key, set()).add(run)
+    def _depend(self, run: Key, before: tuple[Key, ...], now: tuple[Key, ...]) -> None:
+        for key in set(before).difference(now):
+            self._dependents.discard(key, run)
+        for key in set(now).difference(before):
+            self._dependents.add(key, run)
 
     # --- What a run asks
 

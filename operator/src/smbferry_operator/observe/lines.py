@@ -64,13 +64,14 @@ class Lines:
             return
         self.remove(demand.run)
         self._waiting[demand.run] = demand
+        place = (demand.turn, demand.run)
         for counted in demand.counted:
             line = self._lines.setdefault(counted.key, Line())
-            insort(line.waiting.setdefault(demand.namespace, []), (demand.turn, demand.run))
+            insort(line.waiting.setdefault(demand.namespace, []), place)
             self._touched[counted.key] = None
         lane = self._lanes.setdefault(needs_of(demand), Lane(needs_of(demand)))
         self._lane_of[demand.run] = lane
-        insort(lane.runs, (demand.turn, demand.run))
+        insort(lane.runs, place)
         self._stand(lane)
 
     def remove(self, run: Key) -> None:

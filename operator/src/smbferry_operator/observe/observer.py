@@ -2,12 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Set
 from datetime import datetime
-from typing import Final
 
-from smbferry_api.conditions import ConditionType
-from smbferry_api.reasons import KEY_REFUSED
 from smbferry_api.run import ResolvedTask
-from smbferry_api.run_status import RunState
 from smbferry_operator.decide.check import checks_identity, is_reported
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.fairness import ChecksUnderWay
@@ -25,24 +21,12 @@ from smbferry_operator.decide.proof import Proof, newest_proof
 from smbferry_operator.decide.record import recorded, reported
 from smbferry_operator.decide.resolve import resolve
 from smbferry_operator.decide.wanted import WantedCheck
-from smbferry_operator.model import Identity, Key, Kind, Manifest, Meta, Recorded, Refusal, Run, Task
-from smbferry_operator.observe.cache import TAG_STARTING, Cache, account_tag
+from smbferry_operator.model import Identity, Key, Kind, Meta, Recorded, Refusal, Run, Task
+from smbferry_operator.observe.cache import Cache
 from smbferry_operator.observe.fleet import Fleet
 from smbferry_operator.observe.reader import Reader
+from smbferry_operator.observe.tags import TAG_DOUBTFUL, TAG_KEY_REFUSED, TAG_STARTING, account_tag
 from smbferry_operator.parse import parse_identity, parse_location, parse_run, parse_task, parse_time
-from smbferry_words.failure_class import FailureClass
-
-DOUBTFUL: Final = frozenset(
-    {
-        FailureClass.IDENTITY,
-        FailureClass.POLICY,
-        FailureClass.ACCESS,
-        FailureClass.NETWORK,
-        FailureClass.CLOCK,
-        FailureClass.DNS,
-    }
-)
-"""Failure classes of a run after which its locations and identities are checked again."""
 
 
 class Observer:
@@ -245,13 +229,13 @@ class Observer:
     def _doubted_at(self, locations: Iterable[Key]) -> datetime | None:
         """When a run that uses these locations last failed in a way that a check would detect."""
         tasks = (task for location in locations for task in self._cache.referrer_keys(location, Kind.TASK))
-        runs = (run for task in tasks for run in self._cache.referrers(task, Kind.RUN))
-        failed = (run["status"] for run in runs if (run.get("status") or {}).get("state") == RunState.FAILED)
-        moments = (
-            parse_time(status.get("completionTime"))
-            for status in failed
-            if (status.get("failure") or {}).get("class") in DOUBTFUL
-        )
+        runs = (run for task in tasks for run in self._cache.referrer_keys(task, Kind.RUN))
+        return self._newest("completionTime", (run for run in runs if TAG_DOUBTFUL in self._cache.tags_of(run)))
+
+    def _newest(self, field: str, keys: Iterable[Key]) -> datetime | None:
+        """The newest of these times in the status of these objects."""
+        bodies = (body for key in keys if (body := self._cache.get(key)) is not None)
+        moments = (parse_time((body.get("status") or {}).get(field)) for body in bodies)
         return max((moment for moment in moments if moment), default=None)
 
     def _refused_at(self, locations: Iterable[Key]) -> datetime | None:
@@ -260,13 +244,5 @@ class Observer:
         The identity is then checked at once. Until it is healthy nothing else tries its key: each wrong one counts
         towards the domain's lockout policy.
         """
-        bodies = (body for location in locations if (body := self._cache.get(location)) is not None)
-        statuses = [body.get("status") or {} for body in bodies]
-        moments = (parse_time(status.get("lastCheckTime")) for status in statuses if _by_its_key(status))
-        return max((moment for moment in moments if moment), default=None)
-
-
-def _by_its_key(status: Manifest) -> bool:
-    """Whether the agent reports that the KDC refused the key of a location's identity."""
-    tickets = (c for c in status.get("conditions") or () if c.get("type") == ConditionType.TICKET_ACQUIRED)
-    return any(c.get("reason") in KEY_REFUSED for c in tickets)
+        refused = (location for location in locations if TAG_KEY_REFUSED in self._cache.tags_of(location))
+        return self._newest("lastCheckTime", refused)

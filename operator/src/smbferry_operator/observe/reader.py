@@ -28,7 +28,7 @@ class Reader:
 
     def __init__(self, cache: Cache) -> None:
         self.cache = cache
-        self._read: OrderedDict[Key, tuple[Manifest, Any]] = OrderedDict()
+        self._read: OrderedDict[Key, tuple[object, Any]] = OrderedDict()
 
     def agents(self, key: Key, owner: Meta) -> tuple[tuple[Job, ...], tuple[Pod, ...]]:
         """The Jobs and pods that work for an object."""
@@ -81,13 +81,14 @@ class Reader:
 
     def _remembered(self, key: Key, read: Callable[[Manifest], R]) -> R | None:
         """The parsed object, parsed once per version. Each kind has one parser only: the key identifies the result."""
-        body = self.cache.get(key)
-        if body is None:
-            self._read.pop(key, None)
-            return None
+        token = self.cache.token(key)
         known = self._read.get(key)
-        if known is None or known[0] is not body:
-            known = (body, read(body))
+        if known is None or known[0] is not token:
+            body = self.cache.get(key)
+            if body is None:
+                self._read.pop(key, None)
+                return None
+            known = (token, read(body))
             self._read[key] = known
         self._read.move_to_end(key)
         if len(self._read) > REMEMBERED:

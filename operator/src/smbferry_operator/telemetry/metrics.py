@@ -5,8 +5,6 @@ counts runs, so that a standby does not double them. Label values are names of o
 and states, never names of files or messages.
 """
 
-import re
-from collections import Counter as Tally
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final
@@ -19,25 +17,21 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from smbferry_api.conditions import ConditionType
-from smbferry_api.reasons import KEYTAB_AGING, by_name
+from smbferry_api.reasons import by_name
 from smbferry_api.run_status import RunState
 from smbferry_operator.decide.limits import UNLIMITED, RunLimits
-from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
+from smbferry_operator.model import OWN_KINDS, Key, Manifest
 from smbferry_operator.observe.cache import Cache
 from smbferry_operator.parse import parse_time
+from smbferry_operator.telemetry.objects import object_metrics, single
 from smbferry_operator.telemetry.queue import queue_metrics
+from smbferry_operator.telemetry.runs import OTHER, RunTotals, run_metrics
 
 RUN_BUCKETS: Final = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600)
 RECONCILE_BUCKETS: Final = (0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60)
-OTHER: Final = "Other"
-"""For reasons that are not ours: a label must not get new values from what others write."""
-_ACTIVE: Final = frozenset({RunState.TRANSFERRING, RunState.VERIFYING})
-_FACTOR: Final = re.compile(r"\d{1,9}\.\d{1,9}")
-_OFFSET: Final = re.compile(r"[+-]?\d+(?:\.\d+)?(?=s)")
 
 Reconcile = Callable[[Key], Awaitable[timedelta | None]]
 
@@ -121,7 +115,7 @@ class Metrics:
         return self._figures
 
     def exposed(self, figures: Mapping[str, int]) -> bytes:
-        """All metrics in Prometheus' text format.
+        """All metrics in Prometheus' text format. May be called in any thread.
 
         Args:
             figures: lengths of the work queue: ready, delayed, underWay.
@@ -152,168 +146,18 @@ class _StateCollector(Collector):
         self._metrics = metrics
 
     def collect(self) -> Iterator[Metric]:
-        yield _single("smbferry_leader", "Whether this operator leads.", int(self._metrics.leading()))
+        yield single("smbferry_leader", "Whether this operator leads.", int(self._metrics.leading()))
         figures = self._metrics.figures
-        yield _single("smbferry_queue_length", "Objects that are ready to be reconciled.", figures.get("ready", 0))
-        yield _single(
+        yield single("smbferry_queue_length", "Objects that are ready to be reconciled.", figures.get("ready", 0))
+        yield single(
             "smbferry_queue_delayed", "Objects that are reconciled at a later time.", figures.get("delayed", 0)
         )
-        yield _single("smbferry_queue_under_way", "Objects that are being reconciled.", figures.get("underWay", 0))
+        yield single("smbferry_queue_under_way", "Objects that are being reconciled.", figures.get("underWay", 0))
         if self._metrics.leading():
+            runs = RunTotals.of(self._cache)
             yield from object_metrics(self._cache)
-            yield from queue_metrics(self._cache, self._metrics.limits)
-
-
-def object_metrics(cache: Cache) -> Iterator[Metric]:
-    """Metrics of the objects in the cache."""
-    bodies: dict[Kind, list[Manifest]] = {kind: [] for kind in OWN_KINDS}
-    for key in cache:
-        body = cache.get(key)
-        if body is not None and key.kind in bodies:
-            bodies[key.kind].append(body)
-    yield _readiness(bodies)
-    yield from _of_runs(bodies[Kind.RUN])
-    yield from _of_tasks(bodies[Kind.TASK])
-    yield from _of_identities(bodies[Kind.IDENTITY])
-
-
-def _readiness(bodies: Mapping[Kind, list[Manifest]]) -> Metric:
-    family = GaugeMetricFamily(
-        "smbferry_ready",
-        "Whether an object is Ready; absent while it is Unknown.",
-        labels=["kind", "namespace", "name"],
-    )
-    for kind in (Kind.IDENTITY, Kind.LOCATION, Kind.TASK):
-        for body in bodies[kind]:
-            _add_truth(family, body, ConditionType.READY, kind.value)
-    return family
-
-
-def _of_runs(runs: list[Manifest]) -> Iterator[Metric]:
-    states = Tally((_names(r)[0], str((r.get("status") or {}).get("state") or RunState.QUEUED.value)) for r in runs)
-    family = GaugeMetricFamily("smbferry_runs", "Existing runs, by state.", labels=["namespace", "state"])
-    for (namespace, state), count in sorted(states.items()):
-        family.add_metric([namespace, state], count)
-    yield family
-    rates: Tally[str] = Tally()
-    for run in runs:
-        status = run.get("status") or {}
-        if status.get("state") in _ACTIVE:
-            rates[_names(run)[0]] += (status.get("counters") or {}).get("bytesPerSecond") or 0
-    speed = GaugeMetricFamily(
-        "smbferry_transfer_rate_bytes_per_second", "Transfer rate of all active runs together.", labels=["namespace"]
-    )
-    for namespace, rate in sorted(rates.items()):
-        speed.add_metric([namespace], rate)
-    yield speed
-    yield from _of_polite_runs(runs)
-
-
-def _of_polite_runs(runs: list[Manifest]) -> Iterator[Metric]:
-    """How active runs give way. Agents write these figures, so only numbers are taken from them."""
-    share = GaugeMetricFamily(
-        "smbferry_task_request_share_ratio",
-        "Part of its usual requests that the task's active run may send at once.",
-        labels=["namespace", "task"],
-    )
-    factor = GaugeMetricFamily(
-        "smbferry_task_reply_time_ratio",
-        "Current reply time of a server to the task's active run, in relation to its idle reply time.",
-        labels=["namespace", "task"],
-    )
-    shares: dict[tuple[str, str], float] = {}
-    factors: dict[tuple[str, str], float] = {}
-    for run in runs:
-        status, task = run.get("status") or {}, ((run.get("spec") or {}).get("taskRef") or {}).get("name")
-        found = status.get("politeness") or {}
-        if status.get("state") not in _ACTIVE or not task or not found:
-            continue
-        key = (_names(run)[0], str(task))
-        if isinstance(percent := found.get("sharePercent"), int):
-            shares[key] = min(percent / 100, shares.get(key, 1.0))
-        if _FACTOR.fullmatch(str(found.get("factor"))):
-            factors[key] = max(float(found["factor"]), factors.get(key, 0.0))
-    for family, values in ((share, shares), (factor, factors)):
-        for key, value in sorted(values.items()):
-            family.add_metric(list(key), value)
-        yield family
-
-
-def _of_tasks(tasks: list[Manifest]) -> Iterator[Metric]:
-    success = _timestamps("smbferry_task_last_success", "When the last successful run ended.", "task")
-    upcoming = _timestamps("smbferry_task_next_schedule", "When the task is due next.", "task")
-    in_sync = GaugeMetricFamily("smbferry_task_in_sync", "The condition InSync.", labels=["namespace", "task"])
-    on_schedule = GaugeMetricFamily(
-        "smbferry_task_on_schedule", "The condition OnSchedule.", labels=["namespace", "task"]
-    )
-    for task in tasks:
-        status = task.get("status") or {}
-        _add_moment(success, task, (status.get("lastSuccessfulRun") or {}).get("completionTime"))
-        _add_moment(upcoming, task, status.get("nextScheduleTime"))
-        _add_truth(in_sync, task, ConditionType.IN_SYNC)
-        _add_truth(on_schedule, task, ConditionType.ON_SCHEDULE)
-    yield from (success, upcoming, in_sync, on_schedule)
-
-
-def _of_identities(identities: list[Manifest]) -> Iterator[Metric]:
-    offset = GaugeMetricFamily(
-        "smbferry_identity_clock_offset_seconds",
-        "The KDC's clock minus the agent's clock, at the last check.",
-        labels=["namespace", "identity"],
-    )
-    ticket = _timestamps("smbferry_identity_ticket_expiry", "When the ticket of the last check expires.", "identity")
-    keytab = _timestamps("smbferry_identity_keytab_key", "When the newest key was written to the keytab.", "identity")
-    checked = _timestamps("smbferry_identity_last_check", "When the identity was last checked.", "identity")
-    kvno = GaugeMetricFamily(
-        "smbferry_identity_kvno_mismatch", "The condition KvnoMismatch.", labels=["namespace", "identity"]
-    )
-    aging = GaugeMetricFamily(
-        "smbferry_identity_keytab_aging",
-        "Whether the keytab nears spec.rotation.maxAge.",
-        labels=["namespace", "identity"],
-    )
-    for identity in identities:
-        status = identity.get("status") or {}
-        if offset_found := _OFFSET.match((status.get("kdc") or {}).get("clockOffset") or ""):
-            offset.add_metric(_names(identity), float(offset_found.group()))
-        _add_moment(ticket, identity, (status.get("ticket") or {}).get("endTime"))
-        entries = (status.get("keytab") or {}).get("entries") or ()
-        _add_moment(keytab, identity, max((e["timestamp"] for e in entries if e.get("timestamp")), default=None))
-        _add_moment(checked, identity, status.get("lastCheckTime"))
-        _add_truth(kvno, identity, ConditionType.KVNO_MISMATCH)
-        if (valid := _find(identity, ConditionType.KEYTAB_VALID)).get("status") in {"True", "False"}:
-            aging.add_metric(_names(identity), int(valid.get("reason") == KEYTAB_AGING.name))
-    yield from (offset, ticket, keytab, checked, kvno, aging)
-
-
-def _single(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, text, value=value)
-
-
-def _timestamps(name: str, text: str, label: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"{name}_timestamp_seconds", text, labels=["namespace", label])
-
-
-def _add_moment(family: GaugeMetricFamily, body: Manifest, text: str | None) -> None:
-    moment = parse_time(text)
-    if moment is not None:
-        family.add_metric(_names(body), moment.timestamp())
-
-
-def _add_truth(family: GaugeMetricFamily, body: Manifest, type_: ConditionType, *labels: str) -> None:
-    """Adds 1 or 0 for a condition that is True or False, nothing while it is Unknown."""
-    found = _find(body, type_).get("status")
-    if found in {"True", "False"}:
-        family.add_metric([*labels, *_names(body)], int(found == "True"))
-
-
-def _names(body: Manifest) -> list[str]:
-    return [body["metadata"].get("namespace", ""), body["metadata"]["name"]]
-
-
-def _find(body: Manifest, type_: ConditionType) -> dict[str, Any]:
-    conditions: list[dict[str, Any]] = (body.get("status") or {}).get("conditions") or []
-    return next((c for c in conditions if c.get("type") == type_), {})
+            yield from run_metrics(runs)
+            yield from queue_metrics(runs, self._metrics.limits)
 
 
 def _reason(word: str | None) -> str:

@@ -1,5 +1,6 @@
 """Serves probes on one port and metrics on another."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -42,6 +43,11 @@ class Server:
             self._runners.append(runner)
             await web.TCPSite(runner, ANY_ADDRESS, port).start()
 
+    @property
+    def ports(self) -> list[int]:
+        """The ports that it listens on: of probes, then of metrics."""
+        return [int(address[1]) for runner in self._runners for address in runner.addresses]
+
     async def stop(self) -> None:
         """Stops listening."""
         for runner in self._runners:
@@ -62,6 +68,7 @@ def _answering(probe: Callable[[], Verdict]) -> Handler:
 
 def _exposing(metrics: Callable[[], bytes]) -> Handler:
     async def expose(_request: web.Request) -> web.StreamResponse:
-        return web.Response(body=metrics(), headers={"Content-Type": METRICS_TYPE})
+        # In a thread: with thousands of objects it takes a second, in which the event loop must not stand.
+        return web.Response(body=await asyncio.to_thread(metrics), headers={"Content-Type": METRICS_TYPE})
 
     return expose

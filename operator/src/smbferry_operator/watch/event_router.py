@@ -12,7 +12,8 @@ from smbferry_api.reasons import KEY_REFUSED
 from smbferry_api.run_status import RunState
 from smbferry_operator.clock import uptime
 from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
-from smbferry_operator.observe.cache import TAG_QUEUED, Cache, key_of, version_of
+from smbferry_operator.observe.cache import Cache, key_of, version_of
+from smbferry_operator.observe.tags import TAG_QUEUED
 from smbferry_operator.parse import parse_owner
 from smbferry_operator.watch.echo import Echo, Stream
 
