@@ -233,3 +233,22 @@ def test_a_check_that_is_waited_for_is_due_since_it_was_noted_first() -> None:
     assert known.of(SVC) == (changed,)
     known.note(place("a"), None)
     assert known.of(SVC) == ()
+
+
+def test_an_identity_and_its_location_become_ready_once_their_first_checks_have_reported() -> None:
+    world = World((Kind.IDENTITY, identity_body("svc", {})), *new("a"))
+    world.settle(SVC, place("a"))
+    assert len(agents(world)) == 1
+    job = world.memory.of("Job")[0]
+    world.tell(
+        world.memory.objects["KerberosIdentity", "svc"],
+        {"conditions": checks(IDENTITY_GOOD), "lastCheckTime": format_time(NOW + timedelta(seconds=2))}
+        | {"nextCheckTime": format_time(NOW + timedelta(hours=1))},
+    )
+    world.now += timedelta(seconds=3)
+    world.settle(SVC)
+    assert ready_of(world, "KerberosIdentity", "svc") == ("True", "ChecksPassed")
+    world.router.seen(Kind.JOB, world.memory.stamped(job) | {"status": {"conditions": [condition("Complete", "True")]}})
+    settle(world, SVC, place("a"))
+    assert carried(world) == ["a"]
+    assert len(agents(world)) == 2, "the identity is not checked again"

@@ -204,7 +204,7 @@ def _is_current(subject: Subject, checks: Checks) -> bool:
         last is not None
         and is_reported(subject.resource, last)
         and is_about(last, subject.inputs)
-        and last.meta.annotations.get(ANNOTATION_CHECK_EPOCH) == subject.epoch
+        and last.meta.annotations.get(ANNOTATION_CHECK_EPOCH, "") == subject.epoch
     )
 
 
