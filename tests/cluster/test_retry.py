@@ -55,6 +55,7 @@ def lose_agent(scene: Scene, run: str) -> Object:
     assert lost["status"]["state"] == "Failed", lost["status"]
     assert lost["status"]["failure"]["reason"] == "AgentLost", lost["status"]["failure"]
     assert lost["status"]["failure"]["class"] == "Network", "which may be temporary"
+    assert "nobody cancelled the run" in lost["status"]["failure"]["message"]
     return lost
 
 

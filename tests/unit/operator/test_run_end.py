@@ -127,6 +127,20 @@ def test_a_retry_says_which_and_why() -> None:
     assert "Attempt 1 of 7 failed (ConnectionLost: reset)" in decision.status.conditions[0].message
 
 
+@pytest.mark.parametrize("told", ["", '{"reason": "RunCancelled", "message": "The run was cancelled."}'])
+def test_a_run_whose_agent_was_stopped_for_good_was_not_cancelled(told: str) -> None:
+    """Its pod was deleted, and Kubernetes starts no other one."""
+    left = pod(phase="Failed", exit_code=40, termination_message=told)
+    given_up = transfer_job(failed=2, failure_reason="BackoffLimitExceeded", finished_at=ago(seconds=9))
+
+    decision = decide_run(seen(run(status=RUNNING), jobs=(given_up,), pods=(left,)), NOW, SETTINGS)
+
+    assert state_of(decision) == ("Failed", "AgentLost")
+    assert decision.status is not None
+    assert "nobody cancelled the run" in decision.status.fields["failure"]["message"]
+    assert "Given up after 2 attempts." in decision.status.fields["failure"]["message"]
+
+
 @pytest.mark.parametrize("code", [0, 3, 11, 70])
 def test_an_end_that_is_not_retried_is_not_called_a_retry(code: int) -> None:
     left = pod(phase="Failed", exit_code=code)

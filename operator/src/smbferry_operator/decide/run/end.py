@@ -26,6 +26,9 @@ from smbferry_words.run import COUNTED_SEPARATELY
 from smbferry_words.survey import Basis
 
 GIVEN_UP: Final = frozenset({"BackoffLimitExceeded", "MaxFailedIndexesExceeded", "FailedIndexes"})
+STOPPED: Final = (
+    "The agent was stopped although nobody cancelled the run. Its pod was deleted, or its node was drained."
+)
 CLASS_OF: Final = {code: failure for failure, code in EXIT_CODE_OF.items()}
 
 
@@ -53,7 +56,19 @@ def end_of(seen: RunObservation, job: Job) -> End:
         return End(RunState.PARTIALLY_SUCCEEDED, RUN_PARTIALLY_SUCCEEDED, with_remedy(text, RUN_PARTIALLY_SUCCEEDED))
     if seen.run.spec.cancel:
         return End(RunState.CANCELLED, RUN_CANCELLED, "The run was cancelled while it was under way.")
+    if code == ExitCode.CANCELLED and _tells_no_more(seen, job):
+        return failed(AGENT_LOST, _after(STOPPED, _tries(job)))
     return _failed(seen, job, code)
+
+
+def _tells_no_more(seen: RunObservation, job: Job) -> bool:
+    """Whether the agent has told of nothing but that it was stopped."""
+    told = seen.run.status.failure or termination(last_ended(job, seen.pods))
+    return told is None or told.reason == RUN_CANCELLED.name
+
+
+def _tries(job: Job) -> str:
+    return f" after {job.failed} attempts" if job.failure_reason in GIVEN_UP and job.failed > 1 else ""
 
 
 def _said(seen: RunObservation) -> str:
@@ -108,7 +123,7 @@ def _dry(counters: Counters | None) -> str:
 def _failed(seen: RunObservation, job: Job, code: int | None) -> End:
     if job.failure_reason == "DeadlineExceeded":
         return failed(RUN_TIMED_OUT, RUN_TIMED_OUT.when)
-    tries = f" after {job.failed} attempts" if job.failure_reason in GIVEN_UP and job.failed > 1 else ""
+    tries = _tries(job)
     reported = seen.run.status.failure
     if reported is not None:
         reason = by_name(reported.reason) or RUN_FAILED
