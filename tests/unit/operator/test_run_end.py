@@ -1,5 +1,6 @@
 """How a run ends, and what is said about it."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.unit.operator.decision_cases import Case, as_written, cases
 from tests.unit.operator.run_observations import ENDED, FAILURE, RUNNING, claim, seen, state_of
 
 from smbferry_operator.decide.run import decide_run
+from smbferry_operator.model import Pod
 
 
 @pytest.mark.parametrize("case", cases("run-end"), ids=lambda case: case.name)
@@ -127,18 +129,29 @@ def test_a_retry_says_which_and_why() -> None:
     assert "Attempt 1 of 7 failed (ConnectionLost: reset)" in decision.status.conditions[0].message
 
 
-@pytest.mark.parametrize("told", ["", '{"reason": "RunCancelled", "message": "The run was cancelled."}'])
-def test_a_run_whose_agent_was_stopped_for_good_was_not_cancelled(told: str) -> None:
+STOPPED = {"reason": "RunCancelled", "message": "The run was cancelled."}
+
+
+@pytest.mark.parametrize(
+    ("status", "left"),
+    [
+        pytest.param({}, [pod(phase="Failed", exit_code=40)], id="nothing told"),
+        pytest.param({}, [pod(phase="Failed", exit_code=40, termination_message=json.dumps(STOPPED))], id="by the pod"),
+        pytest.param({"failure": {"class": "Cancelled", "remedy": "", **STOPPED}}, [], id="in the status, pod removed"),
+    ],
+)
+def test_a_run_whose_agent_was_stopped_for_good_was_not_cancelled(status: dict[str, Any], left: list[Pod]) -> None:
     """Its pod was deleted, and Kubernetes starts no other one."""
-    left = pod(phase="Failed", exit_code=40, termination_message=told)
     given_up = transfer_job(failed=2, failure_reason="BackoffLimitExceeded", finished_at=ago(seconds=9))
 
-    decision = decide_run(seen(run(status=RUNNING), jobs=(given_up,), pods=(left,)), NOW, SETTINGS)
+    decision = decide_run(seen(run(status={**RUNNING, **status}), jobs=(given_up,), pods=tuple(left)), NOW, SETTINGS)
 
     assert state_of(decision) == ("Failed", "AgentLost")
     assert decision.status is not None
-    assert "nobody cancelled the run" in decision.status.fields["failure"]["message"]
-    assert "Given up after 2 attempts." in decision.status.fields["failure"]["message"]
+    failure = decision.status.fields["failure"]
+    assert (failure["reason"], failure["class"]) == ("AgentLost", "Network")
+    assert "nobody cancelled the run" in failure["message"]
+    assert "Given up after 2 attempts." in failure["message"]
 
 
 @pytest.mark.parametrize("code", [0, 3, 11, 70])

@@ -51,20 +51,20 @@ def end_of(seen: RunObservation, job: Job) -> End:
     if code == ExitCode.DONE:
         return End(RunState.SUCCEEDED, RUN_SUCCEEDED, _said(seen))
     if code == ExitCode.DONE_WITH_FAILURES:
-        failed = counters.files.failed if counters else 0
-        text = f"{failed} files failed." if failed else RUN_PARTIALLY_SUCCEEDED.when
+        count = counters.files.failed if counters else 0
+        text = f"{count} files failed." if count else RUN_PARTIALLY_SUCCEEDED.when
         return End(RunState.PARTIALLY_SUCCEEDED, RUN_PARTIALLY_SUCCEEDED, with_remedy(text, RUN_PARTIALLY_SUCCEEDED))
     if seen.run.spec.cancel:
         return End(RunState.CANCELLED, RUN_CANCELLED, "The run was cancelled while it was under way.")
-    if code == ExitCode.CANCELLED and _tells_no_more(seen, job):
+    if _was_stopped(seen, job, code):
         return failed(AGENT_LOST, _after(STOPPED, _tries(job)))
     return _failed(seen, job, code)
 
 
-def _tells_no_more(seen: RunObservation, job: Job) -> bool:
-    """Whether the agent has told of nothing but that it was stopped."""
+def _was_stopped(seen: RunObservation, job: Job, code: int | None) -> bool:
+    """Whether the agent was told to stop, and tells of nothing else."""
     told = seen.run.status.failure or termination(last_ended(job, seen.pods))
-    return told is None or told.reason == RUN_CANCELLED.name
+    return code == ExitCode.CANCELLED if told is None else told.reason == RUN_CANCELLED.name
 
 
 def _tries(job: Job) -> str:

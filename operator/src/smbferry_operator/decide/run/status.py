@@ -10,6 +10,7 @@ from smbferry_api.fields import parse_quantity
 from smbferry_api.limit_status import Limit
 from smbferry_api.queue_status import QueueStatus
 from smbferry_api.reasons import (
+    AGENT_LOST,
     AGENT_NOT_SCHEDULED,
     AGENT_STARTING,
     AGENT_SUSPENDED,
@@ -17,6 +18,7 @@ from smbferry_api.reasons import (
     LOCATION_NOT_FOUND,
     LOCATION_NOT_READY,
     RETRYING,
+    RUN_CANCELLED,
     RUN_FAILED,
     RUN_QUEUED,
     RUN_STARTED,
@@ -154,7 +156,7 @@ def ended(
         fields,
         completion_time=completion,
         duration=format_duration(completion - fields.start_time) if fields.start_time else None,
-        failure=end.failure if seen.run.status.failure is None else None,
+        failure=end.failure if _is_unsaid(seen, end) else None,
     )
     normal = end.state in {RunState.SUCCEEDED, RunState.CANCELLED}
     last = Event("Normal" if normal else "Warning", end.reason, end.message)
@@ -228,6 +230,12 @@ def limit(seen: RunObservation) -> Limit | None:
     if before is None and wanted == snapshot and windows is None:
         return None
     return Limit(bytes_per_second=str(wanted) if wanted is not None else None, windows=windows)
+
+
+def _is_unsaid(seen: RunObservation, end: End) -> bool:
+    """Whether the agent has not said why the run failed, or only that it was told to stop, which nobody had asked."""
+    said = seen.run.status.failure
+    return said is None or (said.reason == RUN_CANCELLED.name and end.reason is AGENT_LOST)
 
 
 def rate_of(seen: RunObservation, work: ResolvedTask) -> str | int | None:
