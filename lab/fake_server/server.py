@@ -9,6 +9,8 @@ from smbferry_engine.wire.header import FLAG_ASYNC, FLAG_RELATED, FLAG_RESPONSE,
 from smbferry_engine.wire.status import NtStatus
 
 HEADER = struct.Struct("<4sHHIHHIIQIIQ16s")
+PLENTY = 1 << 19
+"""Credits of a client that gets the same number with every reply: a window beyond that is no real server's."""
 
 
 class FakeServer(Files):
@@ -46,11 +48,11 @@ class FakeServer(Files):
 
         MS-SMB2 3.3.1.2 leaves the number to the server.
         """
-        most = self.most_credits
-        if most is None:
-            return self.credits_granted
         held = self._credits_held() - charge
-        granted = max(0, min(max(1, wanted), most - held))
+        if self.most_credits is not None:
+            granted = max(0, min(max(1, wanted), self.most_credits - held))
+        else:
+            granted = min(self.credits_granted, max(charge, PLENTY - held))
         self.credits[self.client] = held + granted
         return granted
 
