@@ -68,6 +68,7 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+@pytest.mark.fault(215)
 def test_a_run_that_lost_its_agent_is_followed_by_one_that_copies_everything(seeded: Scene) -> None:
     kube = seeded.kube
     kube.apply(task("mended", limit=2))

@@ -132,6 +132,7 @@ def test_a_retry_says_which_and_why() -> None:
 STOPPED = {"reason": "RunCancelled", "message": "The run was cancelled."}
 
 
+@pytest.mark.fault(215)
 @pytest.mark.parametrize(
     ("status", "left"),
     [
