@@ -52,7 +52,7 @@ cluster: lab-up images checks ## test operator and agents in the real cluster
 	@$(PYTEST) -q -n 4 --dist loadfile -m 'not alone' --keep-chart tests/cluster
 	@$(PYTEST) -q -m alone tests/cluster
 
-drain-check: lab-up images checks ## drain the node of a 15-minute run, and start forty runs at once; run nothing else on the machine
+drain-check: lab-up images checks ## drain the node of a 15-minute run, start forty runs at once, and sixty at a limit; run nothing else on the machine
 	@$(PYTEST) -q tests/drain
 
 fuzz: $(VENV)/.done ## fuzz codecs and core with random data and hostile servers, FUZZ_SECONDS=600

@@ -1,4 +1,7 @@
-"""Sixty tasks that are due at one minute, on two servers that permit four agents each: real pods and real files."""
+"""Sixty tasks that are due at one minute, on two servers that permit four agents each: real pods and real files.
+
+It takes minutes, and nothing else may use the cluster meanwhile: `make drain-check`.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
     from lab.support.cluster.kube import Object
 
-pytestmark = [pytest.mark.alone, pytest.mark.takes(300)]
+pytestmark = pytest.mark.takes(300)
 
 HERD, LIMIT = 60, 4
 URGENT = range(20, 26)
