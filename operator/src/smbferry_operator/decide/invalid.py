@@ -6,7 +6,7 @@ from typing import Any, Final
 from smbferry_api.conditions import Condition, ConditionType
 from smbferry_api.fields import Status
 from smbferry_api.reasons import OBJECT_UNREADABLE, SPEC_INVALID
-from smbferry_api.run_status import RunState
+from smbferry_api.run_status import ENDED, RunState
 from smbferry_api.served import read_status
 from smbferry_operator.decide.decision import Decision, Event, OwnedStatus
 from smbferry_operator.decide.owned import OBSERVED, OWNED
@@ -15,7 +15,6 @@ from smbferry_operator.decide.text import with_remedy
 from smbferry_operator.model import Kind, Manifest, Meta
 
 POLL: Final = timedelta(seconds=30)
-ENDED: Final = frozenset(state.value for state in RunState if state.ended)
 
 
 class _Conditions(Status):

@@ -33,6 +33,11 @@ class _Entry:
     works_for: tuple[Key, str] | None
     """Of an unfinished Job or a living pod: the object that it claims to work for, and that object's uid."""
 
+    @property
+    def body(self) -> Manifest:
+        """The object as a new dict."""
+        return unpack(self.packed, self.dictionary)
+
 
 class Cache:
     """Objects by key, by reference and by tag. Used on the event loop; other threads may iterate and read."""
@@ -70,7 +75,7 @@ class Cache:
     def get(self, key: Key) -> Manifest | None:
         """Returns the object as a new dict, or None."""
         entry = self._entries.get(key)
-        return unpack(entry.packed, entry.dictionary) if entry else None
+        return entry.body if entry else None
 
     def all(self, kind: Kind) -> Iterator[Manifest]:
         """All objects of a kind, read one by one."""
@@ -86,8 +91,7 @@ class Cache:
     def referrers(self, key: Key, kind: Kind) -> Iterator[Manifest]:
         """The objects of a kind that refer to this one."""
         for other in self.referrer_keys(key, kind):
-            entry = self._entries[other]
-            yield unpack(entry.packed, entry.dictionary)
+            yield self._entries[other].body
 
     def referrer_keys(self, key: Key, *kinds: Kind) -> list[Key]:
         """The keys of the objects that refer to this one: of these kinds, or of all."""
@@ -190,7 +194,7 @@ class Cache:
         """
         self._gone = {k: v for k, v in self._gone.items() if k.kind is not kind or v > version}
         return [
-            unpack(entry.packed, entry.dictionary)
+            entry.body
             for key, entry in self._entries.items()
             if key.kind is kind and key not in listed and entry.version <= version and within(key)
         ]

@@ -5,7 +5,7 @@ from typing import Final
 
 from smbferry_api.conditions import ConditionType
 from smbferry_api.reasons import KEY_REFUSED
-from smbferry_api.run_status import RunState
+from smbferry_api.run_status import ENDED, RunState
 from smbferry_operator.decide.account import account_of
 from smbferry_operator.model import Kind, Manifest
 from smbferry_words.failure_class import FailureClass
@@ -23,7 +23,6 @@ TAG_KEY_REFUSED: Final = "key refused"
 """Locations whose last check failed because the KDC refused the identity's key."""
 
 BEFORE_TRANSFER: Final = frozenset({RunState.LAUNCHING.value, RunState.PREPARING.value})
-ENDED: Final = frozenset(state.value for state in RunState if state.ended)
 DOUBTFUL: Final = frozenset(
     {
         FailureClass.IDENTITY,

@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from smbferry_api.conditions import ConditionType
-from smbferry_api.reasons import KEY_REFUSED
-from smbferry_api.run_status import RunState
+from smbferry_api.run_status import ENDED
 from smbferry_operator.clock import uptime
 from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
 from smbferry_operator.observe.cache import Cache, key_of, version_of
-from smbferry_operator.observe.tags import TAG_QUEUED
+from smbferry_operator.observe.tags import TAG_KEY_REFUSED, TAG_QUEUED
 from smbferry_operator.parse import parse_owner
 from smbferry_operator.watch.echo import Echo, Stream
 
 GONE: Final = "Gone"
-ENDED_STATES: Final = frozenset(state.value for state in RunState if state.ended)
 
 
 class EventRouter:
@@ -142,7 +140,7 @@ class _SharedFacts:
     @property
     def ended(self) -> bool:
         """Whether it is a run that has ended."""
-        return self.state in ENDED_STATES
+        return self.state in ENDED
 
     @property
     def active(self) -> bool:
@@ -158,6 +156,6 @@ class _SharedFacts:
         key_use: tuple[Any, ...] = ()
         if key.kind is Kind.IDENTITY:
             key_use = (use.get("wrong"), use.get("refused"), [ticket["status"] for ticket in tickets])
-        elif key.kind is Kind.LOCATION and any(ticket.get("reason") in KEY_REFUSED for ticket in tickets):
+        elif TAG_KEY_REFUSED in cache.tags_of(key):
             key_use = (status.get("lastCheckTime"),)
         return cls(cache.references_of(key), status.get("state") if body else GONE, key_use)
