@@ -123,6 +123,7 @@ class Lab:
         self._env = env
         self._attempts = [up, up, clean, up] if clean else [up, up]
         self._wanted = True
+        self._starting = threading.Lock()
         self._code = 0
         self._process = self._start(up)
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -136,10 +137,11 @@ class Lab:
         up, *further = self._attempts
         self._code = self._show(self._process)
         for command in further:
-            if not self._code or not self._wanted:
-                return
-            print(f"=== lab: did not start; next: {shlex.join(command)}", flush=True)
-            self._process = self._start(command)
+            with self._starting:
+                if not self._code or not self._wanted:
+                    return
+                print(f"=== lab: did not start; next: {shlex.join(command)}", flush=True)
+                self._process = self._start(command)
             code = self._show(self._process)
             self._code = code if command is up else self._code
 
@@ -157,8 +159,9 @@ class Lab:
 
     def stop(self) -> None:
         """Ends it where it still runs; it cleans up by itself."""
-        self._wanted = False
-        self._process.terminate()
+        with self._starting:
+            self._wanted = False
+            self._process.terminate()
         self.wait()
 
 
