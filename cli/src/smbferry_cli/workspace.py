@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,7 @@ class Workspace:
         self._parent = next(_parents(environ))
         self._folder: Path | None = None
         self._mounts = 0
+        self._wiping = threading.Lock()
 
     def __enter__(self) -> Self:
         self._folder = Path(tempfile.mkdtemp(prefix="smbferry-", dir=self._parent))
@@ -45,14 +47,19 @@ class Workspace:
         return self._folder
 
     def wipe(self) -> None:
-        """Overwrites every file and removes the folder, unless it is already removed."""
-        if self._folder is None:
-            return
-        for folder, _, files in os.walk(self._folder):
-            for name in files:
-                wipe(Path(folder, name))
-        shutil.rmtree(self._folder)
-        self._folder = None
+        """Overwrites every file and removes the folder, unless it is already removed. Waits for a wipe under way.
+
+        The folder is renamed first: threads that still use it find it no longer, and cannot add files while it goes.
+        """
+        with self._wiping:
+            if self._folder is None:
+                return
+            hidden = self._folder.rename(self._folder.with_name(f"{self._folder.name}-removed"))
+            self._folder = None
+            for folder, _, files in os.walk(hidden):
+                for name in files:
+                    wipe(Path(folder, name))
+            shutil.rmtree(hidden)
 
     def mount(self, spec: KerberosIdentitySpec, manifests: Manifests) -> IdentityMount:
         """Writes the identity's Secret and ConfigMap in the layout of an agent's mounts.

@@ -147,6 +147,7 @@ def left_behind(scene: Scene) -> dict[str, tuple[str, int, str | None]]:
     return left
 
 
+@pytest.mark.fault(219)
 def test_a_second_signal_ends_at_once_and_still_wipes_keys_and_tickets(slow: Scene) -> None:
     process = slow.start("run")
     under_way(slow, process)

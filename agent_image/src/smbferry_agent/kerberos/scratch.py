@@ -14,7 +14,8 @@ class Scratch:
         self._folder = folder
 
     def __enter__(self) -> Self:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder.parent.mkdir(mode=0o700, exist_ok=True)  # not its parents: what was wiped must not come back
+        self._folder.mkdir(mode=0o700, exist_ok=True)
         return self
 
     def __exit__(
