@@ -63,7 +63,8 @@ def end_of(kube: Kube, run: str) -> Object:
 def run_of(kube: Kube, name: str) -> str:
     def current(found: Object) -> str | None:
         status = found.get("status", {})
-        return status.get("activeRun") or status.get("lastRun", {}).get("name")
+        name = status.get("activeRun") or status.get("lastRun", {}).get("name")
+        return str(name) if name else None
 
     return str(current(kube.wait("transfertask", name, "running", current, timeout=60)))
 

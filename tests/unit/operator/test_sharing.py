@@ -310,15 +310,16 @@ def test_a_served_run_and_one_of_the_owner_do_not_write_to_one_folder_together()
 
 
 def test_a_namespace_is_selected_by_its_labels_and_no_longer_when_they_change() -> None:
-    namespace = {"kind": "Namespace", "metadata": {"name": USER, "uid": "uid-app", "resourceVersion": "1"}}
-    namespace["metadata"]["labels"] = {"tier": "trusted"}
+    def labelled(version: str, **labels: str) -> Manifest:
+        metadata = {"name": USER, "uid": "uid-app", "resourceVersion": version, "labels": labels}
+        return {"kind": "Namespace", "metadata": metadata}
+
     selector = {"matchLabels": {"tier": "trusted"}}
-    world = World(*shared(selector=selector), using(), asks(), (Kind.NAMESPACE, namespace))
+    world = World(*shared(selector=selector), using(), asks(), (Kind.NAMESPACE, labelled("1", tier="trusted")))
     world.settle(TASK, RUN)
     assert own(world)["status"]["state"] == "Launching"
 
-    changed = {**namespace, "metadata": {**namespace["metadata"], "labels": {}, "resourceVersion": "9000"}}
-    world.router.seen(Kind.NAMESPACE, changed)
+    world.router.seen(Kind.NAMESPACE, labelled("9000"))
     world.settle()
     jobs_go(world)
     assert own(world)["status"]["failure"]["reason"] == "LocationNotShared"
