@@ -121,13 +121,17 @@ ENDS_DIFFER: Final = {
     " || self.source.path != self.destination.path",
     "message": "source and destination must not be the same folder",
 }
+
+
+def _namespace_of(side: str) -> str:
+    """CEL for the namespace that a side names, '' without one. CEL escapes the word `namespace`."""
+    name = f"self.{side}.locationRef.__namespace__"
+    return f"(has({name}) ? {name} : '')"
+
+
 ENDS_TOGETHER: Final = {
-    "rule": "[self.source.locationRef, self.destination.locationRef].all(ref,"
-    " (has(ref.__namespace__) ? ref.__namespace__ : '') == (has(self.source.locationRef.__namespace__)"
-    " ? self.source.locationRef.__namespace__ : ''))"
-    " && (!has(self.report) || !has(self.report.locationRef) || (has(self.report.locationRef.__namespace__)"
-    " ? self.report.locationRef.__namespace__ : '') == (has(self.source.locationRef.__namespace__)"
-    " ? self.source.locationRef.__namespace__ : ''))",
+    "rule": f"{_namespace_of('source')} == {_namespace_of('destination')} && (!has(self.report)"
+    f" || !has(self.report.locationRef) || {_namespace_of('source')} == {_namespace_of('report')})",
     "message": "locationRef.namespace must be the same for source, destination and report: one agent opens all of them,"
     " with keytabs of one namespace",
 }
