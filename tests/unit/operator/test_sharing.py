@@ -9,9 +9,9 @@ from tests.support.builders import LOCATION_GOOD, run_body, task_body
 from tests.unit.operator.world import World, agents, good, settled
 
 from smbferry_api.sharing import AllowedNamespaces
-from smbferry_operator.decide.sharing import serving_name
+from smbferry_operator.decide.sharing import as_asked, as_served, serving_name
 from smbferry_operator.model import Key, Kind, Manifest, Meta
-from smbferry_operator.parse import parse_run
+from smbferry_operator.parse import parse_run, parse_task
 
 OWNER, USER, OTHER = "team", "app", "lab"
 TASK, RUN = Key(Kind.TASK, USER, "nightly"), Key(Kind.RUN, USER, "run")
@@ -242,6 +242,16 @@ def test_a_task_says_nothing_about_pods_and_config_maps_of_the_other_namespace(
     assert reason(world.memory.objects["TransferTask", "nightly"], "Ready")[1].startswith(f"{field}: expected ")
     assert own(world)["status"]["failure"]["reason"] == "SpecInvalid"
     assert len(world.memory.of("TransferRun")) == 1
+
+
+def test_a_run_for_another_namespace_does_not_overtake_those_of_the_owner() -> None:
+    served = as_served(parse_task(using(priority=1000)[1]), OWNER)
+    lowered = as_served(parse_task(using(priority=-7)[1]), OWNER)
+    urgent = run_body("run", namespace=USER)
+    urgent["spec"]["priority"] = 5
+    asked = as_asked(parse_run(run_body("x", namespace=OWNER)), parse_run(urgent), allowed=True)
+
+    assert (served.spec.priority, lowered.spec.priority, asked.spec.priority) == (0, -7, 0)
 
 
 def test_a_cancelled_or_deleted_run_ends_the_one_that_serves_it_and_a_deleted_one_takes_it_along() -> None:

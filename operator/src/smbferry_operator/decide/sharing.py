@@ -129,8 +129,14 @@ def as_served(task: Task, namespace: str) -> Task:
     )
     agent = AgentSpec(parallelism=spec.agent.parallelism, active_deadline=spec.agent.active_deadline)
     options = spec.options.model_copy(update={"sid_map": None})
-    local = spec.model_copy(update={**ends, "report": report, "agent": agent, "options": options})
+    changes = {**ends, "report": report, "agent": agent, "options": options, "priority": _at_most_usual(spec.priority)}
+    local = spec.model_copy(update=changes)
     return replace(task, meta=replace(task.meta, namespace=namespace), spec=local)
+
+
+def _at_most_usual(priority: int) -> int:
+    """Priorities order the runs of a namespace: a run for another one does not overtake its own."""
+    return min(priority, 0)
 
 
 # --- Runs ------------------------------------------------------------------------------------------------------------
@@ -173,4 +179,5 @@ def as_asked(serving: Run, asking: Run | None, *, allowed: bool) -> Run:
         return replace(serving, spec=serving.spec.model_copy(update={"cancel": True, "ttl_after_finished": AT_ONCE}))
     cancel = serving.spec.cancel or asking.spec.cancel or asking.meta.deleting or not allowed
     own = {"cancel": cancel, "ttl_after_finished": NEVER, "on_behalf_of": serving.spec.on_behalf_of}
+    own["priority"] = None if asking.spec.priority is None else _at_most_usual(asking.spec.priority)
     return replace(serving, spec=asking.spec.model_copy(update=own))

@@ -104,7 +104,7 @@ class EventRouter:
         refer = self._cache.referrer_keys
         tasks = {task for location in refer(identity, Kind.LOCATION) for task in refer(location, Kind.TASK)}
         runs = {run for task in tasks for run in refer(task, Kind.RUN)}
-        return {run for run in runs if TAG_QUEUED in self._cache.tags_of(run)}
+        return {run for run in runs if run.namespace == identity.namespace and TAG_QUEUED in self._cache.tags_of(run)}
 
     def _same_account(self, key: Key) -> set[Key]:
         """The identities of the same account: a wrong key of one counts for all."""
