@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import urllib3
 from lab.support.cluster import objects
-from lab.support.cluster.api import MERGE, OWN, connection
+from lab.support.cluster.agent import Agent
+from lab.support.cluster.api import MERGE, OWN
 from lab.support.cluster.kube import KubectlError, is_, new_namespace, under_way
 from lab.support.cluster.scene import DESTINATION, READER, SOURCE, WRITER, Scene
 from lab.support.domain.trees import Wanted, differences
@@ -199,38 +199,6 @@ def test_who_may_only_create_runs_gets_the_tasks_of_the_namespace_and_no_secret(
     assert ended["status"]["task"]["options"]["deletedFiles"] == "Preserve"
     assert secrets_mounted(scene.kube) <= OURS
     assert "kept.txt" in scene.destination.tree()
-
-
-class Agent:
-    """The API server as an agent asks it, by the token of its ServiceAccount."""
-
-    def __init__(self, kube: Kube, run: str) -> None:
-        (job, *_) = kube.list("jobs", f"smbferry.io/run={run}")
-        account = job["spec"]["template"]["spec"]["serviceAccountName"]
-        self._token = kube.kubectl("create", "token", account).strip()
-        known = connection(kube.environment["KUBECONFIG"])
-        self._server = str(known.host)
-        self._pool = urllib3.PoolManager(ca_certs=known.ssl_ca_cert)
-
-    def ask(self, method: str, path: str, body: Any = None, content: str = "application/json") -> tuple[int, Any]:
-        """HTTP's code, and the answer."""
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": content}
-        answer = self._pool.request(method, self._server + path, body=json.dumps(body), headers=headers)
-        return answer.status, json.loads(answer.data)
-
-    def rules(self, namespace: str) -> set[tuple[str, str, str]]:
-        """All that it may do in a namespace: (verb, resource, name), of what not everybody may do."""
-        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview"}
-        path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
-        _, answer = self.ask("POST", path, {**review, "spec": {"namespace": namespace}})
-        return {
-            (verb, resource, name)
-            for rule in answer["status"]["resourceRules"]
-            for verb in rule["verbs"]
-            for resource in rule["resources"]
-            for name in rule.get("resourceNames", ["*"])
-            if not resource.startswith("selfsubject")
-        }
 
 
 @pytest.mark.fault(117)

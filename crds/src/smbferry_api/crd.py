@@ -21,6 +21,7 @@ from smbferry_api.location import LOCATION_RULES, SmbLocationSpec, SmbLocationSt
 from smbferry_api.names import CATEGORY, GROUP, PLURALS, VERSION
 from smbferry_api.run import RUN_RULES, TransferRunSpec
 from smbferry_api.run_status import TransferRunStatus
+from smbferry_api.sharing import SHARING_RULES
 from smbferry_api.task import TASK_RULES, TransferTaskSpec, TransferTaskStatus
 
 Schema = dict[str, Any]
@@ -139,6 +140,7 @@ TRANSFER_RUN: Final = Kind(
         Column("Not carried", ".status.progress.notCarried"),
         Column("Failed", ".status.counters.files.failed", "integer", wide=True),
         Column("Snapshot", ".status.sourceSnapshot.time", wide=True),
+        Column("On behalf of", ".spec.onBehalfOf.namespace", wide=True),
         _condition_column("Message", "Succeeded", field="message", wide=True),
         AGE,
     ),
@@ -146,7 +148,12 @@ TRANSFER_RUN: Final = Kind(
 )
 KINDS: Final = (KERBEROS_IDENTITY, SMB_LOCATION, TRANSFER_TASK, TRANSFER_RUN)
 
-RULES: Final[Mapping[type[Spec], list[dict[str, Any]]]] = {**LOCATION_RULES, **TASK_RULES, **RUN_RULES}
+RULES: Final[Mapping[type[Spec], list[dict[str, Any]]]] = {
+    **SHARING_RULES,
+    **LOCATION_RULES,
+    **TASK_RULES,
+    **RUN_RULES,
+}
 
 _DROPPED: Final = frozenset({"title", "$defs", "additionalProperties"})
 _LIST_MAP_KEYS: Final = {"conditions": ["type"], "shards": ["index"], "env": ["name"], "imagePullSecrets": ["name"]}

@@ -18,6 +18,7 @@ from smbferry_api.fields import (
     parse_quantity,
 )
 from smbferry_api.pod_settings import ObjectPodSettings
+from smbferry_api.sharing import AllowedNamespaces
 from smbferry_words.smb import Cipher, Dialect
 
 # RFC 1123, plus underscores, which Windows host names may contain.
@@ -159,6 +160,13 @@ class SmbLocationSpec(Spec):
         Field(description="Settings of the pods that check the location. Default: those of its identity."),
     ] = None
     limits: LocationLimits | None = None
+    allowed_namespaces: Annotated[
+        AllowedNamespaces | None,
+        Field(
+            description="Other namespaces whose tasks may use the location. Their agents run in the location's "
+            "namespace, so no Secret is copied. Default: none."
+        ),
+    ] = None
 
     @property
     def target(self) -> str:

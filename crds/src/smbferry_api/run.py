@@ -8,6 +8,7 @@ from smbferry_api.fields import DurationRange, ObjectName, Quantity, SharePath, 
 from smbferry_api.identity import KerberosIdentitySpec
 from smbferry_api.location import DfsTarget, SmbLocationSpec
 from smbferry_api.run_status import TransferRunStatus
+from smbferry_api.sharing import NamespaceName
 from smbferry_api.task import HIGHEST_PRIORITY, LOWEST_PRIORITY, AgentSpec, Report, SnapshotChoice
 from smbferry_api.task_options import Filters, Options
 from smbferry_api.windows import Windows
@@ -18,9 +19,17 @@ NEVER: Final = "Never"
 
 
 class TaskRef(Spec):
-    """A TransferTask in the same namespace."""
+    """A TransferTask in the same namespace; in that of onBehalfOf, if set."""
 
     name: Annotated[ObjectName, Field(description="Name of the TransferTask.")]
+
+
+class OnBehalfOf(Spec):
+    """A TransferRun in another namespace."""
+
+    namespace: Annotated[NamespaceName, Field(description="Namespace of the TransferRun.")]
+    name: Annotated[ObjectName, Field(description="Name of the TransferRun.")]
+    uid: Annotated[str, Field(max_length=64, description="metadata.uid of the TransferRun.")]
 
 
 class ResolvedIdentity(Spec):
@@ -153,6 +162,13 @@ class TransferRunSpec(Spec):
             "Applying a removed run again executes it again."
         ),
     ] = None
+    on_behalf_of: Annotated[
+        OnBehalfOf | None,
+        Field(
+            description="Set by the operator: the run of another namespace whose work this run does, because its task "
+            "uses SmbLocations of this namespace. All other fields are read from that run."
+        ),
+    ] = None
 
     @property
     def copies(self) -> bool:
@@ -185,7 +201,9 @@ RUN_RULES: Final[dict[type[Spec], list[dict[str, Any]]]] = {
     TransferRunSpec: [
         {
             "rule": "self.taskRef == oldSelf.taskRef && self.dryRun == oldSelf.dryRun && self.survey == oldSelf.survey"
-            " && self.measureDestination == oldSelf.measureDestination",
+            " && self.measureDestination == oldSelf.measureDestination"
+            " && has(self.onBehalfOf) == has(oldSelf.onBehalfOf)"
+            " && (!has(self.onBehalfOf) || self.onBehalfOf == oldSelf.onBehalfOf)",
             "message": "spec is immutable except for cancel, priority, ignoreWindows and ttlAfterFinished; "
             "create another run",
         },

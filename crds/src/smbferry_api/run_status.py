@@ -312,6 +312,13 @@ class RunSummary(Status):
     counters: Annotated[Counters | None, Field(description="Counters of the run.")] = None
 
 
+class ServingRun(Status):
+    """The run in the namespace of shared locations that does the work of a run."""
+
+    namespace: Annotated[str, Field(description="Namespace of the TransferRun.")]
+    name: Annotated[str, Field(description="Name of the TransferRun.")]
+
+
 class TransferRunStatus(Status):
     """Current state of the run."""
 
@@ -369,6 +376,13 @@ class TransferRunStatus(Status):
         ),
     ] = ()
     survey: Annotated[SurveyStatus | None, Field(description="Result of a survey.")] = None
+    served_by: Annotated[
+        ServingRun | None,
+        Field(
+            description="Run in the namespace of the task's shared SmbLocations whose agents do the work. This status "
+            "is a copy of its status, as far as the locations' owner allows."
+        ),
+    ] = None
     job_ref: Annotated[str | None, Field(description="Job of the run's agents.")] = None
     attempts: Annotated[int, Field(description="Number of Jobs created so far.")] = 0
     ending: Annotated[

@@ -22,6 +22,7 @@ from smbferry_api.fields import (
 )
 from smbferry_api.pod_settings import ObjectPodSettings
 from smbferry_api.run_status import RunSummary
+from smbferry_api.sharing import NamespaceName
 from smbferry_api.task_options import (
     AGES_ORDERED,
     REMOVE_FORBIDS_ALL,
@@ -49,9 +50,16 @@ class ReportDetail(StrEnum):
 
 
 class LocationRef(Spec):
-    """An SmbLocation in the same namespace."""
+    """An SmbLocation."""
 
     name: Annotated[ObjectName, Field(description="Name of the SmbLocation.")]
+    namespace: Annotated[
+        NamespaceName | None,
+        Field(
+            description="Namespace of the SmbLocation, which must allow that of the task (allowedNamespaces). All "
+            "locations of a task must be in one namespace: its agents run there. Default: the task's namespace."
+        ),
+    ] = None
 
 
 class TaskEnd(Spec):
@@ -112,6 +120,20 @@ ENDS_DIFFER: Final = {
     "rule": "self.source.locationRef.name != self.destination.locationRef.name"
     " || self.source.path != self.destination.path",
     "message": "source and destination must not be the same folder",
+}
+
+
+def _namespace_of(side: str) -> str:
+    """CEL for the namespace that a side names, '' without one. CEL escapes the word `namespace`."""
+    name = f"self.{side}.locationRef.__namespace__"
+    return f"(has({name}) ? {name} : '')"
+
+
+ENDS_TOGETHER: Final = {
+    "rule": f"{_namespace_of('source')} == {_namespace_of('destination')} && (!has(self.report)"
+    f" || !has(self.report.locationRef) || {_namespace_of('source')} == {_namespace_of('report')})",
+    "message": "locationRef.namespace must be the same for source, destination and report: one agent opens all of them,"
+    " with keytabs of one namespace",
 }
 
 
@@ -231,6 +253,18 @@ class TransferTaskSpec(Spec):
             *((report.name,) if report is not None else ()),
         )
 
+    @property
+    def location_namespace(self) -> str | None:
+        """The namespace of its locations, None for that of the task."""
+        return self.source.location_ref.namespace
+
+    @model_validator(mode="after")
+    def _ends_are_together(self) -> "TransferTaskSpec":
+        refs = (self.source.location_ref, self.destination.location_ref, self.report.location_ref)
+        if len({ref.namespace for ref in refs if ref is not None}) > 1:
+            raise ValueError(ENDS_TOGETHER["message"])
+        return self
+
     @model_validator(mode="after")
     def _ends_differ(self) -> "TransferTaskSpec":
         source, destination = self.source, self.destination
@@ -285,7 +319,7 @@ class TransferTaskStatus(Status):
 TASK_RULES: Final[dict[type[Spec], list[dict[str, Any]]]] = {
     Options: [REMOVE_FORBIDS_ALL, SID_MAP_NEEDS_DESCRIPTORS],
     Filters: [SIZES_ORDERED, AGES_ORDERED],
-    TransferTaskSpec: [ENDS_DIFFER],
+    TransferTaskSpec: [ENDS_DIFFER, ENDS_TOGETHER],
     Retry: [BACKOFF_GROWS],
     **WINDOW_RULES,
 }

@@ -29,6 +29,8 @@ class Kind(StrEnum):
     RUN = "TransferRun"
     JOB = "Job"
     POD = "Pod"
+    NAMESPACE = "Namespace"
+    """For the labels by which SmbLocations allow namespaces. Not watched if only some namespaces are."""
 
 
 OWN_KINDS: Final = (Kind.IDENTITY, Kind.LOCATION, Kind.TASK, Kind.RUN)

@@ -216,6 +216,14 @@ def test_following_a_run_whose_pods_are_removed_as_it_is_cancelled_ends_in_order
     assert capsys.readouterr().out == "one\n"
 
 
+def test_of_a_run_that_another_namespace_serves_it_says_where_its_agents_work() -> None:
+    api = scene(run("r", servedBy={"namespace": "storage", "name": "team.r-abc"}))
+    with pytest.raises(
+        ClusterError, match=r"its agents work in namespace storage, .* smbferry logs run/team\.r-abc --na"
+    ):
+        called(api, "logs r")
+
+
 def test_following_a_run_that_ended_before_it_had_a_pod_says_how_it_ended() -> None:
     api = scene(run("r", "Queued"))
     api.passes = [lambda api: api.change("TransferRun", "r", state="Cancelled")]

@@ -163,6 +163,10 @@ def nothing(owner: Owner) -> ClusterError:
         said = f"expected pods of checks of {owner.what.typed}, got none: they are removed 5 minutes after a check"
         return ClusterError(f"{said}; smbferry recheck {owner.what.typed} starts another one", ExitCode.CONFIGURATION)
     status = status_of(owner.found)
+    if (served_by := status.served_by) is not None:
+        said = f"expected pods of {owner.what.typed}, got none: its agents work in namespace {served_by.namespace}"
+        advice = f"smbferry logs run/{served_by.name} --namespace {served_by.namespace}"
+        return ClusterError(f"{said}, where its SmbLocations are; {advice} shows their logs", ExitCode.CONFIGURATION)
     if status.state is not None and status.state.ended:
         said = f"expected pods of {owner.what.typed}, got none: they were removed after the run had ended"
         advice = f"smbferry watch {owner.what.typed} shows its summary and its failures"

@@ -22,7 +22,19 @@ IDENTITY_NOT_READY = define(
 LOCATION_NOT_FOUND = define(
     "LocationNotFound",
     "An SmbLocation named by the task does not exist in this namespace.",
-    "Create it, or correct locationRef.name. References cannot cross namespaces.",
+    "Create it, or correct locationRef. For a location of another namespace, set locationRef.namespace.",
+    _CONFIGURATION,
+)
+LOCATION_NOT_SHARED = define(
+    "LocationNotShared",
+    "An SmbLocation of another namespace does not exist, or does not allow the task's namespace.",
+    "Ask the owner of that namespace to add yours to allowedNamespaces of the SmbLocation, or correct locationRef.",
+    _CONFIGURATION,
+)
+SERVING_RUN_REMOVED = define(
+    "ServingRunRemoved",
+    "The TransferRun that did the work of this run in the namespace of the SmbLocations was deleted.",
+    "Ask the owner of that namespace. If the run should be repeated, create another run.",
     _CONFIGURATION,
 )
 LOCATION_NOT_READY = define(

@@ -28,6 +28,9 @@ WINDOW_CLOSED = define(
     "The run is waiting for the windows of its task to open.",
     "To run now, set ignoreWindows of the TransferRun to true, or change spec.windows of the task.",
 )
+SERVED_ELSEWHERE = define(
+    "ServedElsewhere", "The run's agents work in the namespace of its SmbLocations, where the run is about to start."
+)
 RUN_STARTED = define("RunStarted", "The run's agent was launched.")
 RUN_EXPIRED = define("RunExpired", "The run was removed because ttlAfterFinished has passed since it finished.")
 RUN_SUCCEEDED = define("RunSucceeded", "All files were transferred and verified as requested.")

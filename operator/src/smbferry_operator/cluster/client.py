@@ -51,6 +51,7 @@ _COLLECTIONS: Final[dict[str, tuple[str, str]]] = {
     **{kind.kind: (f"/apis/{API_VERSION}", kind.plural) for kind in KINDS},
     "Job": ("/apis/batch/v1", "jobs"),
     "Pod": ("/api/v1", "pods"),
+    "Namespace": ("/api/v1", "namespaces"),
     "Secret": ("/api/v1", "secrets"),
     "ConfigMap": ("/api/v1", "configmaps"),
     "ServiceAccount": ("/api/v1", "serviceaccounts"),

@@ -44,7 +44,7 @@ def run(consumer: Consumer, settings: Settings) -> None:
     """Watches until SIGTERM."""
     _configure_logging(settings)
     os.environ.setdefault("POD_ID", settings.instance)  # kopf would look up the user's name, and an image has no users
-    register(consumer)
+    register(consumer, clusterwide=not settings.namespaces)
     kopf.run(
         settings=kopf_settings(),
         memories=NoMemories(),
@@ -54,8 +54,12 @@ def run(consumer: Consumer, settings: Settings) -> None:
     )
 
 
-def register(consumer: Consumer) -> None:
-    """Registers start, stop, and a handler for each kind that bears on a decision."""
+def register(consumer: Consumer, *, clusterwide: bool = True) -> None:
+    """Registers start, stop, and a handler for each kind that bears on a decision.
+
+    Args:
+        clusterwide: whether all namespaces are watched; then their labels are, too.
+    """
 
     @kopf.on.startup()
     async def start(**_: object) -> None:
@@ -69,6 +73,8 @@ def register(consumer: Consumer) -> None:
         _watch(consumer, Kind(kind.kind), GROUP, VERSION, kind.plural)
     _watch(consumer, Kind.JOB, "batch", "v1", "jobs")
     _watch(consumer, Kind.POD, "", "v1", "pods")
+    if clusterwide:
+        _watch(consumer, Kind.NAMESPACE, "", "v1", "namespaces")
 
 
 def _watch(consumer: Consumer, kind: Kind, group: str, version: str, plural: str) -> None:

@@ -10,7 +10,7 @@ from smbferry_api.run import ResolvedEnd
 from smbferry_api.run_status import RunState
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.history import is_of, last_ended
-from smbferry_operator.decide.naming import short_hash
+from smbferry_operator.decide.naming import hidden, short_hash
 from smbferry_operator.decide.observation import TaskObservation
 from smbferry_operator.model import Task
 from smbferry_words.options import DeletedFiles
@@ -25,7 +25,7 @@ def wanted_confirmation(task: Task, destination: ResolvedEnd, mirrored: str | No
     if task.spec.options.deleted_files is not DeletedFiles.REMOVE:
         return None
     place = str(Destination.of(destination))
-    if mirrored == place or (mirrored is None and task.status.last_successful_run is not None):
+    if mirrored in {place, hidden(place)} or (mirrored is None and task.status.last_successful_run is not None):
         return None
     confirmation = short_hash(task.meta.uid, place)
     return None if task.spec.mirror_confirmation == confirmation else confirmation
@@ -39,4 +39,5 @@ def mirrored_to(seen: TaskObservation) -> str | None:
     last, did = last_ended(seen.runs), seen.recorded
     if last is None or did is None or last.status.state is not RunState.SUCCEEDED or not is_of(last, seen.task):
         return seen.task.status.mirrored_to
-    return str(Destination.of(did.destination))
+    place = str(Destination.of(did.destination))
+    return place if seen.given is None else hidden(place)

@@ -45,6 +45,11 @@ def short_hash(*parts: object) -> str:
     return base64.b32encode(digest).decode().lower()[:HASH_LENGTH]
 
 
+def hidden(place: str) -> str:
+    """A destination in a form that tells nothing but whether another one is the same."""
+    return f"hidden-{short_hash('destination', place)}"
+
+
 def label_value(text: str) -> str:
     """The text as a label value: unchanged if it is short enough, else its beginning and a hash."""
     if len(text) <= MAX_LABEL:

@@ -7,6 +7,7 @@ from datetime import datetime
 from smbferry_api.run import ResolvedTask
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.fairness import NO_CHECKS, ChecksUnderWay
+from smbferry_operator.decide.grants import Grant
 from smbferry_operator.decide.limits import Standing
 from smbferry_operator.decide.proof import Proof
 from smbferry_operator.decide.wanted import WantedCheck
@@ -81,6 +82,21 @@ class TaskObservation:
     refusal: Refusal | None = None
     recorded: ResolvedTask | None = None
     """The snapshot of the last ended run, from its Jobs only; None if they were deleted."""
+    given: Grant | None = None
+    """Of a task whose locations are in another namespace: what they allow."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestObservation:
+    """A run whose work another run does, because the locations of its task are in another namespace."""
+
+    run: Run
+    given: Grant
+    """What the locations allow."""
+    task: Task | None = None
+    serving: Run | None = None
+    """The run that does the work, if it exists."""
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from smbferry_api.identity import AccountUse
 from smbferry_api.limit_status import Limit
 from smbferry_api.queue_status import QueueStatus
 from smbferry_api.run import ResolvedTask
-from smbferry_api.run_status import RunEnding, RunFailure, RunState, RunSummary
+from smbferry_api.run_status import RunEnding, RunFailure, RunState, RunSummary, ServingRun
 from smbferry_api.task import TaskRetryStatus
 from smbferry_operator.model import Kind, Manifest
 
@@ -84,6 +84,37 @@ class RunFields(OwnedFields):
     ending: RunEnding | None = None
     failure: RunFailure | None = None
     """The agent's field: set only where the agent could not report it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFields(OwnedFields):
+    """Of a TransferRun that another run serves, beside what is copied from that one."""
+
+    observed_generation: int
+    state: RunState
+    served_by: ServingRun | None
+    failure: RunFailure | None = None
+
+
+COPIED: Final = (
+    "startTime",
+    "completionTime",
+    "duration",
+    "phases",
+    "counters",
+    "progress",
+    "security",
+    "serverSideCopy",
+    "sourceSnapshot",
+    "retry",
+    "politeness",
+    "failures",
+    "notCarried",
+    "sids",
+    "survey",
+    "report",
+)
+"""The fields of a serving run's status that are copied to the run that it serves, by their names in the API."""
 
 
 def _names(kind: type[OwnedFields], *others: str) -> tuple[str, ...]:

@@ -82,7 +82,12 @@ def changed(observed: Status, conditions: Iterable[Condition], desired: OwnedSta
     if before != after:
         return True
     wire = observed.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return any(wire.get(field) != value for field, value in desired.fields.items())
+    return any(_bare(wire.get(field)) != _bare(value) for field, value in desired.fields.items())
+
+
+def _bare(value: Any) -> Any:
+    """The value of a field; an empty list is as good as none."""
+    return None if value == [] else value
 
 
 def _essence(c: Condition) -> tuple[Any, ...]:

@@ -29,6 +29,7 @@ from smbferry_api.reasons import (
     SUSPENDED,
     TASK_READY,
 )
+from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import RunState
 from smbferry_api.task import Concurrency
 from smbferry_api.windows import problem_of
@@ -43,6 +44,7 @@ from smbferry_operator.decide.punctuality import Missed, add_on_schedule, missed
 from smbferry_operator.decide.resolve import Obstacle, overlap_obstacle, readiness_obstacle, resolve
 from smbferry_operator.decide.retry import FurtherRun, further_run, retry_status
 from smbferry_operator.decide.schedule import ScheduleError, Timetable
+from smbferry_operator.decide.sharing import discreet, sharing_obstacle
 from smbferry_operator.decide.status import Summary, changed, failure_of, is_permanent, transition_event
 from smbferry_operator.decide.text import sentence
 from smbferry_operator.model import Manifest, Meta, Refusal, Run, Task
@@ -100,9 +102,7 @@ def decide_task(seen: TaskObservation, now: datetime) -> Decision:
     except ScheduleError as error:
         return _decision(seen, Obstacle(SPEC_INVALID, str(error), stalled=True), None, Act(), now)
     snapshot = resolve(task, seen.ends, mirrored_to(seen))
-    obstacle = _windows_obstacle(task) or readiness_obstacle(task.spec.location_names, seen.ends)
-    if obstacle is None and snapshot is not None:
-        obstacle = overlap_obstacle(snapshot)
+    obstacle = _windows_obstacle(task) or _locations_obstacle(seen, snapshot)
     due = _due(seen, timetable, now)
     ready = obstacle is None and snapshot is not None
     act = _act(seen, due, ready=ready) if due else _retried(seen, now, ready=ready)
@@ -119,6 +119,16 @@ def decide_task(seen: TaskObservation, now: datetime) -> Decision:
 def _windows_obstacle(task: Task) -> Obstacle | None:
     problem = problem_of(task.spec.windows)
     return Obstacle(SPEC_INVALID, f"{problem}.", stalled=True) if problem else None
+
+
+def _locations_obstacle(seen: TaskObservation, snapshot: ResolvedTask | None) -> Obstacle | None:
+    names, given = seen.task.spec.location_names, seen.given
+    if given is not None and (obstacle := sharing_obstacle(seen.task, given, seen.ends)):
+        return obstacle
+    obstacle = readiness_obstacle(names, seen.ends)
+    if obstacle is None and snapshot is not None:
+        obstacle = overlap_obstacle(snapshot)
+    return discreet(obstacle, given) if given is not None else obstacle
 
 
 def _refused(refusal: Refusal) -> Obstacle:

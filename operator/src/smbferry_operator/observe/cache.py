@@ -20,6 +20,7 @@ from smbferry_operator.observe.tags import TAG_CHANGED, TAG_QUEUED, tags
 from smbferry_operator.parse import COMPLETIONS, PRIORITY_CLASS, RECORDED, load_of, parse_owner
 
 UNUSED_ANNOTATION: Final = "kubectl.kubernetes.io/last-applied-configuration"
+NAMESPACE_FIELDS: Final = ("name", "uid", "resourceVersion", "labels")
 NO_TAGS: Final[frozenset[str]] = frozenset()
 
 
@@ -248,6 +249,8 @@ def _slim(kind: Kind, body: Manifest) -> Manifest:
     metadata = {k: v for k, v in body["metadata"].items() if k != "managedFields"}
     if UNUSED_ANNOTATION in (annotations := metadata.get("annotations") or {}):
         metadata["annotations"] = {k: v for k, v in annotations.items() if k != UNUSED_ANNOTATION}
+    if kind is Kind.NAMESPACE:
+        return {"metadata": {name: metadata[name] for name in NAMESPACE_FIELDS if name in metadata}}
     spec = _recorded(kind, body.get("spec") or {}) if kind in {Kind.JOB, Kind.POD} else body.get("spec")
     return {**body, "metadata": metadata, "spec": spec}
 
@@ -297,19 +300,26 @@ def references(kind: Kind, body: Manifest) -> Iterator[Key]:
             for side in ("source", "destination", "report"):
                 yield from _named(Kind.LOCATION, namespace, (spec.get(side) or {}).get("locationRef"))
         case Kind.RUN:
-            yield from _named(Kind.TASK, namespace, spec.get("taskRef"))
+            asking = spec.get("onBehalfOf")
+            yield from _named(Kind.RUN, namespace, asking)
+            yield from _named(Kind.TASK, (asking or {}).get("namespace") or namespace, spec.get("taskRef"))
         case Kind.JOB | Kind.POD:
             if (owner := _owner(kind, body)) is not None:
                 yield owner[0]
             if kind is Kind.JOB and (load := load_of(body)) is not None:
                 yield from (Key(Kind.LOCATION, namespace, carried.name) for carried in load.locations)
-        case Kind.IDENTITY:
+        case Kind.IDENTITY | Kind.NAMESPACE:
             return
 
 
 def _named(kind: Kind, namespace: str, reference: Manifest | None) -> Iterator[Key]:
+    """The key that a reference names.
+
+    Args:
+        namespace: where it is, if it names no other.
+    """
     if reference and reference.get("name"):
-        yield Key(kind, namespace, reference["name"])
+        yield Key(kind, reference.get("namespace") or namespace, reference["name"])
 
 
 def _owner(kind: Kind, body: Manifest) -> tuple[Key, str] | None:

@@ -24,6 +24,7 @@ from smbferry_operator.decide.resolve import readiness_obstacle, resolve
 from smbferry_operator.model import Job, Key, Kind, Pod, Resource, Run, Task
 from smbferry_operator.observe.destinations import Held
 from smbferry_operator.observe.reader import Reader
+from smbferry_operator.observe.shared import Shared
 from smbferry_operator.parse import parse_meta, parse_run
 
 QUEUED_REASONS: Final = frozenset({RUN_QUEUED.name, IDENTITY_CHECK_AWAITED.name, LIMIT_REACHED.name})
@@ -70,6 +71,7 @@ class Claims:
 
     def __init__(self, reader: Reader, limits: RunLimits) -> None:
         self._reader = reader
+        self._shared = Shared(reader)
         self._limits = limits
         self._proven: dict[str, set[Destination]] = {}
         """By run: destinations and sources that were proven while its agents worked."""
@@ -84,10 +86,13 @@ class Claims:
         if run is None:
             return Found()
         jobs, pods = self._reader.agents(key, run.meta)
-        look = _Look(key, run, jobs, pods, self._reader.task_named(key.namespace, run.spec.task_ref.name))
+        if self._shared.is_served(run):  # the run that serves it counts
+            return Found(inputs=(Key(Kind.TASK, key.namespace, run.spec.task_ref.name),))
+        work = recorded(jobs, pods)
+        run = self._shared.as_asked(run, work.task if work else None)
+        look = _Look(key, run, jobs, pods, self._shared.task_of(run))
         if not (look.at_work or starting):
             self._proven.pop(run.meta.uid, None)
-        work = recorded(jobs, pods)
         task = work.task if work else self._now(look)
         return Found(
             frozenset((*self._writing(look), *self._in_line(look))),
@@ -129,8 +134,10 @@ class Claims:
         )
 
     def _inputs(self, look: _Look, work: ResolvedTask | None) -> Iterator[Key]:
-        namespace = look.key.namespace
-        yield Key(Kind.TASK, namespace, look.run.spec.task_ref.name)
+        namespace, asked = look.key.namespace, look.run.spec.on_behalf_of
+        yield Key(Kind.TASK, asked.namespace if asked else namespace, look.run.spec.task_ref.name)
+        if asked is not None:
+            yield Key(Kind.RUN, asked.namespace, asked.name)
         names = set(look.task.spec.location_names) if look.task is not None else set()
         names |= {end.location for end in work.ends} if work is not None else set()
         for name in names:

@@ -94,6 +94,7 @@ class Fleet:
         match key.kind:
             case Kind.RUN:
                 yield key
+                yield from self._dependents.of(key)  # the run that serves it
             case Kind.JOB | Kind.POD:
                 yield from owners
             case _:

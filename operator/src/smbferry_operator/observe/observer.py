@@ -1,12 +1,15 @@
 """Collects from the cache what a decision looks at."""
 
 from collections.abc import Iterable, Mapping, Set
+from dataclasses import replace
 from datetime import datetime
 
 from smbferry_api.run import ResolvedTask
+from smbferry_api.run_status import TransferRunStatus
 from smbferry_operator.decide.check import checks_identity, is_reported
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.fairness import ChecksUnderWay
+from smbferry_operator.decide.grants import Grant
 from smbferry_operator.decide.history import last_ended
 from smbferry_operator.decide.limits import UNLIMITED, Demand, RunLimits, Standing
 from smbferry_operator.decide.observation import (
@@ -14,6 +17,7 @@ from smbferry_operator.decide.observation import (
     Ends,
     IdentityObservation,
     LocationObservation,
+    RequestObservation,
     RunObservation,
     TaskObservation,
 )
@@ -25,6 +29,7 @@ from smbferry_operator.model import Identity, Key, Kind, Meta, Recorded, Refusal
 from smbferry_operator.observe.cache import Cache
 from smbferry_operator.observe.fleet import Fleet
 from smbferry_operator.observe.reader import Reader
+from smbferry_operator.observe.shared import Shared
 from smbferry_operator.observe.tags import TAG_DOUBTFUL, TAG_KEY_REFUSED, TAG_STARTING, account_tag
 from smbferry_operator.parse import parse_identity, parse_location, parse_run, parse_task, parse_time
 
@@ -35,6 +40,7 @@ class Observer:
     def __init__(self, cache: Cache, limits: RunLimits = UNLIMITED) -> None:
         self._cache = cache
         self._reader = Reader(cache)
+        self._shared = Shared(self._reader)
         self.fleet = Fleet(self._reader, limits)
 
     def identity(
@@ -121,13 +127,23 @@ class Observer:
         task = self._reader.parsed(key, parse_task)
         if task is None:
             return None
-        found = (self._reader.readable(run, parse_run) for run in self._cache.referrer_keys(key, Kind.RUN))
+        own = (run for run in self._cache.referrer_keys(key, Kind.RUN) if run.namespace == key.namespace)
+        found = (self._reader.readable(run, parse_run) for run in own)
         runs = tuple(run for run in found if run is not None)
-        last = last_ended(runs)
-        work = self._work_of(last) if last else None
+        last, given = last_ended(runs), self._shared.grant_of(task)
+        work = self._work_of(last, given) if last else None
         done = work.task if work else (reported(last.status) if last else None)
-        ends = self._reader.ends_of_task(task)
-        return TaskObservation(task, ends, runs, done, refusal, recorded=work.task if work else None)
+        ends = self._shared.ends_of(task, given)
+        return TaskObservation(task, ends, runs, done, refusal, recorded=work.task if work else None, given=given)
+
+    def request(self, key: Key, refusal: Refusal | None = None) -> RequestObservation | None:
+        """A run whose work another run does, None if it does not exist or works by itself.
+
+        Raises:
+            InvalidObjectError: its spec is invalid.
+        """
+        run = self._reader.parsed(key, parse_run)
+        return self._shared.request(run, refusal) if run is not None else None
 
     def run(
         self,
@@ -149,9 +165,10 @@ class Observer:
         run = self._reader.parsed(key, parse_run)
         if run is None:
             return None
-        task = self._reader.task_named(key.namespace, run.spec.task_ref.name)
+        task = self._shared.task_of(run)
         jobs, pods = self._reader.agents(key, run.meta)
         work = recorded(jobs, pods)
+        run = self._shared.as_asked(run, work.task if work else None)
         if work is not None:
             ends = self._reader.ends(key.namespace, *(end.location for end in work.task.ends))
         else:
@@ -196,19 +213,29 @@ class Observer:
         began = (
             user.status.start_time or user.meta.created
             for user in users
-            if user is not None
+            if user is not None and user.status.served_by is None
             if any(Key(Kind.IDENTITY, user.meta.namespace, name) in others for name in self._identities_used(user))
         )
         return max(began, default=None)
 
-    def _work_of(self, run: Run) -> Recorded | None:
-        """The snapshot in the run's Jobs and pods."""
+    def _work_of(self, run: Run, given: Grant | None = None) -> Recorded | None:
+        """The snapshot in the run's Jobs and pods, or in those of the run that serves it.
+
+        Args:
+            given: of the task.
+        """
+        served_by = run.status.served_by
+        if (served_by.namespace if served_by else None) != (given.namespace if given else None):
+            return None
+        if given is not None:
+            serving = self._shared.serving(run)
+            return self._work_of(replace(serving, status=TransferRunStatus())) if serving is not None else None
         return recorded(*self._reader.agents(Key(Kind.RUN, run.meta.namespace, run.meta.name), run.meta))
 
     def _identities_used(self, run: Run) -> tuple[str, ...]:
         if work := self._work_of(run):
             return work.task.identity_names
-        task = self._reader.task_named(run.meta.namespace, run.spec.task_ref.name)
+        task = self._shared.task_of(run)
         ends = self._reader.ends_of_task(task) if task else Ends()
         return tuple(identity.meta.name for identity in ends.identities)
 
@@ -228,8 +255,13 @@ class Observer:
 
     def _doubted_at(self, locations: Iterable[Key]) -> datetime | None:
         """When a run that uses these locations last failed in a way that a check would detect."""
-        tasks = (task for location in locations for task in self._cache.referrer_keys(location, Kind.TASK))
-        runs = (run for task in tasks for run in self._cache.referrer_keys(task, Kind.RUN))
+        runs = (
+            run
+            for location in locations
+            for task in self._cache.referrer_keys(location, Kind.TASK)
+            for run in self._cache.referrer_keys(task, Kind.RUN)
+            if run.namespace == location.namespace  # others only name it: they must not have it checked
+        )
         return self._newest("completionTime", (run for run in runs if TAG_DOUBTFUL in self._cache.tags_of(run)))
 
     def _newest(self, field: str, keys: Iterable[Key]) -> datetime | None:

@@ -19,6 +19,8 @@ TAG_DOUBTFUL: Final = "doubtful"
 """Runs that failed in a way that a check would detect."""
 TAG_CHANGED: Final = "changed"
 """Tasks whose spec has changed since the last decision about them."""
+TAG_SERVING: Final = "serving"
+"""Runs that do the work of a run of another namespace."""
 TAG_KEY_REFUSED: Final = "key refused"
 """Locations whose last check failed because the KDC refused the identity's key."""
 
@@ -42,14 +44,29 @@ def tags(kind: Kind, body: Manifest) -> Iterator[str]:
     match kind:
         case Kind.RUN:
             yield from _of_run(status)
-        case Kind.TASK if status.get("observedGeneration") != body["metadata"].get("generation"):
-            yield TAG_CHANGED
+            if (body.get("spec") or {}).get("onBehalfOf"):
+                yield TAG_SERVING
+        case Kind.TASK:
+            if status.get("observedGeneration") != body["metadata"].get("generation"):
+                yield TAG_CHANGED
+            yield from _of_task(body["metadata"]["namespace"], body.get("spec") or {})
         case Kind.LOCATION if _is_key_refused(status):
             yield TAG_KEY_REFUSED
         case Kind.IDENTITY:
             yield account_tag(str((body.get("spec") or {}).get("principal", "")))
         case _:
             return
+
+
+def _of_task(namespace: str, spec: Manifest) -> Iterator[str]:
+    source = (spec.get("source") or {}).get("locationRef") or {}
+    if source.get("namespace") not in {None, namespace}:
+        yield user_tag(namespace)
+
+
+def user_tag(namespace: str) -> str:
+    """The tag of all tasks of this namespace that use locations of another."""
+    return f"uses locations of others {namespace}"
 
 
 def _of_run(status: Manifest) -> Iterator[str]:

@@ -13,6 +13,7 @@ from smbferry_operator.decide.identity import decide_identity
 from smbferry_operator.decide.invalid import decide_invalid
 from smbferry_operator.decide.location import decide_location
 from smbferry_operator.decide.run import decide_run
+from smbferry_operator.decide.run.request import decide_request
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.decide.task import decide_task
 from smbferry_operator.model import Key, Kind, Meta, Refusal
@@ -202,6 +203,8 @@ class Reconciler:
         return seen.identity.meta, decision
 
     def _decide_run(self, key: Key, refusal: Refusal | None, now: datetime) -> tuple[Meta, Decision] | None:
+        if (request := self._observer.request(key, refusal)) is not None:
+            return request.run.meta, decide_request(request, now, self._settings)
         seen = self._observer.run(key, self._in_flight.claims, refusal, starting=self._in_flight.starting)
         if seen is None:
             return None

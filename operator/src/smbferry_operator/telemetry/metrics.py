@@ -133,8 +133,8 @@ class Metrics:
         return counted
 
     def run_ended(self, body: Manifest) -> None:
-        """Counts a run that ended."""
-        if self.leading():
+        """Counts a run that ended; one that served another is counted as that one."""
+        if self.leading() and not (body.get("spec") or {}).get("onBehalfOf"):
             self._ended_runs.add(body)
 
 

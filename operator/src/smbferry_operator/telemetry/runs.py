@@ -17,7 +17,7 @@ from smbferry_api.run_status import RunState
 from smbferry_operator.decide.limits import Scope
 from smbferry_operator.model import Kind, Manifest
 from smbferry_operator.observe.cache import Cache
-from smbferry_operator.observe.tags import STATE_OF_TAG
+from smbferry_operator.observe.tags import STATE_OF_TAG, TAG_SERVING
 
 OTHER: Final = "Other"
 """For reasons that are not ours: a label must not get new values from what others write."""
@@ -51,22 +51,29 @@ class RunTotals:
         for key in cache:
             if key.kind is not Kind.RUN:
                 continue
+            serving = TAG_SERVING in cache.tags_of(key)
             ended = next((state for tag in cache.tags_of(key) if (state := STATE_OF_TAG.get(tag))), None)
             if ended is not None:
-                totals.states[key.namespace, ended] += 1
+                totals.states[key.namespace, ended] += not serving
             elif (body := cache.get(key)) is not None:
-                totals._add(key.namespace, body)
+                totals._add(key.namespace, body, serving=serving)
         return totals
 
-    def _add(self, namespace: str, run: Manifest) -> None:
-        """A run that has not ended."""
+    def _add(self, namespace: str, run: Manifest, *, serving: bool) -> None:
+        """A run that has not ended.
+
+        Args:
+            serving: whether it serves a run of another namespace, which is counted instead; only it knows its servers.
+        """
         status = run.get("status") or {}
         state = str(status.get("state") or RunState.QUEUED.value)
+        if state in ACTIVE:
+            self.servers.update(_servers(status.get("task") or {}))
+        if serving:
+            return
         self.states[namespace, state] += 1
         if state == RunState.QUEUED:
             self.queued[namespace, *_waits_for(status)] += 1
-        if state in ACTIVE:
-            self.servers.update(_servers(status.get("task") or {}))
         if state in MOVING:
             self.rates[namespace] += (status.get("counters") or {}).get("bytesPerSecond") or 0
             self._add_polite(namespace, run)

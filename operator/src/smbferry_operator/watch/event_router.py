@@ -12,7 +12,7 @@ from smbferry_api.run_status import ENDED
 from smbferry_operator.clock import uptime
 from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
 from smbferry_operator.observe.cache import Cache, key_of, version_of
-from smbferry_operator.observe.tags import TAG_KEY_REFUSED, TAG_QUEUED
+from smbferry_operator.observe.tags import TAG_KEY_REFUSED, TAG_QUEUED, user_tag
 from smbferry_operator.parse import parse_owner
 from smbferry_operator.watch.echo import Echo, Stream
 
@@ -72,12 +72,22 @@ class EventRouter:
                 return {*references, *self._carried(key)}.union(*(self._queued_runs(owner) for owner in references))
             case Kind.LOCATION if before.key_use != after.key_use:  # a refused key casts doubt on the identity
                 return set(after.references)
-            case Kind.RUN if before.state != after.state:
-                locations = {place for task in references for place in self._cache.references_of(task)}
-                identities = {identity for place in locations for identity in self._cache.references_of(place)}
-                return set(references) | locations | identities
+            case Kind.RUN:
+                changed = before.state != after.state
+                return self._around_run(key, references) if changed else _served_by(references)
+            case Kind.NAMESPACE:  # its labels decide which locations it may use
+                tasks = set(self._cache.tagged(user_tag(key.name)))
+                return tasks | {run for task in tasks for run in self._cache.referrer_keys(task, Kind.RUN)}
             case _:
                 return set()
+
+    def _around_run(self, run: Key, references: Iterable[Key]) -> set[Key]:
+        """What a run refers to, and the locations and identities that it uses."""
+        named = {place for task in references for place in self._cache.references_of(task)}
+        # A task may name any location: only runs beside it tell whether it works.
+        locations = {place for place in named if place.namespace == run.namespace}
+        identities = {identity for place in locations for identity in self._cache.references_of(place)}
+        return set(references) | locations | identities
 
     def _carried(self, key: Key) -> frozenset[Key]:
         """Of a pod: what its Job works for. (A Job refers to what it carries.)"""
@@ -94,11 +104,16 @@ class EventRouter:
         refer = self._cache.referrer_keys
         tasks = {task for location in refer(identity, Kind.LOCATION) for task in refer(location, Kind.TASK)}
         runs = {run for task in tasks for run in refer(task, Kind.RUN)}
-        return {run for run in runs if TAG_QUEUED in self._cache.tags_of(run)}
+        return {run for run in runs if run.namespace == identity.namespace and TAG_QUEUED in self._cache.tags_of(run)}
 
     def _same_account(self, key: Key) -> set[Key]:
         """The identities of the same account: a wrong key of one counts for all."""
         return {other for tag in self._cache.tags_of(key) for other in self._cache.tagged(tag)}
+
+
+def _served_by(references: Iterable[Key]) -> set[Key]:
+    """The run that a run serves."""
+    return {other for other in references if other.kind is Kind.RUN}
 
 
 class Intake:

@@ -118,7 +118,8 @@ class Lister:
         everything = not self._whole
         for namespace in self._namespaces or (None,):
             for kind in kinds:
-                await self._one(kind, namespace)
+                if namespace is None or kind is not Kind.NAMESPACE:
+                    await self._one(kind, namespace)
         self._whole = self._whole or everything
 
     async def _one(self, kind: Kind, namespace: str | None) -> int:
