@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field, model_validator
 
+from smbferry_api.class_name import ClassName
 from smbferry_api.conditions import Condition
 from smbferry_api.fields import (
     SHARE_PATTERN,
@@ -159,6 +160,7 @@ class SmbLocationSpec(Spec):
         Field(description="Settings of the pods that check the location. Default: those of its identity."),
     ] = None
     limits: LocationLimits | None = None
+    class_name: ClassName = None
 
     @property
     def target(self) -> str:
