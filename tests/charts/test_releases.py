@@ -55,6 +55,18 @@ def test_each_release_has_its_class_and_its_lease() -> None:
     assert first["SMBFERRY_LEASE_NAME"] != second["SMBFERRY_LEASE_NAME"]
 
 
+@pytest.mark.fault(237)
+@pytest.mark.parametrize(("values", "class_name"), [((), ""), (("--set", "className=branch"), "branch")])
+def test_the_alerts_of_a_release_are_about_its_own_operator(values: tuple[str, ...], class_name: str) -> None:
+    enabled = ("--set", "metrics.prometheusRule.enabled=true", *values)
+    (rule,) = (obj for obj in objects(*SECOND, *enabled) if obj["kind"] == "PrometheusRule")
+    (group,) = rule["spec"]["groups"]
+
+    assert {one["labels"].get("class", class_name) for one in group["rules"]} == {class_name}
+    for one in group["rules"]:
+        assert one["expr"].count(f'{{class="{class_name}"}}') == one["expr"].count("class=") > 0
+
+
 @pytest.mark.parametrize("name", ["Branch", "-branch", "a.b", "a" * 64])
 def test_a_name_that_no_object_can_have_is_refused(name: str) -> None:
     with pytest.raises(subprocess.CalledProcessError) as raised:

@@ -54,7 +54,7 @@ class Service:
         def leading() -> bool:
             return fence.remaining() > 0
 
-        metrics = Metrics(cache, leading, settings.agent.limits)
+        metrics = Metrics(cache, leading, settings.agent.limits, class_name)
         router = EventRouter(cache, self._enqueue, metrics.run_ended, class_name=class_name)
         self._settings = settings
         self._background = Background()

