@@ -14,6 +14,7 @@ import yaml
 HERE: Final = Path(__file__).resolve().parent
 CHART: Final = HERE.parent / "smbferry"
 BASE: Final = HERE / "smbferry.yaml"
+RELEASE: Final = "smbferry"
 NAMESPACE: Final = "smbferry-system"
 KUBERNETES: Final = "1.34.0"
 _HEAD: Final = "# Rendered from the chart by charts/kustomize/render.py; do not edit.\n"
@@ -24,15 +25,15 @@ def helm_template(*values: str) -> list[dict[str, Any]]:
     return [document for document in yaml.safe_load_all(helm_text("--skip-tests", *values)) if document]
 
 
-def helm_text(*values: str) -> str:
+def helm_text(*values: str, release: str = RELEASE, namespace: str = NAMESPACE) -> str:
     """Returns Helm's output, including the objects of `helm test`."""
     command = [
         "helm",
         "template",
-        "smbferry",
+        release,
         str(CHART),
         "--namespace",
-        NAMESPACE,
+        namespace,
         "--kube-version",
         KUBERNETES,
         *values,

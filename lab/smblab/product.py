@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from . import images, shell
@@ -22,6 +23,23 @@ DOCKERFILES = {"agent": "agent_image/Dockerfile", "operator": "operator/Dockerfi
 # What a build may see: never the whole checkout with its virtual environment and caches.
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "requirements", "crds", "operator", "agent_image", "cli")
 IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", "*.egg-info", ".*")
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release of the chart in a namespace of its own."""
+
+    name: str
+    namespace: str
+
+    @property
+    def operator(self) -> str:
+        """The name of its Deployment and of its lease, with which its pods' names begin."""
+        return f"{self.name}-operator" if CHART.rpartition("/")[2] in self.name else f"{self.name}-smbferry-operator"
+
+
+ONLY = Release(RELEASE, NAMESPACE)
+"""The release of the lab, unless a test adds another one."""
 
 
 def tag(name: str) -> str:
@@ -45,7 +63,9 @@ def build(settings: Settings, docker: Docker, progress: Progress, name: str) -> 
     return tag(name)
 
 
-def helm_upgrade(environment: Mapping[str, str], *settings: str, chart: str | Path = CHART) -> list[str]:
+def helm_upgrade(
+    environment: Mapping[str, str], *settings: str, chart: str | Path = CHART, release: Release = ONLY
+) -> list[str]:
     """The command that installs the chart, or upgrades it, with the images that were built here.
 
     A rebuilt image has the same tag: an annotation with its digest makes the Deployment roll.
@@ -58,7 +78,8 @@ def helm_upgrade(environment: Mapping[str, str], *settings: str, chart: str | Pa
         values += [f"image.{name}.repository={repository}", f"image.{name}.tag={version}"]
         values.append(f"podAnnotations.{name}={digest.removeprefix('sha256:')[:12]}")
     return [
-        *("helm", "upgrade", "--install", RELEASE, str(chart), "--namespace", NAMESPACE, "--create-namespace"),
+        *("helm", "upgrade", "--install", release.name, str(chart), "--namespace", release.namespace),
+        "--create-namespace",
         *("--set", ",".join([*values, *settings]), "--wait", "--timeout", "3m"),
     ]
 

@@ -124,6 +124,11 @@ RUN_AS: dict[str, str] = {
         "helm template smbferry charts/smbferry --namespace smbferry-system --kube-version 1.34"
         " --set metrics.serviceMonitor.enabled=true --set metrics.prometheusRule.enabled=true"
         " --set metrics.dashboard.enabled=true",
+    # Two releases are in the cluster in tests/cluster/test_classes.py only.
+    "helm install branch charts/smbferry --namespace branch-system --create-namespace \\\n"
+    "    --set className=branch --set crds.install=false":
+        "helm template branch charts/smbferry --namespace branch-system --kube-version 1.34"
+        " --set className=branch --set crds.install=false",
     # One transfer into a folder is enough: these are given to the API server to check.
     "kubectl apply -f migration/": "kubectl apply -f migration/ --dry-run=server",
     "kubectl apply -f transfer.yaml": "kubectl apply -f transfer.yaml --dry-run=server",

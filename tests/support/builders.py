@@ -87,13 +87,18 @@ def _body(kind: str, name: str, spec: dict[str, Any], status: dict[str, Any] | N
     return {"kind": kind, "metadata": metadata, "spec": spec, "status": status or {}}
 
 
+def _optional(given: dict[str, Any], **fields: str) -> dict[str, Any]:
+    """Takes those fields of a spec that are given, by their names in Python."""
+    return {key: given.pop(name) for name, key in fields.items() if name in given}
+
+
 def identity_body(name: str = "svc", status: dict[str, Any] | None = None, **meta: Any) -> dict[str, Any]:
     spec = {
         "principal": f"{name}@CORP.EXAMPLE.COM",
         "keytabSecretRef": {"name": f"{name}-keytab"},
         "krb5ConfigMapRef": {"name": "corp-krb5"},
         "nameservers": meta.pop("nameservers", []),
-        **({"agent": meta.pop("agent")} if "agent" in meta else {}),
+        **_optional(meta, agent="agent", class_name="className"),
     }
     return _body("KerberosIdentity", name, spec, status, **meta)
 
@@ -128,7 +133,7 @@ def location_body(name: str = "src", status: dict[str, Any] | None = None, **met
         "path": meta.pop("path", "/"),
         "identityRef": {"name": meta.pop("identity", "svc")},
         "nameservers": meta.pop("nameservers", []),
-        **({"agent": meta.pop("agent")} if "agent" in meta else {}),
+        **_optional(meta, agent="agent", class_name="className"),
     }
     return _body("SmbLocation", name, spec, status, **meta)
 
@@ -186,15 +191,15 @@ def snapshot(name: str = "nightly", **changes: Any) -> dict[str, Any]:
 
 def run_body(name: str = "run", status: dict[str, Any] | None = None, **meta: Any) -> dict[str, Any]:
     spec: dict[str, Any] = {"taskRef": {"name": meta.pop("task_name", "nightly")}}
-    for field, key in (
-        ("dry_run", "dryRun"),
-        ("survey", "survey"),
-        ("measures", "measureDestination"),
-        ("cancel", "cancel"),
-        ("ignores", "ignoreWindows"),
-    ):
-        if field in meta:
-            spec[key] = meta.pop(field)
+    spec |= _optional(
+        meta,
+        dry_run="dryRun",
+        survey="survey",
+        measures="measureDestination",
+        cancel="cancel",
+        ignores="ignoreWindows",
+        class_name="className",
+    )
     return _body("TransferRun", name, spec, status, **meta)
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel
 
+from smbferry_api.class_name import CLASS_IS_FIXED
 from smbferry_api.fields import Spec, Status
 from smbferry_api.generated import write
 from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
@@ -59,6 +60,7 @@ def _condition_column(name: str, type_: str, *, field: str = "status", wide: boo
     return Column(name, f".status.conditions[?(@.type=='{type_}')].{field}", wide=wide)
 
 
+CLASS: Final = Column("Class", ".spec.className", wide=True)
 AGE: Final = Column("Age", ".metadata.creationTimestamp", "date")
 
 KERBEROS_IDENTITY: Final = Kind(
@@ -75,6 +77,7 @@ KERBEROS_IDENTITY: Final = Kind(
         Column("Clock offset", ".status.kdc.clockOffset", wide=True),
         Column("Ticket until", ".status.ticket.endTime", wide=True),
         _condition_column("Message", "Ready", field="message", wide=True),
+        CLASS,
         AGE,
     ),
     "A Kerberos principal with its keytab and krb5.conf, checked against the KDC.",
@@ -94,6 +97,7 @@ SMB_LOCATION: Final = Kind(
         Column("Dialect", ".status.server.dialect", wide=True),
         Column("Access", ".status.maximalAccess", wide=True),
         _condition_column("Message", "Ready", field="message", wide=True),
+        CLASS,
         AGE,
     ),
     "A folder on an SMB share, opened with a KerberosIdentity over encrypted SMB3.",
@@ -118,6 +122,7 @@ TRANSFER_TASK: Final = Kind(
         Column("Source", ".spec.source.locationRef.name", wide=True),
         Column("Destination", ".spec.destination.locationRef.name", wide=True),
         _condition_column("Message", "Ready", field="message", wide=True),
+        CLASS,
         AGE,
     ),
     "A transfer from one SmbLocation to another, with its schedule and options.",
@@ -142,6 +147,7 @@ TRANSFER_RUN: Final = Kind(
         Column("Snapshot", ".status.sourceSnapshot.time", wide=True),
         Column("On behalf of", ".spec.onBehalfOf.namespace", wide=True),
         _condition_column("Message", "Succeeded", field="message", wide=True),
+        CLASS,
         AGE,
     ),
     "One execution of a TransferTask.",
@@ -236,6 +242,8 @@ def crd(kind: Kind) -> Schema:
     status = _without_defaults(structural_schema(kind.status), keep=frozenset({"observedGeneration"}))
     status["properties"]["observedGeneration"]["default"] = -1
     status["default"] = {"observedGeneration": -1}
+    spec = structural_schema(kind.spec)
+    spec["x-kubernetes-validations"] = [*spec.get("x-kubernetes-validations", ()), CLASS_IS_FIXED]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -270,7 +278,7 @@ def crd(kind: Kind) -> Schema:
                                 "apiVersion": {"type": "string"},
                                 "kind": {"type": "string"},
                                 "metadata": {"type": "object"},
-                                "spec": structural_schema(kind.spec),
+                                "spec": spec,
                                 "status": status,
                             },
                         }

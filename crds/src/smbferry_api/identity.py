@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
+from smbferry_api.class_name import ClassName
 from smbferry_api.conditions import Condition
 from smbferry_api.fields import DataKey, DurationRange, Nameservers, ObjectName, Spec, Status, Time
 from smbferry_api.pod_settings import ObjectPodSettings
@@ -101,6 +102,7 @@ class KerberosIdentitySpec(Spec):
             description="Settings of the pods that check the identity and, unless they have their own, its locations."
         ),
     ] = None
+    class_name: ClassName = None
 
 
 class KeytabEntry(Status):

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field, model_validator
 
+from smbferry_api.class_name import ClassName
 from smbferry_api.conditions import Condition
 from smbferry_api.fields import (
     SHARE_PATTERN,
@@ -167,6 +168,7 @@ class SmbLocationSpec(Spec):
             "namespace, so no Secret is copied. Default: none."
         ),
     ] = None
+    class_name: ClassName = None
 
     @property
     def target(self) -> str:

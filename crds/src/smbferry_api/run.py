@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, model_validator
 
+from smbferry_api.class_name import ClassName
 from smbferry_api.fields import DurationRange, ObjectName, Quantity, SharePath, Spec, parse_quantity
 from smbferry_api.identity import KerberosIdentitySpec
 from smbferry_api.location import DfsTarget, SmbLocationSpec
@@ -169,6 +170,7 @@ class TransferRunSpec(Spec):
             "uses SmbLocations of this namespace. All other fields are read from that run."
         ),
     ] = None
+    class_name: ClassName = None
 
     @property
     def copies(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, model_validator
 
+from smbferry_api.class_name import ClassName
 from smbferry_api.conditions import Condition
 from smbferry_api.cron import Cron
 from smbferry_api.fields import (
@@ -242,6 +243,7 @@ class TransferTaskSpec(Spec):
     agent: AgentSpec = AgentSpec()
     report: Report = Report()
     history: History = History()
+    class_name: ClassName = None
 
     @property
     def location_names(self) -> tuple[str, ...]:

@@ -16,23 +16,31 @@ ROOT = Path(__file__).resolve().parents[3]
 SYSTEM = product.NAMESPACE
 
 
-def install_chart(environment: dict[str, str], *settings: str, chart: str | Path = product.CHART) -> None:
+def install_chart(
+    environment: dict[str, str],
+    *settings: str,
+    chart: str | Path = product.CHART,
+    release: product.Release = product.ONLY,
+) -> None:
     """Installs or upgrades the chart, or the one at another place, with the images that the lab built."""
-    _helm(environment, *product.helm_upgrade(environment, *settings, chart=chart))
+    _helm(environment, *product.helm_upgrade(environment, *settings, chart=chart, release=release))
 
 
-def uninstall_chart(environment: dict[str, str]) -> None:
+def uninstall_chart(environment: dict[str, str], release: product.Release = product.ONLY) -> None:
     """Uninstalls the chart."""
-    _helm(environment, "helm", "uninstall", product.RELEASE, "--namespace", SYSTEM, "--wait", "--ignore-not-found")
+    _helm(
+        environment,
+        *("helm", "uninstall", release.name, "--namespace", release.namespace, "--wait", "--ignore-not-found"),
+    )
 
 
-def leading_pod(environment: dict[str, str], *, other_than: str = "") -> str:
+def leading_pod(environment: dict[str, str], *, other_than: str = "", release: product.Release = product.ONLY) -> str:
     """The installed operator that leads, as soon as one does that is not `other_than`."""
 
     def holds(lease: Object) -> bool:
         return holder(lease) not in {"", other_than}
 
-    lease = Kube(environment, SYSTEM).wait("lease", "smbferry-operator", "held by a leader", holds)
+    lease = Kube(environment, release.namespace).wait("lease", release.operator, "held by a leader", holds)
     return holder(lease)
 
 

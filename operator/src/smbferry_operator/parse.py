@@ -96,6 +96,11 @@ def parse_owner(meta: Mapping[str, Any]) -> Owner | None:
     return Owner(kind if kind in expected else "", str(reference.get("name", "")), str(reference["uid"]))
 
 
+def class_of(body: Mapping[str, Any]) -> str:
+    """spec.className of one of our objects, empty for the default class."""
+    return str((body.get("spec") or {}).get("className") or "")
+
+
 @lru_cache(maxsize=REMEMBERED)
 def read_recorded(text: str) -> Recorded | None:
     """The snapshot in an agent's environment, None if it is missing or unreadable."""

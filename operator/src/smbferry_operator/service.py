@@ -49,12 +49,13 @@ class Service:
             unfenced: a client that writes whether or not this operator leads. Events are posted by it.
         """
         cache, echo, namespaces = Cache(), Echo(), settings.namespaces
+        class_name = settings.agent.class_name
 
         def leading() -> bool:
             return fence.remaining() > 0
 
-        metrics = Metrics(cache, leading, settings.agent.limits)
-        router = EventRouter(cache, self._enqueue, metrics.run_ended)
+        metrics = Metrics(cache, leading, settings.agent.limits, class_name)
+        router = EventRouter(cache, self._enqueue, metrics.run_ended, class_name=class_name)
         self._settings = settings
         self._background = Background()
         self._recorder = EventRecorder(unfenced, utc_now, settings.instance)
@@ -64,7 +65,10 @@ class Service:
             cache, applier, settings.agent, settings.workers, timed=metrics.timed, leading=leading
         )
         workers = self._control_loop.workers
-        self._lister = Lister(cluster, cache, router, echo, namespaces=namespaces, halted=self._control_loop.halted)
+        self._lister = Lister(
+            cluster, cache, router, echo,
+            namespaces=namespaces, class_name=class_name, halted=self._control_loop.halted,
+        )  # fmt: skip
         self._credentials = CredentialWatches(
             cluster, (namespaces or (None,)) if settings.watch_secrets else (), self._control_loop.outdate
         )

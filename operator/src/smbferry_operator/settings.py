@@ -1,6 +1,7 @@
 """The settings of the installation, read once from the environment."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,6 +10,7 @@ from typing import Final, TypeVar
 from pydantic import ValidationError
 
 from smbferry_api.agent_contract import UserIds
+from smbferry_api.class_name import CLASS_NAME_PATTERN, MAX_CLASS_NAME
 from smbferry_api.explain import explain
 from smbferry_api.fields import parse_duration
 from smbferry_api.pod_settings import PodSettings
@@ -71,6 +73,7 @@ class Settings:
             run_ttl=source.read("RUN_TTL", defaults.run_ttl, _duration_or_never),
             max_concurrent_checks=source.read("MAX_CONCURRENT_CHECKS", defaults.max_concurrent_checks, _positive),
             network=source.read("AGENT_NETWORK_POLICY", None, _network),
+            class_name=source.read("CLASS_NAME", defaults.class_name, _class_name),
             limits=RunLimits(
                 source.read("RUNS_PER_SERVER", defaults.limits.per_server, _limit),
                 source.read("RUNS_PER_NAMESPACE", defaults.limits.per_namespace, _limit),
@@ -154,6 +157,14 @@ def _one_of(*words: str) -> Callable[[str], str]:
 
 def _yes_or_no(text: str) -> bool:
     return _one_of("true", "false")(text) == "true"
+
+
+def _class_name(text: str) -> str:
+    if len(text) > MAX_CLASS_NAME or not re.fullmatch(CLASS_NAME_PATTERN, text):
+        raise ValueError(
+            f"expected at most {MAX_CLASS_NAME} lower-case letters, digits and hyphens, as in spec.className"
+        )
+    return text
 
 
 def _network(text: str) -> NetworkRules | None:

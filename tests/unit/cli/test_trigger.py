@@ -32,7 +32,7 @@ RUN = "nightly-x7k2p"
 )
 def test_the_run_asks_for_what_was_typed_and_leaves_the_rest_to_the_api(words: str, spec: dict[str, Any]) -> None:
     chosen = parse("1", ["trigger", "nightly", *words.split()])
-    assert run_manifest("nightly", NAMESPACE, chosen) == {
+    assert run_manifest(task(), NAMESPACE, chosen) == {
         "apiVersion": "smbferry.io/v1alpha1",
         "kind": "TransferRun",
         "metadata": {
@@ -42,12 +42,17 @@ def test_the_run_asks_for_what_was_typed_and_leaves_the_rest_to_the_api(words: s
     }  # fmt: skip
 
 
+def test_the_run_has_the_class_of_its_task() -> None:
+    found = task(className="branch")
+    assert run_manifest(found, NAMESPACE, parse("1", ["trigger", "nightly"]))["spec"]["className"] == "branch"
+
+
 @pytest.mark.parametrize(
     ("name", "generated", "labelled"),
     [("a" * 63, "a" * 57 + "-", True), ("a" * 64, "a" * 57 + "-", False), ("a" * 56 + ".b", "a" * 56 + "-", True)],
 )
 def test_long_names_stay_valid(name: str, generated: str, labelled: bool) -> None:
-    metadata = run_manifest(name, NAMESPACE, parse("1", ["trigger", name]))["metadata"]
+    metadata = run_manifest(task(name), NAMESPACE, parse("1", ["trigger", name]))["metadata"]
     assert (metadata["generateName"], "labels" in metadata) == (generated, labelled)
 
 

@@ -30,16 +30,17 @@ class Heard:
 
 
 def test_kopf_watches_only_our_own_jobs_and_pods_and_writes_nothing() -> None:
-    settings = kopf_settings()
+    settings = kopf_settings("")
 
-    assert set(settings.watching.label_selectors.values()) == {"app.kubernetes.io/managed-by=smbferry-operator"}
+    selector = "app.kubernetes.io/managed-by=smbferry-operator,!smbferry.io/class"
+    assert set(settings.watching.label_selectors.values()) == {selector}
     assert len(settings.watching.label_selectors) == 2
     assert settings.posting.enabled is False
     assert settings.scanning.disabled is True
 
 
 def test_kopf_lists_by_pages_and_hands_each_event_on_at_once() -> None:
-    settings = kopf_settings()
+    settings = kopf_settings("")
 
     assert settings.watching.chunk_size == PAGE
     assert settings.queueing.worker_limit is None

@@ -52,7 +52,7 @@ class Scene:
         self.queued: list[Key] = []
         self.router = EventRouter(self.cache, self.queued.append)
         self.lister = Lister(
-            cast("Cluster", store), self.cache, self.router, self.echo, namespaces=(), halted=self.halted
+            cast("Cluster", store), self.cache, self.router, self.echo, namespaces=(), class_name="", halted=self.halted
         )
 
     @asynccontextmanager

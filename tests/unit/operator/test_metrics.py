@@ -125,6 +125,18 @@ def test_a_standby_tells_of_itself_only() -> None:
     assert not [name for name in found if "team" in name]
 
 
+def test_the_metrics_of_a_release_with_a_class_have_it_as_a_label() -> None:
+    named = Metrics(
+        filled((Kind.IDENTITY, identity_body(status={"conditions": [ready()]}))), lambda: True, class_name="x"
+    )
+    plain = of((Kind.IDENTITY, identity_body(status={"conditions": [ready()]})))
+    found = samples(named)
+
+    assert found["smbferry_leader{class=x}"] == 1
+    assert len([name for name in found if "class=x" in name]) == len(found) == len(plain)
+    assert not [name for name in plain if "class=" in name]
+
+
 def ended(state: str, **status: Any) -> Manifest:
     whole = {
         "state": state,

@@ -46,6 +46,19 @@ def test_an_alert_asks_for_what_there_is_and_says_what_to_do(rule: dict[str, Any
     assert set(rule["annotations"]) == {"summary", "description"}
 
 
+@pytest.mark.fault(237)
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
+def test_an_alert_asks_for_the_series_of_its_own_release_only(rule: dict[str, Any]) -> None:
+    assert NAME.findall(rule["expr"])
+    assert not re.search(r'\bsmbferry_[a-z_]+(?!\{class=""\}|[a-z_])', rule["expr"]), "the chart puts its class in"
+
+
+@pytest.mark.fault(237)
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
+def test_an_alert_about_a_sum_says_of_which_release_it_is(rule: dict[str, Any]) -> None:
+    assert ("sum" in rule["expr"]) is ("class" in rule["labels"]), "sum drops the label of the series"
+
+
 @pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel["title"])
 def test_a_panel_asks_for_what_there_is(panel: dict[str, Any]) -> None:
     asked = {name for target in panel["targets"] for name in NAME.findall(target["expr"])}

@@ -65,6 +65,7 @@ PULLED = AgentSettings(
 )
 ASSIGNED = AgentSettings(image="smbferry/agent:1", user_ids=UserIds.ASSIGNED)
 CONFINED = AgentSettings(image="smbferry/agent:1", network=NetworkRules())
+CLASSED = AgentSettings(image="smbferry/agent:1", class_name="branch")
 JUST_CHECKED = (check_job(last_check="before"),)
 CHANGED = [location(name, generation=2) for name in ("dst", "src")]
 NAMESERVERS = ["10.0.0.1", "fd00::53"]
@@ -87,6 +88,9 @@ CASES: dict[str, Decision] = {
     "run": decide_run(RunObservation(run(), task(), ends()), NOW, SETTINGS),
     "run-placed": decide_run(RunObservation(run(), task(agent=PLACED), ends()), NOW, SETTINGS),
     "run-sid-map": decide_run(RunObservation(run(), task(options=MAPPED), ends()), NOW, SETTINGS),
+    "identity-class": decide_identity(IdentityObservation(identity()), NOW, CLASSED),
+    "run-class": decide_run(RunObservation(run(), task(), ends()), NOW, CLASSED),
+    "task-class": decide_task(TaskObservation(task(className="branch"), ends()), NOW),
     "run-dry": decide_run(RunObservation(run(dry_run=True), task(), ends()), NOW, SETTINGS),
     "task": decide_task(TaskObservation(task(trigger="2026-11-21"), ends()), NOW),
     "long-name": decide_identity(IdentityObservation(identity(LONG, uid="uid-long")), NOW, SETTINGS),

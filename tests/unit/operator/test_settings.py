@@ -39,6 +39,7 @@ def test_all_of_it() -> None:
             "SMBFERRY_RUNS_PER_SERVER": "none",
             "SMBFERRY_RUNS_PER_NAMESPACE": "7",
             "SMBFERRY_RESYNC": "1m",
+            "SMBFERRY_CLASS_NAME": "branch",
             "HOSTNAME": "pod-1",
         },
         standalone=True,
@@ -52,6 +53,7 @@ def test_all_of_it() -> None:
     assert settings.agent.pod.priority_class_name == "batch"
     assert settings.agent.user_ids is UserIds.ASSIGNED
     assert settings.agent.run_ttl is None
+    assert settings.agent.class_name == "branch"
     assert settings.agent.limits == RunLimits(per_server=None, per_namespace=7, total=100)
     assert settings.agent.check_resources == {"limits": {"memory": "1Gi"}}
     assert settings.agent.network == NetworkRules(kdc_ports=(88, 750), api_server_ports=(8443,))
@@ -83,6 +85,8 @@ def test_agents_have_limits_if_the_installation_names_none() -> None:
         ("AGENT_POD", '{"env": [{"name": "LD_PRELOAD", "value": "x"}]}', "agent.env.0.name: reserved"),
         ("AGENT_POD", '{"securityContext": {"runAsUser": 0}}', "agent.securityContext.runAsUser: expected at least 1"),
         ("AGENT_USER_IDS", "Auto", "expected one of Fixed, Assigned"),
+        ("CLASS_NAME", "Branch", "expected at most 63 lower-case letters, digits and hyphens, as in spec.className"),
+        ("CLASS_NAME", "a" * 64, "expected at most 63"),
         ("AGENT_NETWORK_POLICY", "[88]", "expected a JSON object"),
         ("AGENT_NETWORK_POLICY", '{"smbPorts": [445]}', "got smbPorts"),
         ("AGENT_NETWORK_POLICY", '{"kdcPorts": []}', "kdcPorts: expected a list of port numbers"),

@@ -9,7 +9,7 @@ from tests.support.builders import LOCATION_GOOD, run_body, task_body
 from tests.unit.operator.world import World, agents, good, settled
 
 from smbferry_api.sharing import AllowedNamespaces
-from smbferry_operator.decide.sharing import as_asked, as_served, serving_name
+from smbferry_operator.decide.sharing import as_asked, as_served, serving_name, serving_run
 from smbferry_operator.model import Key, Kind, Manifest, Meta
 from smbferry_operator.parse import parse_run, parse_task
 
@@ -358,6 +358,12 @@ SELECTED = {"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "c", "operat
 )
 def test_which_namespaces_are_allowed(allowed: dict[str, Any], labels: dict[str, str] | None, expected: bool) -> None:
     assert AllowedNamespaces.model_validate(allowed).allows("app", labels, writes=False) is expected
+
+
+def test_a_serving_run_is_of_the_class_of_the_run_that_it_serves() -> None:
+    body = run_body("run", namespace=USER)
+    body["spec"]["className"] = "blue"
+    assert serving_run(parse_run(body), OWNER)["spec"]["className"] == "blue"
 
 
 def test_the_name_of_a_serving_run_is_valid_and_another_for_each_run() -> None:

@@ -21,9 +21,12 @@ MAX_STEM: Final = 57
 MAX_LABEL: Final = 63
 
 
-def run_manifest(task: str, namespace: str, chosen: argparse.Namespace) -> Object:
-    """Returns the manifest of the run."""
+def run_manifest(found: Object, namespace: str, chosen: argparse.Namespace) -> Object:
+    """Returns the manifest of a run of the task that was found, with the task's className."""
+    task = str(found["metadata"]["name"])
     spec: dict[str, Any] = {"taskRef": {"name": task}}
+    if class_name := found["spec"].get("className"):
+        spec["className"] = class_name
     for field, value in (
         ("dryRun", chosen.dry_run),
         ("survey", chosen.survey),
@@ -48,9 +51,8 @@ def trigger(chosen: argparse.Namespace, cluster: Cluster, clock: Clock) -> ExitC
     Raises:
         ClusterError: there is no such task, the API server refuses the run, or it does not end in time.
     """
-    task = chosen.task.name
-    cluster.task(task)
-    created = cluster.create(TRANSFER_RUN, run_manifest(task, cluster.namespace, chosen))
+    found = cluster.task(chosen.task.name)
+    created = cluster.create(TRANSFER_RUN, run_manifest(found, cluster.namespace, chosen))
     run = Reference(TRANSFER_RUN, created["metadata"]["name"])
     if chosen.output == "json":
         if not chosen.wait:

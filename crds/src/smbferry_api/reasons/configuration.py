@@ -10,7 +10,8 @@ _POLICY = FailureClass.POLICY
 IDENTITY_NOT_FOUND = define(
     "IdentityNotFound",
     "The KerberosIdentity named by identityRef does not exist in this namespace.",
-    "Create it, or correct spec.identityRef.name. References cannot cross namespaces.",
+    "Create it, or correct spec.identityRef.name. References cannot cross namespaces. Both objects need the same "
+    "className.",
     _CONFIGURATION,
 )
 IDENTITY_NOT_READY = define(
@@ -22,7 +23,8 @@ IDENTITY_NOT_READY = define(
 LOCATION_NOT_FOUND = define(
     "LocationNotFound",
     "An SmbLocation named by the task does not exist in this namespace.",
-    "Create it, or correct locationRef. For a location of another namespace, set locationRef.namespace.",
+    "Create it, or correct locationRef. For a location of another namespace, set locationRef.namespace. Both objects "
+    "need the same className.",
     _CONFIGURATION,
 )
 LOCATION_NOT_SHARED = define(
@@ -46,7 +48,7 @@ LOCATION_NOT_READY = define(
 TASK_NOT_FOUND = define(
     "TaskNotFound",
     "The TransferTask named by taskRef does not exist in this namespace.",
-    "Correct spec.taskRef.name of the TransferRun.",
+    "Correct spec.taskRef.name of the TransferRun. A run needs the className of its task.",
     _CONFIGURATION,
 )
 SPEC_INVALID = define("SpecInvalid", "The spec is invalid.", "Correct the field named in the message.", _CONFIGURATION)

@@ -14,6 +14,7 @@ from smbferry_operator.cluster.errors import (
 )
 from smbferry_operator.decide.decision import Decision, Event
 from smbferry_operator.model import Key, Kind, Manifest, Meta
+from smbferry_operator.parse import class_of
 
 logger = logging.getLogger(__name__)
 
@@ -74,13 +75,14 @@ class Applier:
         """The existing object of that name; the answer to its creation may have been lost.
 
         Raises:
-            RefusedError: it has another owner.
+            RefusedError: it has another owner or another class.
             NotFoundError: it was deleted meanwhile: retry.
         """
         kind, meta = wanted["kind"], wanted["metadata"]
         found = await self._cluster.get(kind, meta["namespace"], meta["name"])
-        if _controller(found) != _controller(wanted):
-            raise RefusedError(kind, f"{kind} {meta['name']} exists and has another owner; delete or rename it")
+        if (_controller(found), class_of(found)) != (_controller(wanted), class_of(wanted)):
+            text = f"{kind} {meta['name']} exists and has another owner or className; delete or rename it"
+            raise RefusedError(kind, text)
         logger.info("%s %s already exists", kind, meta["name"])
         return found
 

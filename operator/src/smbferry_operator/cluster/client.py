@@ -20,7 +20,7 @@ from kubernetes.client.exceptions import ApiException
 
 from smbferry_api import API_VERSION
 from smbferry_api.crd import KINDS
-from smbferry_api.names import FIELD_MANAGER_OPERATOR, LABEL_MANAGED_BY, MANAGED_BY_OPERATOR
+from smbferry_api.names import FIELD_MANAGER_OPERATOR, LABEL_CLASS, LABEL_MANAGED_BY, MANAGED_BY_OPERATOR
 from smbferry_operator.cluster.answers import error_of
 from smbferry_operator.cluster.errors import (
     ClusterError,
@@ -71,9 +71,16 @@ class Listing:
     version: int
 
 
-def selector_of(kind: Kind) -> str:
-    """The label selector of a kind's lists and watches: of Jobs and pods only those that the operator made."""
-    return f"{LABEL_MANAGED_BY}={MANAGED_BY_OPERATOR}" if kind in {Kind.JOB, Kind.POD} else ""
+def selector_of(kind: Kind, class_name: str) -> str:
+    """The label selector of a kind's lists and watches: of Jobs and pods only those that operators of the class made.
+
+    Args:
+        class_name: empty for the default class.
+    """
+    if kind not in {Kind.JOB, Kind.POD}:
+        return ""
+    of_class = f"{LABEL_CLASS}={class_name}" if class_name else f"!{LABEL_CLASS}"
+    return f"{LABEL_MANAGED_BY}={MANAGED_BY_OPERATOR},{of_class}"
 
 
 def collection_path(kind: str, namespace: str | None) -> str:

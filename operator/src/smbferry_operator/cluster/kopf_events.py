@@ -46,7 +46,7 @@ def run(consumer: Consumer, settings: Settings) -> None:
     os.environ.setdefault("POD_ID", settings.instance)  # kopf would look up the user's name, and an image has no users
     register(consumer, clusterwide=not settings.namespaces)
     kopf.run(
-        settings=kopf_settings(),
+        settings=kopf_settings(settings.agent.class_name),
         memories=NoMemories(),
         standalone=True,
         clusterwide=not settings.namespaces,
@@ -83,14 +83,18 @@ def _watch(consumer: Consumer, kind: Kind, group: str, version: str, plural: str
         consumer.seen(kind, event["object"], deleted=event["type"] == "DELETED")
 
 
-def kopf_settings() -> kopf.OperatorSettings:
-    """Settings that keep kopf from writing anything and from remembering objects."""
+def kopf_settings(class_name: str) -> kopf.OperatorSettings:
+    """Settings that keep kopf from writing anything and from remembering objects.
+
+    Args:
+        class_name: the class of this operator, by which it finds its Jobs and pods.
+    """
     result = kopf.OperatorSettings()
     result.watching.server_timeout = SERVER_TIMEOUT
     result.watching.client_timeout = CLIENT_TIMEOUT
     result.watching.chunk_size = PAGE
     for resource, kind in (("jobs.v1.batch", Kind.JOB), ("pods.v1", Kind.POD)):
-        result.watching.label_selectors[resource] = selector_of(kind)
+        result.watching.label_selectors[resource] = selector_of(kind, class_name)
     result.networking.request_timeout = REQUEST_TIMEOUT
     result.queueing.worker_limit = None  # a handler takes microseconds; with a limit, listed objects would pile up
     result.queueing.idle_timeout = IDLE_TIMEOUT

@@ -9,6 +9,7 @@ from smbferry_api import API_VERSION
 from smbferry_api.agent_contract import AgentCommand
 from smbferry_api.names import (
     GROUP,
+    LABEL_CLASS,
     LABEL_COMPONENT,
     LABEL_MANAGED_BY,
     LABEL_NAME,
@@ -84,6 +85,11 @@ def agent_labels(kind: Kind, owner: Meta) -> dict[str, str]:
         LABEL_OWNER_KIND: kind.value,
         LABEL_OWNER_UID: owner.uid,
     }
+
+
+def class_label(class_name: str) -> dict[str, str]:
+    """The label by which the operators of a class find their Jobs and pods; none for the default class."""
+    return {LABEL_CLASS: class_name} if class_name else {}
 
 
 def agent_metadata(kind: Kind, owner: Meta, name: str) -> Manifest:

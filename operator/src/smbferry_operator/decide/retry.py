@@ -44,7 +44,7 @@ class FurtherRun:
     def build(self, seen: TaskObservation) -> Manifest:
         """Its manifest."""
         notes = {ANNOTATION_RETRY_OF: self.first, ANNOTATION_RETRY: str(self.number)}
-        return run_manifest(seen.task.meta, self.name, notes)
+        return run_manifest(seen.task, self.name, notes)
 
     @property
     def event(self) -> Event:

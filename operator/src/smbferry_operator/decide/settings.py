@@ -45,3 +45,5 @@ class AgentSettings:
     limits: RunLimits = field(default_factory=RunLimits)
     network: NetworkRules | None = None
     """None if agents get no NetworkPolicy."""
+    class_name: str = ""
+    """The spec.className of the objects that this operator handles; empty: of those without one."""

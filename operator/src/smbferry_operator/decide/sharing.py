@@ -153,7 +153,7 @@ def serving_run(run: Run, namespace: str) -> Manifest:
     another namespace.
     """
     on_behalf_of = OnBehalfOf(namespace=run.meta.namespace, name=run.meta.name, uid=run.meta.uid)
-    spec = TransferRunSpec(task_ref=run.spec.task_ref, on_behalf_of=on_behalf_of)
+    spec = TransferRunSpec(task_ref=run.spec.task_ref, on_behalf_of=on_behalf_of, class_name=run.spec.class_name)
     return {
         "apiVersion": API_VERSION,
         "kind": Kind.RUN.value,

@@ -47,7 +47,7 @@ from smbferry_operator.decide.schedule import ScheduleError, Timetable
 from smbferry_operator.decide.sharing import discreet, sharing_obstacle
 from smbferry_operator.decide.status import Summary, changed, failure_of, is_permanent, transition_event
 from smbferry_operator.decide.text import sentence
-from smbferry_operator.model import Manifest, Meta, Refusal, Run, Task
+from smbferry_operator.model import Manifest, Refusal, Run, Task
 from smbferry_words.options import DeletedFiles
 
 TASK_TYPES: Final = (
@@ -145,7 +145,7 @@ def _act(seen: TaskObservation, due: Due, *, ready: bool) -> Act:
         return Act(due)
     if seen.task.spec.suspend or not ready:
         return Act()
-    return Act(due, build_run(seen.task.meta, due))
+    return Act(due, build_run(seen.task, due))
 
 
 def _retried(seen: TaskObservation, now: datetime, *, ready: bool) -> Act:
@@ -211,15 +211,15 @@ def _ended(run: Run) -> bool:
     return run.status.state is not None and run.status.state.ended
 
 
-def build_run(task: Meta, due: Due) -> Manifest:
+def build_run(task: Task, due: Due) -> Manifest:
     """The manifest of the due TransferRun."""
     if due.at is not None:
         suffix = due.at.strftime("%Y%m%d-%H%M")
         annotations = {ANNOTATION_SCHEDULED_AT: format_time(due.at)}
     else:
-        suffix = short_hash(task.uid, due.trigger, task.generation)
+        suffix = short_hash(task.meta.uid, due.trigger, task.meta.generation)
         annotations = {ANNOTATION_TRIGGER: due.trigger or ""}
-    stem = task.name[: MAX_NAME - 1 - max(len(suffix), HASH_LENGTH)].rstrip("-.")
+    stem = task.meta.name[: MAX_NAME - 1 - max(len(suffix), HASH_LENGTH)].rstrip("-.")
     return run_manifest(task, f"{stem}-{suffix}", annotations)
 
 

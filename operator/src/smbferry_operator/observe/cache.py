@@ -184,7 +184,7 @@ class Cache:
         known = self._entries.get(key)
         if known is None or known.version <= version:
             self._forget(key)
-            self._gone[key] = version
+            self._gone[_copied(key)] = max(version, self._gone.get(key, -1))
 
     def missing(self, kind: Kind, listed: set[Key], version: int, within: Callable[[Key], bool]) -> list[Manifest]:
         """The objects that a full list does not contain: they were deleted, and no watch has reported it.

@@ -81,17 +81,21 @@ class _EndedRuns:
 class Metrics:
     """All metrics of the operator."""
 
-    def __init__(self, cache: Cache, leading: Callable[[], bool], limits: RunLimits = UNLIMITED) -> None:
+    def __init__(
+        self, cache: Cache, leading: Callable[[], bool], limits: RunLimits = UNLIMITED, class_name: str = ""
+    ) -> None:
         """Creates all metrics, with the value 0.
 
         Args:
             leading: whether this operator leads.
             limits: of the installation.
+            class_name: the class of this operator; each sample has it as a label, unless it is empty.
         """
         disable_created_metrics()  # type: ignore[no-untyped-call] # the library publishes no types for it
         self.leading = leading
         self.limits = limits
         self._registry = CollectorRegistry()
+        self._exposed = _OfClass(self._registry, class_name) if class_name else self._registry
         self._figures: Mapping[str, int] = {}
         ProcessCollector(registry=self._registry)
         self._registry.register(_StateCollector(cache, self))
@@ -121,7 +125,7 @@ class Metrics:
             figures: lengths of the work queue: ready, delayed, underWay.
         """
         self._figures = figures
-        return generate_latest(self._registry)
+        return generate_latest(self._exposed)
 
     def timed(self, reconcile: Reconcile) -> Reconcile:
         """The same function, with its duration and errors counted."""
@@ -136,6 +140,19 @@ class Metrics:
         """Counts a run that ended; one that served another is counted as that one."""
         if self.leading() and not (body.get("spec") or {}).get("onBehalfOf"):
             self._ended_runs.add(body)
+
+
+class _OfClass(Collector):
+    """The same metrics with the label `class`, which tells the operators of several releases apart."""
+
+    def __init__(self, registry: CollectorRegistry, class_name: str) -> None:
+        self._registry = registry
+        self._label = {"class": class_name}
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._registry.collect():
+            metric.samples = [sample._replace(labels={**sample.labels, **self._label}) for sample in metric.samples]
+            yield metric
 
 
 class _StateCollector(Collector):

@@ -13,7 +13,7 @@ from smbferry_operator.clock import uptime
 from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
 from smbferry_operator.observe.cache import Cache, key_of, version_of
 from smbferry_operator.observe.tags import TAG_KEY_REFUSED, TAG_QUEUED, user_tag
-from smbferry_operator.parse import parse_owner
+from smbferry_operator.parse import class_of, parse_owner
 from smbferry_operator.watch.echo import Echo, Stream
 
 GONE: Final = "Gone"
@@ -23,17 +23,35 @@ class EventRouter:
     """Takes objects into the cache and queues the keys that each change concerns."""
 
     def __init__(
-        self, cache: Cache, enqueue: Callable[[Key], None], run_ended: Callable[[Manifest], None] = lambda _: None
+        self,
+        cache: Cache,
+        enqueue: Callable[[Key], None],
+        run_ended: Callable[[Manifest], None] = lambda _: None,
+        *,
+        class_name: str = "",
     ) -> None:
+        """Creates a router.
+
+        Args:
+            class_name: the class of this operator; empty for the default class.
+        """
         self._cache = cache
         self._enqueue = enqueue
         self._run_ended = run_ended
+        self._class_name = class_name
 
     def seen(self, kind: Kind, body: Manifest, *, deleted: bool = False) -> None:
-        """Takes in one object, from a watch event, a list or an answer to a write."""
-        key = key_of(kind, body)
+        """Takes in one object, from a watch event, a list or an answer to a write.
+
+        An object of another class is for this operator one that does not exist. If an object of this class had its
+        name, that was deleted.
+        """
+        key, foreign = key_of(kind, body), not self._handles(kind, body)
+        if foreign and key not in self._cache:
+            self._cache.remove(kind, body)  # so that an older version, of this class, does not enter later
+            return
         before = _SharedFacts.of(self._cache, key)
-        if deleted:
+        if deleted or foreign:
             self._cache.remove(kind, body)
         elif not self._cache.put(kind, body):
             return
@@ -60,6 +78,10 @@ class EventRouter:
         for key in keys:
             if key.kind in OWN_KINDS:
                 self._enqueue(key)
+
+    def _handles(self, kind: Kind, body: Manifest) -> bool:
+        """Whether the object is of this operator's class. Of Jobs and pods, watches and lists select only such."""
+        return kind not in OWN_KINDS or class_of(body) == self._class_name
 
     def _affected(self, key: Key, before: "_SharedFacts", after: "_SharedFacts") -> set[Key]:
         """The keys beside the object itself and its referrers."""

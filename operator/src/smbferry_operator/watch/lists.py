@@ -39,12 +39,14 @@ class Lister:
         echo: Echo,
         *,
         namespaces: tuple[str, ...],
+        class_name: str,
         halted: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
         """Creates a lister.
 
         Args:
             namespaces: the watched namespaces; all if empty.
+            class_name: the class of this operator, by which it finds its Jobs and pods.
             halted: a context in which no decision is made and after which every object is decided again.
         """
         self._cluster = cluster
@@ -52,6 +54,7 @@ class Lister:
         self._router = router
         self._echo = echo
         self._namespaces = namespaces
+        self._class_name = class_name
         self._halted = halted
         self._whole = True
         """False from the moment the cache was cleared until everything was listed again."""
@@ -126,7 +129,7 @@ class Lister:
         heard = self._cache.newest(kind)
         names: set[Key] = set()
         newest = version = -1
-        async for page in self._cluster.pages(kind, namespace, selector_of(kind)):
+        async for page in self._cluster.pages(kind, namespace, selector_of(kind, self._class_name)):
             version = page.version
             if version < heard:
                 raise RestoredError(

@@ -45,6 +45,7 @@ from smbferry_operator.decide.naming import (
     ANNOTATION_PAUSES_BEFORE,
     agent_metadata,
     child_name,
+    class_label,
     label_value,
 )
 from smbferry_operator.decide.settings import AgentSettings
@@ -124,7 +125,7 @@ def build_check_job(check: Check, settings: AgentSettings) -> Manifest:
     """A Job that checks once; the operator decides when to check again."""
     owner = check.identity.meta
     placed = check_settings(settings, check.identity.spec.agent, check.settings)
-    metadata = _metadata(placed, agent_metadata(Kind.IDENTITY, owner, check.name))
+    metadata = _metadata(placed, settings.class_name, agent_metadata(Kind.IDENTITY, owner, check.name))
     metadata["annotations"] |= _check_annotations(check)
     pod = AgentPod(
         kind=Kind.IDENTITY,
@@ -203,7 +204,8 @@ def build_transfer_job(
         pauses: how often the run was paused before this Job.
     """
     placed = run_settings(settings, task.agent, spread=spread(run) if work.stage is Stage.SHARDS else ())
-    metadata = _metadata(placed, agent_metadata(Kind.RUN, run, transfer_job_name(run, attempts_before, pauses)))
+    own = agent_metadata(Kind.RUN, run, transfer_job_name(run, attempts_before, pauses))
+    metadata = _metadata(placed, settings.class_name, own)
     metadata["labels"] |= {LABEL_RUN: label_value(run.name), LABEL_TASK: label_value(task.name)}
     destination = {ANNOTATION_DESTINATION: Destination.of(task.destination).written} if writes else {}
     paused = {ANNOTATION_PAUSES_BEFORE: str(pauses)} if pauses else {}
@@ -233,9 +235,9 @@ def build_transfer_job(
     return job
 
 
-def _metadata(settings: PodSettings, own: Manifest) -> Manifest:
+def _metadata(settings: PodSettings, class_name: str, own: Manifest) -> Manifest:
     """The Job's metadata: labels and annotations of its pods are also those by which queues and people find it."""
-    labels = (settings.labels or {}) | own["labels"]
+    labels = (settings.labels or {}) | own["labels"] | class_label(class_name)
     return {**own, "labels": labels, "annotations": dict(settings.annotations or {})}
 
 

@@ -37,7 +37,7 @@ from smbferry_api.agent_contract import (
 from smbferry_api.identity import KerberosIdentitySpec
 from smbferry_api.pod_settings import EnvironmentVariable, PodSettings, PullSecret, SecurityContext
 from smbferry_operator.decide.manifests.access import access_name
-from smbferry_operator.decide.naming import ANNOTATION_OWNER_NAME, agent_labels
+from smbferry_operator.decide.naming import ANNOTATION_OWNER_NAME, agent_labels, class_label
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.model import Kind, Manifest, Meta
 
@@ -114,7 +114,7 @@ def build_pod_template(pod: AgentPod, settings: AgentSettings) -> Manifest:
     own = {ANNOTATION_OWNER_NAME: pod.owner.name, **(pod.annotations or {})}
     return {
         "metadata": {
-            "labels": pod_labels(pod.settings) | agent_labels(pod.kind, pod.owner),
+            "labels": pod_labels(pod.settings) | agent_labels(pod.kind, pod.owner) | class_label(settings.class_name),
             "annotations": (pod.settings.annotations or {}) | own,
         },
         "spec": spec,

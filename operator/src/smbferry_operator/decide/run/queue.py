@@ -49,7 +49,7 @@ from smbferry_operator.decide.run.status import (
 from smbferry_operator.decide.run.waits import WAITS, Start, Wait, first_wait
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.decide.stages import Work, first_work
-from smbferry_operator.decide.text import sentence
+from smbferry_operator.decide.text import sentence, with_remedy
 from smbferry_operator.model import Kind, Manifest, Meta
 
 LATER_STAGES: Final = frozenset({Stage.SHARDS, Stage.FINISH})
@@ -97,7 +97,8 @@ def _unresolved(seen: RunObservation, now: datetime) -> Decision:
     """The run's task, or a location of the task, does not exist. It may still be created: a task soon, or never."""
     name = seen.run.spec.task_ref.name
     if seen.task is None:
-        message = f"There is no TransferTask {name} in this namespace."
+        of_class = f" with className {seen.run.spec.class_name}" if seen.run.spec.class_name else ""
+        message = with_remedy(f"There is no TransferTask {name}{of_class} in this namespace.", TASK_NOT_FOUND)
         if now - seen.run.meta.created >= TASK_GRACE:
             return ended(seen, failed(TASK_NOT_FOUND, message), now)
         return waiting(seen, RunState.QUEUED, Wait(TASK_NOT_FOUND, message, POLL_START), now)
