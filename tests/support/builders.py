@@ -181,7 +181,8 @@ def snapshot(name: str = "nightly", **changes: Any) -> dict[str, Any]:
 
     source, destination = end(changes.get("source", "src")), end(changes.get("destination", "dst"))
     agent = changes.get("agent", {})
-    return {"name": name, "uid": f"uid-{name}", "source": source, "destination": destination, "agent": agent}
+    more = {"approval": changes["approval"]} if "approval" in changes else {}
+    return {"name": name, "uid": f"uid-{name}", "source": source, "destination": destination, "agent": agent, **more}
 
 
 def run_body(name: str = "run", status: dict[str, Any] | None = None, **meta: Any) -> dict[str, Any]:
@@ -192,6 +193,7 @@ def run_body(name: str = "run", status: dict[str, Any] | None = None, **meta: An
         ("measures", "measureDestination"),
         ("cancel", "cancel"),
         ("ignores", "ignoreWindows"),
+        ("approves", "approvedPlan"),
     ):
         if field in meta:
             spec[key] = meta.pop(field)

@@ -1,5 +1,6 @@
 """Checks and runs without an error."""
 
+from smbferry_words.failure_class import FailureClass
 from smbferry_words.reason import define
 
 CHECKS_PASSED = define("ChecksPassed", "Every check passed.")
@@ -27,6 +28,17 @@ WINDOW_CLOSED = define(
     "WindowClosed",
     "The run is waiting for the windows of its task to open.",
     "To run now, set ignoreWindows of the TransferRun to true, or change spec.windows of the task.",
+)
+APPROVAL_REQUIRED = define(
+    "ApprovalRequired",
+    "The run has planned what it would do and waits for a person to approve its plan.",
+    "Look at the plan with smbferry approve. Approve it, or cancel the run.",
+)
+APPROVAL_EXPIRED = define(
+    "ApprovalExpired",
+    "Nobody approved the run's plan within spec.approvalExpiry of its task, so the run changed nothing after that plan.",
+    "Start another run, and approve its plan in time.",
+    FailureClass.GUARD,
 )
 RUN_STARTED = define("RunStarted", "The run's agent was launched.")
 RUN_EXPIRED = define("RunExpired", "The run was removed because ttlAfterFinished has passed since it finished.")

@@ -60,6 +60,7 @@ class TaskFields(OwnedFields):
     last_run: RunSummary | None
     last_successful_run: RunSummary | None
     mirrored_to: str | None
+    copied_to: str | None
     unconfirmed: str | None
     next_schedule_time: datetime | None
     last_schedule_time: datetime | None
