@@ -43,7 +43,9 @@ class PlanStatus(Status):
     first_run: Annotated[
         bool, Field(description="Whether no run of the task has copied to this destination to its end before.")
     ] = False
-    source: Annotated[str, Field(max_length=4096, description="Folder that is copied, as //server:port/share/path.")] = ""
+    source: Annotated[
+        str, Field(max_length=4096, description="Folder that is copied, as //server:port/share/path.")
+    ] = ""
     destination: Annotated[str, Field(max_length=4096, description="Folder that is copied to, in the same form.")] = ""
     source_id: Annotated[
         str, Field(max_length=32, description="The server's identifier of the source folder, if it reports one.")

@@ -93,9 +93,7 @@ class ResolvedTask(Spec):
             "no newer files at the destination are replaced.",
         ),
     ] = None
-    approval: Annotated[
-        ResolvedApproval | None, Field(description="Set if the task has approval: Required.")
-    ] = None
+    approval: Annotated[ResolvedApproval | None, Field(description="Set if the task has approval: Required.")] = None
     bytes_per_second: Annotated[
         Quantity | None,
         Field(
@@ -212,8 +210,8 @@ RUN_RULES: Final[dict[type[Spec], list[dict[str, Any]]]] = {
         {
             "rule": "self.taskRef == oldSelf.taskRef && self.dryRun == oldSelf.dryRun && self.survey == oldSelf.survey"
             " && self.measureDestination == oldSelf.measureDestination",
-            "message": "spec is immutable except for cancel, priority, ignoreWindows, approvedPlan and ttlAfterFinished; "
-            "create another run",
+            "message": "spec is immutable except for cancel, priority, ignoreWindows, approvedPlan and ttlAfterFinished"
+            "; create another run",
         },
         {"rule": "self.cancel || !oldSelf.cancel", "message": "cancel cannot be reset to false; create another run"},
         SURVEY_IS_NO_DRY_RUN,

@@ -9,10 +9,10 @@ from lab.fake_server import Node, drive, file, folder
 from lab.fake_server.world import World
 
 from smbferry_engine.errors import EngineError
+from smbferry_engine.model import Options
 from smbferry_engine.operations.plan import Outline, options_of_plan, plan_run
 from smbferry_engine.operations.transfer import execute
 from smbferry_engine.plan.name_set import NameSet
-from smbferry_engine.model import Options
 from smbferry_words.options import CompareBy, DeletedFiles
 
 MIRROR: dict[str, Any] = {"deleted_files": DeletedFiles.REMOVE, "max_deletes": "100%"}

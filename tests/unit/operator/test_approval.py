@@ -63,7 +63,11 @@ def planned_job(**approval: Any) -> Job:
 
 
 def status_of(plan: PlanStatus) -> dict[str, Any]:
-    return {"state": "Queued", "startTime": format_time(ago(hours=4)), "plan": plan.model_dump(mode="json", by_alias=True)}
+    return {
+        "state": "Queued",
+        "startTime": format_time(ago(hours=4)),
+        "plan": plan.model_dump(mode="json", by_alias=True),
+    }
 
 
 def test_the_next_agent_is_told_which_plan_was_approved_and_the_wait_counts_for_nothing() -> None:
@@ -75,7 +79,9 @@ def test_the_next_agent_is_told_which_plan_was_approved_and_the_wait_counts_for_
     assert approval is not None
     assert approval.plan == digest
     assert made["metadata"]["annotations"][ANNOTATION_PAUSES_BEFORE] == "1"
-    assert made["metadata"]["annotations"][ANNOTATION_ACTIVE_BEFORE] == "3600", "an hour until the plan, three of waiting"
+    assert made["metadata"]["annotations"][ANNOTATION_ACTIVE_BEFORE] == "3600", (
+        "an hour until the plan, three of waiting"
+    )
     assert [key.name for key in decision.delete] == ["xrun-1"]
     assert decision.claim is not None
 

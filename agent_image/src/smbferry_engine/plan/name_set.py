@@ -1,7 +1,7 @@
 """A digest of a set of names, whatever their order and number: MuHash (Clarke et al., ASIACRYPT 2003; Bitcoin Core).
 
-Each name is hashed to a number of 3072 bits, and these are multiplied modulo a prime. So nothing is stored or sorted, and
-finding another set with the same product is as hard as discrete logarithms, unlike with a sum.
+Each name is hashed to a number of 3072 bits, and these are multiplied modulo a prime. So nothing is stored or sorted,
+and finding another set with the same product is as hard as discrete logarithms, unlike with a sum.
 """
 
 import base64

@@ -1,7 +1,8 @@
-"""Keeps what is deleted at the destination within what a person has approved (ADR 53)."""
+"""Keeps what is deleted at the destination within what a person has approved (ADR 54)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from smbferry_engine.errors import EngineError, FileError, FileReason
 from smbferry_engine.model import ItemKind
@@ -17,14 +18,15 @@ _NOT_LISTED = (
     "expected only names of the approved plan to be deleted, got this one since that plan was made; the destination "
     "keeps it"
 )
+_KINDS: Final[dict[bool, ItemKind]] = {False: "File", True: "Directory"}
 Name = tuple[str, bool]
 """A path at the destination, and whether it is a folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """The names that may be deleted: ``extras`` are those that only the destination has, ``replaced`` those that entries
-    of another kind replace. ``extra_names`` is the digest of the former, ``retained`` are never deleted.
+    """The names that may be deleted: ``extras`` are those that only the destination has, ``replaced`` those that
+    entries of another kind replace. ``extra_names`` is the digest of the former, ``retained`` are never deleted.
     """
 
     extras: ExtrasLog
@@ -56,8 +58,7 @@ class Approved:
         kept: set[str] = set()
         for path, directory in _listed(removals.extras, removals.retained):
             if key_of(path, directory=directory) not in approved:
-                kind: ItemKind = "Directory" if directory else "File"
-                run.tally.fail(path, kind, "Delete", FileError(FileReason.NOT_APPROVED, _NOT_LISTED))
+                run.tally.fail(path, _KINDS[directory], "Delete", FileError(FileReason.NOT_APPROVED, _NOT_LISTED))
                 kept.update(_with_parents(path))
         removals.retained |= kept
 

@@ -36,7 +36,7 @@ APPROVAL_REQUIRED = define(
 )
 APPROVAL_EXPIRED = define(
     "ApprovalExpired",
-    "Nobody approved the run's plan within spec.approvalExpiry of its task, so the run changed nothing after that plan.",
+    "Nobody approved the run's plan within spec.approvalExpiry of its task, so the run changed nothing more.",
     "Start another run, and approve its plan in time.",
     FailureClass.GUARD,
 )

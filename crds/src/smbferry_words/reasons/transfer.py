@@ -29,7 +29,7 @@ MIRROR_NOT_CONFIRMED = define(
 PLAN_CHANGED = define(
     "PlanChanged",
     "What the run would do has changed since its plan was approved, so it waits for the approval of its new plan.",
-    "Compare both plans with smbferry approve. Approve the new one, or cancel the run.",
+    "Look at the new plan with smbferry approve. Approve it, or cancel the run.",
     _GUARD,
 )
 SOURCE_LISTING_INCOMPLETE = define(

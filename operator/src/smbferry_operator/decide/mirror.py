@@ -18,7 +18,6 @@ from smbferry_operator.decide.observation import TaskObservation
 from smbferry_operator.model import Task
 from smbferry_words.options import DeletedFiles
 
-
 COPIED: Final = frozenset({RunState.SUCCEEDED, RunState.PARTIALLY_SUCCEEDED})
 
 

@@ -158,7 +158,7 @@ class Claims:
             yield self._held(look.run, end, since, writing=True)
 
     def _in_line(self, look: _Look) -> Iterator[Held]:
-        """The run's place in the queue: it has one while only other runs, a check or an approval keep it from starting."""
+        """The run's place in the queue: it has one while only other runs, a check or an approval hold it up."""
         run = look.run
         if look.reason not in QUEUED_REASONS or run.meta.deleting or run.spec.cancel or not run.spec.writes:
             return

@@ -61,7 +61,14 @@ MAX_JOBS: Final = 4 * MAX_ATTEMPTS
 """More Jobs than a run can have: each of its three stages may use all attempts."""
 
 FINAL_EXIT_CODES: Final = sorted(
-    {*PERMANENT, ExitCode.DONE_WITH_FAILURES, ExitCode.CANCELLED, ExitCode.PAUSED, ExitCode.AWAITS_APPROVAL, ExitCode.BUG}
+    {
+        *PERMANENT,
+        ExitCode.DONE_WITH_FAILURES,
+        ExitCode.CANCELLED,
+        ExitCode.PAUSED,
+        ExitCode.AWAITS_APPROVAL,
+        ExitCode.BUG,
+    }
 )
 
 

@@ -51,7 +51,9 @@ def unapproved(seen: RunObservation, task: ResolvedTask, job: Job, now: datetime
         if now - planned_at < REPORT_GRACE:
             return Decision(requeue_after=A_MOMENT)
         if plan is None:
-            return ended(seen, failed(AGENT_LOST, "The agent planned the run, but its plan is not in status.plan."), now)
+            return ended(
+                seen, failed(AGENT_LOST, "The agent planned the run, but its plan is not in status.plan."), now
+            )
     expires_at = planned_at + parse_duration(wanted.expiry)
     if now >= expires_at:
         text = f"Nobody approved plan {plan_digest(plan)} within {wanted.expiry}. {plan_summary(plan)}"
@@ -63,8 +65,8 @@ def _wait(seen: RunObservation, task: ResolvedTask, plan: PlanStatus, expires_at
     digest, reason = plan_digest(plan), PLAN_CHANGED if plan.changes else APPROVAL_REQUIRED
     parts = [plan_summary(plan)]
     if plan.changes:
-        parts.insert(0, f"Since the plan was approved: {'; '.join(plan.changes)}. Nothing was done.")
+        parts.insert(0, f"Since the plan was approved: {'; '.join(plan.changes)}. Nothing more was changed.")
     if others := [word for word in _approvals(seen, task) if word != digest]:
-        parts.append(f'Approved was "{others[0]}", which is not this plan.')
+        parts.append(f'spec.approvedPlan is "{others[0]}", which is another plan.')
     parts.append(f'Waiting for approvedPlan "{digest}" until {format_time(expires_at)}.')
     return Wait(reason, with_remedy(" ".join(parts), reason), min(expires_at - now, LONGEST_SLEEP))
