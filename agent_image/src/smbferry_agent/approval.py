@@ -56,11 +56,13 @@ def permission(
     task: ResolvedTask,
     environment: RunEnvironment,
     report: RunReport,
-    source: Endpoint,
-    destination: Endpoint,
+    ends: tuple[Endpoint, Endpoint],
     options: Options,
 ) -> Permission:
     """Plans the run if its task asks for approval, and records the plan.
+
+    Args:
+        ends: source and destination.
 
     Raises:
         EngineError: the plan could not be made, or a guard forbids its deletions.
@@ -69,64 +71,61 @@ def permission(
     wanted = task.approval
     if wanted is None or options.dry_run:
         return Permission()
-    before = _in_force(environment.plans.read(), wanted)
+    before, is_approved = _in_force(environment.plans.read(), wanted)
     # The effect of the SID map was counted by the first plan.
     chosen = options if before is None else replace(options, sid_map=SidMap())
     since = before.planned_at - _CLOCKS_DIFFER if before is not None and before.planned_at is not None else None
     moment = datetime.now(UTC).replace(microsecond=0)
-    found = outline(source, destination, chosen, PlanObserver(report), since=since, control=environment.control)
+    found = outline(*ends, chosen, PlanObserver(report), since=since, control=environment.control)
+    changes: tuple[str, ...] = ()
     plan = plan_status(task, wanted, found, moment)
     if before is not None:
         changes = plan_changes(before, plan)
-        if not changes:
+        if not changes and (is_approved or not plan.to_delete.count):
             report.planned(before)
             return Permission(approved=found.approved)
         _log.warning("the plan has changed", extra=fields(detail="; ".join(changes)))
-        plan = _signed(plan.model_copy(update={"changes": changes}))
+    elif wanted.plan:
+        plan = plan.model_copy(update={"needs_approval": True})
+    plan = plan.model_copy(update={"changes": changes})
+    plan = plan.model_copy(update={"digest": plan_digest(plan)})
     environment.plans.write(plan)
     report.planned(plan, waits=plan.needs_approval)
     return Permission(waits=True) if plan.needs_approval else Permission(approved=found.approved)
 
 
-def _in_force(recorded: PlanStatus | None, wanted: ResolvedApproval) -> PlanStatus | None:
-    """The recorded plan if it is the approved one, or needed no approval; the run may only do what is within it.
+def _in_force(recorded: PlanStatus | None, wanted: ResolvedApproval) -> tuple[PlanStatus | None, bool]:
+    """The recorded plan if the run may do what is within it, and whether a person has approved it.
 
-    The digest decides, not who has written the record: a plan that nobody has approved has another one.
+    The digest decides, not who has written the record. A plan that needed no approval is in force, too, so that the run
+    may continue what it has begun at an empty destination; since the record may be forged, it permits no deletions.
     """
-    if recorded is None:
-        return None
-    if wanted.plan:
-        return recorded if plan_digest(recorded) == wanted.plan else None
-    return None if recorded.needs_approval else recorded
+    if recorded is not None and wanted.plan == plan_digest(recorded):
+        return recorded, True
+    return (None, False) if recorded is None or recorded.needs_approval else (recorded, False)
 
 
 def plan_status(task: ResolvedTask, wanted: ResolvedApproval, found: Outline, moment: datetime) -> PlanStatus:
-    """A plan in the form of the API."""
+    """A plan in the form of the API, without its digest."""
     deletes = bool(found.deleted.files or found.deleted.directories)
-    return _signed(
-        PlanStatus(
-            planned_at=moment,
-            needs_approval=deletes or (wanted.first_run and found.existing > 0),
-            first_run=wanted.first_run,
-            source=_place(task.source),
-            destination=_place(task.destination),
-            source_id=_identifier(found.source_id),
-            destination_id=_identifier(found.destination_id),
-            existing=found.existing,
-            to_create=_items(found.created),
-            to_replace=_items(found.replaced),
-            newer=_items(found.newer),
-            to_delete=_items(found.deleted),
-            to_correct=found.corrected,
-            to_compare=found.compared,
-            failed=found.failed,
-            deletions=found.deletions,
-        )
+    return PlanStatus(
+        planned_at=moment,
+        needs_approval=deletes or (wanted.first_run and found.existing > 0),
+        first_run=wanted.first_run,
+        source=_place(task.source),
+        destination=_place(task.destination),
+        source_id=_identifier(found.source_id),
+        destination_id=_identifier(found.destination_id),
+        existing=found.existing,
+        to_create=_items(found.created),
+        to_replace=_items(found.replaced),
+        newer=_items(found.newer),
+        to_delete=_items(found.deleted),
+        to_correct=found.corrected,
+        to_compare=found.compared,
+        failed=found.failed,
+        deletions=found.deletions,
     )
-
-
-def _signed(plan: PlanStatus) -> PlanStatus:
-    return plan.model_copy(update={"digest": plan_digest(plan)})
 
 
 def _items(amount: PlannedAmount) -> PlannedItems:

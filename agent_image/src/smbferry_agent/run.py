@@ -72,7 +72,7 @@ def run_transfer(task: ResolvedTask, environment: RunEnvironment, report: RunRep
 
     def work(source: Endpoint, destination: Endpoint, sid_map: SidMap) -> Permission:
         options = engine_options(task, sid_map, dry_run=dry_run, started=environment.started)
-        may = permission(task, environment, report, source, destination, options)
+        may = permission(task, environment, report, (source, destination), options)
         if may.waits:
             return may
         try:

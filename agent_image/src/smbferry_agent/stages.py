@@ -47,7 +47,7 @@ def run_survey(task: ResolvedTask, environment: RunEnvironment, report: RunRepor
 
     def work(source: Endpoint, destination: Endpoint, sid_map: SidMap) -> tuple[Cut, ...] | None:
         options = engine_options(task, sid_map, dry_run=False, started=environment.started)
-        if permission(task, environment, report, source, destination, options).waits:
+        if permission(task, environment, report, (source, destination), options).waits:
             return None
         options = engine_options(task, sid_map, dry_run=True, started=environment.started)
         return survey(source, destination, options, report, count=count, control=environment.control)
@@ -169,7 +169,7 @@ def run_finish(
 
     def work(source: Endpoint, destination: Endpoint, sid_map: SidMap) -> Permission:
         options = engine_options(task, sid_map, dry_run=False, started=environment.started)
-        may = permission(task, environment, report, source, destination, options)
+        may = permission(task, environment, report, (source, destination), options)
         if may.waits:
             return may
         try:

@@ -98,8 +98,7 @@ def run(
     **asked: Any,
 ) -> ExitCode:
     environment = RunEnvironment(Identities({}, Path("/nowhere")), Control(), plans=record)
-    approval_ = {"approval": {"expiry": "24h", **asked}}
-    taken = ResolvedTask.model_validate({**snapshot(**approval_), **(task or {})})
+    taken = ResolvedTask.model_validate({**snapshot(approval={"expiry": "24h", **asked}), **(task or {})})
     return run_transfer(taken, environment, report or RunReport(), dry_run=dry_run)
 
 
@@ -259,12 +258,27 @@ def test_a_plan_that_was_changed_after_the_approval_is_no_approved_one(engine: E
 
 
 @pytest.mark.fault(232)
-def test_a_forged_record_that_says_that_no_approval_is_needed_lets_nothing_be_deleted(engine: Engine) -> None:
+@pytest.mark.parametrize("deletions", ["of 0", "of 3"])
+@pytest.mark.parametrize("approved", ["", "abcd2345" * 4])
+def test_a_forged_record_that_says_that_no_approval_is_needed_lets_nothing_be_deleted(
+    engine: Engine, deletions: str, approved: str
+) -> None:
     record = planned(engine, delete=3)
     assert record.plan is not None
-    record.plan = record.plan.model_copy(update={"needs_approval": False, "deletions": "of 0"})
+    record.plan = record.plan.model_copy(update={"needs_approval": False, "deletions": deletions})
 
-    assert run(record) is ExitCode.AWAITS_APPROVAL
+    assert run(record, plan=approved) is ExitCode.AWAITS_APPROVAL
+    assert engine.copied == []
+
+
+@pytest.mark.fault(232)
+def test_an_agent_that_does_not_find_the_approved_plan_goes_on_with_no_other(engine: Engine) -> None:
+    record = planned(engine, delete=3)
+    old = digest_of(record)
+    record.plan = None
+    engine.finds()
+
+    assert run(record, plan=old) is ExitCode.AWAITS_APPROVAL
     assert engine.copied == []
 
 

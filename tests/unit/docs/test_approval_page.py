@@ -13,7 +13,9 @@ ENDS = {"source": {"locationRef": {"name": "src"}}, "destination": {"locationRef
 
 
 def test_the_specs_of_the_page_ask_for_approval() -> None:
-    found = [yaml.safe_load("\n".join(lines)) for kind, lines in blocks(PAGE, (ROOT / PAGE).read_text()) if kind == "yaml"]
+    found = [
+        yaml.safe_load("\n".join(lines)) for kind, lines in blocks(PAGE, (ROOT / PAGE).read_text()) if kind == "yaml"
+    ]
     specs = [TransferTaskSpec.model_validate({**ENDS, **one["spec"]}) for one in found if "spec" in one]
 
     assert [spec.approval for spec in specs] == [Approval.REQUIRED] * 2

@@ -24,7 +24,7 @@ from tests.unit.operator.decision_cases import Case, as_written, cases
 from tests.unit.operator.run_observations import seen, state_of
 
 from smbferry_api.fields import format_time
-from smbferry_api.plan_status import PlanStatus, plan_changes, plan_digest
+from smbferry_api.plan_status import PlannedItems, PlanStatus, plan_changes, plan_digest
 from smbferry_operator.decide.mirror import copied_to
 from smbferry_operator.decide.naming import ANNOTATION_ACTIVE_BEFORE, ANNOTATION_PAUSES_BEFORE
 from smbferry_operator.decide.observation import Ends, TaskObservation
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 PLACE = "//files.corp.example.com:445/dst"
 PLAN = PlanStatus(
-    planned_at=ago(minutes=2), to_delete={"files": 4, "directories": 1}, destination=PLACE, deletions="abc"
-)  # type: ignore[arg-type]
+    planned_at=ago(minutes=2), to_delete=PlannedItems(files=4, directories=1), destination=PLACE, deletions="abc"
+)
 REQUIRED: dict[str, Any] = {"approval": "Required"}
 
 

@@ -1,5 +1,6 @@
-"""Where the agents of a run record its plan: in the run's status, with a field manager of its own, so that it stays when
-another agent writes its report.
+"""Where the agents of a run record its plan: in the run's status.
+
+It has a field manager of its own, so that it stays when another agent writes its report.
 """
 
 import logging

@@ -211,9 +211,7 @@ def _add_approve(command: argparse.ArgumentParser) -> None:
         "object", metavar=TASK_OR_RUN, type=_task_or_run, help="the TransferTask whose run waits, or the run"
     )
     how = command.add_mutually_exclusive_group()
-    how.add_argument(
-        "--plan", metavar="DIGEST", type=_digest, help="approve without a question, if this is its plan"
-    )
+    how.add_argument("--plan", metavar="DIGEST", type=_digest, help="approve without a question, if this is its plan")
     how.add_argument("--show", action="store_true", help="only show the plan")
     command.add_argument(
         "-o",
