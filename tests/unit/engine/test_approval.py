@@ -79,6 +79,18 @@ def test_files_whose_source_has_changed_since_are_not_counted_as_replaced() -> N
     assert (later.replaced.paths, later.changed) == (["/b"], 1)
 
 
+def test_a_plan_knows_both_root_folders_by_what_their_servers_tell_of_them() -> None:
+    world = World(folder(a=file(b"a")))
+    first, again = planned(world), planned(world)
+    world.destination.root.children["copy"].node_id = 4711
+    other = planned(world)
+    world.destination.tells_disk_ids = False
+
+    assert first.source_id
+    assert first.destination_id == again.destination_id != other.destination_id
+    assert planned(world).destination_id == 0
+
+
 def test_a_guard_that_forbids_the_deletions_fails_the_plan() -> None:
     world = World(folder(a=file(b"a")), folder(b=file(b"b"), c=file(b"c")))
     with pytest.raises(EngineError) as caught:

@@ -14,6 +14,7 @@ from smbferry_engine.plan.decide import Action
 from smbferry_engine.plan.name_set import NameSet
 from smbferry_engine.run.context import RunContext
 from smbferry_engine.share.descriptors import file_descriptor
+from smbferry_engine.share.share import Share
 from smbferry_engine.times import to_filetime
 from smbferry_engine.tree.approval import Approved
 from smbferry_engine.tree.folders import child_done
@@ -117,7 +118,8 @@ async def plan_run(run: RunContext, found: Outline, *, since: int | None = None)
 
     run.tally.phases.begin(PhaseName.PREPARE)
     roots: Roots = await check_roots(run)
-    found.source_id, found.destination_id = (root.file_id for root in roots)
+    found.source_id = await _identity_of(run, run.source)
+    found.destination_id = await _identity_of(run, run.destination)
     await each_file(run, removals, tell, (root_folder(run, roots),))
     if run.policy.removes:
         judge(run, removals)
@@ -129,6 +131,12 @@ async def plan_run(run: RunContext, found: Outline, *, since: int | None = None)
     run.tally.phases.end_if_running(PhaseName.PREPARE)
     found.approved = Approved.of(removals)
     _count_deletions(found, found.approved)
+
+
+async def _identity_of(run: RunContext, share: Share) -> int:
+    """Return what identifies the root folder on its server and volume, 0 if the server does not tell."""
+    opened = await run.recovery.persist(lambda: share.open_root(query_disk_id=True))
+    return opened.disk_id
 
 
 def _count(found: Outline, item: FileItem, since: int | None) -> None:
