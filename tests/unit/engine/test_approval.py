@@ -12,6 +12,7 @@ from smbferry_engine.errors import EngineError
 from smbferry_engine.model import Options
 from smbferry_engine.operations.plan import Outline, options_of_plan, plan_run
 from smbferry_engine.operations.transfer import execute
+from smbferry_engine.paths import staging_names
 from smbferry_engine.plan.name_set import NameSet
 from smbferry_words.options import CompareBy, DeletedFiles
 
@@ -89,6 +90,15 @@ def test_a_plan_knows_both_root_folders_by_what_their_servers_tell_of_them() -> 
     assert first.source_id
     assert first.destination_id == again.destination_id != other.destination_id
     assert planned(world).destination_id == 0
+
+
+def test_staging_files_of_an_earlier_attempt_are_no_part_of_a_plan() -> None:
+    left = staging_names("f", b"another version")[0]
+    world = World(folder(f=file(b"f")), Node(None, {left: file(b"half")}, 0))
+    found = planned(world, **MIRROR)
+
+    assert (found.deleted.files, found.existing) == (0, 0)
+    assert list(world.copied) == [f"/{left}"], "a plan removes nothing"
 
 
 def test_a_guard_that_forbids_the_deletions_fails_the_plan() -> None:
