@@ -184,6 +184,7 @@ MENTIONED = frozenset(
         "samba-tool spn add",
         "samba-tool spn delete",
         "samba-tool user enable|unlock|setexpiry svc-src",
+        "smbferry approve",
         "smbferry check",
         "smbferry import datasync",
         "smbferry recheck",
@@ -202,6 +203,13 @@ FOLLOWED = frozenset({"kubectl get transferrun --watch"})
 # Commands that end with another exit code than 0, because they find nothing, or find what they are asked for.
 ENDS_WITH: dict[str, int] = {
     "smbferry check examples/basic --keytab svc-src-keytab=old.keytab --keytab svc-dst-keytab=svc-dst.keytab": 11,
+    # No run of this task waits for approval; tests/cluster/test_approval.py approves plans.
+    "smbferry approve nightly": 10,
+    "smbferry approve nightly --show": 10,
+    "smbferry approve nightly --show -o json": 10,
+    "smbferry approve nightly --plan 7xq2mhd6ifr3k5tu4cwbznlyeaogvp2s": 10,
+    "smbferry approve run/RUN": 10,
+    "smbferry approve run/RUN --show": 10,
     "smbstatus -L | grep report.xlsx": 1,
     "smbferry logs RUN | grep traceback": 1,
     "kubectl get configmap corp-krb5 -o jsonpath='{.data.krb5\\.conf}' | grep -nE 'module|plugin|_exec|_program'": 1,

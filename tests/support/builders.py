@@ -186,7 +186,8 @@ def snapshot(name: str = "nightly", **changes: Any) -> dict[str, Any]:
 
     source, destination = end(changes.get("source", "src")), end(changes.get("destination", "dst"))
     agent = changes.get("agent", {})
-    return {"name": name, "uid": f"uid-{name}", "source": source, "destination": destination, "agent": agent}
+    more = {"approval": changes["approval"]} if "approval" in changes else {}
+    return {"name": name, "uid": f"uid-{name}", "source": source, "destination": destination, "agent": agent, **more}
 
 
 def run_body(name: str = "run", status: dict[str, Any] | None = None, **meta: Any) -> dict[str, Any]:
@@ -198,6 +199,7 @@ def run_body(name: str = "run", status: dict[str, Any] | None = None, **meta: An
         measures="measureDestination",
         cancel="cancel",
         ignores="ignoreWindows",
+        approves="approvedPlan",
         class_name="className",
     )
     return _body("TransferRun", name, spec, status, **meta)

@@ -19,6 +19,7 @@ from smbferry_agent.preflight.sid_map import SidMapSource
 from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError, repeated
 from smbferry_agent.report.key_turns import ClusterTurn
 from smbferry_agent.report.object_status import ObjectStatus
+from smbferry_agent.report.plan_record import ClusterPlanRecord
 from smbferry_agent.report.run_report import RunReport
 from smbferry_agent.report.shards import FinishReport, left_by_an_earlier_agent, read_pieces
 from smbferry_agent.report.sinks import status_fields
@@ -160,6 +161,7 @@ def _environment(
         run_name=run.key.name,
         sid_map=SidMapSource(agree=partial(_agreed_sid_map, run, manifest)),
         snapshots=ClusterSnapshotRecord(run),
+        plans=ClusterPlanRecord(run),
     )
 
 

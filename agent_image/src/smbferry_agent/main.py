@@ -30,6 +30,7 @@ from smbferry_api.agent_contract import (
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.reasons import (
     AGENT_LOST,
+    APPROVAL_REQUIRED,
     CHECKS_PASSED,
     INTERNAL_ERROR,
     OBJECT_GONE,
@@ -40,7 +41,10 @@ from smbferry_api.reasons import (
 )
 
 _log = logging.getLogger(__name__)
-WITHOUT_ERROR: Final = frozenset({ExitCode.DONE, ExitCode.DONE_WITH_FAILURES, ExitCode.PAUSED})
+WITHOUT_ERROR: Final = frozenset(
+    {ExitCode.DONE, ExitCode.DONE_WITH_FAILURES, ExitCode.PAUSED, ExitCode.AWAITS_APPROVAL}
+)
+REASON_OF: Final = {ExitCode.DONE: RUN_SUCCEEDED, ExitCode.AWAITS_APPROVAL: APPROVAL_REQUIRED}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,7 +90,7 @@ def _run(arguments: argparse.Namespace) -> tuple[ExitCode, TerminationMessage]:
         task = recorded_task(os.environ)
         shard = int(index) if index else None
         code = transfer(client, arguments.namespace, arguments.name, task, stage=arguments.stage, index=shard)
-        reason = RUN_SUCCEEDED if code is ExitCode.DONE else RUN_PARTIALLY_SUCCEEDED
+        reason = REASON_OF.get(code, RUN_PARTIALLY_SUCCEEDED)
         return code, _termination_message(reason, reason.when)
     failure = cluster_check(
         client, arguments.namespace, arguments.name, arguments.location, only_locations=arguments.only_locations

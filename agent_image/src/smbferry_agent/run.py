@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
+from smbferry_agent.approval import Permission, permission
 from smbferry_agent.engine_errors import convert
 from smbferry_agent.errors import AgentError
 from smbferry_agent.kerberos.enctypes import name_of
@@ -69,16 +70,20 @@ def run_transfer(task: ResolvedTask, environment: RunEnvironment, report: RunRep
     """
     report.dry_run = dry_run
 
-    def work(source: Endpoint, destination: Endpoint, sid_map: SidMap) -> None:
+    def work(source: Endpoint, destination: Endpoint, sid_map: SidMap) -> Permission:
         options = engine_options(task, sid_map, dry_run=dry_run, started=environment.started)
+        may = permission(task, environment, report, (source, destination), options)
+        if may.waits:
+            return may
         try:
-            transfer(source, destination, options, report, control=environment.control)
+            transfer(source, destination, options, report, approved=may.approved, control=environment.control)
         finally:
             tell_partial_files(environment, report)
+        return may
 
     tell_partial_files(environment, report)
-    between(task, environment, report, work, records=environment.run_name)
-    return exit_code(report)
+    may = between(task, environment, report, work, records=environment.run_name)
+    return ExitCode.AWAITS_APPROVAL if may.waits else exit_code(report)
 
 
 def tell_partial_files(environment: RunEnvironment, report: RunReport) -> None:
@@ -221,8 +226,13 @@ def engine_options(
         exclude=task.filters.exclude,
         selection=_selection(task.filters, to_filetime(started)),
         dry_run=dry_run,
-        unconfirmed="" if dry_run else task.unconfirmed or "",
+        unconfirmed="" if dry_run or _is_approved(task) else task.unconfirmed or "",
     )
+
+
+def _is_approved(task: ResolvedTask) -> bool:
+    """Whether a person has approved the plan of this run, and so confirmed the mirror."""
+    return task.approval is not None and bool(task.approval.plan)
 
 
 def _selection(filters: Filters, started: int) -> Selection:

@@ -12,6 +12,7 @@ from smbferry_agent.preflight.key_turn import KeyTurn, NoTurn
 from smbferry_agent.preflight.sid_map import SidMapSource
 from smbferry_api.agent_contract import SPOOL_DIR, Side
 from smbferry_api.identity import KerberosIdentityStatus
+from smbferry_api.plan_status import PlanStatus
 from smbferry_api.run_status import SourceSnapshotStatus
 from smbferry_engine import Control
 
@@ -59,6 +60,27 @@ class NoSnapshotRecord:
         return chosen
 
 
+class PlanRecord(Protocol):
+    """Where a run's agents record what the run would do, for a person to approve."""
+
+    def read(self) -> PlanStatus | None:
+        """Reads the record; None if no agent has planned yet."""
+
+    def write(self, plan: PlanStatus) -> None:
+        """Records a plan."""
+
+
+class NoPlanRecord:
+    """The record of a run that a person starts without a cluster: nobody is asked."""
+
+    def read(self) -> PlanStatus | None:
+        """Always None."""
+        return None
+
+    def write(self, plan: PlanStatus) -> None:
+        """Does nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunEnvironment:
     """Files, identities and control of a run.
@@ -71,6 +93,7 @@ class RunEnvironment:
         spool: the folder for the records of a report until they are delivered.
         sid_map: where the SID map is read from, if the task has one.
         snapshots: where the choice of the source's snapshot is recorded.
+        plans: where the plan is recorded, if the task asks for approval.
     """
 
     identities: Identities
@@ -82,3 +105,4 @@ class RunEnvironment:
     spool: Path = Path(SPOOL_DIR)
     sid_map: SidMapSource = field(default_factory=SidMapSource)
     snapshots: SnapshotRecord = field(default_factory=NoSnapshotRecord)
+    plans: PlanRecord = field(default_factory=NoPlanRecord)

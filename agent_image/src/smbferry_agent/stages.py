@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
+from smbferry_agent.approval import Permission, permission
 from smbferry_agent.errors import AgentError
 from smbferry_agent.logs import fields
 from smbferry_agent.report.api_client import repeated
@@ -43,19 +44,17 @@ def run_survey(task: ResolvedTask, environment: RunEnvironment, report: RunRepor
         AgentError: the stage failed, or the cuts could not be written.
     """
     count = task.agent.parallelism
-    cuts = between(
-        task,
-        environment,
-        report,
-        lambda source, destination, sid_map: survey(
-            source,
-            destination,
-            engine_options(task, sid_map, dry_run=True, started=environment.started),
-            report,
-            count=count,
-            control=environment.control,
-        ),
-    )
+
+    def work(source: Endpoint, destination: Endpoint, sid_map: SidMap) -> tuple[Cut, ...] | None:
+        options = engine_options(task, sid_map, dry_run=False, started=environment.started)
+        if permission(task, environment, report, (source, destination), options).waits:
+            return None
+        options = engine_options(task, sid_map, dry_run=True, started=environment.started)
+        return survey(source, destination, options, report, count=count, control=environment.control)
+
+    cuts = between(task, environment, report, work)
+    if cuts is None:
+        return ExitCode.AWAITS_APPROVAL
     report.phase(PhaseName.TRANSFER, PhaseState.RUNNING)
     split = SplitStatus(cuts=tuple(CutStatus(path=cut.shown, offset=cut.offset) for cut in cuts))
     _log.info("split the tree", extra=fields(agents=len(cuts) + 1, wanted=count))
@@ -168,8 +167,11 @@ def run_finish(
     report.begin(manifest, shards)
     well = all_went_well(shards, len(shards_of_run(manifest)))
 
-    def work(source: Endpoint, destination: Endpoint, sid_map: SidMap) -> None:
+    def work(source: Endpoint, destination: Endpoint, sid_map: SidMap) -> Permission:
         options = engine_options(task, sid_map, dry_run=False, started=environment.started)
+        may = permission(task, environment, report, (source, destination), options)
+        if may.waits:
+            return may
         try:
             finish(
                 source,
@@ -178,11 +180,13 @@ def run_finish(
                 report,
                 pieces=pieces_in(shards),
                 all_went_well=well,
+                approved=may.approved,
                 control=environment.control,
             )
         finally:
             tell_partial_files(environment, report)
+        return may
 
     tell_partial_files(environment, report)
-    between(task, environment, report, work, records=environment.run_name)
-    return exit_code(report)
+    may = between(task, environment, report, work, records=environment.run_name)
+    return ExitCode.AWAITS_APPROVAL if may.waits else exit_code(report)

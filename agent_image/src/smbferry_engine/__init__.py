@@ -33,6 +33,7 @@ from smbferry_engine.model import (
 )
 from smbferry_engine.operations.compare import compare
 from smbferry_engine.operations.control import Control
+from smbferry_engine.operations.plan import Outline, PlannedAmount, outline
 from smbferry_engine.operations.probe import probe_share
 from smbferry_engine.operations.sharded import finish, survey, transfer_shard
 from smbferry_engine.operations.snapshot import choose_snapshot
@@ -48,6 +49,7 @@ from smbferry_engine.session.dfs import resolve as resolve_dfs
 from smbferry_engine.session.krb5_environment import krb5_environment
 from smbferry_engine.sids import SidMap
 from smbferry_engine.times import TOLERATED_SKEW, to_filetime, units_of
+from smbferry_engine.tree.approval import Approved
 from smbferry_words.failure_class import FailureClass
 from smbferry_words.options import (
     CompareBy,
@@ -72,6 +74,7 @@ from smbferry_words.run import NotCarriedKind, Outcome, PhaseName, PhaseState, S
 __all__ = [
     "TOLERATED_SKEW",
     "Amount",
+    "Approved",
     "ByteCounters",
     "ChosenSnapshot",
     "CompareBy",
@@ -104,10 +107,12 @@ __all__ = [
     "Observer",
     "Options",
     "Outcome",
+    "Outline",
     "OverwriteMode",
     "PhaseName",
     "PhaseState",
     "Piece",
+    "PlannedAmount",
     "Politeness",
     "PolitenessFact",
     "Preservation",
@@ -136,6 +141,7 @@ __all__ = [
     "dfs_target",
     "finish",
     "krb5_environment",
+    "outline",
     "probe_share",
     "resolve_dfs",
     "shards_of",

@@ -45,6 +45,7 @@ class FileReason(StrEnum):
     METADATA_MISMATCH = reasons.METADATA_MISMATCH.name
     FILE_VANISHED = reasons.FILE_VANISHED.name
     MIRROR_NOT_CONFIRMED = reasons.MIRROR_NOT_CONFIRMED.name
+    NOT_APPROVED = reasons.NOT_APPROVED.name
     TYPE_CONFLICT = reasons.TYPE_CONFLICT.name
     ACCESS_DENIED = reasons.ACCESS_DENIED.name
     OWNER_NOT_PERMITTED = reasons.OWNER_NOT_PERMITTED.name

@@ -12,6 +12,7 @@ from typing import Any, Final
 from smbferry_agent.report import words
 from smbferry_api.run_status import RunState
 from smbferry_cli.markup import figures, table, text
+from smbferry_cli.plan_page import plan_section
 from smbferry_cli.survey_page import survey_of, survey_sections
 from smbferry_cli.svg import bars, line
 
@@ -96,6 +97,7 @@ def page(facts: Facts) -> str:
         _figures(summary) if survey is None else "",
         _failure(summary.get("failure")),
         *(survey_sections(survey) if survey is not None else ()),
+        plan_section(summary),
         _throughput(summary.get("throughput") or ()) if survey is None else "",
         _work(facts),
         _sizes(facts),

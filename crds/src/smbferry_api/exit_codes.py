@@ -22,6 +22,7 @@ class ExitCode(IntEnum):
     DESTINATION_FULL = 30
     CANCELLED = 40
     PAUSED = 41  # stopped by the task's windows: the operator starts another agent when they open
+    AWAITS_APPROVAL = 42  # it has planned: the operator starts another agent when a person has approved the plan
     BUG = 70
     TERMINATED = 143  # 128 + SIGTERM: stopped by an eviction or a deleted pod, not by a cancelled run
 

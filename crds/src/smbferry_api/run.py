@@ -10,7 +10,7 @@ from smbferry_api.identity import KerberosIdentitySpec
 from smbferry_api.location import DfsTarget, SmbLocationSpec
 from smbferry_api.run_status import TransferRunStatus
 from smbferry_api.sharing import NamespaceName
-from smbferry_api.task import HIGHEST_PRIORITY, LOWEST_PRIORITY, AgentSpec, Report, SnapshotChoice
+from smbferry_api.task import HIGHEST_PRIORITY, LOWEST_PRIORITY, AgentSpec, ApprovedPlan, Report, SnapshotChoice
 from smbferry_api.task_options import Filters, Options
 from smbferry_api.windows import Windows
 from smbferry_words.options import SnapshotUse
@@ -71,6 +71,16 @@ class ResolvedEnd(Spec):
         return "/" + "/".join(parts)
 
 
+class ResolvedApproval(Spec):
+    """That a person must approve what the run would do, and what was approved."""
+
+    first_run: Annotated[
+        bool, Field(description="Whether no run of the task has copied to this destination to its end before.")
+    ] = False
+    expiry: Annotated[str, DurationRange("1m", "720h"), Field(description="Value of approvalExpiry.")] = "24h"
+    plan: Annotated[ApprovedPlan, Field(description="Digest of the approved plan. Empty before that.")] = ""
+
+
 class ResolvedTask(Spec):
     """The snapshot that a run uses. Later edits of the task do not change it."""
 
@@ -93,6 +103,7 @@ class ResolvedTask(Spec):
             "no newer files at the destination are replaced.",
         ),
     ] = None
+    approval: Annotated[ResolvedApproval | None, Field(description="Set if the task has approval: Required.")] = None
     bytes_per_second: Annotated[
         Quantity | None,
         Field(
@@ -119,8 +130,8 @@ class ResolvedTask(Spec):
 
 
 class TransferRunSpec(Spec):
-    """The task to run. Immutable except for `cancel`, which can only be set to true, `priority`, `ignoreWindows` and
-    `ttlAfterFinished`.
+    """The task to run. Immutable except for `cancel`, which can only be set to true, `priority`, `ignoreWindows`,
+    `approvedPlan` and `ttlAfterFinished`.
     """
 
     task_ref: TaskRef
@@ -155,6 +166,13 @@ class TransferRunSpec(Spec):
             "example to let a paused run continue now."
         ),
     ] = False
+    approved_plan: Annotated[
+        ApprovedPlan,
+        Field(
+            description="Approves the plan of this run: set it to status.plan.digest. Another value approves nothing, "
+            "so a plan that has changed since must be approved again."
+        ),
+    ] = ""
     ttl_after_finished: Annotated[
         Annotated[str, DurationRange("0s", word=NEVER)] | None,
         Field(
@@ -188,6 +206,8 @@ class TransferRunSpec(Spec):
             raise ValueError(SURVEY_IS_NO_DRY_RUN["message"])
         if self.measure_destination and not self.survey:
             raise ValueError(ONLY_SURVEYS_MEASURE["message"])
+        if self.approved_plan and not self.copies:
+            raise ValueError(ONLY_COPIES_ARE_APPROVED["message"])
         return self
 
 
@@ -199,6 +219,10 @@ ONLY_SURVEYS_MEASURE: Final = {
     "rule": "!self.measureDestination || self.survey",
     "message": "measureDestination requires survey: true",
 }
+ONLY_COPIES_ARE_APPROVED: Final = {
+    "rule": "!has(self.approvedPlan) || self.approvedPlan == '' || !(self.dryRun || self.survey)",
+    "message": "a dry run and a survey change nothing and need no approvedPlan; remove it",
+}
 RUN_RULES: Final[dict[type[Spec], list[dict[str, Any]]]] = {
     TransferRunSpec: [
         {
@@ -206,12 +230,13 @@ RUN_RULES: Final[dict[type[Spec], list[dict[str, Any]]]] = {
             " && self.measureDestination == oldSelf.measureDestination"
             " && has(self.onBehalfOf) == has(oldSelf.onBehalfOf)"
             " && (!has(self.onBehalfOf) || self.onBehalfOf == oldSelf.onBehalfOf)",
-            "message": "spec is immutable except for cancel, priority, ignoreWindows and ttlAfterFinished; "
-            "create another run",
+            "message": "spec is immutable except for cancel, priority, ignoreWindows, approvedPlan and ttlAfterFinished"
+            "; create another run",
         },
         {"rule": "self.cancel || !oldSelf.cancel", "message": "cancel cannot be reset to false; create another run"},
         SURVEY_IS_NO_DRY_RUN,
         ONLY_SURVEYS_MEASURE,
+        ONLY_COPIES_ARE_APPROVED,
     ]
 }
 

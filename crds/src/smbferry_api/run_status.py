@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue, WithJsonSchema
 from smbferry_api.conditions import Condition
 from smbferry_api.fields import Status, Time
 from smbferry_api.limit_status import Limit
+from smbferry_api.plan_status import PlanStatus
 from smbferry_api.politeness import PolitenessStatus
 from smbferry_api.queue_status import QueueStatus
 from smbferry_api.sid_status import SidStatus
@@ -383,6 +384,7 @@ class TransferRunStatus(Status):
             "is a copy of its status, as far as the locations' owner allows."
         ),
     ] = None
+    plan: PlanStatus | None = None
     job_ref: Annotated[str | None, Field(description="Job of the run's agents.")] = None
     attempts: Annotated[int, Field(description="Number of Jobs created so far.")] = 0
     ending: Annotated[

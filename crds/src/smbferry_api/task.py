@@ -43,6 +43,15 @@ class Concurrency(StrEnum):
     SKIP = "Skip"
 
 
+class Approval(StrEnum):
+    """Whether a person must approve what runs would do. Required: a run that would delete something, or that is the
+    first to a destination that is not empty, plans, shows its plan in status.plan and waits for approvedPlan.
+    """
+
+    NONE = "None"
+    REQUIRED = "Required"
+
+
 class ReportDetail(StrEnum):
     """Files to list in the report."""
 
@@ -115,6 +124,8 @@ class Schedule(Spec):
     ] = None
 
 
+ApprovedPlan = Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9]*$")]
+"""The digest of a plan, or nothing."""
 LOWEST_PRIORITY: Final = -1000
 HIGHEST_PRIORITY: Final = 1000
 ENDS_DIFFER: Final = {
@@ -218,6 +229,19 @@ class TransferTaskSpec(Spec):
             "destination.",
         ),
     ] = ""
+    approval: Approval = Approval.NONE
+    approval_expiry: Annotated[
+        str,
+        DurationRange("1m", "720h"),
+        Field(description="How long a run waits for the approval of its plan. Then it fails with ApprovalExpired."),
+    ] = "24h"
+    approved_plan: Annotated[
+        ApprovedPlan,
+        Field(
+            description="Approves the plan with this digest (status.plan.digest of a TransferRun of this task), for "
+            "example from Git. It is valid for that run only."
+        ),
+    ] = ""
     suspend: Annotated[bool, Field(description="If true, no new runs start. An active run continues.")] = False
     concurrency: Concurrency = Concurrency.QUEUE
     priority: Annotated[
@@ -310,6 +334,13 @@ class TransferTaskStatus(Status):
         Field(
             description="Word for spec.mirrorConfirmation. Set until a run to this destination succeeds or the "
             "mirror is confirmed."
+        ),
+    ] = None
+    copied_to: Annotated[
+        str | None,
+        Field(
+            description="With approval: Required, the destination to which a run of this task has last copied to its "
+            "end. A first run to another destination needs approval, unless that is empty."
         ),
     ] = None
     observed_trigger: Annotated[str | None, Field(description="Value of spec.trigger that last started a run.")] = None

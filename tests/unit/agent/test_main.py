@@ -92,6 +92,24 @@ def test_each_end_has_its_exit_code_and_leaves_a_message(
     assert any("traceback" in line for line in lines) == (code == ExitCode.BUG)
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (ExitCode.DONE, "RunSucceeded"),
+        (ExitCode.DONE_WITH_FAILURES, "RunPartiallySucceeded"),
+        (ExitCode.AWAITS_APPROVAL, "ApprovalRequired"),
+    ],
+)
+def test_a_transfer_that_was_not_stopped_ends_with_its_code_and_reason(
+    ends: Path, monkeypatch: pytest.MonkeyPatch, code: ExitCode, reason: str
+) -> None:
+    monkeypatch.setattr(main, "transfer", lambda *_, **_options: code)
+    monkeypatch.setattr(main, "recorded_task", lambda _environment: None)
+
+    assert main.main(["transfer", "--namespace", "ns", "--name", "run"]) == code
+    assert json.loads(ends.read_text())["reason"] == reason
+
+
 def test_sigterm_ends_a_check_as_one_that_may_be_tried_again(ends: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(main, "cluster_check", lambda *_, **_options: os.kill(os.getpid(), signal.SIGTERM))
     assert main.main(ARGUMENTS) == ExitCode.TERMINATED == 128 + signal.SIGTERM

@@ -7,6 +7,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from smbferry_api.crd import KINDS
+from smbferry_api.plan_status import PlanStatus, plan_digest
 from smbferry_cli.arguments import parse
 from smbferry_cli.cluster import TABLE, Cluster
 from smbferry_cli.verbs.run import VERBS
@@ -185,6 +186,27 @@ def task(name: str = "nightly", **spec: Any) -> Object:
 
 def run(name: str, state: str | None = None, of: str = "nightly", **status_: Any) -> Object:
     return obj("TransferRun", name, {"taskRef": {"name": of}}, **({"state": state} if state else {}), **status_)
+
+
+def plan_of_a_run() -> PlanStatus:
+    """A plan that needs approval: four files and a folder would be deleted."""
+    plan = PlanStatus.model_validate(
+        {
+            "plannedAt": "2026-11-21T19:00:00Z",
+            "source": "//files1:445/finance",
+            "destination": "//files2:445/archive",
+            "toCreate": {"files": 3, "bytes": 30, "paths": ["/new"]},
+            "toDelete": {"files": 4, "directories": 1, "paths": ["/old", "/old/x"]},
+            "deletions": "abc",
+        }
+    )
+    return plan.model_copy(update={"digest": plan_digest(plan)})
+
+
+def planned(name: str, plan: PlanStatus, of: str = "nightly", **status_: Any) -> Object:
+    """A run that waits for the approval of its plan."""
+    waits = {**ready("Unknown", "ApprovalRequired"), "type": "Succeeded"}
+    return run(name, "Queued", of, conditions=[waits], plan=plan.model_dump(mode="json", by_alias=True), **status_)
 
 
 def ready(status_: str, reason: str, message: str = "") -> Object:

@@ -145,7 +145,7 @@ def test_without_the_packages_for_a_cluster(words: list[str], code: int, out: st
 
 def test_every_argument_of_a_command_for_a_cluster_is_completed_or_free() -> None:
     top = parser("1")
-    free = {"DURATION", "NUMBER", "LINES", "LABELS", "FILE"}
+    free = {"DIGEST", "DURATION", "NUMBER", "LINES", "LABELS", "FILE"}
     for name in IN_CLUSTER:
         command = next(a for a in top._actions if a.dest == "command").choices[name]  # type: ignore[index]
         for action in command._actions:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.documented.commands import ROOT
-from tests.unit.cli.fake_api import FakeApi, called, obj, run, task
+from tests.unit.cli.fake_api import FakeApi, called, obj, plan_of_a_run, planned, run, task
 
 from smbferry_cli.verbs.arguments import IN_CLUSTER
 from smbferry_cli.verbs.permissions import PERMISSIONS
@@ -16,9 +16,11 @@ from smbferry_cli.verbs.run import VERBS
 READY = {
     "type": "Ready", "status": "True", "reason": "ChecksPassed", "lastTransitionTime": "2026-11-21T19:00:00Z",
 }  # fmt: skip
+PLAN = plan_of_a_run()
 FORMS = {
     "get": ["get all", "get task nightly", "get run/nightly-1 -o json", "get kid svc-src", "get smbloc source"],
     "trigger": ["trigger nightly --wait"],
+    "approve": [f"approve planned --plan {PLAN.digest}", f"approve run/planned-1 --plan {PLAN.digest}"],
     "cancel": ["cancel nightly-2", "cancel --task nightly"],
     "suspend": ["suspend nightly", "suspend --all"],
     "resume": ["resume paused run/nightly-2", "resume --all"],
@@ -48,6 +50,7 @@ def everything() -> FakeApi:
         {**task("nightly"), "status": done}, task("paused", suspend=True), run("nightly-1", "Succeeded"),
         run("nightly-2", "Transferring"), obj("KerberosIdentity", "svc-src", **handled),
         obj("SmbLocation", "source", locations, **handled), *pods,
+        task("planned"), planned("planned-1", PLAN, "planned"),
     )  # fmt: skip
     api.logs = {pod["metadata"]["name"]: b"line" for pod in pods}
 

@@ -33,6 +33,7 @@ from tests.unit.operator.fleets import demand, server
 
 from smbferry_api.agent_contract import Stage
 from smbferry_api.exit_codes import ExitCode
+from smbferry_api.plan_status import PlanStatus, plan_digest
 from smbferry_api.run_status import RunState
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.limits import Full, Standing
@@ -56,7 +57,10 @@ ENDS: Final = {
     "failed": ExitCode.ACCESS,
     "key refused": ExitCode.IDENTITY,
     "paused": ExitCode.PAUSED,
+    "planned": ExitCode.AWAITS_APPROVAL,
+    "expired": ExitCode.AWAITS_APPROVAL,
 }
+PLAN: Final = PlanStatus(planned_at=ago(minutes=1), deletions="of some")
 CLOSED: Final[dict[str, Any]] = {"windows": [{"from": "01:00", "to": "02:00"}]}
 KEY_REFUSED: Final = {"class": "Identity", "reason": "KeytabStale", "message": "The KDC refused the key."}
 MAX_JOBS: Final = 2
@@ -98,6 +102,8 @@ class World:
     several: bool = False
     """Whether several agents share the work; then `stage` is what the newest Job is for."""
     stage: Stage = Stage.WHOLE
+    approved: bool = False
+    """Whether a person has approved the plan of the newest Job."""
     ending: str = ""
     """The verdict that stands until the last agent has ended, as JSON."""
 
@@ -115,6 +121,8 @@ class World:
             yield replace(self, cancel=True)
         if self.closed:
             yield replace(self, closed=False)
+        if self.job == "planned" and not self.approved:
+            yield replace(self, approved=True)
         if self.flaw == "refused for now":
             yield replace(self, flaw=None)
         if self.job == "done" and self.stage in {Stage.SURVEY, Stage.SHARDS}:  # between two stages anything may come up
@@ -152,7 +160,12 @@ class World:
     def seen(self) -> RunObservation:
         """As the operator sees it."""
         return RunObservation(
-            run(status=self._status(), cancel=self.cancel, created=ago(minutes=5)),
+            run(
+                status=self._status(),
+                cancel=self.cancel,
+                created=ago(minutes=5),
+                approves=plan_digest(PLAN) if self.approved else "",
+            ),
             None if self.flaw == "missing" else task(**self._task()),
             self._ends(),
             jobs=self._jobs(),
@@ -185,17 +198,20 @@ class World:
         attempts = self.jobs * MAX_ATTEMPTS // MAX_JOBS
         failure = {"failure": KEY_REFUSED} if self.job == "key refused" else {}
         ending = {"ending": json.loads(self.ending)} if self.ending else {}
-        said = {"state": self.state, "phases": phases, "attempts": attempts, **split, **failure, **ending}
+        plan = {"plan": PLAN.model_dump(mode="json", by_alias=True)} if self.job in {"planned", "expired"} else {}
+        said = {"state": self.state, "phases": phases, "attempts": attempts, **split, **failure, **ending, **plan}
         return said if self.state else {}
 
     def _jobs(self) -> tuple[Any, ...]:
         if self.job in {"none", "ending"}:
             return ()
-        taken: dict[str, Any] = {"task": snapshot(**SEVERAL) if self.several else snapshot()}
+        approval = {"approval": {"expiry": "1m" if self.job == "expired" else "24h"}}
+        asked = (SEVERAL if self.several else {}) | (approval if self.job in {"planned", "expired"} else {})
+        taken: dict[str, Any] = {"task": snapshot(**asked)}
         if self.job == "done":
             made = transfer_job(**taken, succeeded=1, complete=True, finished_at=ago(seconds=9))
         elif self.job in ENDS:
-            over = ago(minutes=1) if self.job == "paused" else ago(seconds=9)
+            over = ago(minutes=1) if self.job in {"paused", "expired"} else ago(seconds=9)
             made = transfer_job(**taken, failed=1, failure_reason="PodFailurePolicy", finished_at=over)
         elif self.job == "suspended":  # by a queue
             made = transfer_job(**taken, suspended="Job suspended")
@@ -229,7 +245,7 @@ class World:
             stage = Stage(job["metadata"]["annotations"].get(ANNOTATION_STAGE, Stage.WHOLE))
             phase = self.phase if stage in {Stage.SHARDS, Stage.FINISH} else None
             begun = self.jobs + (self.job in {"none", "key refused"})  # a next stage, or window, is no further try
-            return replace(after, job="pending", phase=phase, jobs=begun, stage=stage)
+            return replace(after, job="pending", phase=phase, jobs=begun, stage=stage, approved=False)
         if decision.delete:
             after = replace(
                 after, job="ending" if self.job not in {"retrying", "suspended", "none"} else "none", phase=None

@@ -297,6 +297,7 @@ def test_what_kubernetes_retries_follows_the_exit_codes() -> None:
         ExitCode.DONE_WITH_FAILURES,
         ExitCode.CANCELLED,
         ExitCode.PAUSED,
+        ExitCode.AWAITS_APPROVAL,
         ExitCode.BUG,
     }
     assert not set(final["onExitCodes"]["values"]) & set(RETRYABLE)

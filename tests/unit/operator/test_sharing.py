@@ -179,6 +179,7 @@ FULL = {
     "notCarried": [{"what": "Streams", "count": 2, "reason": f"{PATH}: no.", "paths": [PATH]}],
     "security": EVIDENCE,
     "sourceSnapshot": {"time": "2026-11-21T11:00:00Z", "message": "of files.corp"},
+    "plan": {"digest": "abc", "destination": "//files.corp:445/dst/", "toDelete": {"files": 3, "paths": [PATH]}},
 }
 
 
@@ -193,6 +194,7 @@ def test_of_the_end_only_the_reason_the_counts_and_the_cipher_are_told() -> None
     assert status["notCarried"] == [{"what": "Streams", "count": 2}]
     assert status["security"] == {"source": {"dialect": "3.1.1", "cipher": "AES-256-GCM"}}
     assert status["failure"]["reason"] == "AccessDenied"
+    assert (status["plan"]["digest"], status["plan"]["toDelete"]["files"]) == ("abc", 3)
     assert not any(secret in str(own(world)) for secret in SECRETS)
     assert not any(secret in event.message for event in world.events for secret in SECRETS)
 

@@ -138,7 +138,7 @@ def test_the_run_names_the_task_and_belongs_to_it() -> None:
     body = decide_task(seen(), NOW).create[0]
 
     no = {"dryRun": False, "survey": False, "measureDestination": False, "cancel": False, "ignoreWindows": False}
-    assert body["spec"] == {"taskRef": {"name": "nightly"}, **no}
+    assert body["spec"] == {"taskRef": {"name": "nightly"}, "approvedPlan": "", **no}
     assert body["metadata"]["ownerReferences"][0]["uid"] == "uid-nightly"
 
 

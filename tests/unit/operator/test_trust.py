@@ -231,6 +231,18 @@ def test_a_run_in_line_whose_location_was_never_opened_holds_no_place_elsewhere(
     assert agents(world) == ["transfer"]
 
 
+@pytest.mark.fault(233)
+@pytest.mark.parametrize(
+    ("reason", "started"), [("RunQueued", []), ("ApprovalRequired", ["transfer"]), ("PlanChanged", ["transfer"])]
+)
+def test_a_plan_that_nobody_approves_holds_up_no_run_of_another_namespace(reason: str, started: list[str]) -> None:
+    bodies = ((Kind.RUN, of(HOME, run_body(created=ago(seconds=5)))), (Kind.RUN, queued_run(reason)))
+    world = World(*place(HOME), *place(EVIL), *bodies)
+    world.settle(RUN)
+
+    assert agents(world) == started
+
+
 @pytest.mark.fault(114)
 @pytest.mark.parametrize("real", [False, True], ids=["forged owners", "real owners"])
 def test_jobs_that_never_end_in_one_namespace_stop_no_check_of_another(real: bool) -> None:

@@ -16,6 +16,7 @@ from smbferry_agent.report.samples import Samples
 from smbferry_agent.report.sids import sid_status
 from smbferry_agent.report.sinks import status_fields
 from smbferry_api import run_status as api
+from smbferry_api.plan_status import PlanStatus
 from smbferry_api.reasons import REPORT_NOT_WRITTEN
 from smbferry_api.sid_status import SidStatus
 from smbferry_engine import (
@@ -74,6 +75,8 @@ class RunReport:
     _not_carried: NotCarriedTally = field(default_factory=NotCarriedTally)
     _ended: bool = False
     _paused: bool = False
+    _plan: PlanStatus | None = None
+    _waits: bool = False
 
     def phase(self, name: str, state: str) -> None:
         """A phase has reached a state; its duration counts from the state Running."""
@@ -141,6 +144,8 @@ class RunReport:
 
     def outcome(self) -> api.RunState:
         """The state of a run that was not stopped."""
+        if self._waits:
+            return api.RunState.QUEUED
         return api.RunState.PARTIALLY_SUCCEEDED if self._failures else api.RunState.SUCCEEDED
 
     def delivered(self, written: api.ReportStatus) -> None:
@@ -218,6 +223,15 @@ class RunReport:
         if (counters := self._status.counters) is not None:  # nothing moves until then
             self._set(counters=counters.model_copy(update={"bytes_per_second": None, "eta": None}))
 
+    def planned(self, plan: PlanStatus, *, waits: bool = False) -> None:
+        """What the run would do. It is recorded in the status by itself; here it is for the report.
+
+        Args:
+            waits: the agent ends, and another one continues when a person has approved the plan.
+        """
+        self._plan, self._waits = plan, waits
+        self.changed(urgent=True)
+
     def partial_files(self, files: Iterable[api.GatheredPiece]) -> None:
         """Large files that are begun, for the next agent if this one is stopped."""
         self._partial_files = tuple(files)[: api.MAX_PARTIAL_FILES]
@@ -237,6 +251,8 @@ class RunReport:
             more["progress"] = words.progress(
                 self._status.counters, left, ended=self._ended and not self._paused, dry_run=self.dry_run
             )
+        if self._waits and self._status.counters is not None:
+            more["progress"] = words.planned(self._status.counters)
         if self._partial_files:
             more["partial_files"] = self._partial_files
         if self._failures:
@@ -245,7 +261,8 @@ class RunReport:
 
     def summary(self) -> dict[str, Any]:
         """What the report's summary says of the run."""
-        return status_fields(self.status())
+        plan = {} if self._plan is None else {"plan": status_fields(self._plan)}
+        return {**status_fields(self.status()), **plan}
 
     def _set(self, **known: BaseModel | None) -> None:
         self._status = self._status.model_copy(update=known)

@@ -8,6 +8,8 @@ from smbferry_api.run_status import Counters, NotCarried, Progress
 
 SURVEY: Final = "survey"
 """The progress of a run that surveys its source, in place of a percentage."""
+PLAN: Final = "plan"
+"""The progress of a run whose plan waits for approval, in place of a percentage."""
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _STEP: Final = 1024
 _WHOLE_FROM: Final = 100
@@ -61,6 +63,11 @@ def progress(
         rate=rate(counters.bytes_per_second) if counters.bytes_per_second is not None else "",
         not_carried=lacking,
     )
+
+
+def planned(counters: Counters) -> Progress:
+    """The columns of `kubectl get` while the plan of a run waits for approval."""
+    return Progress(percent=PLAN, files=f"{counters.files.to_transfer:,}", bytes=size(counters.bytes.to_transfer))
 
 
 def _percent(counters: Counters, *, ended: bool) -> int:

@@ -7,6 +7,7 @@ deleted and cleans up. So the result is complete, whatever the shards missed.
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from smbferry_engine.model import Endpoint, Observer, Options, Result
@@ -17,6 +18,7 @@ from smbferry_engine.plan.decide import Action, finish_decides_by_listings
 from smbferry_engine.plan.shard import Cut, Piece, Shard, Sketch
 from smbferry_engine.run.context import RunContext
 from smbferry_engine.run.scope import Finish, OneShard
+from smbferry_engine.tree.approval import Approved
 from smbferry_engine.tree.folders import child_done
 from smbferry_engine.tree.items import FileItem
 from smbferry_engine.tree.removals import Removals
@@ -96,15 +98,18 @@ def finish(
     *,
     pieces: Iterable[Piece],
     all_went_well: bool,
+    approved: Approved | None = None,
     control: Control = UNCONTROLLED,
 ) -> Result:
     """Finish a run whose shards have been copied.
 
     If ``all_went_well``, files that the shards have copied or compared are recognized by size and time. Otherwise the
-    options apply unchanged, and everything is copied or compared again as they say.
+    options apply unchanged, and everything is copied or compared again as they say. Nothing is deleted that is not
+    ``approved``; None for no such limit.
     """
     chosen = options_of_finish(options) if all_went_well else options
-    return conduct(source, destination, chosen, observer, execute, control=control, scope=Finish(pieces))
+    work = partial(execute, approved=approved)
+    return conduct(source, destination, chosen, observer, work, control=control, scope=Finish(pieces))
 
 
 def options_of_finish(options: Options) -> Options:

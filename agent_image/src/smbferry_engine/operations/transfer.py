@@ -1,6 +1,7 @@
 """A transfer: walk and copy at the same time, verify, prune."""
 
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from typing import Any
 
 from smbferry_engine.errors import EngineError, FileError
@@ -20,6 +21,7 @@ from smbferry_engine.share.privileges import check_audit_privilege
 from smbferry_engine.share.roots import check_root, check_writable, root_entries
 from smbferry_engine.share.share import Share
 from smbferry_engine.share.snapshots import expect_snapshot
+from smbferry_engine.tree.approval import Approved
 from smbferry_engine.tree.comparer import Comparer, Difference, Where
 from smbferry_engine.tree.items import FileItem, Folder
 from smbferry_engine.tree.links import copy_replacing_links
@@ -42,20 +44,24 @@ def transfer(
     options: Options,
     observer: Observer,
     *,
+    approved: Approved | None = None,
     control: Control = UNCONTROLLED,
 ) -> Result:
     """Bring ``destination`` to the state of ``source`` as ``options`` say.
 
+    Args:
+        approved: nothing else is deleted, and what else would be is reported; None for no such limit.
+
     Raises:
         EngineError: the run as a whole failed; failures of single files only make the outcome ``PartiallySucceeded``.
     """
-    return conduct(source, destination, options, observer, execute, control=control)
+    return conduct(source, destination, options, observer, partial(execute, approved=approved), control=control)
 
 
-async def execute(run: RunContext) -> None:
+async def execute(run: RunContext, approved: Approved | None = None) -> None:
     """Do everything that follows the connection of both sides; :class:`EngineError` if the run as a whole fails."""
     try:
-        await _execute(run)
+        await _execute(run, approved)
     finally:
         if run.policy.metadata.security_parts:
             tally = run.tally
@@ -63,12 +69,12 @@ async def execute(run: RunContext) -> None:
             tally.observer.sids(tally.sids.facts(run.policy.options.sid_map))
 
 
-async def _execute(run: RunContext) -> None:
+async def _execute(run: RunContext, approved: Approved | None) -> None:
     run.tally.phases.begin(PhaseName.PREPARE)
     roots = await check_roots(run)
     await check_audit_privilege(run.source, run.destination, run.policy.metadata)
     removals = Removals()
-    await _walk_and_copy(run, roots, removals)
+    await _walk_and_copy(run, roots, removals, approved)
     if run.policy.verifies_trees:
         await _verify_trees(run)
     await _expect_snapshot(run)
@@ -76,7 +82,7 @@ async def _execute(run: RunContext) -> None:
         run.tally.phases.begin(PhaseName.DELETE)
         judge(run, removals)
         if not run.policy.options.dry_run:
-            await prune(run, removals)
+            await prune(run, removals, approved)
         run.tally.phases.end(PhaseName.DELETE)
     else:
         run.tally.phases.skip(PhaseName.DELETE)
@@ -132,7 +138,7 @@ async def _look(share: Share, side: SideName) -> FileError | None:
         raise EngineError(ACCESS_DENIED, f"the {side} folder {display(share.root)}: {error.message}") from error
 
 
-async def _walk_and_copy(run: RunContext, roots: Roots, removals: Removals) -> None:
+async def _walk_and_copy(run: RunContext, roots: Roots, removals: Removals, approved: Approved | None) -> None:
     run.tally.phases.begin(PhaseName.TRANSFER)
     if run.policy.verifies_each:
         run.tally.phases.begin(PhaseName.VERIFY)
@@ -144,7 +150,7 @@ async def _walk_and_copy(run: RunContext, roots: Roots, removals: Removals) -> N
         await worker.process_put_off()
         if removals.files or removals.folders or removals.links:
             await _expect_snapshot(run)
-            await replace(run, removals)
+            await replace(run, removals, approved)
             await copy_replacing_links(run, removals)
             await each_file(run, removals, worker.process, removals.folders, removals.files)
             await worker.process_put_off()

@@ -31,6 +31,7 @@ from smbferry_engine.share.ownership import Ownership
 from smbferry_engine.share.replies import check
 from smbferry_engine.wire.attributes import COPIED_ATTRIBUTES, DIRECTORY, NORMAL
 from smbferry_engine.wire.create import (
+    DISK_ID_CONTEXT,
     MAXIMAL_ACCESS_CONTEXT,
     Access,
     CreateOption,
@@ -110,16 +111,19 @@ class Share:
             snapshot=self.snapshot,
         )
 
-    async def open_root(self, *, query_maximal_access: bool = False, access: int = 0) -> CreateReply:
+    async def open_root(
+        self, *, query_maximal_access: bool = False, query_disk_id: bool = False, access: int = 0
+    ) -> CreateReply:
         """Open and close the root folder; returns the CREATE reply.
 
         ``access`` are rights to request beside listing.
         """
+        contexts = ((MAXIMAL_ACCESS_CONTEXT, query_maximal_access), (DISK_ID_CONTEXT, query_disk_id))
         replies = await self.session.call(
             self.open(
                 "",
                 access=LIST_ACCESS | access,
-                contexts=(MAXIMAL_ACCESS_CONTEXT,) if query_maximal_access else (),
+                contexts=tuple(context for context, asked in contexts if asked),
             ),
             close_request(),
         )

@@ -11,6 +11,7 @@ from smbferry_engine.paths import case_key, join
 from smbferry_engine.plan.limits import DeleteLimit
 from smbferry_engine.run.context import RunContext
 from smbferry_engine.runtime.group import run_all
+from smbferry_engine.tree.approval import Approved
 from smbferry_engine.tree.extras import Extra
 from smbferry_engine.tree.folders import child_done, restore_times
 from smbferry_engine.tree.items import kind_of
@@ -49,15 +50,21 @@ def judge(run: RunContext, removals: Removals) -> None:
         )
 
 
-async def prune(run: RunContext, removals: Removals) -> None:
-    """Delete what only the destination has, the content of a folder before the folder."""
+async def prune(run: RunContext, removals: Removals, approved: Approved | None) -> None:
+    """Delete what only the destination has, the content of a folder before the folder; only what is ``approved``, if
+    that is not None.
+    """
+    if approved is not None:
+        approved.hold_back(run, removals)
     await _delete_all(run, removals, replaced=False)
 
 
-async def replace(run: RunContext, removals: Removals) -> None:
+async def replace(run: RunContext, removals: Removals, approved: Approved | None) -> None:
     """Delete entries that entries of another kind replace. What must stay is reported, and not replaced."""
     try:
         judge(run, removals)
+        if approved is not None:
+            approved.check_replaced(removals)
     except EngineError as refusal:
         await _give_way(
             run, removals, lambda _path: True, f"the destination has another kind of file: {refusal.message}"

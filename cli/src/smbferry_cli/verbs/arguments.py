@@ -8,6 +8,7 @@ from typing import Final
 
 from smbferry_api.crd import KERBEROS_IDENTITY, SMB_LOCATION, TRANSFER_RUN, TRANSFER_TASK
 from smbferry_api.fields import parse_duration
+from smbferry_api.plan_status import DIGEST_LENGTH
 from smbferry_api.run import NEVER
 from smbferry_api.task import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from smbferry_cli.kinds import object_name, reference_to, requested
@@ -16,7 +17,7 @@ from smbferry_cli.verbs.metavars import CHECKED, CONTEXT, KIND, LOGGED, NAMES, N
 Add = Callable[[str, str, str, str], argparse.ArgumentParser]
 """Adds a command: name, summary, description, examples."""
 
-IN_CLUSTER: Final = frozenset({"get", "trigger", "cancel", "suspend", "resume", "recheck", "watch", "logs"})
+IN_CLUSTER: Final = frozenset({"get", "trigger", "approve", "cancel", "suspend", "resume", "recheck", "watch", "logs"})
 """The commands."""
 RECHECK_TIMEOUT: Final = timedelta(minutes=5)
 _NAMESPACE: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -42,6 +43,17 @@ examples:
   smbferry trigger nightly --wait
   smbferry trigger nightly --dry-run --wait
   RUN=$(smbferry trigger nightly --priority 100 -o name)
+"""
+_APPROVE: Final = """\
+Shows the plan of a run that waits for approval (approval: Required of its task), and asks whether to approve it. Only
+this plan is approved: if the run would do something else by then, it changes nothing and waits again. Scripts name the
+plan that a person has seen with --plan; without a terminal nothing else is accepted.
+"""
+_APPROVE_EXAMPLES: Final = """\
+examples:
+  smbferry approve nightly
+  smbferry approve run/nightly-28451234 --show
+  smbferry approve nightly --plan 7xq2mhd6ifr3k5tu4cwbznlyeaogvp2s
 """
 _CANCEL: Final = """\
 Cancels runs: their agents remove partial files and end. Complete files stay, and the next run copies the rest. Runs
@@ -111,6 +123,7 @@ def add_verbs(add: Add) -> None:
     """Adds the commands."""
     _add_get(add("get", "list objects in a cluster", _GET, _GET_EXAMPLES))
     _add_trigger(add("trigger", "start a run of a task", _TRIGGER, _TRIGGER_EXAMPLES))
+    _add_approve(add("approve", "approve the plan of a run", _APPROVE, _APPROVE_EXAMPLES))
     _add_cancel(add("cancel", "cancel runs", _CANCEL, _CANCEL_EXAMPLES))
     _add_suspend(add("suspend", "suspend tasks", _SUSPEND, _SUSPEND_EXAMPLES))
     _add_resume(add("resume", "resume tasks, and runs that wait for windows", _RESUME, _RESUME_EXAMPLES))
@@ -190,6 +203,23 @@ def _add_trigger(command: argparse.ArgumentParser) -> None:
         "-o", "--output", choices=("text", "json", "name"), default="text",
         help="text (default); json, the run, with --wait as it has ended; name, only the run's name",
     )  # fmt: skip
+    _cluster(command)
+
+
+def _add_approve(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "object", metavar=TASK_OR_RUN, type=_task_or_run, help="the TransferTask whose run waits, or the run"
+    )
+    how = command.add_mutually_exclusive_group()
+    how.add_argument("--plan", metavar="DIGEST", type=_digest, help="approve without a question, if this is its plan")
+    how.add_argument("--show", action="store_true", help="only show the plan")
+    command.add_argument(
+        "-o",
+        "--output",
+        choices=("text", "json"),
+        default="text",
+        help="text (default), or json: the plan as in its status",
+    )
     _cluster(command)
 
 
@@ -276,6 +306,12 @@ def _duration(text: str) -> timedelta:
         return parse_duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _digest(text: str) -> str:
+    if not re.fullmatch(rf"[a-z0-9]{{{DIGEST_LENGTH}}}", text):
+        raise argparse.ArgumentTypeError(f'expected the {DIGEST_LENGTH} letters and digits of a plan, got "{text}"')
+    return text
 
 
 def _ttl(text: str) -> str:

@@ -32,6 +32,7 @@ _PODS: Final = (Permission("list", "pods", ""), Permission("get", "pods/log", ""
 PERMISSIONS: Final[Mapping[str, tuple[Permission, ...]]] = {
     "get": _all("get list", TRANSFER_TASK, TRANSFER_RUN, KERBEROS_IDENTITY, SMB_LOCATION),
     "trigger": (*_all("get", TRANSFER_TASK), *_all("get create", TRANSFER_RUN)),
+    "approve": (*_all("get", TRANSFER_TASK), *_all("get list patch", TRANSFER_RUN)),
     "cancel": (*_all("get", TRANSFER_TASK), *_all("get list patch", TRANSFER_RUN)),
     "suspend": _all("get list patch", TRANSFER_TASK),
     "resume": (*_all("get list patch", TRANSFER_TASK), *_all("get patch", TRANSFER_RUN)),

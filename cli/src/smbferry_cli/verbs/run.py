@@ -7,6 +7,7 @@ from typing import Final
 from smbferry_api.exit_codes import ExitCode
 from smbferry_cli.cluster import Cluster
 from smbferry_cli.terminal import reader_may_leave
+from smbferry_cli.verbs.approve import approve
 from smbferry_cli.verbs.change import cancel, resume, suspend
 from smbferry_cli.verbs.get import get
 from smbferry_cli.verbs.logs import logs
@@ -19,6 +20,7 @@ Verb = Callable[[argparse.Namespace, Cluster, Clock], ExitCode]
 VERBS: Final[Mapping[str, Verb]] = {
     "get": get,
     "trigger": trigger,
+    "approve": approve,
     "cancel": cancel,
     "suspend": suspend,
     "resume": resume,

@@ -1,5 +1,6 @@
 """Checks and runs without an error."""
 
+from smbferry_words.failure_class import FailureClass
 from smbferry_words.reason import define
 
 CHECKS_PASSED = define("ChecksPassed", "Every check passed.")
@@ -30,6 +31,17 @@ WINDOW_CLOSED = define(
 )
 SERVED_ELSEWHERE = define(
     "ServedElsewhere", "The run's agents work in the namespace of its SmbLocations, where the run is about to start."
+)
+APPROVAL_REQUIRED = define(
+    "ApprovalRequired",
+    "The run has planned what it would do and waits for a person to approve its plan.",
+    "Look at the plan with smbferry approve. Approve it, or cancel the run.",
+)
+APPROVAL_EXPIRED = define(
+    "ApprovalExpired",
+    "Nobody approved the run's plan within spec.approvalExpiry of its task, so the run changed nothing more.",
+    "Start another run, and approve its plan in time.",
+    FailureClass.GUARD,
 )
 RUN_STARTED = define("RunStarted", "The run's agent was launched.")
 RUN_EXPIRED = define("RunExpired", "The run was removed because ttlAfterFinished has passed since it finished.")

@@ -26,6 +26,12 @@ MIRROR_NOT_CONFIRMED = define(
     "change spec.trigger.",
     _GUARD,
 )
+PLAN_CHANGED = define(
+    "PlanChanged",
+    "What the run would do has changed since its plan was approved, so it waits for the approval of its new plan.",
+    "Look at the new plan with smbferry approve. Approve it, or cancel the run.",
+    _GUARD,
+)
 SOURCE_LISTING_INCOMPLETE = define(
     "SourceListingIncomplete",
     "smbferry could not list part of the source, so it deleted nothing.",
@@ -85,6 +91,12 @@ QUOTA_EXCEEDED = define(
     "QuotaExceeded",
     "The quota of the folder, the account or the file's owner is exceeded.",
     "Raise the quota or free space in it; the next run copies the file.",
+)
+NOT_APPROVED = define(
+    "NotApproved",
+    "The destination has something that the source does not have and the approved plan does not list; it was not "
+    "deleted.",
+    "Approve the plan of the next run, which lists it.",
 )
 SOURCE_CHANGED = define(
     "SourceChanged",

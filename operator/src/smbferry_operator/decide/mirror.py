@@ -6,14 +6,19 @@ that says that it has mirrored to this destination, or the confirmation of a per
 the object's uid: one from Git or a backup does not match an object that is created from it.
 """
 
-from smbferry_api.run import ResolvedEnd
+from typing import Final
+
+from smbferry_api.run import ResolvedApproval, ResolvedEnd
 from smbferry_api.run_status import RunState
+from smbferry_api.task import Approval
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.history import is_of, last_ended
 from smbferry_operator.decide.naming import hidden, short_hash
 from smbferry_operator.decide.observation import TaskObservation
 from smbferry_operator.model import Task
 from smbferry_words.options import DeletedFiles
+
+COPIED: Final = frozenset({RunState.SUCCEEDED, RunState.PARTIALLY_SUCCEEDED})
 
 
 def wanted_confirmation(task: Task, destination: ResolvedEnd, mirrored: str | None) -> str | None:
@@ -29,6 +34,32 @@ def wanted_confirmation(task: Task, destination: ResolvedEnd, mirrored: str | No
         return None
     confirmation = short_hash(task.meta.uid, place)
     return None if task.spec.mirror_confirmation == confirmation else confirmation
+
+
+def wanted_approval(task: Task, destination: ResolvedEnd, mirrored: str | None) -> ResolvedApproval | None:
+    """That a person must approve what runs of the task would do, None if the task does not ask for it.
+
+    Args:
+        mirrored: the result of `mirrored_to`.
+    """
+    if task.spec.approval is not Approval.REQUIRED:
+        return None
+    place, status = str(Destination.of(destination)), task.status
+    known = place in {mirrored, status.copied_to} or (mirrored is None and status.last_successful_run is not None)
+    return ResolvedApproval(first_run=not known, expiry=task.spec.approval_expiry)
+
+
+def copied_to(seen: TaskObservation) -> str | None:
+    """The destination to which a run of the task has last copied to its end, None if unknown or if it does not matter.
+
+    It is read as `mirrored_to` is. Files that failed do not count here: the run was approved, or found nothing there.
+    """
+    if seen.task.spec.approval is not Approval.REQUIRED:
+        return None
+    last, did = last_ended(seen.runs), seen.recorded
+    if last is None or did is None or last.status.state not in COPIED or not is_of(last, seen.task):
+        return seen.task.status.copied_to
+    return str(Destination.of(did.destination))
 
 
 def mirrored_to(seen: TaskObservation) -> str | None:

@@ -60,6 +60,7 @@ class TaskFields(OwnedFields):
     last_run: RunSummary | None
     last_successful_run: RunSummary | None
     mirrored_to: str | None
+    copied_to: str | None
     unconfirmed: str | None
     next_schedule_time: datetime | None
     last_schedule_time: datetime | None
@@ -112,6 +113,7 @@ COPIED: Final = (
     "notCarried",
     "sids",
     "survey",
+    "plan",
     "report",
 )
 """The fields of a serving run's status that are copied to the run that it serves, by their names in the API."""

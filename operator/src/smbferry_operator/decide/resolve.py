@@ -12,7 +12,7 @@ from smbferry_api.reasons import (
 )
 from smbferry_api.run import ResolvedEnd, ResolvedIdentity, ResolvedTask
 from smbferry_operator.decide.destination import Destination
-from smbferry_operator.decide.mirror import wanted_confirmation
+from smbferry_operator.decide.mirror import wanted_approval, wanted_confirmation
 from smbferry_operator.decide.observation import Ends
 from smbferry_operator.decide.readiness import Readiness, Referent, referent
 from smbferry_operator.decide.text import with_remedy
@@ -89,6 +89,7 @@ def resolve(task: Task, ends: Ends, mirrored: str | None = None) -> ResolvedTask
         agent=spec.agent,
         report=spec.report,
         unconfirmed=wanted_confirmation(task, destination, mirrored or task.status.mirrored_to),
+        approval=wanted_approval(task, destination, mirrored or task.status.mirrored_to),
         report_to=report,
     )
 

@@ -35,7 +35,7 @@ from smbferry_api.task import Concurrency
 from smbferry_api.windows import problem_of
 from smbferry_operator.decide.decision import Decision, Event, OwnedStatus, soonest
 from smbferry_operator.decide.history import ended_runs, last_runs, surplus
-from smbferry_operator.decide.mirror import mirrored_to
+from smbferry_operator.decide.mirror import copied_to, mirrored_to
 from smbferry_operator.decide.naming import HASH_LENGTH, short_hash
 from smbferry_operator.decide.new_run import MAX_NAME, run_manifest
 from smbferry_operator.decide.observation import TaskObservation
@@ -251,6 +251,7 @@ def _fields(seen: TaskObservation, timetable: Timetable | None, act: Act, upcomi
         last_run=last,
         last_successful_run=last_good,
         mirrored_to=mirrored,
+        copied_to=copied_to(seen),
         unconfirmed=taken.unconfirmed if taken else None,
         next_schedule_time=act.waits or upcoming,
         last_schedule_time=settled.at if settled is not None and settled.at else status.last_schedule_time,

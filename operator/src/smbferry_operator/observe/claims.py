@@ -12,7 +12,7 @@ from typing import Final
 
 from smbferry_api.conditions import ConditionType, find
 from smbferry_api.location import NO_LIMITS
-from smbferry_api.reasons import IDENTITY_CHECK_AWAITED, LIMIT_REACHED, RUN_QUEUED
+from smbferry_api.reasons import APPROVAL_REQUIRED, IDENTITY_CHECK_AWAITED, LIMIT_REACHED, PLAN_CHANGED, RUN_QUEUED
 from smbferry_api.run import ResolvedEnd, ResolvedTask, TaskRef, TransferRunSpec
 from smbferry_api.run_status import RunState, TransferRunStatus
 from smbferry_operator.decide.destination import Destination
@@ -27,8 +27,12 @@ from smbferry_operator.observe.reader import Reader
 from smbferry_operator.observe.shared import Shared
 from smbferry_operator.parse import parse_meta, parse_run
 
-QUEUED_REASONS: Final = frozenset({RUN_QUEUED.name, IDENTITY_CHECK_AWAITED.name, LIMIT_REACHED.name})
-"""Reasons of runs that wait only for other runs or for a check."""
+PLANNED_REASONS: Final = frozenset({APPROVAL_REQUIRED.name, PLAN_CHANGED.name})
+"""Reasons of runs whose plan waits for approval: it would change if another run wrote there first."""
+QUEUED_REASONS: Final = frozenset({RUN_QUEUED.name, IDENTITY_CHECK_AWAITED.name, LIMIT_REACHED.name, *PLANNED_REASONS})
+"""Reasons of runs that keep their place at the destination."""
+HOME_REASONS: Final = frozenset({LIMIT_REACHED.name, *PLANNED_REASONS})
+"""Those that a namespace's own limits or people cause: they must not hold up the runs of another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,7 @@ class Claims:
             yield self._held(look.run, end, since, writing=True)
 
     def _in_line(self, look: _Look) -> Iterator[Held]:
-        """The run's place in the queue: it has one while only other runs or a check keep it from starting."""
+        """The run's place in the queue: it has one while only other runs, a check or an approval hold it up."""
         run = look.run
         if look.reason not in QUEUED_REASONS or run.meta.deleting or run.spec.cancel or not run.spec.writes:
             return
@@ -169,8 +173,7 @@ class Claims:
         task = work.task if work else self._now(look)
         if task is not None:
             held = self._held(run, task.destination, run.meta.created, writing=False)
-            # What a namespace's limits hold up must not hold up another's runs: its place counts at home only.
-            yield Held(held.claim, held.proven and look.reason != LIMIT_REACHED.name)
+            yield Held(held.claim, held.proven and look.reason not in HOME_REASONS)
 
     def _now(self, look: _Look) -> ResolvedTask | None:
         return resolve(look.task, self._reader.ends_of_task(look.task)) if look.task else None

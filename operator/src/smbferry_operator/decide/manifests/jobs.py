@@ -62,13 +62,20 @@ MAX_JOBS: Final = 4 * MAX_ATTEMPTS
 """More Jobs than a run can have: each of its three stages may use all attempts."""
 
 FINAL_EXIT_CODES: Final = sorted(
-    {*PERMANENT, ExitCode.DONE_WITH_FAILURES, ExitCode.CANCELLED, ExitCode.PAUSED, ExitCode.BUG}
+    {
+        *PERMANENT,
+        ExitCode.DONE_WITH_FAILURES,
+        ExitCode.CANCELLED,
+        ExitCode.PAUSED,
+        ExitCode.AWAITS_APPROVAL,
+        ExitCode.BUG,
+    }
 )
 
 
 def build_pod_failure_policy() -> Manifest:
-    """An evicted agent does not count as an attempt; a pause, or a failure that a retry cannot fix, ends the Job; other
-    failures count.
+    """An evicted agent does not count as an attempt; a pause, a plan that must be approved, or a failure that a retry
+    cannot fix, ends the Job; other failures count.
     """
     return {
         "rules": [

@@ -1,6 +1,6 @@
-"""Runs that stop at the end of a window and continue in the next one (ADR 43).
+"""Runs that stop at the end of a window and continue in the next one (ADR 43), or when their plan is approved (ADR 53).
 
-A paused run has no agent: its Job has ended with the exit code PAUSED. When the windows open, a further Job does the
+A paused run has no agent: its Job has ended with the exit code PAUSED or AWAITS_APPROVAL. Later a further Job does the
 rest of the same stage. It counts as no attempt, so its name also has the number of pauses before it.
 """
 
@@ -19,9 +19,17 @@ REST: Final = timedelta(seconds=10)
 """An agent whose clock differs from the operator's is not started again and again in between."""
 
 
+PAUSES: Final = frozenset({ExitCode.PAUSED, ExitCode.AWAITS_APPROVAL})
+
+
 def was_paused(job: Job, pods: Iterable[Pod]) -> bool:
-    """Whether the Job has ended because a window did."""
-    return job.finished and exit_code(job, pods) == ExitCode.PAUSED
+    """Whether the Job has ended because a window did, or because its plan must be approved."""
+    return job.finished and exit_code(job, pods) in PAUSES
+
+
+def awaits_approval(job: Job, pods: Iterable[Pod]) -> bool:
+    """Whether the Job has ended because its plan must be approved."""
+    return job.finished and exit_code(job, pods) == ExitCode.AWAITS_APPROVAL
 
 
 def used_before(job: Job) -> int:

@@ -23,8 +23,9 @@ from smbferry_operator.decide.decision import Decision
 from smbferry_operator.decide.manifests.jobs import FINAL_EXIT_CODES, MAX_ATTEMPTS
 from smbferry_operator.decide.observation import RunObservation
 from smbferry_operator.decide.proof import doubted, unproven
+from smbferry_operator.decide.run.approval import approved, unapproved
 from smbferry_operator.decide.run.end import End, end_of, failed
-from smbferry_operator.decide.run.pause import REST, same_work, used_before, was_paused
+from smbferry_operator.decide.run.pause import REST, awaits_approval, same_work, used_before, was_paused
 from smbferry_operator.decide.run.queue import LATER_STAGES, begin, launch, snapshot
 from smbferry_operator.decide.run.status import (
     ENDED_PHASE,
@@ -142,17 +143,22 @@ def _cancelled(seen: RunObservation, now: datetime) -> Decision:
 
 
 def _after_pause(seen: RunObservation, job: Job, now: datetime, settings: AgentSettings) -> Decision:
-    """Continues the stage that the end of a window stopped, once the windows are open and no other rule makes it
-    wait.
+    """Continues the stage that the end of a window stopped, or whose plan had to be approved, once the windows are open
+    and no other rule makes it wait.
     """
-    task = snapshot(seen)
+    task, planned = snapshot(seen), awaits_approval(job, seen.pods)
     if seen.run.spec.cancel or task is None:
         return _cancelled(seen, now)
+    if planned:
+        granted = approved(seen, task)
+        if granted is None:
+            return unapproved(seen, task, job, now)
+        task = granted
     work = same_work(job)
     # After a night, locations and keys may have changed: the finish looks at them, too.
     rules = SHARD_WAITS if work.stage in LATER_STAGES else WAITS
     wait = first_wait(rules, Start(seen, task, now, doubted(seen.ends.identities)))
-    if wait is None and job.finished_at and now - job.finished_at < REST:
+    if wait is None and not planned and job.finished_at and now - job.finished_at < REST:
         message = "The agent has stopped for the end of a window; the next one starts in a moment."
         wait = Wait(WINDOW_CLOSED, message, POLL_END)
     if wait is not None:

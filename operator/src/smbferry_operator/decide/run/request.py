@@ -34,6 +34,8 @@ from smbferry_operator.model import Manifest, Run
 GRACE: Final = timedelta(minutes=1)
 """How long a run waits for locations to be shared: manifests are applied in any order."""
 POLL: Final = timedelta(seconds=30)
+PLACES: Final = frozenset({"source", "destination", "sourceId", "destinationId", "changes"})
+"""Fields of a plan that name servers and folders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +125,18 @@ def _discreet(name: str, value: Any) -> Any:
             return {side: _pick(each, "dialect", "cipher") for side, each in value.items()}
         case "sourceSnapshot":
             return _pick(value, "time")
+        case "plan":
+            return {each: _without_paths(item) for each, item in value.items() if each not in PLACES}
         case "retry":
             return _pick(value, "files", "attempt", "attempts", "nextTime")
         case "phases" | "counters" | "progress" | "report" | "startTime" | "completionTime" | "duration":
             return value
         case _:
             return None
+
+
+def _without_paths(item: Any) -> Any:
+    return {name: value for name, value in item.items() if name != "paths"} if isinstance(item, dict) else item
 
 
 def _pick(value: Manifest, *names: str) -> Manifest:

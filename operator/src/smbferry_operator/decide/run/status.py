@@ -14,9 +14,11 @@ from smbferry_api.reasons import (
     AGENT_NOT_SCHEDULED,
     AGENT_STARTING,
     AGENT_SUSPENDED,
+    APPROVAL_REQUIRED,
     LIMIT_REACHED,
     LOCATION_NOT_FOUND,
     LOCATION_NOT_READY,
+    PLAN_CHANGED,
     RETRYING,
     RUN_CANCELLED,
     RUN_FAILED,
@@ -120,10 +122,18 @@ def _queue_events(seen: RunObservation, reason: Reason, message: str) -> tuple[E
     before = find(seen.run.status.conditions, ConditionType.SUCCEEDED)
     if before is not None and before.reason == reason.name:
         return ()
-    queued = {AGENT_SUSPENDED, RUN_QUEUED, LIMIT_REACHED, WINDOW_CLOSED, LOCATION_NOT_FOUND, LOCATION_NOT_READY}
+    queued = {
+        AGENT_SUSPENDED,
+        APPROVAL_REQUIRED,
+        RUN_QUEUED,
+        LIMIT_REACHED,
+        WINDOW_CLOSED,
+        LOCATION_NOT_FOUND,
+        LOCATION_NOT_READY,
+    }
     if reason in {*queued, TASK_NOT_FOUND}:
         return (Event("Normal", reason, message),)
-    return (Event("Warning", reason, message),) if reason in {AGENT_NOT_SCHEDULED, RETRYING} else ()
+    return (Event("Warning", reason, message),) if reason in {AGENT_NOT_SCHEDULED, PLAN_CHANGED, RETRYING} else ()
 
 
 def ended(
