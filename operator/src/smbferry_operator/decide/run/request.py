@@ -34,6 +34,9 @@ from smbferry_operator.model import Manifest, Run
 GRACE: Final = timedelta(minutes=1)
 """How long a run waits for locations to be shared: manifests are applied in any order."""
 POLL: Final = timedelta(seconds=30)
+TOLD: Final = frozenset({"phases", "counters", "progress", "report", "startTime", "completionTime", "duration"})
+"""Fields that everybody may see who may use the locations. All others are told in part, or not at all."""
+TOLD_IN_PART: Final = {"sourceSnapshot": ("time",), "retry": ("files", "attempt", "attempts", "nextTime")}
 PLACES: Final = frozenset({"source", "destination", "sourceId", "destinationId", "changes"})
 """Fields of a plan that name servers and folders."""
 
@@ -118,21 +121,18 @@ def _copied(seen: RequestObservation, serving: Run) -> Manifest:
 
 def _discreet(name: str, value: Any) -> Any:
     """A field without names of files, accounts and servers, and without texts that may contain them."""
+    if name in TOLD:
+        return value
+    if name in TOLD_IN_PART:
+        return _pick(value, *TOLD_IN_PART[name])
     match name:
         case "notCarried":
-            return [{"what": each["what"], "count": each["count"]} for each in value]
+            return [_pick(each, "what", "count") for each in value]
         case "security":
             return {side: _pick(each, "dialect", "cipher") for side, each in value.items()}
-        case "sourceSnapshot":
-            return _pick(value, "time")
         case "plan":
             return {each: _without_paths(item) for each, item in value.items() if each not in PLACES}
-        case "retry":
-            return _pick(value, "files", "attempt", "attempts", "nextTime")
-        case "phases" | "counters" | "progress" | "report" | "startTime" | "completionTime" | "duration":
-            return value
-        case _:
-            return None
+    return None
 
 
 def _without_paths(item: Any) -> Any:
