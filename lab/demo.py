@@ -35,6 +35,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAB = str(ROOT / "lab" / "lab")
 NAMESPACE = "smbferry-demo"
 BIG_FILE_BYTES = 512 << 20
+CLI_SOURCES = ("cli/src", "agent_image/src", "crds/src")
 USERS = ("svc-src", "svc-dst")
 NEEDED = ("docker", "domain", "cluster")
 STEPS = {
@@ -79,14 +80,17 @@ class Demo:
     def _key(self, name: str) -> str:
         return f"demo-{name}-{self.machine}" if name in BY_MACHINE else f"demo-{name}"
 
-    def run(self, *command: str, stdin: str | None = None, quiet: bool = True) -> str:
+    def run(self, *command: str, stdin: str | None = None, quiet: bool = True, shown: str = "") -> str:
         """Runs a command in the lab's environment; with `quiet=False` shows command and output as a person would see.
+
+        Args:
+            shown: the command as a person would type it, if that is another.
 
         Raises:
             DemoError: it ended with an error.
         """
         if not quiet:
-            print(f"\n$ {' '.join(command)}", flush=True)
+            print(f"\n$ {shown or ' '.join(command)}", flush=True)
         done = subprocess.run(
             command, env=self.environment, cwd=ROOT, input=stdin, capture_output=True, text=True, check=False
         )
@@ -99,6 +103,13 @@ class Demo:
     def kubectl(self, *arguments: str, stdin: str | None = None, quiet: bool = True) -> str:
         """kubectl in the demo's namespace."""
         return self.run("kubectl", "-n", NAMESPACE, *arguments, stdin=stdin, quiet=quiet)
+
+    def smbferry(self, *arguments: str) -> None:
+        """The command line in the demo's namespace, from this checkout."""
+        words = (*arguments, "-n", NAMESPACE)
+        paths = f"PYTHONPATH={':'.join(str(ROOT / path) for path in CLI_SOURCES)}"
+        command = ("env", paths, sys.executable, "-m", "smbferry_cli.main", *words)
+        self.run(*command, quiet=False, shown=f"smbferry {' '.join(words)}")
 
     def get(self, kind: str, name: str) -> Object:
         """One object."""
@@ -261,9 +272,7 @@ def kvno_story(demo: Demo, domain: Domain, last_run: str) -> None:
     identity = "svc-src"
     print(f"\n   changing the password of {identity} in the domain …")
     domain.set_password(identity)
-    demo.kubectl(
-        "annotate", "--overwrite", "kid", identity, f"smbferry.io/requested-at={time.time():.0f}", quiet=False
-    )  # fmt: skip
+    demo.smbferry("recheck", f"identity/{identity}")
     demo.wait("kerberosidentity", identity, is_("KvnoMismatch", "True"), timeout=60)
     demo.wait("kerberosidentity", identity, lambda o: condition(o, "Ready").get("status") == "False", timeout=30)
     show_condition(demo, identity, "KvnoMismatch", "Ready")
@@ -274,8 +283,7 @@ def kvno_story(demo: Demo, domain: Domain, last_run: str) -> None:
     store_keytab(demo, identity, renewed)
     demo.wait("kerberosidentity", identity, is_("Ready", "True"), timeout=150)
     show_condition(demo, identity, "KvnoMismatch", "Ready")
-    change = json.dumps({"spec": {"trigger": f"after the rotation {time.time():.0f}"}})
-    demo.kubectl("patch", "xfer", "nightly", "--type=merge", "-p", change, quiet=False)
+    demo.smbferry("trigger", "nightly")
     watch_run(demo, other_than=last_run)
 
 
