@@ -6,12 +6,13 @@ import json
 import time
 from copy import deepcopy
 from datetime import datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import urllib3
 from lab.support.cluster import objects
-from lab.support.cluster.api import MERGE, OWN, connection
+from lab.support.cluster.account import agent_of
+from lab.support.cluster.api import MERGE, OWN
 from lab.support.cluster.kube import KubectlError, is_, new_namespace, under_way
 from lab.support.cluster.scene import DESTINATION, READER, SOURCE, WRITER, Scene
 from lab.support.domain.trees import Wanted, differences
@@ -201,38 +202,6 @@ def test_who_may_only_create_runs_gets_the_tasks_of_the_namespace_and_no_secret(
     assert "kept.txt" in scene.destination.tree()
 
 
-class Agent:
-    """The API server as an agent asks it, by the token of its ServiceAccount."""
-
-    def __init__(self, kube: Kube, run: str) -> None:
-        (job, *_) = kube.list("jobs", f"smbferry.io/run={run}")
-        account = job["spec"]["template"]["spec"]["serviceAccountName"]
-        self._token = kube.kubectl("create", "token", account).strip()
-        known = connection(kube.environment["KUBECONFIG"])
-        self._server = str(known.host)
-        self._pool = urllib3.PoolManager(ca_certs=known.ssl_ca_cert)
-
-    def ask(self, method: str, path: str, body: Any = None, content: str = "application/json") -> tuple[int, Any]:
-        """HTTP's code, and the answer."""
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": content}
-        answer = self._pool.request(method, self._server + path, body=json.dumps(body), headers=headers)
-        return answer.status, json.loads(answer.data)
-
-    def rules(self, namespace: str) -> set[tuple[str, str, str]]:
-        """All that it may do in a namespace: (verb, resource, name), of what not everybody may do."""
-        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview"}
-        path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
-        _, answer = self.ask("POST", path, {**review, "spec": {"namespace": namespace}})
-        return {
-            (verb, resource, name)
-            for rule in answer["status"]["resourceRules"]
-            for verb in rule["verbs"]
-            for resource in rule["resources"]
-            for name in rule.get("resourceNames", ["*"])
-            if not resource.startswith("selfsubject")
-        }
-
-
 @pytest.mark.fault(117)
 def test_the_token_of_an_agent_gets_nothing_that_the_namespaces_objects_do_not_give(scene: Scene, evil: Kube) -> None:
     wanted = [Wanted(f"several/{n}.bin", size=3 << 20) for n in range(8)]
@@ -245,14 +214,14 @@ def test_the_token_of_an_agent_gets_nothing_that_the_namespaces_objects_do_not_g
     )
     kube.create(objects.run("several", "several"))
     shown = kube.wait("transferrun", "several", "begun", lambda r: r.get("status", {}).get("task"), timeout=60)
-    agent, path = Agent(kube, "several"), f"{OWN}/namespaces/{kube.namespace}/transferruns/several"
-    forged = {
-        "task": handed_in(shown["status"]["task"]),
-        "startTime": "2036-01-01T00:00:00Z",
-        "split": {"cuts": [{"path": f"/several/{n}.bin"} for n in range(8)]},
-    }
+    agent, path = agent_of(kube, "several"), f"{OWN}/namespaces/{kube.namespace}/transferruns/several"
+    cuts = {"split": {"cuts": [{"path": f"/several/{n}.bin"} for n in range(8)]}}
+    owned = {"task": handed_in(shown["status"]["task"]), "startTime": "2036-01-01T00:00:00Z"}
+    assert agent.ask("PATCH", f"{path}/status", {"status": owned}, MERGE)[0] == HTTPStatus.UNPROCESSABLE_ENTITY
+    forged = json.dumps({"status": owned})  # by an administrator, as an agent could without the admission policy
     for _ in range(20):
-        assert agent.ask("PATCH", f"{path}/status", {"status": forged}, MERGE)[0] == 200
+        assert agent.ask("PATCH", f"{path}/status", {"status": cuts}, MERGE)[0] == HTTPStatus.OK
+        kube.kubectl("patch", "transferrun", "several", "--subresource=status", "--type=merge", "-p", forged)
         time.sleep(0.3)
 
     ended = scene.end_of("several")
@@ -266,7 +235,7 @@ def test_the_token_of_an_agent_gets_nothing_that_the_namespaces_objects_do_not_g
 
 @pytest.mark.fault(118)
 def test_the_role_of_an_agent_is_its_own_run_and_its_identities_by_name(scene: Scene, evil: Kube) -> None:
-    agent, kube = Agent(scene.kube, "several"), scene.kube
+    agent, kube = agent_of(scene.kube, "several"), scene.kube
     own = {("get", "transferruns", "several"), ("patch", "transferruns/status", "several")}
     keys = {(verb, resource, name) for name in (READER, WRITER) for verb, resource in (
         ("get", "kerberosidentities"), ("patch", "kerberosidentities/status"))}  # fmt: skip

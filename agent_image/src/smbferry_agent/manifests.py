@@ -96,7 +96,9 @@ def recorded_task(environment: Mapping[str, str]) -> ResolvedTask:
         raise AgentError(SPEC_INVALID, f"Expected the snapshot of the task in {VARIABLE}: {error}") from None
     for name, identity in identities_of(task).items():
         if (named := environment.get(name)) != identity:
-            raise AgentError(SPEC_INVALID, f"Expected the identity {identity!r} of the snapshot in {name}, got {named!r}.")
+            raise AgentError(
+                SPEC_INVALID, f"Expected the identity {identity!r} of the snapshot in {name}, got {named!r}."
+            )
     return task
 
 

@@ -46,9 +46,7 @@ def test_a_run_whose_identities_exist_may_use_their_keys(server: ApiServer) -> N
 
 @pytest.mark.fault(221)
 @pytest.mark.parametrize(("status", "reason"), [(200, "IdentityNotFound"), (403, "ApiServerRefused")])
-def test_without_an_identity_that_the_agent_can_see_no_key_is_read(
-    server: ApiServer, status: int, reason: str
-) -> None:
+def test_without_an_identity_that_the_agent_can_see_no_key_is_read(server: ApiServer, status: int, reason: str) -> None:
     server.status = status
     with pytest.raises(AgentError) as raised:
         expect_identities(server.client(), "ns", TASK)
