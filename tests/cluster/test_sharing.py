@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lab.support.cluster import objects
-from lab.support.cluster.agent import Agent
+from lab.support.cluster.account import agent_of
 from lab.support.cluster.kube import KubectlError, condition, is_, new_namespace, under_way
 from lab.support.cluster.scene import DESTINATION, READER, SOURCE, WRITER
 from lab.support.domain.trees import Wanted, differences
@@ -126,7 +126,7 @@ def test_the_user_and_the_agent_read_no_secret_of_the_owner(scene: Scene, app: K
     scene.kube.wait("transferrun", name, "launched", lambda r: r.get("status", {}).get("jobRef"), timeout=60)
     owned = scene.kube.get("transferrun", name)
     assert owned is not None
-    agent = Agent(scene.kube, label(owned))
+    agent = agent_of(scene.kube, label(owned))
     for path in secrets_of(scene):
         assert agent.ask("GET", f"/api/v1/namespaces/{scene.kube.namespace}/secrets/{path}")[0] == 403
     assert agent.rules(app.namespace) == set()

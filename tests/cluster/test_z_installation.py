@@ -104,7 +104,8 @@ def test_helm_test_says_what_is_wrong_and_leaves_nothing(kube: Kube) -> None:
 
 def left_in_cluster(kube: Kube) -> list[str]:
     """Objects of ours in the cluster, once what is being deleted has gone. The nodes of the lab are not ours."""
-    of_cluster = "crd,priorityclass,clusterrole,clusterrolebinding"
+    policies = "validatingadmissionpolicy,validatingadmissionpolicybinding"
+    of_cluster = f"crd,priorityclass,clusterrole,clusterrolebinding,{policies}"
     kinds = f"{of_cluster},deployment,serviceaccount,role,rolebinding,job,pod,secret,configmap"
     until = time.monotonic() + 90
     while True:

@@ -16,7 +16,14 @@ from smbferry_agent.manifests import identity_subject, previous_status, run_spec
 from smbferry_agent.mounts import IdentityMount
 from smbferry_agent.preflight.identity_probe import TriedIdentity, try_identity
 from smbferry_agent.preflight.sid_map import SidMapSource
-from smbferry_agent.report.api_client import ApiClient, ObjectKey, ObjectNotFoundError, repeated
+from smbferry_agent.report.api_client import (
+    ApiClient,
+    ObjectKey,
+    ObjectNotFoundError,
+    PermissionWithdrawnError,
+    is_refused,
+    repeated,
+)
 from smbferry_agent.report.key_turns import ClusterTurn
 from smbferry_agent.report.object_status import ObjectStatus
 from smbferry_agent.report.plan_record import ClusterPlanRecord
@@ -36,6 +43,7 @@ from smbferry_api.agent_contract import SCRATCH_DIR, Side, Stage
 from smbferry_api.exit_codes import ExitCode
 from smbferry_api.identity import KerberosIdentityStatus
 from smbferry_api.names import FIELD_MANAGER_AGENT
+from smbferry_api.reasons import IDENTITY_NOT_FOUND
 from smbferry_api.run import ResolvedTask, TransferRunSpec
 from smbferry_api.run_status import TransferRunStatus
 from smbferry_api.sid_status import SidStatus
@@ -88,6 +96,28 @@ def _report(tried: TriedIdentity, status: ObjectStatus, now: datetime) -> AgentE
         _log.warning("could not write the identity's status: %s", error.message)
         return error
     return None
+
+
+def expect_identities(client: ApiClient, namespace: str, task: ResolvedTask) -> None:
+    """Makes sure that the identities of a run exist, before anything reads their keys.
+
+    An admission policy compares each mounted Secret with the identity that the Job names, but it cannot tell whether
+    there is such an identity (ADR 49). A run starts without an answer of the API server, but not after a refusal.
+
+    Raises:
+        AgentError: IdentityNotFound; or this agent may not read one.
+    """
+    for name in task.identity_names:
+        key = ObjectKey("KerberosIdentity", namespace, name)
+        try:
+            repeated(partial(client.get, key), worth=is_refused)
+        except ObjectNotFoundError as error:
+            message = f"{key}, whose key this agent was started to use, does not exist."
+            raise AgentError(IDENTITY_NOT_FOUND, message) from error
+        except PermissionWithdrawnError:
+            raise
+        except AgentError as error:
+            _log.warning("could not read the identity: %s", error, extra=fields(identity=name))
 
 
 def transfer(

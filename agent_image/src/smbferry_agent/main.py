@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Final
 
 from smbferry_agent import logs
-from smbferry_agent.cluster import cluster_check, transfer
+from smbferry_agent.cluster import cluster_check, expect_identities, transfer
 from smbferry_agent.errors import AgentError, Paused, Terminated
 from smbferry_agent.location_checks import NamedLocation
 from smbferry_agent.manifests import recorded_task
@@ -88,6 +88,7 @@ def _run(arguments: argparse.Namespace) -> tuple[ExitCode, TerminationMessage]:
     if arguments.command is AgentCommand.TRANSFER:
         index = os.environ.get(COMPLETION_INDEX)
         task = recorded_task(os.environ)
+        expect_identities(client, arguments.namespace, task)
         shard = int(index) if index else None
         code = transfer(client, arguments.namespace, arguments.name, task, stage=arguments.stage, index=shard)
         reason = REASON_OF.get(code, RUN_PARTIALLY_SUCCEEDED)

@@ -20,7 +20,7 @@ from smbferry_api.names import ANNOTATION_REQUESTED_AT
 from smbferry_api.reasons import SPEC_INVALID
 from smbferry_api.run import ResolvedTask, TransferRunSpec
 from smbferry_api.served import read_spec, read_status
-from smbferry_api.snapshot import VARIABLE, read_snapshot, text_in
+from smbferry_api.snapshot import VARIABLE, identities_of, read_snapshot, text_in
 
 _log = logging.getLogger(__name__)
 Model = TypeVar("Model", bound=BaseModel)
@@ -82,6 +82,8 @@ def run_spec(manifest: dict[str, Any]) -> TransferRunSpec:
 def recorded_task(environment: Mapping[str, str]) -> ResolvedTask:
     """The snapshot of the task, which the operator wrote into this agent's Job.
 
+    It must have the identities that the Job names: the Secrets that this pod mounts were compared with those.
+
     Raises:
         AgentError: SpecInvalid.
     """
@@ -89,9 +91,15 @@ def recorded_task(environment: Mapping[str, str]) -> ResolvedTask:
     if not text:
         raise AgentError(SPEC_INVALID, f"Expected the snapshot of the task in {VARIABLE}, got no such variable.")
     try:
-        return read_snapshot(text)
+        task = read_snapshot(text)
     except ValueError as error:
         raise AgentError(SPEC_INVALID, f"Expected the snapshot of the task in {VARIABLE}: {error}") from None
+    for name, identity in identities_of(task).items():
+        if (named := environment.get(name)) != identity:
+            raise AgentError(
+                SPEC_INVALID, f"Expected the identity {identity!r} of the snapshot in {name}, got {named!r}."
+            )
+    return task
 
 
 def previous_status(model: type[Model], manifest: dict[str, Any]) -> Model:

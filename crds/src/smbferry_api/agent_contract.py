@@ -55,6 +55,18 @@ class Side(StrEnum):
     REPORT = "report"
 
 
+RUN_SIDES: Final = (Side.SOURCE, Side.DESTINATION, Side.REPORT)
+"""The sides of a run, in the order of its locations."""
+
+
+def identity_variable(side: Side) -> str:
+    """Returns the name of the variable with the name of the side's identity.
+
+    Admission policies compare the mounted Secret with that identity, and the agent uses no other (ADR 49).
+    """
+    return f"SMBFERRY_{side.upper()}_IDENTITY"
+
+
 # Secrets and ConfigMaps are mounted whole and optional: an empty folder means that the object is missing, a folder
 # without the requested file means that only the key is missing.
 IDENTITY_ROOT: Final = "/var/run/smbferry/identity"

@@ -8,6 +8,7 @@ import base64
 from collections.abc import Mapping
 from typing import Final
 
+from smbferry_api.agent_contract import RUN_SIDES, identity_variable
 from smbferry_api.run import ResolvedTask
 
 VARIABLE: Final = "SMBFERRY_TASK"
@@ -17,13 +18,18 @@ PART: Final = 100_000
 
 
 def environment_of(task: ResolvedTask) -> dict[str, str]:
-    """Returns the environment variables that contain the snapshot: JSON in Base64.
+    """Returns the environment variables that contain the snapshot, JSON in Base64, and the names of its identities.
 
     Base64 prevents Kubernetes from expanding variable references in paths and filters.
     """
     text = base64.b64encode(task.model_dump_json(by_alias=True, exclude_none=True).encode()).decode()
     parts = [text[start : start + PART] for start in range(0, len(text), PART)]
-    return {_name(number): part for number, part in enumerate(parts)}
+    return {_name(number): part for number, part in enumerate(parts)} | identities_of(task)
+
+
+def identities_of(task: ResolvedTask) -> dict[str, str]:
+    """Returns the variables with the name of each side's identity."""
+    return {identity_variable(side): end.identity.name for side, end in zip(RUN_SIDES, task.ends, strict=False)}
 
 
 def text_in(environment: Mapping[str, str]) -> str:

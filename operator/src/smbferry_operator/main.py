@@ -18,6 +18,7 @@ from smbferry_operator.decide.lease import LeaseTimes
 from smbferry_operator.leader import Fence
 from smbferry_operator.service import Service
 from smbferry_operator.settings import Settings, SettingsError
+from smbferry_operator.telemetry.certificate import CertificateError
 
 USAGE_ERROR: Final = 2
 SPARE_CONNECTIONS: Final = 4
@@ -35,6 +36,7 @@ def build_service(settings: Settings) -> Service:
 
     Raises:
         ClusterError: no credentials were found.
+        CertificateError: the certificate of the metrics cannot be used.
     """
     fence = Fence()
     cluster = Cluster.connect(settings.workers + SPARE_CONNECTIONS, fence.remaining)
@@ -54,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = Settings.read(os.environ, standalone=options.standalone)
         service = build_service(settings)
-    except (SettingsError, ClusterError) as error:
+    except (SettingsError, ClusterError, CertificateError) as error:
         sys.stderr.write(f"smbferry-operator: {error}\n")
         return USAGE_ERROR
     kopf_events.run(service, settings)

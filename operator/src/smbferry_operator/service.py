@@ -2,6 +2,7 @@
 
 import gc
 import logging
+from pathlib import Path
 from typing import Final
 
 from smbferry_operator.background import Background
@@ -16,8 +17,10 @@ from smbferry_operator.model import Key, Kind, Manifest
 from smbferry_operator.observe.cache import Cache
 from smbferry_operator.reconcile.control_loop import ControlLoop
 from smbferry_operator.settings import Settings
+from smbferry_operator.telemetry.access import MetricsAccess
+from smbferry_operator.telemetry.certificate import Certificate
 from smbferry_operator.telemetry.metrics import Metrics
-from smbferry_operator.telemetry.serve import Server
+from smbferry_operator.telemetry.serve import Protection, Server
 from smbferry_operator.watch.credentials import CredentialWatches
 from smbferry_operator.watch.echo import Echo
 from smbferry_operator.watch.event_router import EventRouter, Intake
@@ -46,7 +49,11 @@ class Service:
 
         Args:
             candidate: as for `Leadership`.
-            unfenced: a client that writes whether or not this operator leads. Events are posted by it.
+            unfenced: a client that writes whether or not this operator leads. Events are posted by it, and it is asked
+                who may read the metrics.
+
+        Raises:
+            CertificateError: the certificate of the metrics cannot be used.
         """
         cache, echo, namespaces = Cache(), Echo(), settings.namespaces
         class_name = settings.agent.class_name
@@ -75,7 +82,10 @@ class Service:
         self._leadership = Leadership(fence, candidate, self._control_loop, self._lister, self._background)
         self.health = Health(self._background, self._control_loop, echo, leading)
         self._server = Server(
-            alive=self.health.alive, ready=self.health.ready, metrics=lambda: metrics.exposed(workers.figures)
+            alive=self.health.alive,
+            ready=self.health.ready,
+            metrics=lambda: metrics.exposed(workers.figures),
+            protection=_protection(settings.metrics_tls, unfenced),
         )
 
     async def start(self) -> None:
@@ -113,3 +123,7 @@ class Service:
 
     def _enqueue(self, key: Key) -> None:
         self._control_loop.enqueue(key)
+
+
+def _protection(certificate: Path | None, cluster: Cluster) -> Protection | None:
+    return Protection(MetricsAccess(cluster), Certificate(certificate).context) if certificate else None

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Final, TypeVar
 
 from pydantic import ValidationError
@@ -41,6 +42,8 @@ class Settings:
     """How many objects are reconciled concurrently."""
     health_port: int = 8080
     metrics_port: int = 8081
+    metrics_tls: Path | None = None
+    """The folder with the certificate of the metrics, which only those may read then whom the API server allows."""
     resync: timedelta = timedelta(minutes=10)
     """How often everything is listed again, to find what a watch has missed."""
     instance: str = "smbferry-operator"
@@ -86,6 +89,7 @@ class Settings:
             workers=source.read("WORKERS", cls.workers, _positive),
             health_port=source.read("HEALTH_PORT", cls.health_port, _positive),
             metrics_port=source.read("METRICS_PORT", cls.metrics_port, _positive),
+            metrics_tls=source.read("METRICS_TLS", None, Path),
             resync=source.read("RESYNC", cls.resync, parse_duration),
             instance=source.read("POD_NAME", environ.get("HOSTNAME") or cls.instance, str),
             lease_namespace="" if standalone else source.required("LEASE_NAMESPACE", _LEASE),

@@ -79,7 +79,8 @@ def server(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         monkeypatch.setattr(ApiClient, "in_cluster", classmethod(lambda _cls: running.client()))
         running.objects[RUN.path] = {"metadata": meta(), "spec": {"taskRef": {"name": "task"}}}
         spec = source.subject().spec.model_dump(mode="json", by_alias=True, exclude_none=True)
-        running.objects[IDENTITY.path] = {"metadata": meta(), "spec": spec}
+        for name in (IDENTITY.name, *scene.task().identity_names):
+            running.objects[ObjectKey(IDENTITY.kind, "ns", name).path] = {"metadata": meta(), "spec": spec}
         location = scene.task().source.spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
         location |= {"identityRef": {"name": "it"}}
         running.objects[LOCATION.path] = {"metadata": meta(), "spec": location}

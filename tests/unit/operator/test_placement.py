@@ -185,7 +185,8 @@ def test_whatever_is_accepted_a_pod_stays_what_it_was(of_chart: dict[str, Any], 
     assert (context["runAsNonRoot"], context["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
     (agent,), (same,) = after["containers"], before["containers"]
     own = {variable["name"] for variable in same["env"]}
-    assert [variable["name"] for variable in agent["env"] if variable["name"] in own] == ["TMPDIR", "SMBFERRY_TASK"]
+    names = ["TMPDIR", "SMBFERRY_TASK", "SMBFERRY_SOURCE_IDENTITY", "SMBFERRY_DESTINATION_IDENTITY"]
+    assert [variable["name"] for variable in agent["env"] if variable["name"] in own] == names
     for field in ("command", "args", "volumeMounts", "securityContext"):
         assert agent[field] == same[field]
     for field in ("serviceAccountName", "automountServiceAccountToken", "volumes", "restartPolicy"):

@@ -13,6 +13,7 @@ from smbferry_operator.cluster.errors import (
     ClusterError,
     ConflictError,
     NotFoundError,
+    PolicyRefusedError,
     RefusedError,
     TerminatingError,
     UnavailableError,
@@ -20,7 +21,8 @@ from smbferry_operator.cluster.errors import (
 
 MAX_WORDS: Final = 500
 BAD_REQUEST, FORBIDDEN, NOT_FOUND, CONFLICT, TOO_LARGE, INVALID = 400, 403, 404, 409, 413, 422
-ADMISSION: Final = ("admission webhook", "ValidatingAdmissionPolicy", "failed calling webhook")
+POLICY: Final = "ValidatingAdmissionPolicy"
+ADMISSION: Final = ("admission webhook", POLICY, "failed calling webhook")
 """Phrases in messages of admission rules and of unreachable webhooks, whatever the code is."""
 
 
@@ -44,7 +46,8 @@ def error_of(code: int, body: str, fallback: str, what: str) -> ClusterError:
     ruled = any(begins in words for begins in ADMISSION)
     wrong = code in {BAD_REQUEST, TOO_LARGE, INVALID}
     if ruled or wrong or code == FORBIDDEN:
-        return RefusedError(what, words, permanent=wrong and not ruled, room="exceeded quota" in words)
+        kind = PolicyRefusedError if POLICY in words else RefusedError
+        return kind(what, words, permanent=wrong and not ruled, room="exceeded quota" in words)
     return UnavailableError(f"{what}: the API server answered {code}: {words}")
 
 

@@ -9,6 +9,7 @@ from smbferry_operator.cluster.client import Cluster
 from smbferry_operator.cluster.errors import (
     AlreadyExistsError,
     NotFoundError,
+    PolicyRefusedError,
     RefusedError,
     UnavailableError,
 )
@@ -23,6 +24,9 @@ R = TypeVar("R")
 REFERRING: Final = "RoleBinding"
 """Kubernetes looks up what it refers to, so it is written after that."""
 
+POLICY_LAG: Final = 1.0
+"""Seconds for which the API server's policies may be behind what the operator has seen."""
+
 
 class Applier:
     """Writes to the cluster. The answers enter the cache at once, so that the next decision sees them."""
@@ -32,8 +36,10 @@ class Applier:
         cluster: Cluster,
         seen: Callable[[Kind, Manifest], None],
         record: Callable[[Key, Meta, Event], None],
+        policy_lag: float = POLICY_LAG,
     ) -> None:
         self._cluster = cluster
+        self._policy_lag = policy_lag
         self._seen = seen
         self._record = record
 
@@ -63,13 +69,25 @@ class Applier:
         """
         watched = body["kind"] in set(Kind)
         try:
-            created = await self._cluster.create(body)
+            created = await self._create_as_policies_allow(body)
         except AlreadyExistsError:
             if not watched:
                 return
             created = await self._existing(body)
         if watched:
             self._seen(Kind(body["kind"]), created)
+
+    async def _create_as_policies_allow(self, body: Manifest) -> Manifest:
+        """Creates an object, in a second attempt if a policy refuses the first.
+
+        A policy about keytabs compares a Job with its identity as the API server's cache has it, which may be behind a
+        change that the operator has seen.
+        """
+        try:
+            return await self._cluster.create(body)
+        except PolicyRefusedError:
+            await asyncio.sleep(self._policy_lag)
+        return await self._cluster.create(body)
 
     async def _existing(self, wanted: Manifest) -> Manifest:
         """The existing object of that name; the answer to its creation may have been lost.

@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 R = TypeVar("R")
 
 REQUEST_TIMEOUT: Final = 60.0
+REVIEW_TIMEOUT: Final = 5.0
+"""Shorter than a scrape."""
 SHORTEST_WRITE: Final = 0.1
 """A write that has less time than this, in seconds, is not started."""
 STATUS_TRIES: Final = 5
@@ -60,6 +62,8 @@ _COLLECTIONS: Final[dict[str, tuple[str, str]]] = {
     "RoleBinding": ("/apis/rbac.authorization.k8s.io/v1", "rolebindings"),
     "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies"),
     "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
+    "TokenReview": ("/apis/authentication.k8s.io/v1", "tokenreviews"),
+    "SubjectAccessReview": ("/apis/authorization.k8s.io/v1", "subjectaccessreviews"),
 }
 
 
@@ -154,6 +158,20 @@ class Cluster:
         path = collection_path(body["kind"], body["metadata"]["namespace"])
         query = {"fieldManager": FIELD_MANAGER_OPERATOR}
         return await self._call(lambda: self._request("POST", path, query, body, timeout), body["kind"])
+
+    async def review(self, kind: str, spec: Manifest, timeout: float = REVIEW_TIMEOUT) -> Manifest:
+        """Asks about a token (TokenReview) or a permission (SubjectAccessReview); returns the status.
+
+        Raises:
+            RefusedError: the operator may not ask.
+            UnavailableError: retry.
+        """
+        base, _ = _COLLECTIONS[kind]
+        body = {"apiVersion": base.removeprefix("/apis/"), "kind": kind, "spec": spec}
+        path = collection_path(kind, None)
+        answer = await self._call(lambda: self._request("POST", path, {}, body, timeout), kind)
+        status: Manifest = answer.get("status") or {}
+        return status
 
     async def replace(self, body: Manifest, timeout: float = REQUEST_TIMEOUT) -> Manifest:
         """Replaces an object if it still has the resourceVersion in `body`.

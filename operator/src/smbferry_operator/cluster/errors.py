@@ -45,5 +45,9 @@ class RefusedError(ClusterError):
         self.room = room
 
 
+class PolicyRefusedError(RefusedError):
+    """A ValidatingAdmissionPolicy does not accept the object."""
+
+
 class NotLeadingError(ClusterError):
     """This operator does not lead, so it must not write."""

@@ -13,10 +13,12 @@ from smbferry_api.agent_contract import (
     LOCATION_SECONDS,
     LOCATIONS_AT_ONCE,
     ONLY_LOCATIONS_OPTION,
+    RUN_SIDES,
     STAGE_OPTION,
     AgentCommand,
     Side,
     Stage,
+    identity_variable,
 )
 from smbferry_api.exit_codes import PERMANENT, ExitCode
 from smbferry_api.fields import parse_duration
@@ -142,6 +144,7 @@ def build_check_job(check: Check, settings: AgentSettings) -> Manifest:
         nameservers=check.nameservers,
         settings=placed,
         grace_seconds=CHECK_GRACE_SECONDS,
+        environment={identity_variable(Side.SELF): owner.name},
         arguments=_check_arguments(check),
     )
     return _job(
@@ -220,12 +223,11 @@ def build_transfer_job(
     stage = {ANNOTATION_STAGE: work.stage.value} if work.stage is not Stage.WHOLE else {}
     before = {ANNOTATION_OWNER_NAME: run.name, ANNOTATION_ATTEMPTS_BEFORE: str(attempts_before)}
     metadata["annotations"] |= {**before, **active, **paused, **stage, **destination}
-    sides = (Side.SOURCE, Side.DESTINATION, Side.REPORT)
     pod = AgentPod(
         kind=Kind.RUN,
         owner=run,
         command=AgentCommand.TRANSFER,
-        identities={side: end.identity.spec for side, end in zip(sides, task.ends, strict=False)},
+        identities={side: end.identity.spec for side, end in zip(RUN_SIDES, task.ends, strict=False)},
         nameservers=transfer_nameservers(task),
         settings=placed,
         grace_seconds=TRANSFER_GRACE_SECONDS,
