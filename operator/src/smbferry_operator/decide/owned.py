@@ -85,6 +85,8 @@ class RunFields(OwnedFields):
     ending: RunEnding | None = None
     failure: RunFailure | None = None
     """The agent's field: set only where the agent could not report it."""
+    served_by: ServingRun | None = None
+    """Of a run that another run serves, see RequestFields."""
 
 
 @dataclass(frozen=True, slots=True)
