@@ -71,7 +71,7 @@ def cluster_check(
     """
     key = ObjectKey("KerberosIdentity", namespace, name)
     manifest = repeated(lambda: client.get(key))
-    subject = replace(identity_subject(manifest, Side.SELF), turn=ClusterTurn(client, key))
+    subject = replace(identity_subject(manifest, Side.SELF, Path(SCRATCH_DIR)), turn=ClusterTurn(client, key))
     if only_locations:
         subject = replace(subject, requested=False)  # the request was for the identity's own check
     now = datetime.now(UTC)

@@ -12,7 +12,7 @@ from smbferry_agent.logs import fields
 from smbferry_agent.mounts import IdentityMount
 from smbferry_agent.preflight.identity_probe import IdentitySubject
 from smbferry_agent.preflight.location_probe import LocationSubject
-from smbferry_api.agent_contract import SCRATCH_DIR, Side
+from smbferry_api.agent_contract import Side
 from smbferry_api.explain import explain
 from smbferry_api.identity import KerberosIdentitySpec, KerberosIdentityStatus
 from smbferry_api.location import SmbLocationSpec, SmbLocationStatus
@@ -38,8 +38,11 @@ def parse_spec(model: type[Model], spec: Any, what: str) -> Model:
         raise AgentError(SPEC_INVALID, f"{what}: {explain(error, 'spec', model)}.") from None
 
 
-def identity_subject(manifest: dict[str, Any], side: Side, scratch: Path = Path(SCRATCH_DIR)) -> IdentitySubject:
+def identity_subject(manifest: dict[str, Any], side: Side, scratch: Path) -> IdentitySubject:
     """The subject of a KerberosIdentity, with the mounts of this pod.
+
+    Args:
+        scratch: the folder for tickets, in which the side gets one of its own.
 
     Raises:
         AgentError: SpecInvalid.

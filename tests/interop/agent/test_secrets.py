@@ -69,7 +69,6 @@ def server(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
             (mounted / side / part).symlink_to(identity.folder / part)
     monkeypatch.setattr(agent_contract, "IDENTITY_ROOT", str(mounted))
     monkeypatch.setattr(cluster, "SCRATCH_DIR", str(tmp_path / "pod-scratch"))
-    monkeypatch.setattr("smbferry_agent.manifests.SCRATCH_DIR", str(tmp_path / "pod-scratch"))
     monkeypatch.setenv("SMBFERRY_TERMINATION_LOG", str(tmp_path / "termination-log"))
     for name, part in environment_of(scene.task()).items():
         monkeypatch.setenv(name, part)

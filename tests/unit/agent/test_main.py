@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,7 +25,6 @@ from smbferry_api.names import ANNOTATION_REQUESTED_AT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 ARGUMENTS = ["check-identity", "--namespace", "ns", "--name", "svc-src"]
 KEY = ObjectKey("KerberosIdentity", "ns", "svc-src")
@@ -248,7 +248,7 @@ def test_a_persons_request_counts_once(
         "spec": SPEC.model_dump(by_alias=True, mode="json"),
         "status": {"lastHandledRequest": handled},
     }
-    assert identity_subject(manifest, Side.SELF).requested is requested
+    assert identity_subject(manifest, Side.SELF, Path("scratch")).requested is requested
 
 
 def test_log_lines_are_json_even_with_names_that_no_encoding_can_write() -> None:
