@@ -78,6 +78,9 @@ class PlanStatus(Status):
         tuple[Annotated[str, Field(max_length=256)], ...],
         Field(max_length=8, description="What has changed since the plan that was approved before, if there is one."),
     ] = ()
+    nonce: Annotated[
+        str, Field(max_length=64, description="Random, so that nobody knows the digest of a plan before it is made.")
+    ] = ""
     deletions: Annotated[
         str, Field(max_length=64, description="Identifies the set of all names in toDelete, whatever their number.")
     ] = ""

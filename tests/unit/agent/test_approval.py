@@ -19,7 +19,7 @@ from smbferry_agent.report.shards import FinishReport
 from smbferry_agent.run import run_transfer
 from smbferry_agent.run_environment import Identities, RunEnvironment
 from smbferry_api.exit_codes import ExitCode
-from smbferry_api.plan_status import PlanStatus, plan_digest
+from smbferry_api.plan_status import PlanStatus, plan_changes, plan_digest
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import RunState
 from smbferry_engine import Approved, Control, Counters, Options, Outline, PlannedAmount, SidMap
@@ -176,6 +176,16 @@ def test_the_plan_stands_in_the_report_and_the_status_says_that_it_is_only_a_pla
     assert status.progress is not None
     assert status.progress.percent == "plan"
     assert status.failures == (), "the copy reports failures"
+
+
+@pytest.mark.fault(232)
+def test_nobody_knows_the_digest_before_the_plan_is_made(engine: Engine) -> None:
+    first, second = (planned(engine, delete=3) for _ in range(2))
+    assert first.plan is not None
+    assert second.plan is not None
+
+    assert digest_of(first) != digest_of(second)
+    assert plan_changes(first.plan, second.plan) == ()
 
 
 # --- After the approval -----------------------------------------------------------------------------------------------
