@@ -194,7 +194,7 @@ def test_a_commit_approves_the_plan_of_one_run_and_of_no_other(ready: Scene) -> 
 
 def test_a_run_that_has_nothing_to_delete_and_is_not_the_first_waits_for_nobody(ready: Scene) -> None:
     ready.source.seed([Wanted("quiet/one.txt", size=10)])
-    ready.destination.domain.run("mkdir", "--mode=0777", f"{ready.destination.inside}/quiet")
+    ready.destination.seed([Wanted("quiet", kind="directory")])
     ready.kube.apply(mirror("quiet"))
     assert ready.end_of(ready.run_of("quiet"))["status"]["state"] == "Succeeded", "an empty destination"
     ready.source.seed([Wanted("quiet/two.txt", size=10)])

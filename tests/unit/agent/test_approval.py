@@ -229,15 +229,19 @@ def test_the_effect_of_the_sid_map_is_counted_by_the_first_plan_only(
 @pytest.mark.parametrize(
     ("now", "said"),
     [
-        pytest.param({"delete": 103}, "it would delete 103 files and folders, approved were 3", id="more to delete"),
-        pytest.param({"delete": 3, "names": "others"}, "approved were 3 others", id="other names"),
-        pytest.param({"delete": 2}, "approved were 3", id="fewer, which may be others"),
+        pytest.param({"delete": 103}, "it would delete 103 files and folders instead of 3", id="more to delete"),
+        pytest.param({"delete": 3, "names": "others"}, "instead of 3 others", id="other names"),
+        pytest.param({"delete": 2}, "instead of 3", id="fewer, which may be others"),
         pytest.param({"delete": 3, "destination_id": 2}, "the destination is another folder", id="another volume"),
         pytest.param(
-            {"delete": 3, "newer": PlannedAmount(files=1)}, "newer at the destination, approved were 0", id="newer ones"
+            {"delete": 3, "newer": PlannedAmount(files=1)},
+            "newer at the destination instead of at most 0",
+            id="newer ones",
         ),
         pytest.param(
-            {"delete": 3, "replaced": PlannedAmount(files=1)}, "has not changed, approved were 0", id="more to replace"
+            {"delete": 3, "replaced": PlannedAmount(files=1)},
+            "has not changed instead of at most 0",
+            id="more to replace",
         ),
     ],
 )
