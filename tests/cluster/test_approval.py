@@ -82,6 +82,15 @@ def living(scene: Scene, run: str) -> list[str]:
     return [p["metadata"]["name"] for p in pods if p["status"].get("phase") not in {"Succeeded", "Failed"}]
 
 
+def triggered(scene: Scene, task: str, trigger: str) -> str:
+    """The run that a change of the trigger brings while another run of the task is active."""
+    known = {run["metadata"]["name"] for run in scene.kube.list("transferruns")}
+    scene.kube.patch("transfertask", task, {"spec": {"trigger": trigger}})
+    scene.kube.wait("transfertask", task, "triggered", lambda o: o["status"].get("observedTrigger") == trigger)
+    (name,) = {run["metadata"]["name"] for run in scene.kube.list("transferruns")} - known
+    return str(name)
+
+
 @pytest.fixture(scope="module")
 def ready(scene: Scene) -> Scene:
     scene.ready()
@@ -164,6 +173,7 @@ def test_a_commit_approves_the_plan_of_one_run_and_of_no_other(ready: Scene) -> 
     assert ready.end_of(first)["status"]["state"] == "Succeeded"
     assert is_the_same(ready, "commit") == []
 
+    ready.kube.wait("transfertask", "commit", "proven", lambda o: o["status"].get("mirroredTo"))
     ready.destination.write("commit/again.txt", b"again")
     second = ready.next_run("commit", trigger="two")
     run = planned(ready, second)
@@ -171,7 +181,7 @@ def test_a_commit_approves_the_plan_of_one_run_and_of_no_other(ready: Scene) -> 
     assert not run["status"]["plan"].get("firstRun"), "the task has copied there before"
     assert "commit/again.txt" in ready.destination.tree()
 
-    third = ready.next_run("commit", trigger="three")
+    third = triggered(ready, "commit", "three")
     behind = ready.kube.wait(
         "transferrun", third, "behind", lambda o: condition(o, "Succeeded").get("reason") == "RunQueued"
     )
@@ -184,7 +194,7 @@ def test_a_commit_approves_the_plan_of_one_run_and_of_no_other(ready: Scene) -> 
 
 def test_a_run_that_has_nothing_to_delete_and_is_not_the_first_waits_for_nobody(ready: Scene) -> None:
     ready.source.seed([Wanted("quiet/one.txt", size=10)])
-    ready.destination.domain.run("mkdir", "--mode=0777", f"{ready.destination.inside}/quiet")
+    ready.destination.seed([Wanted("quiet", kind="directory")])
     ready.kube.apply(mirror("quiet"))
     assert ready.end_of(ready.run_of("quiet"))["status"]["state"] == "Succeeded", "an empty destination"
     ready.source.seed([Wanted("quiet/two.txt", size=10)])

@@ -5,6 +5,7 @@ approved, it goes on; else it records its plan and ends, and another agent start
 """
 
 import logging
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,7 @@ from smbferry_engine import (
     outline,
 )
 
+_NONCE_BYTES: Final = 16
 _log = logging.getLogger(__name__)
 _CLOCKS_DIFFER: Final = timedelta(minutes=10)
 """Twice what Kerberos tolerates between two clocks."""
@@ -124,6 +126,7 @@ def plan_status(task: ResolvedTask, wanted: ResolvedApproval, found: Outline, mo
         to_correct=found.corrected,
         to_compare=found.compared,
         failed=found.failed,
+        nonce=secrets.token_hex(_NONCE_BYTES),
         deletions=found.deletions,
     )
 

@@ -27,7 +27,7 @@ def _section(plan: PlanStatus) -> Iterator[str]:
     yield figures(plan_figures(plan))
     if plan.first_run:
         yield f"<p>The first run to this destination, which had {plan.existing:,} files and folders.</p>"
-    yield from (f'<p class="warn">Changed since the approval: {text(change)}</p>' for change in plan.changes)
+    yield from (f'<p class="warn">Changed since the plan before: {text(change)}</p>' for change in plan.changes)
     for title, items in planned_items(plan):
         if items.paths:
             lines = "".join(f"<li>{text(path)}</li>" for path in items.paths)

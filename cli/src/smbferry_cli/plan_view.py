@@ -29,7 +29,7 @@ def plan_view(plan: PlanStatus, sids: SidStatus | None = None) -> Iterator[Rende
     if plan.first_run:
         yield Text(f"No run of the task has copied there before. It has {plan.existing:,} files and folders.", "yellow")
     for change in plan.changes:
-        yield Text(f"Changed since the approval: {safe(change)}", "bold yellow")
+        yield Text(f"Changed since the plan before: {safe(change)}", "bold yellow")
     yield Text()
     yield _counts(plan)
     for title, items in planned_items(plan):

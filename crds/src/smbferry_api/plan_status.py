@@ -76,8 +76,11 @@ class PlanStatus(Status):
     failed: Annotated[int, Field(description="Files and folders that could not be planned because of an error.")] = 0
     changes: Annotated[
         tuple[Annotated[str, Field(max_length=256)], ...],
-        Field(max_length=8, description="What has changed since the plan that was approved before, if there is one."),
+        Field(max_length=8, description="What has changed since the plan before, if this is not the first."),
     ] = ()
+    nonce: Annotated[
+        str, Field(max_length=64, description="Random, so that nobody knows the digest of a plan before it is made.")
+    ] = ""
     deletions: Annotated[
         str, Field(max_length=64, description="Identifies the set of all names in toDelete, whatever their number.")
     ] = ""
@@ -109,7 +112,7 @@ def plan_summary(plan: PlanStatus) -> str:
 
 
 def plan_changes(before: PlanStatus, now: PlanStatus) -> tuple[str, ...]:
-    """What keeps a plan from being within an approved one, in words; nothing if it is within.
+    """What keeps a plan from being within the one before, in words; nothing if it is within.
 
     What is deleted must be the same names, and both folders the same. Files that are replaced may be others, since a
     source changes all the time, but not more; whoever makes a plan again does not count files whose source has changed.
@@ -122,16 +125,13 @@ def plan_changes(before: PlanStatus, now: PlanStatus) -> tuple[str, ...]:
         if was and is_ and was != is_:
             found.append(f"the {side} is another folder")
     if before.deletions != now.deletions:
-        found.append(f"it would delete {now.to_delete.count:,} files and folders, approved were {_named(before, now)}")
+        others = " others" if before.to_delete.count == now.to_delete.count else ""
+        was = f"{before.to_delete.count:,}{others}"
+        found.append(f"it would delete {now.to_delete.count:,} files and folders instead of {was}")
     for what, one, other in (
-        ("replace {} files whose source has not changed", before.to_replace.files, now.to_replace.files),
-        ("replace {} files that are newer at the destination", before.newer.files, now.newer.files),
+        ("files whose source has not changed", before.to_replace.files, now.to_replace.files),
+        ("files that are newer at the destination", before.newer.files, now.newer.files),
     ):
         if other > one:
-            found.append(f"it would {what.format(f'{other:,}')}, approved were {one:,}")
+            found.append(f"it would replace {other:,} {what} instead of at most {one:,}")
     return tuple(found)
-
-
-def _named(before: PlanStatus, now: PlanStatus) -> str:
-    others = " others" if before.to_delete.count == now.to_delete.count else ""
-    return f"{before.to_delete.count:,}{others}"

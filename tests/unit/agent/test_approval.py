@@ -19,7 +19,7 @@ from smbferry_agent.report.shards import FinishReport
 from smbferry_agent.run import run_transfer
 from smbferry_agent.run_environment import Identities, RunEnvironment
 from smbferry_api.exit_codes import ExitCode
-from smbferry_api.plan_status import PlanStatus, plan_digest
+from smbferry_api.plan_status import PlanStatus, plan_changes, plan_digest
 from smbferry_api.run import ResolvedTask
 from smbferry_api.run_status import RunState
 from smbferry_engine import Approved, Control, Counters, Options, Outline, PlannedAmount, SidMap
@@ -178,6 +178,16 @@ def test_the_plan_stands_in_the_report_and_the_status_says_that_it_is_only_a_pla
     assert status.failures == (), "the copy reports failures"
 
 
+@pytest.mark.fault(232)
+def test_nobody_knows_the_digest_before_the_plan_is_made(engine: Engine) -> None:
+    first, second = (planned(engine, delete=3) for _ in range(2))
+    assert first.plan is not None
+    assert second.plan is not None
+
+    assert digest_of(first) != digest_of(second)
+    assert plan_changes(first.plan, second.plan) == ()
+
+
 # --- After the approval -----------------------------------------------------------------------------------------------
 
 
@@ -219,15 +229,19 @@ def test_the_effect_of_the_sid_map_is_counted_by_the_first_plan_only(
 @pytest.mark.parametrize(
     ("now", "said"),
     [
-        pytest.param({"delete": 103}, "it would delete 103 files and folders, approved were 3", id="more to delete"),
-        pytest.param({"delete": 3, "names": "others"}, "approved were 3 others", id="other names"),
-        pytest.param({"delete": 2}, "approved were 3", id="fewer, which may be others"),
+        pytest.param({"delete": 103}, "it would delete 103 files and folders instead of 3", id="more to delete"),
+        pytest.param({"delete": 3, "names": "others"}, "instead of 3 others", id="other names"),
+        pytest.param({"delete": 2}, "instead of 3", id="fewer, which may be others"),
         pytest.param({"delete": 3, "destination_id": 2}, "the destination is another folder", id="another volume"),
         pytest.param(
-            {"delete": 3, "newer": PlannedAmount(files=1)}, "newer at the destination, approved were 0", id="newer ones"
+            {"delete": 3, "newer": PlannedAmount(files=1)},
+            "newer at the destination instead of at most 0",
+            id="newer ones",
         ),
         pytest.param(
-            {"delete": 3, "replaced": PlannedAmount(files=1)}, "has not changed, approved were 0", id="more to replace"
+            {"delete": 3, "replaced": PlannedAmount(files=1)},
+            "has not changed instead of at most 0",
+            id="more to replace",
         ),
     ],
 )

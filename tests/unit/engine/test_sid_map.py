@@ -5,11 +5,12 @@ from __future__ import annotations
 import struct
 
 import pytest
-from lab.fake_server import Node, Request, file, folder
+from lab.fake_server import Node, Request, drive, file, folder
 from lab.fake_server.nodes import DOMAIN
 from lab.fake_server.world import BIG, OneServer, World
 
 from smbferry_engine.model import SidCount
+from smbferry_engine.operations.plan import Outline, plan_run
 from smbferry_engine.sids import SidMap, sid_bytes, sid_text
 from smbferry_engine.wire.header import Command
 from smbferry_engine.wire.security import decode_security_descriptor
@@ -116,6 +117,14 @@ def test_each_rule_is_counted_once_for_each_descriptor_that_it_changed(*, dry_ru
     assert (world.copied == {}) is dry_run
     writes = [r for r in world.destination.requests if r.command in (Command.WRITE, Command.SET_INFO)]
     assert (writes == []) is dry_run
+
+
+def test_a_plan_for_approval_counts_the_same() -> None:
+    world = World(tree())
+    drive(world.scheduler, plan_run(world.prepare(**options(dry_run=True)), Outline()), *world.links)
+    found = world.watcher.found_sids
+    assert found is not None
+    assert {(one.old, one.new): one.descriptors for one in found.rules} == COUNTS
 
 
 @pytest.mark.parametrize("dry_run", [False, True], ids=["run", "dry run"])

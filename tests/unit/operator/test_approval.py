@@ -192,12 +192,12 @@ def test_the_digest_covers_all_that_a_plan_says_and_survives_its_way_through_the
         pytest.param({"to_replace": {"files": 1}, "newer": {"files": 0}}, (), id="less to replace"),
         pytest.param(
             {"deletions": "abd", "to_delete": {"files": 104, "directories": 1}},
-            ("it would delete 105 files and folders, approved were 5",),
+            ("it would delete 105 files and folders instead of 5",),
             id="more to delete",
         ),
         pytest.param(
             {"deletions": "abd"},
-            ("it would delete 5 files and folders, approved were 5 others",),
+            ("it would delete 5 files and folders instead of 5 others",),
             id="others to delete",
         ),
         pytest.param({"destination_id": "2"}, ("the destination is another folder",), id="another volume is mounted"),
@@ -205,12 +205,12 @@ def test_the_digest_covers_all_that_a_plan_says_and_survives_its_way_through_the
         pytest.param({"source_id": "", "destination_id": ""}, (), id="a server that does not tell"),
         pytest.param(
             {"to_replace": {"files": 3}},
-            ("it would replace 3 files whose source has not changed, approved were 2",),
+            ("it would replace 3 files whose source has not changed instead of at most 2",),
             id="more to replace",
         ),
         pytest.param(
             {"newer": {"files": 2}},
-            ("it would replace 2 files that are newer at the destination, approved were 1",),
+            ("it would replace 2 files that are newer at the destination instead of at most 1",),
             id="more that are newer",
         ),
     ],

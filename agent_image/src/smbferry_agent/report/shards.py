@@ -188,7 +188,8 @@ class FinishReport(RunReport):
 
     def outcome(self) -> api.RunState:
         """The state of the run; files that are still unsettled count as failed."""
-        return api.RunState.PARTIALLY_SUCCEEDED if self.unsettled else RunReport.outcome(self)
+        failed = self.unsettled and not self._waits
+        return api.RunState.PARTIALLY_SUCCEEDED if failed else RunReport.outcome(self)
 
     def phase(self, name: str, state: str) -> None:
         """A phase has reached a state. The transfer phase started with the first shard."""

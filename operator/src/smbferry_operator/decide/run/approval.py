@@ -65,7 +65,7 @@ def _wait(seen: RunObservation, task: ResolvedTask, plan: PlanStatus, expires_at
     digest, reason = plan_digest(plan), PLAN_CHANGED if plan.changes else APPROVAL_REQUIRED
     parts = [plan_summary(plan)]
     if plan.changes:
-        parts.insert(0, f"Since the plan was approved: {'; '.join(plan.changes)}. Nothing more was changed.")
+        parts.insert(0, f"Since the plan before: {'; '.join(plan.changes)}. Nothing more was changed.")
     if others := [word for word in _approvals(seen, task) if word != digest]:
         parts.append(f'spec.approvedPlan is "{others[0]}", which is another plan.')
     parts.append(f'Waiting for approvedPlan "{digest}" until {format_time(expires_at)}.')
