@@ -301,17 +301,6 @@ class ReportStatus(Status):
     sha256: Annotated[str, Field(description="SHA-256 of the records file, in hex.")]
 
 
-class RunSummary(Status):
-    """Summary of a run."""
-
-    name: Annotated[str, Field(description="Name of the TransferRun.")]
-    state: Annotated[RunState, Field(description="State of the run.")]
-    start_time: Annotated[Time | None, Field(description="Start time of the run.")] = None
-    completion_time: Annotated[Time | None, Field(description="Time at which the run finished.")] = None
-    duration: Annotated[str | None, Field(description="Duration of the run, such as 3m20s.")] = None
-    counters: Annotated[Counters | None, Field(description="Counters of the run.")] = None
-
-
 class TransferRunStatus(Status):
     """Current state of the run."""
 

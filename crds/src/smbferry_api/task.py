@@ -21,7 +21,7 @@ from smbferry_api.fields import (
     parse_time,
 )
 from smbferry_api.pod_settings import ObjectPodSettings
-from smbferry_api.run_status import RunSummary
+from smbferry_api.run_summary import RunSummary
 from smbferry_api.task_options import (
     AGES_ORDERED,
     REMOVE_FORBIDS_ALL,
@@ -214,6 +214,14 @@ class TransferTaskSpec(Spec):
             "changed during a run."
         ),
     ] = ()
+    recovery_point_objective: Annotated[
+        Annotated[str, DurationRange("1m", "8760h")] | None,
+        Field(
+            description="How old the copy at the destination may become, such as 26h: the time since the last "
+            "successful run started, or since the snapshot that it read. The operator starts no run because of it; "
+            "the alert SmbferryRpoMissed compares the two."
+        ),
+    ] = None
     retry: Retry = Retry()
     options: Options = Options()
     filters: Filters = Filters()

@@ -53,7 +53,7 @@ class Service:
         def leading() -> bool:
             return fence.remaining() > 0
 
-        metrics = Metrics(cache, leading, settings.agent.limits)
+        metrics = Metrics(cache, leading, settings.agent.limits, settings.tasks_with_series)
         router = EventRouter(cache, self._enqueue, metrics.run_ended)
         self._settings = settings
         self._background = Background()

@@ -20,6 +20,8 @@ from smbferry_operator.model import Manifest
 
 PREFIX: Final = "SMBFERRY_"
 NO_LIMIT: Final = "none"
+MAX_TASKS: Final = 1000
+"""Tasks that have metrics of their own, unless the installation sets another number."""
 PULL_POLICIES: Final = ("Always", "IfNotPresent", "Never")
 V = TypeVar("V")
 
@@ -51,6 +53,8 @@ class Settings:
     """Watch the metadata of Secrets and ConfigMaps, so that a changed one is checked at once."""
     standalone: bool = False
     """Elect no leader: no other operator runs."""
+    tasks_with_series: int = MAX_TASKS
+    """How many tasks have metrics of their own; 0 for none."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str], *, standalone: bool = False) -> "Settings":
@@ -91,6 +95,7 @@ class Settings:
             log_level=source.read("LOG_LEVEL", cls.log_level, _one_of("debug", "info", "warning")),
             watch_secrets=source.read("WATCH_SECRETS", cls.watch_secrets, _yes_or_no),
             standalone=standalone,
+            tasks_with_series=source.read("TASKS_WITH_SERIES", cls.tasks_with_series, _count),
         )
 
 
@@ -128,6 +133,12 @@ def _positive(text: str) -> int:
     if number < 1:
         raise ValueError("expected a number of at least 1")
     return number
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError("expected a number of at least 0")
+    return int(text)
 
 
 def _limit(text: str) -> int | None:

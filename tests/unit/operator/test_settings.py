@@ -39,6 +39,7 @@ def test_all_of_it() -> None:
             "SMBFERRY_RUNS_PER_SERVER": "none",
             "SMBFERRY_RUNS_PER_NAMESPACE": "7",
             "SMBFERRY_RESYNC": "1m",
+            "SMBFERRY_TASKS_WITH_SERIES": "0",
             "HOSTNAME": "pod-1",
         },
         standalone=True,
@@ -55,6 +56,7 @@ def test_all_of_it() -> None:
     assert settings.agent.limits == RunLimits(per_server=None, per_namespace=7, total=100)
     assert settings.agent.check_resources == {"limits": {"memory": "1Gi"}}
     assert settings.agent.network == NetworkRules(kdc_ports=(88, 750), api_server_ports=(8443,))
+    assert settings.tasks_with_series == 0
     assert (settings.workers, settings.instance, settings.standalone) == (3, "pod-1", True)
 
 
