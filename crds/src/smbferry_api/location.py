@@ -18,6 +18,7 @@ from smbferry_api.fields import (
     parse_quantity,
 )
 from smbferry_api.pod_settings import ObjectPodSettings
+from smbferry_api.undelivered import UndeliveredEvents
 from smbferry_words.smb import Cipher, Dialect
 
 # RFC 1123, plus underscores, which Windows host names may contain.
@@ -241,3 +242,4 @@ class SmbLocationStatus(Status):
     last_handled_request: Annotated[
         str | None, Field(description="Last processed value of the annotation smbferry.io/requested-at.")
     ] = None
+    undelivered_events: UndeliveredEvents = ()

@@ -12,6 +12,7 @@ from smbferry_api.politeness import PolitenessStatus
 from smbferry_api.queue_status import QueueStatus
 from smbferry_api.sid_status import SidStatus
 from smbferry_api.survey_status import SurveyStatus
+from smbferry_api.undelivered import UndeliveredEvents
 from smbferry_words.run import NotCarriedKind, Outcome, PhaseState, ServerSideState
 
 MAX_LISTED_FAILURES: Final = 20
@@ -359,6 +360,7 @@ class TransferRunStatus(Status):
     ] = ()
     survey: Annotated[SurveyStatus | None, Field(description="Result of a survey.")] = None
     job_ref: Annotated[str | None, Field(description="Job of the run's agents.")] = None
+    undelivered_events: UndeliveredEvents = ()
     attempts: Annotated[int, Field(description="Number of Jobs created so far.")] = 0
     ending: Annotated[
         RunEnding | None,

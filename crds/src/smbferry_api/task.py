@@ -30,6 +30,7 @@ from smbferry_api.task_options import (
     Filters,
     Options,
 )
+from smbferry_api.undelivered import UndeliveredEvents
 from smbferry_api.windows import WINDOW_RULES, Windows
 from smbferry_words.options import SnapshotUse
 
@@ -288,6 +289,7 @@ class TransferTaskStatus(Status):
     retry: Annotated[
         TaskRetryStatus | None, Field(description="Further runs that follow, or have followed, the task's last run.")
     ] = None
+    undelivered_events: UndeliveredEvents = ()
 
 
 TASK_RULES: Final[dict[type[Spec], list[dict[str, Any]]]] = {

@@ -1,4 +1,5 @@
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -7,7 +8,7 @@ from smbferry_api.pod_settings import PullSecret
 from smbferry_operator.decide.limits import RunLimits
 from smbferry_operator.decide.settings import AgentSettings, NetworkRules
 from smbferry_operator.main import main
-from smbferry_operator.settings import Settings, SettingsError
+from smbferry_operator.settings import Settings, SettingsError, SinkSettings
 
 IMAGE = {"SMBFERRY_AGENT_IMAGE": "smbferry/agent:1", "SMBFERRY_LEASE_NAMESPACE": "system"}
 
@@ -120,3 +121,22 @@ def test_a_bad_environment_ends_the_command_with_a_sentence(
         capsys.readouterr().err
         == "smbferry-operator: SMBFERRY_AGENT_IMAGE is not set; expected the image that agents run\n"
     )
+
+
+def test_a_sink_of_events() -> None:
+    sink = Settings.read(
+        IMAGE | {"SMBFERRY_EVENTS_SINK": "https://events.example.com/x?y=1", "SMBFERRY_EVENTS_SOURCE": "cluster-a"}
+    ).sink
+
+    assert sink == SinkSettings("https://events.example.com/x?y=1", Path("/var/run/smbferry/events"), "cluster-a")
+    assert sink.host == "events.example.com"
+    assert Settings.read(IMAGE).sink is None
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://a/b", "https://user:hunter2@a/b", "https:///b", "events.example.com", "http://a/#b"]
+)
+def test_a_sink_that_is_no_url_is_refused_and_no_password_shown(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"SMBFERRY_EVENTS_SINK.*expected an http or https URL") as refused:
+        Settings.read(IMAGE | {"SMBFERRY_EVENTS_SINK": url})
+    assert "hunter2" not in str(refused.value)

@@ -35,6 +35,7 @@ class ControlLoop:
         *,
         timed: Callable[[Reconcile], Reconcile],
         leading: Callable[[], bool],
+        is_delivered: Callable[[str], bool] | None = None,
     ) -> None:
         """Creates a control loop that has not started.
 
@@ -42,10 +43,11 @@ class ControlLoop:
             workers: how many objects are reconciled at a time.
             timed: measures each round.
             leading: whether this operator may act.
+            is_delivered: as for `Reconciler`.
         """
         self._cache = cache
         self._leading = leading
-        self._reconciler = Reconciler(cache, applier, settings, self.enqueue)
+        self._reconciler = Reconciler(cache, applier, settings, self.enqueue, is_delivered=is_delivered)
         self.workers = Workers(timed(self._reconciler.reconcile), workers, goes_first=cache.is_to_begin)
 
     @property

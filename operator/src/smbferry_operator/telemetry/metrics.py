@@ -30,6 +30,7 @@ from smbferry_operator.observe.cache import Cache
 from smbferry_operator.parse import parse_time
 from smbferry_operator.settings import MAX_TASKS
 from smbferry_operator.telemetry.build import product_version
+from smbferry_operator.telemetry.deliveries import Deliveries
 from smbferry_operator.telemetry.families import single
 from smbferry_operator.telemetry.objects import object_metrics
 from smbferry_operator.telemetry.queue import queue_metrics
@@ -114,6 +115,7 @@ class Metrics:
         )
         self._registry.register(_StateCollector(cache, self))
         self._ended_runs = _EndedRuns(self._registry)
+        self.deliveries = Deliveries(self._registry)
         self._rounds = Histogram(
             "smbferry_reconcile_duration_seconds",
             "One round: observe, decide and apply.",
