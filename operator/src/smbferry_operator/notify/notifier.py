@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest
+from smbferry_operator.model import OWN_KINDS, Key, Kind, Manifest, logged
 from smbferry_operator.notify.cloud_event import CloudEvent, cloud_events
 from smbferry_operator.notify.outbox import Outbox
 from smbferry_operator.notify.sink import SinkError
@@ -167,7 +167,8 @@ class Notifier:
         self._around.failed()
         if error.only_this:
             self._outbox.refused(event, self._around.clock())
-            logger.warning("%s: the sink refuses the event %s: %s", event.about, event.id, error)
+            message = "%s: the sink refuses the event %s: %s"
+            logger.warning(message, event.about, event.id, error, extra=logged(event.about))
             return
         self._failures += 1
         if str(error) != self._complaint:

@@ -10,7 +10,7 @@ from typing import Final
 
 from smbferry_operator.cluster.apply import Applier
 from smbferry_operator.decide.settings import AgentSettings
-from smbferry_operator.model import OWN_KINDS, Key
+from smbferry_operator.model import OWN_KINDS, Key, logged
 from smbferry_operator.observe.cache import Cache
 from smbferry_operator.reconcile.reconciler import Reconciler
 from smbferry_operator.reconcile.workqueue import WorkQueue
@@ -201,7 +201,8 @@ class Workers:
             again = await self._reconcile(key)
         except Exception as error:
             delay = self._queue.failed(key, self._clock())
-            logger.warning("%s: %s; retrying in %.1f s", key, error, delay, exc_info=_traceback(error))
+            message = "%s: %s; retrying in %.1f s"
+            logger.warning(message, key, error, delay, exc_info=_traceback(error), extra=logged(key))
             return
         self._queue.done(key)
         if again is not None:

@@ -16,7 +16,7 @@ from smbferry_operator.decide.run import decide_run
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.decide.task import decide_task
 from smbferry_operator.decide.undelivered import is_kept, noted
-from smbferry_operator.model import Key, Kind, Meta, Refusal
+from smbferry_operator.model import Key, Kind, Meta, Refusal, logged
 from smbferry_operator.observe.cache import Cache
 from smbferry_operator.observe.claims import claim_of
 from smbferry_operator.observe.observer import Observer
@@ -82,7 +82,7 @@ class Reconciler:
             self._observer.fleet.stand_aside(key)
             return None
         except RefusedError as error:
-            logger.warning("%s: %s", key, error)
+            logger.warning("%s: %s", key, error, extra=logged(key))
             since = self._in_flight.refused_since(key, self._clock())
             refusal = Refusal(error.what, error.message, error.permanent, error.room, since)
             return await self._round(key, refusal)
@@ -145,7 +145,7 @@ class Reconciler:
         self, key: Key, about: Meta, decision: Decision, error: RefusedError
     ) -> timedelta | None:
         """The API server refuses the Job that was to carry these locations: they say so, their identity does not."""
-        logger.warning("%s: %s", key, error)
+        logger.warning("%s: %s", key, error, extra=logged(key))
         now = self._clock()
         for location in (Key(Kind.LOCATION, key.namespace, name) for name in decision.carries):
             self._in_flight.refuse(location, Refusal(error.what, error.message, error.permanent, error.room), now)
