@@ -37,42 +37,43 @@ class CloudEvent:
     content: bytes
 
 
-def cloud_events(body: Manifest, source: str) -> list[CloudEvent]:
+def cloud_events(kind: Kind, body: Manifest, source: str) -> list[CloudEvent]:
     """The events that the status of an object notes.
 
     Args:
+        kind: of the object; items of a list do not name it.
         source: the attribute `source` of the events: this installation.
     """
-    events = ((event, _data(body, event)) for event in undelivered(body))
-    return [_made(body, event, data, source) for event, data in events if data is not None]
-
-
-def _made(body: Manifest, event: UndeliveredEvent, data: Mapping[str, Any], source: str) -> CloudEvent:
     meta = body["metadata"]
-    id_ = event_id(meta["uid"], event)
+    key = Key(kind, meta["namespace"], meta["name"])
+    events = ((event, _data(key, body, event)) for event in undelivered(body))
+    return [_made(key, meta["uid"], event, data, source) for event, data in events if data is not None]
+
+
+def _made(key: Key, uid: str, event: UndeliveredEvent, data: Mapping[str, Any], source: str) -> CloudEvent:
+    id_ = event_id(uid, event)
     attributes = {
         "specversion": "1.0",
         "id": id_,
         "source": source,
         "type": TYPES[event.type],
-        "subject": f"namespaces/{meta['namespace']}/{PLURALS[body['kind']]}/{meta['name']}",
+        "subject": f"namespaces/{key.namespace}/{PLURALS[key.kind.value]}/{key.name}",
         "time": format_time(event.time),
         "datacontenttype": "application/json",
         "data": data,
     }
     content = json.dumps(attributes, ensure_ascii=False).encode()
-    return CloudEvent(id_, Key(Kind(body["kind"]), meta["namespace"], meta["name"]), content)
+    return CloudEvent(id_, key, content)
 
 
-def _data(body: Manifest, event: UndeliveredEvent) -> dict[str, Any] | None:
+def _data(key: Key, body: Manifest, event: UndeliveredEvent) -> dict[str, Any] | None:
     """The attribute `data`; None for an event that the status does not bear out."""
-    meta = body["metadata"]
     about = {
         "apiVersion": API_VERSION,
-        "kind": body["kind"],
-        "namespace": meta["namespace"],
-        "name": meta["name"],
-        "uid": meta["uid"],
+        "kind": key.kind.value,
+        "namespace": key.namespace,
+        "name": key.name,
+        "uid": body["metadata"]["uid"],
     }
     if event.type is EventKind.READINESS_CHANGED:
         if event.ready not in {"True", "False"}:

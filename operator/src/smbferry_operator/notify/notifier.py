@@ -91,7 +91,7 @@ class Notifier:
 
     def seen(self, kind: Kind, body: Manifest) -> None:
         """Takes in the events of an object, which may be gone before they are sent."""
-        if kind in OWN_KINDS and self._around.leading() and self._take_in(body):
+        if kind in OWN_KINDS and self._around.leading() and self._take_in(kind, body):
             self._wake.set()
 
     async def send_forever(self) -> None:
@@ -140,17 +140,17 @@ class Notifier:
             if self._outbox.full:
                 return
             if key not in concerned and (body := self._known.get(key)) is not None:
-                self._take_in(body)
+                self._take_in(key.kind, body)
 
     def _forget_crossed_out(self) -> None:
         """Forgets delivered events that no status notes any more."""
         for id_, key in self._outbox.delivered.items():
             body = self._known.get(key)
-            if body is None or id_ not in {event.id for event in cloud_events(body, self._source)}:
+            if body is None or id_ not in {event.id for event in cloud_events(key.kind, body, self._source)}:
                 self._outbox.forget(id_)
 
-    def _take_in(self, body: Manifest) -> bool:
-        events = cloud_events(body, self._source)
+    def _take_in(self, kind: Kind, body: Manifest) -> bool:
+        events = cloud_events(kind, body, self._source)
         for event in events:
             self._outbox.offer(event)
         return bool(events)
