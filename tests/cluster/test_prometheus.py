@@ -7,29 +7,25 @@ import math
 import re
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from lab.smblab import keytab, product
+from lab.smblab import keytab
 from lab.support.cluster import objects
-from lab.support.cluster.chart import ROOT, SYSTEM
 from lab.support.cluster.kube import is_, under_way
-from lab.support.cluster.prometheus import RULE_TESTS, RULES, Prometheus, prometheus
+from lab.support.cluster.prometheus import RULE_TESTS, RULES, Prometheus
 from lab.support.cluster.scene import DESTINATION, SOURCE, Scene
 from lab.support.domain.trees import Wanted
-from tests.cluster.test_kustomize import renderer
+from tests.cluster.monitoring import FILES, HERE, rendered_for, scraping, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from lab.support.cluster.kube import Object
 
 pytestmark = pytest.mark.takes(50)
 
-FILES = ROOT / product.CHART / "files"
-HERE = Path(__file__).parent
 STALE = "stale"
 YEAR = 365 * 24 * 3600
 RATE_INTERVAL = "5s"
@@ -46,6 +42,8 @@ TRUE_NOW = {
     "SmbferryKeytabAging": "pending",
 }
 """Alerts whose condition holds in the scene, and how far they come in its seconds."""
+NEVER_HERE = {"SmbferryServerSlow": "a run measures replies only after a while; test_alerts.py makes a case"}
+"""Alerts for which the scene has no figures, and why."""
 THRESHOLD = re.compile(r"\s*(==|<|>)\s*-?\d+(?= or |$)")
 
 
@@ -65,27 +63,13 @@ def alerts() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def rendered(environment: dict[str, str]) -> dict[str, Object]:
-    """What the chart has for Prometheus and Grafana, by its kind."""
-    settings = ",".join(f"metrics.{part}.enabled=true" for part in ("serviceMonitor", "prometheusRule", "dashboard"))
-    kinds = {"Service", "ServiceMonitor", "PrometheusRule", "ConfigMap"}
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("PATH", environment["PATH"])
-        return {made["kind"]: made for made in renderer().helm_template("--set", settings) if made["kind"] in kinds}
+    return rendered_for(environment)
 
 
 @pytest.fixture(scope="module")
 def watching(scene: Scene, rendered: dict[str, Object], environment: dict[str, str]) -> Iterator[Prometheus]:
-    """Prometheus, which finds the operator by the chart's Service and ServiceMonitor."""
-    service = rendered["Service"]
-    # By the server's own bookkeeping: another test asks beside this one what an apply of the whole chart would say.
-    scene.kube.kubectl("apply", "--server-side", "--namespace", SYSTEM, "-f", "-", stdin=yaml.safe_dump(service))
-    try:
-        with prometheus(
-            environment, rendered["ServiceMonitor"], rendered["PrometheusRule"]["spec"], HERE / RULE_TESTS
-        ) as made:
-            yield made
-    finally:
-        scene.kube.kubectl("delete", "service", service["metadata"]["name"], "--namespace", SYSTEM)
+    with scraping(scene.kube, rendered, rendered["PrometheusRule"]["spec"], environment) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +84,7 @@ def watched(watching: Prometheus, scene: Scene) -> Prometheus:
             scene.destination.write(f"{folder}/before.txt", b"-")
         scene.ready()
         slow = task("slow", "/all", bytesPerSecond="4Mi", deletedFiles="Remove", maxDeletes="100%")
-        slow["spec"]["suspend"] = True
+        slow["spec"] |= {"suspend": True, "recoveryPointObjective": "1h"}
         scene.kube.apply(slow)
         scene.confirm("slow")
         scene.kube.patch("transfertask", "slow", {"spec": {"suspend": False}})
@@ -142,14 +126,6 @@ def alerts_on(watching: Prometheus, scene: Scene) -> list[dict[str, str]]:
     return [alert["metric"] for alert in watching.now(f'ALERTS{{namespace="{scene.kube.namespace}"}}')]
 
 
-def until(holds: Callable[[], object]) -> None:
-    """Waits for what the next scrapes and evaluations bring."""
-    end = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < end, "what Prometheus has seen is not what happened"
-        time.sleep(0.3)
-
-
 @pytest.mark.parametrize(("title", "expression"), panels())
 def test_a_panel_shows_what_happened(watched: Prometheus, scene: Scene, title: str, expression: str) -> None:
     asked = expression.replace("$namespace", scene.kube.namespace).replace("$__rate_interval", RATE_INTERVAL)
@@ -179,7 +155,7 @@ def test_an_alert_is_evaluated_and_finds_what_it_asks_for(watched: Prometheus, n
     assert (rule["health"], rule.get("lastError", "")) == ("ok", "")
     asked, thresholds = THRESHOLD.subn("", alerts()[name])
     assert thresholds
-    assert watched.now(asked), asked
+    assert name in NEVER_HERE or watched.seen(asked), asked
 
 
 def test_the_alerts_say_what_is_wrong(watched: Prometheus, scene: Scene) -> None:

@@ -129,6 +129,17 @@ RUN_AS: dict[str, str] = {
     "    --set className=branch --set crds.install=false":
         "helm template branch charts/smbferry --namespace branch-system --kube-version 1.34"
         " --set className=branch --set crds.install=false",
+    # The release has no sink: what would be installed is rendered, and tests/cluster/test_cloud_events.py installs it.
+    "helm upgrade smbferry charts/smbferry --namespace smbferry-system --reuse-values \\\n"
+    "    --set events.sink=https://events.example.com/smbferry --set events.source=cluster-a \\\n"
+    "    --set events.signingSecret=smbferry-events":
+        "helm template smbferry charts/smbferry --namespace smbferry-system --kube-version 1.34"
+        " --set events.sink=https://events.example.com/smbferry --set events.source=cluster-a"
+        " --set events.signingSecret=smbferry-events",
+    "kubectl -n smbferry-system create secret generic smbferry-events"
+    ' --from-literal=key="whsec_$(openssl rand -base64 32)"':
+        "kubectl -n smbferry-system create secret generic smbferry-events --dry-run=client -o name"
+        ' --from-literal=key="whsec_$(openssl rand -base64 32)"',
     # One transfer into a folder is enough: these are given to the API server to check.
     "kubectl apply -f migration/": "kubectl apply -f migration/ --dry-run=server",
     "kubectl apply -f transfer.yaml": "kubectl apply -f transfer.yaml --dry-run=server",

@@ -34,7 +34,7 @@ def in_snapshot(source: Endpoint, choice: str, record: SnapshotRecord, report: R
         recorded = record.write(told, recorded)
         if recorded.time != told.time:  # another agent was faster
             chosen = choose_snapshot(source, wanted, _as_chosen(recorded))
-    _log.info("the source's version is decided", extra=fields(time=str(chosen.time), detail=recorded.message))
+    _log.info("the source's version is decided", extra=fields(snapshot=str(chosen.time), detail=recorded.message))
     report.source_snapshot(recorded)
     return replace(source, snapshot=chosen.time)
 

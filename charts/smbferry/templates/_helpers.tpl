@@ -113,6 +113,12 @@ tolerations:
 {{- if .name }}{{ .name }}{{ else if include "smbferry.priorityClasses" .root }}{{ include "smbferry.fullname" .root }}-{{ .suffix }}{{ end }}
 {{- end }}
 
+{{- /* The port of events.sink. */ -}}
+{{- define "smbferry.sinkPort" -}}
+{{- $sink := urlParse .Values.events.sink -}}
+{{- regexFind ":[0-9]+$" $sink.host | trimPrefix ":" | default (ternary "443" "80" (eq $sink.scheme "https")) -}}
+{{- end -}}
+
 {{/* A limit as the operator reads it: a number, which Helm may hold as a float, or none. */}}
 {{- define "smbferry.limit" -}}
 {{- if kindIs "invalid" . }}none{{ else }}{{ int64 . }}{{ end }}

@@ -29,6 +29,8 @@ class Request:
 
     Args:
         resource: plural, with its subresource: `pods/log`.
+        version: empty for what is not of the API, such as `version`.
+        below: further path, behind the subresource.
         name: empty for a collection.
         namespace: None for all namespaces, or for a resource without namespaces.
         follows: True for a stream without an end.
@@ -44,6 +46,7 @@ class Request:
     body: Mapping[str, Any] | None = None
     accept: str = JSON
     follows: bool = False
+    below: str = ""
 
     @property
     def method(self) -> str:
@@ -58,10 +61,12 @@ class Request:
     @property
     def path(self) -> str:
         """The path of the URL. Names are checked where they are read, see `kinds`."""
+        if not self.version:
+            return f"/{self.resource}"
         base = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         plural, _, subresource = self.resource.partition("/")
         parts = ("namespaces", self.namespace) if self.namespace else ()
-        return "/".join(part for part in (base, *parts, plural, self.name, subresource) if part)
+        return "/".join(part for part in (base, *parts, plural, self.name, subresource, self.below) if part)
 
 
 class Response(Protocol):

@@ -139,6 +139,29 @@ class Cluster:
         pages = self._pages(Request("list", "", "v1", "pods", self.namespace, query=query))
         return [item for page in pages for item in page.get("items") or ()]
 
+    def at(self, namespace: str) -> "Cluster":
+        """The same cluster, of another namespace."""
+        return Cluster(self._transport, namespace)
+
+    def listed(
+        self, group: str, version: str, resource: str, selector: str = "", *, everywhere: bool = False
+    ) -> Iterator[Object]:
+        """Yields objects of any kind, of the namespace or of all namespaces."""
+        query = {"labelSelector": selector} if selector else {}
+        where = None if everywhere else self.namespace
+        for page in self._pages(Request("list", group, version, resource, where, query=query)):
+            yield from page.get("items") or ()
+
+    def metrics(self, pod: str, port: int) -> str:
+        """Returns what a pod exposes for Prometheus, by way of the API server."""
+        name = f"{pod}:{port}"
+        request = Request("get", "", "v1", "pods/proxy", self.namespace, name, accept="*/*", below="metrics")
+        return self._send(request).read().decode(errors="replace")
+
+    def version(self) -> str:
+        """Returns the version of the API server."""
+        return str(self._object(Request("get", "", "", "version")).get("gitVersion", "unknown"))
+
     def log(self, pod: str, options: Mapping[str, str], *, follows: bool) -> Iterator[bytes]:
         """Yields the lines of a pod's log.
 

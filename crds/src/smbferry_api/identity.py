@@ -9,6 +9,7 @@ from smbferry_api.class_name import ClassName
 from smbferry_api.conditions import Condition
 from smbferry_api.fields import DataKey, DurationRange, Nameservers, ObjectName, Spec, Status, Time
 from smbferry_api.pod_settings import ObjectPodSettings
+from smbferry_api.undelivered import UndeliveredEvents
 
 # name[/instance]@REALM; RFC 4120 section 6.2 allows more, but accounts with keytabs do not need it.
 PRINCIPAL_PATTERN: Final = r"^[^@/\s\x00-\x1f]+(/[^@/\s\x00-\x1f]+)?@[^@/\s\x00-\x1f]+$"
@@ -212,3 +213,4 @@ class KerberosIdentityStatus(Status):
     last_handled_request: Annotated[
         str | None, Field(description="Last processed value of the annotation smbferry.io/requested-at.")
     ] = None
+    undelivered_events: UndeliveredEvents = ()

@@ -20,6 +20,7 @@ from smbferry_api.fields import (
 )
 from smbferry_api.pod_settings import ObjectPodSettings
 from smbferry_api.sharing import AllowedNamespaces
+from smbferry_api.undelivered import UndeliveredEvents
 from smbferry_words.smb import Cipher, Dialect
 
 # RFC 1123, plus underscores, which Windows host names may contain.
@@ -251,3 +252,4 @@ class SmbLocationStatus(Status):
     last_handled_request: Annotated[
         str | None, Field(description="Last processed value of the annotation smbferry.io/requested-at.")
     ] = None
+    undelivered_events: UndeliveredEvents = ()

@@ -13,6 +13,7 @@ from smbferry_api.politeness import PolitenessStatus
 from smbferry_api.queue_status import QueueStatus
 from smbferry_api.sid_status import SidStatus
 from smbferry_api.survey_status import SurveyStatus
+from smbferry_api.undelivered import UndeliveredEvents
 from smbferry_words.run import NotCarriedKind, Outcome, PhaseState, ServerSideState
 
 MAX_LISTED_FAILURES: Final = 20
@@ -302,17 +303,6 @@ class ReportStatus(Status):
     sha256: Annotated[str, Field(description="SHA-256 of the records file, in hex.")]
 
 
-class RunSummary(Status):
-    """Summary of a run."""
-
-    name: Annotated[str, Field(description="Name of the TransferRun.")]
-    state: Annotated[RunState, Field(description="State of the run.")]
-    start_time: Annotated[Time | None, Field(description="Start time of the run.")] = None
-    completion_time: Annotated[Time | None, Field(description="Time at which the run finished.")] = None
-    duration: Annotated[str | None, Field(description="Duration of the run, such as 3m20s.")] = None
-    counters: Annotated[Counters | None, Field(description="Counters of the run.")] = None
-
-
 class ServingRun(Status):
     """The run in the namespace of shared locations that does the work of a run."""
 
@@ -386,6 +376,7 @@ class TransferRunStatus(Status):
     ] = None
     plan: PlanStatus | None = None
     job_ref: Annotated[str | None, Field(description="Job of the run's agents.")] = None
+    undelivered_events: UndeliveredEvents = ()
     attempts: Annotated[int, Field(description="Number of Jobs created so far.")] = 0
     ending: Annotated[
         RunEnding | None,

@@ -22,7 +22,7 @@ from smbferry_api.fields import (
     parse_time,
 )
 from smbferry_api.pod_settings import ObjectPodSettings
-from smbferry_api.run_status import RunSummary
+from smbferry_api.run_summary import RunSummary
 from smbferry_api.sharing import NamespaceName
 from smbferry_api.task_options import (
     AGES_ORDERED,
@@ -32,6 +32,7 @@ from smbferry_api.task_options import (
     Filters,
     Options,
 )
+from smbferry_api.undelivered import UndeliveredEvents
 from smbferry_api.windows import WINDOW_RULES, Windows
 from smbferry_words.options import SnapshotUse
 
@@ -261,6 +262,14 @@ class TransferTaskSpec(Spec):
             "changed during a run."
         ),
     ] = ()
+    recovery_point_objective: Annotated[
+        Annotated[str, DurationRange("1m", "8760h")] | None,
+        Field(
+            description="How old the copy at the destination may become, such as 26h: the time since the last "
+            "successful run started, or since the snapshot that it read. The operator starts no run because of it; "
+            "the alert SmbferryRpoMissed compares the two."
+        ),
+    ] = None
     retry: Retry = Retry()
     options: Options = Options()
     filters: Filters = Filters()
@@ -347,6 +356,7 @@ class TransferTaskStatus(Status):
     retry: Annotated[
         TaskRetryStatus | None, Field(description="Further runs that follow, or have followed, the task's last run.")
     ] = None
+    undelivered_events: UndeliveredEvents = ()
 
 
 TASK_RULES: Final[dict[type[Spec], list[dict[str, Any]]]] = {

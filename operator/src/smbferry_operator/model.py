@@ -47,6 +47,11 @@ class Key(NamedTuple):
         return f"{self.kind} {self.namespace}/{self.name}"
 
 
+def logged(key: Key, **more: str) -> dict[str, Any]:
+    """For `extra=` of a call of a logger: the object, and more, as fields beside the message."""
+    return {"object": {"kind": key.kind.value, "namespace": key.namespace, "name": key.name}, **more}
+
+
 class Owner(NamedTuple):
     """The controller that an object names in its ownerReferences."""
 

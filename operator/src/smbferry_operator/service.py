@@ -2,6 +2,7 @@
 
 import gc
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,10 @@ from smbferry_operator.health import Health
 from smbferry_operator.leader import Fence, Store
 from smbferry_operator.leadership import Leadership
 from smbferry_operator.model import Key, Kind, Manifest
+from smbferry_operator.notify.notifier import Notifier, Surroundings
+from smbferry_operator.notify.sink import HttpSink
 from smbferry_operator.observe.cache import Cache
+from smbferry_operator.observe.tags import TAG_UNDELIVERED
 from smbferry_operator.reconcile.control_loop import ControlLoop
 from smbferry_operator.settings import Settings
 from smbferry_operator.telemetry.access import MetricsAccess
@@ -61,15 +65,23 @@ class Service:
         def leading() -> bool:
             return fence.remaining() > 0
 
-        metrics = Metrics(cache, leading, settings.agent.limits, class_name)
-        router = EventRouter(cache, self._enqueue, metrics.run_ended, class_name=class_name)
+        metrics = Metrics(cache, leading, settings.agent.limits, class_name, settings.tasks_with_series)
         self._settings = settings
+        self._notifier = self._notifier_of(cache, leading, metrics)
+        changed = self._notifier.seen if self._notifier else _ignored
+        router = EventRouter(cache, self._enqueue, metrics.run_ended, changed, class_name=class_name)
         self._background = Background()
         self._recorder = EventRecorder(unfenced, utc_now, settings.instance)
         self._intake = Intake(router, echo, by_namespace=bool(namespaces))
         applier = Applier(cluster, self._intake.written, self._recorder.record)
         self._control_loop = ControlLoop(
-            cache, applier, settings.agent, settings.workers, timed=metrics.timed, leading=leading
+            cache,
+            applier,
+            settings.agent,
+            settings.workers,
+            timed=metrics.timed,
+            leading=leading,
+            is_delivered=self._notifier.is_delivered if self._notifier else None,
         )
         workers = self._control_loop.workers
         self._lister = Lister(
@@ -103,6 +115,8 @@ class Service:
         self._background.start("resync", relist_forever(self._lister, self._settings.resync))
         self._background.start("echo", relist_overdue_forever(self._lister))
         self._background.start("events", self._recorder.post_forever())
+        if self._notifier is not None:
+            self._background.start("cloud events", self._notifier.send_forever())
         self._credentials.start()
         self._leadership.start()
 
@@ -121,9 +135,22 @@ class Service:
         """Takes in a watch event."""
         self._intake.seen(kind, body, deleted=deleted)
 
+    def _notifier_of(self, cache: Cache, leading: Callable[[], bool], metrics: Metrics) -> Notifier | None:
+        sink = self._settings.sink
+        if sink is None:
+            return None
+        around = Surroundings(leading, self._enqueue, metrics.deliveries.accepted, metrics.deliveries.failed)
+        notifier = Notifier(cache, TAG_UNDELIVERED, HttpSink(sink), sink.source, around)
+        metrics.deliveries.follow(lambda: notifier.pending)
+        return notifier
+
     def _enqueue(self, key: Key) -> None:
         self._control_loop.enqueue(key)
 
 
 def _protection(certificate: Path | None, cluster: Cluster) -> Protection | None:
     return Protection(MetricsAccess(cluster), Certificate(certificate).context) if certificate else None
+
+
+def _ignored(_kind: Kind, _body: Manifest) -> None:
+    """Without a sink, nobody takes in noted events."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -23,12 +24,34 @@ from smbferry_operator.model import Manifest
 
 PREFIX: Final = "SMBFERRY_"
 NO_LIMIT: Final = "none"
+MAX_TASKS: Final = 1000
+"""Tasks that have metrics of their own, unless the installation sets another number."""
 PULL_POLICIES: Final = ("Always", "IfNotPresent", "Never")
 V = TypeVar("V")
 
 
+EVENTS_FOLDER: Final = "/var/run/smbferry/events"
+EVENTS_SOURCE: Final = "/smbferry"
+
+
 class SettingsError(ValueError):
     """An environment variable is missing or invalid; the message names it and what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class SinkSettings:
+    """Where events go, and how they are signed."""
+
+    url: str
+    folder: Path
+    """Where the Secret with the keys is mounted."""
+    source: str = EVENTS_SOURCE
+    """The attribute `source` of the events."""
+
+    @property
+    def host(self) -> str:
+        """The sink's host, for the log: a URL may contain more than everybody should read."""
+        return urlsplit(self.url).hostname or ""
 
 
 @dataclass(frozen=True)
@@ -56,6 +79,10 @@ class Settings:
     """Watch the metadata of Secrets and ConfigMaps, so that a changed one is checked at once."""
     standalone: bool = False
     """Elect no leader: no other operator runs."""
+    tasks_with_series: int = MAX_TASKS
+    """How many tasks have metrics of their own; 0 for none."""
+    sink: SinkSettings | None = None
+    """Where CloudEvents go; None for nowhere."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str], *, standalone: bool = False) -> "Settings":
@@ -98,6 +125,8 @@ class Settings:
             log_level=source.read("LOG_LEVEL", cls.log_level, _one_of("debug", "info", "warning")),
             watch_secrets=source.read("WATCH_SECRETS", cls.watch_secrets, _yes_or_no),
             standalone=standalone,
+            sink=_sink(source),
+            tasks_with_series=source.read("TASKS_WITH_SERIES", cls.tasks_with_series, _count),
         )
 
 
@@ -121,9 +150,22 @@ class _Source:
         try:
             return parse(text)
         except ValueError as error:
-            # JSON may contain a variable of the agents with a proxy's password.
-            given = "" if text.startswith("{") else f"={text!r}"
+            # JSON may contain a variable of the agents with a proxy's password, and so may a URL.
+            given = "" if text.startswith("{") or "://" in text else f"={text!r}"
             raise SettingsError(f"{PREFIX}{name}{given}: {error}") from error
+
+
+def _sink(source: _Source) -> SinkSettings | None:
+    url = source.read("EVENTS_SINK", "", _http_url)
+    folder = Path(source.read("EVENTS_FOLDER", EVENTS_FOLDER, str))
+    return SinkSettings(url, folder, source.read("EVENTS_SOURCE", EVENTS_SOURCE, str)) if url else None
+
+
+def _http_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None or parts.fragment:
+        raise ValueError("expected an http or https URL with a host, without a user and without a fragment")
+    return text
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -135,6 +177,12 @@ def _positive(text: str) -> int:
     if number < 1:
         raise ValueError("expected a number of at least 1")
     return number
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError("expected a number of at least 0")
+    return int(text)
 
 
 def _limit(text: str) -> int | None:

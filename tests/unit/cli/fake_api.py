@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 NAMESPACE = "ferry"
 PAGE = 2
-KIND_OF = {kind.plural: kind.kind for kind in KINDS} | {"pods": "Pod", "namespaces": "Namespace"}
+KIND_OF = {kind.plural: kind.kind for kind in KINDS} | {
+    "pods": "Pod", "namespaces": "Namespace", "jobs": "Job", "events": "Event",
+}  # fmt: skip
 
 
 class Answer:
@@ -53,6 +55,8 @@ class FakeApi:
         self.asked = list[tuple[str, str, str]]()
         self.requests: list[Request] = []
         self.logs = dict[str, bytes]()
+        self.figures = "smbferry_leader 1.0\n"
+        """What pods expose for Prometheus."""
         self.refusal: Answer | None = None
         """What the next write is answered with."""
         self.away = 0
@@ -84,8 +88,13 @@ class FakeApi:
         if self.away and request.verb == "get" and ("patch", request.resource, request.group) in self.asked:
             self.away -= 1
             return status(503, "ServiceUnavailable", "restarting")
-        if request.resource == "pods/log":
-            found = self.logs.get(request.name)
+        texts = {
+            "version": b'{"gitVersion": "v1.34.0"}',
+            "pods/proxy": self.figures.encode(),
+            "pods/log": self.logs.get(request.name),
+        }
+        if request.resource in texts:
+            found = texts[request.resource]
             return missing(request) if found is None else Answer(200, found)
         return {"get": self._get, "list": self._list, "create": self._create, "patch": self._patch}[request.verb](
             request

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from tests.documented.commands import ROOT
 from tests.unit.cli.fake_api import FakeApi, called, obj, plan_of_a_run, planned, run, task
 
+from smbferry_api.names import GROUP
 from smbferry_cli.verbs.arguments import IN_CLUSTER
 from smbferry_cli.verbs.permissions import PERMISSIONS
 from smbferry_cli.verbs.run import VERBS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 READY = {
     "type": "Ready", "status": "True", "reason": "ChecksPassed", "lastTransitionTime": "2026-11-21T19:00:00Z",
@@ -26,6 +30,7 @@ FORMS = {
     "resume": ["resume paused run/nightly-2", "resume --all"],
     "recheck": ["recheck --all", "recheck identity/svc-src location/source --wait"],
     "watch": ["watch nightly", "watch run/nightly-1"],
+    "debug": ["debug bundle --operator-namespace ferry"],
     "logs": ["logs nightly", "logs task/nightly", "logs nightly-1 -f", "logs identity/svc-src", "logs location/source"],
 }
 
@@ -34,7 +39,14 @@ def pod_of(owner: str) -> dict[str, Any]:
     """The pod of an agent that has ended."""
     return {
         "kind": "Pod",
-        "metadata": {"name": f"p-{owner}", "labels": {"smbferry.io/owner-uid": f"uid-{owner}"}},
+        "metadata": {
+            "name": f"p-{owner}",
+            "labels": {
+                "smbferry.io/owner-uid": f"uid-{owner}",
+                "app.kubernetes.io/managed-by": "smbferry-operator",
+                "app.kubernetes.io/component": "operator",
+            },
+        },
         "status": {"phase": "Succeeded", "containerStatuses": [{"name": "agent", "state": {"terminated": {}}}]},
     }
 
@@ -72,7 +84,10 @@ def test_every_command_is_looked_at() -> None:
 
 
 @pytest.mark.parametrize("command", sorted(FORMS))
-def test_a_command_asks_for_what_the_user_must_be_allowed_to_do_and_no_more(command: str) -> None:
+def test_a_command_asks_for_what_the_user_must_be_allowed_to_do_and_no_more(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     asked = set()
     for words in FORMS[command]:
         api = everything()
@@ -89,5 +104,5 @@ def test_the_roles_of_kubernetes_include_it_with_what_the_chart_adds() -> None:
         role: {(verb, r) for rule in roles[f"smbferry-{role}"] for verb in rule["verbs"] for r in rule["resources"]}
         for role in ("view", "edit")
     }
-    ours = [p for needed in PERMISSIONS.values() for p in needed if p.group]
+    ours = [p for needed in PERMISSIONS.values() for p in needed if p.group == GROUP]
     assert [p for p in ours if (p.verb, p.resource) not in allowed[p.role]] == []

@@ -88,39 +88,11 @@ def test_runs_are_counted_by_state_and_their_rates_added() -> None:
     assert found["smbferry_transfer_rate_bytes_per_second{namespace=team}"] == 200
 
 
-def test_a_polite_run_tells_what_it_may_send_and_how_slow_replies_are() -> None:
-    polite = {"latencyFactor": "1.2", "sharePercent": 40, "factor": "1.42"}
-    found = of(
-        (Kind.RUN, run_body("a", {"state": "Transferring", "politeness": polite})),
-        (Kind.RUN, run_body("b", {"state": "Succeeded", "politeness": polite | {"sharePercent": 5}})),
-    )
-
-    assert found["smbferry_task_request_share_ratio{namespace=team,task=nightly}"] == 0.4
-    assert found["smbferry_task_reply_time_ratio{namespace=team,task=nightly}"] == 1.42
-
-
-@pytest.mark.parametrize("written", [{}, {"sharePercent": "x", "factor": "nan"}, {"factor": None}, {"factor": "1e9"}])
-def test_figures_of_politeness_that_are_no_numbers_are_absent(written: dict[str, Any]) -> None:
-    found = of((Kind.RUN, run_body("a", {"state": "Transferring", "politeness": written})))
-
-    assert [name for name in found if "request_share" in name or "reply_time" in name] == []
-
-
-def test_two_active_runs_of_one_task_are_one_series() -> None:
-    bodies = [
-        (Kind.RUN, run_body(name, {"state": "Verifying", "politeness": {"sharePercent": share, "factor": factor}}))
-        for name, share, factor in (("a", 40, "1.10"), ("b", 90, "1.50"))
-    ]
-    found = of(*bodies)
-
-    assert found["smbferry_task_request_share_ratio{namespace=team,task=nightly}"] == 0.4
-    assert found["smbferry_task_reply_time_ratio{namespace=team,task=nightly}"] == 1.5
-
-
 def test_a_standby_tells_of_itself_only() -> None:
     found = of((Kind.IDENTITY, identity_body(status={"conditions": [ready()]})), leading=False)
 
     assert found["smbferry_leader"] == 0
+    assert [value for name, value in found.items() if name.startswith("smbferry_build_info{")] == [1]
     assert found["smbferry_queue_length"] == 3
     assert not [name for name in found if "team" in name]
 

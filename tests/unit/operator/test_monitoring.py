@@ -43,7 +43,16 @@ def test_an_alert_asks_for_what_there_is_and_says_what_to_do(rule: dict[str, Any
     assert asked
     assert asked <= exposed()
     assert rule["labels"]["severity"] in {"warning", "critical"}
-    assert set(rule["annotations"]) == {"summary", "description"}
+    assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
+    assert rule["annotations"]["runbook_url"] == f"docs/alerts.md#{rule['alert'].lower()}"
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
+def test_an_alert_has_a_part_of_the_page_that_its_url_names(rule: dict[str, Any]) -> None:
+    page = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+    parts = dict(re.findall(r"^## (\w+)\n\n(.+?)(?=\n## |\Z)", page, re.MULTILINE | re.DOTALL))
+    assert len(parts[rule["alert"]].split()) > 20
+    assert set(parts) == {other["alert"] for other in rules()}
 
 
 @pytest.mark.fault(237)

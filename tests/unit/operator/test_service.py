@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -15,10 +16,11 @@ from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.leader import Fence
 from smbferry_operator.model import Kind
 from smbferry_operator.service import Service
-from smbferry_operator.settings import Settings
+from smbferry_operator.settings import Settings, SinkSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
     from smbferry_operator.model import Manifest
 
@@ -54,10 +56,12 @@ def _thawed() -> Iterator[None]:
 SETTINGS = Settings(AgentSettings(image="agent:1"), health_port=0, metrics_port=0)
 
 
-async def life(lists: Lists, fence: Fence, store: Taken | None) -> tuple[bool, bool, int]:
+async def life(
+    lists: Lists, fence: Fence, store: Taken | None, settings: Settings = SETTINGS
+) -> tuple[bool, bool, int]:
     """Whether it leads and is alive after its start, and how many objects are queued then."""
     cluster = cast("Cluster", lists)
-    service = Service(SETTINGS, cluster, fence, (store, "me") if store else None, unfenced=cluster)
+    service = Service(settings, cluster, fence, (store, "me") if store else None, unfenced=cluster)
     assert not service.health.ready().good
     await service.start()
     for _ in range(50):
@@ -83,3 +87,9 @@ def test_while_another_leads_it_is_ready_and_decides_nothing() -> None:
     lists = Lists(identity_body(version=7))
     assert asyncio.run(life(lists, Fence(), Taken())) == (False, True, 1)
     assert lists.asked == [*Kind]
+
+
+def test_with_a_sink_that_is_away_it_starts_and_stops_as_without_one(tmp_path: Path) -> None:
+    lists = Lists(identity_body(version=7))
+    sink = SinkSettings("http://127.0.0.1:9/", tmp_path)
+    assert asyncio.run(life(lists, Fence(), Taken(), replace(SETTINGS, sink=sink))) == (False, True, 1)

@@ -1,4 +1,5 @@
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -7,7 +8,7 @@ from smbferry_api.pod_settings import PullSecret
 from smbferry_operator.decide.limits import RunLimits
 from smbferry_operator.decide.settings import AgentSettings, NetworkRules
 from smbferry_operator.main import main
-from smbferry_operator.settings import Settings, SettingsError
+from smbferry_operator.settings import Settings, SettingsError, SinkSettings
 
 IMAGE = {"SMBFERRY_AGENT_IMAGE": "smbferry/agent:1", "SMBFERRY_LEASE_NAMESPACE": "system"}
 
@@ -40,6 +41,7 @@ def test_all_of_it() -> None:
             "SMBFERRY_RUNS_PER_NAMESPACE": "7",
             "SMBFERRY_RESYNC": "1m",
             "SMBFERRY_CLASS_NAME": "branch",
+            "SMBFERRY_TASKS_WITH_SERIES": "0",
             "HOSTNAME": "pod-1",
         },
         standalone=True,
@@ -57,6 +59,7 @@ def test_all_of_it() -> None:
     assert settings.agent.limits == RunLimits(per_server=None, per_namespace=7, total=100)
     assert settings.agent.check_resources == {"limits": {"memory": "1Gi"}}
     assert settings.agent.network == NetworkRules(kdc_ports=(88, 750), api_server_ports=(8443,))
+    assert settings.tasks_with_series == 0
     assert (settings.workers, settings.instance, settings.standalone) == (3, "pod-1", True)
 
 
@@ -122,3 +125,22 @@ def test_a_bad_environment_ends_the_command_with_a_sentence(
         capsys.readouterr().err
         == "smbferry-operator: SMBFERRY_AGENT_IMAGE is not set; expected the image that agents run\n"
     )
+
+
+def test_a_sink_of_events() -> None:
+    sink = Settings.read(
+        IMAGE | {"SMBFERRY_EVENTS_SINK": "https://events.example.com/x?y=1", "SMBFERRY_EVENTS_SOURCE": "cluster-a"}
+    ).sink
+
+    assert sink == SinkSettings("https://events.example.com/x?y=1", Path("/var/run/smbferry/events"), "cluster-a")
+    assert sink.host == "events.example.com"
+    assert Settings.read(IMAGE).sink is None
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://a/b", "https://user:hunter2@a/b", "https:///b", "events.example.com", "http://a/#b"]
+)
+def test_a_sink_that_is_no_url_is_refused_and_no_password_shown(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"SMBFERRY_EVENTS_SINK.*expected an http or https URL") as refused:
+        Settings.read(IMAGE | {"SMBFERRY_EVENTS_SINK": url})
+    assert "hunter2" not in str(refused.value)

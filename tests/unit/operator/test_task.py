@@ -187,6 +187,20 @@ def test_the_status_remembers_a_last_run_that_history_has_dropped() -> None:
     assert decision.status.fields["lastRun"]["name"] == "gone"
 
 
+@pytest.mark.parametrize(
+    ("snapshot_of_source", "point"),
+    [(None, ago(hours=1)), ({"message": "none"}, ago(hours=1)), ({"time": format_time(ago(hours=5))}, ago(hours=5))],
+    ids=["files as they are", "no snapshot found", "of a snapshot"],
+)
+def test_the_status_says_how_new_the_copy_is_at_least(snapshot_of_source: Any, point: datetime) -> None:
+    status = {"startTime": format_time(ago(hours=1)), "sourceSnapshot": snapshot_of_source}
+
+    decision = decide_task(seen(ours("nightly-1", "Succeeded", status=status)), NOW)
+
+    assert decision.status is not None
+    assert decision.status.fields["lastSuccessfulRun"]["recoveryPoint"] == format_time(point)
+
+
 def test_the_status_says_what_is_next_and_wakes_up_for_it() -> None:
     active = ours("nightly-1", "Transferring")
 

@@ -1,6 +1,7 @@
 """A reconciler with a cluster in memory: what one decision writes, the next one sees."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -106,7 +107,7 @@ class Memory:
 class World:
     """A reconciler with all that it needs."""
 
-    def __init__(self, *bodies: tuple[Kind, Manifest]) -> None:
+    def __init__(self, *bodies: tuple[Kind, Manifest], is_delivered: Callable[[str], bool] | None = None) -> None:
         self.memory = Memory()
         self.now = NOW
         self.rounds = 50
@@ -116,7 +117,9 @@ class World:
         self.router = EventRouter(self.cache, self.enqueue)
         self.events: list[Event] = []
         applier = Applier(cast(Cluster, self.memory), self.router.seen, lambda _key, _about, e: self.events.append(e))
-        self.reconciler = Reconciler(self.cache, applier, SETTINGS, self.enqueue, lambda: self.now)
+        self.reconciler = Reconciler(
+            self.cache, applier, SETTINGS, self.enqueue, lambda: self.now, is_delivered=is_delivered
+        )
         for kind, body in bodies:
             self.takes(kind, body)
 

@@ -4,6 +4,7 @@ import argparse
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 from smbferry_api.crd import KERBEROS_IDENTITY, SMB_LOCATION, TRANSFER_RUN, TRANSFER_TASK
@@ -17,7 +18,9 @@ from smbferry_cli.verbs.metavars import CHECKED, CONTEXT, KIND, LOGGED, NAMES, N
 Add = Callable[[str, str, str, str], argparse.ArgumentParser]
 """Adds a command: name, summary, description, examples."""
 
-IN_CLUSTER: Final = frozenset({"get", "trigger", "approve", "cancel", "suspend", "resume", "recheck", "watch", "logs"})
+IN_CLUSTER: Final = frozenset(
+    {"get", "trigger", "approve", "cancel", "suspend", "resume", "recheck", "watch", "logs", "debug"}
+)
 """The commands."""
 RECHECK_TIMEOUT: Final = timedelta(minutes=5)
 _NAMESPACE: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -117,6 +120,17 @@ examples:
   smbferry logs task/nightly --follow
   smbferry logs identity/svc-src --tail 20
 """
+_DEBUG: Final = """\
+Writes one file, a .tar.gz, that helps others to understand a problem: identities, locations, tasks and runs with their
+conditions, Jobs and pods of agents, events, the last lines of the logs of agents and operator, the operator's metrics,
+and versions. Values of variables, foreign annotations and what looks like a password or a token are removed. The
+command reads no Secret and no ConfigMap. What you may not read is listed and left out.
+"""
+_DEBUG_EXAMPLES: Final = """\
+examples:
+  smbferry debug bundle
+  smbferry debug bundle --all-namespaces -o problem.tar.gz
+"""
 
 
 def add_verbs(add: Add) -> None:
@@ -130,6 +144,7 @@ def add_verbs(add: Add) -> None:
     _add_recheck(add("recheck", "check identities and locations now", _RECHECK, _RECHECK_EXAMPLES))
     _add_watch(add("watch", "watch a task's run in a cluster", _WATCH, _WATCH_EXAMPLES))
     _add_logs(add("logs", "print the logs of agents", _LOGS, _LOGS_EXAMPLES))
+    _add_debug(add("debug", "collect what helps to understand a problem", _DEBUG, _DEBUG_EXAMPLES))
 
 
 def check_verb(chosen: argparse.Namespace) -> str:
@@ -266,6 +281,22 @@ def _add_logs(command: argparse.ArgumentParser) -> None:
     command.add_argument("--tail", metavar="LINES", type=_lines, help="only the last lines of each pod")
     command.add_argument("--since", metavar="DURATION", type=_duration, help="only lines of this time, such as 5m")
     command.add_argument("--timestamps", action="store_true", help="begin each line with its time")
+    _cluster(command)
+
+
+def _add_debug(command: argparse.ArgumentParser) -> None:
+    command.add_argument("what", choices=("bundle",), help="the file with everything")
+    command.add_argument("-A", "--all-namespaces", action="store_true", help="of all namespaces")
+    command.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help="the new file (default: smbferry-debug-TIME.tar.gz)"
+    )
+    command.add_argument(
+        "--operator-namespace", metavar=NAMESPACE, type=_namespace, default="smbferry-system",
+        help="namespace of the operator (default: smbferry-system)",
+    )  # fmt: skip
+    command.add_argument(
+        "--tail", metavar="LINES", type=_lines, default=2000, help="the last lines of each log (default: 2000)"
+    )
     _cluster(command)
 
 

@@ -8,6 +8,7 @@ from smbferry_api.crd import KERBEROS_IDENTITY, SMB_LOCATION, TRANSFER_RUN, TRAN
 from smbferry_api.names import GROUP
 
 _READS: Final = frozenset({"get", "list", "watch"})
+_PROXY: Final = "pods/proxy"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -21,7 +22,7 @@ class Permission:
     @property
     def role(self) -> str:
         """The ClusterRole of Kubernetes that includes it; the chart adds smbferry's kinds to these roles."""
-        return "view" if self.verb in _READS else "edit"
+        return "view" if self.verb in _READS and self.resource != _PROXY else "edit"
 
 
 def _all(verbs: str, *kinds: Kind) -> tuple[Permission, ...]:
@@ -39,5 +40,13 @@ PERMISSIONS: Final[Mapping[str, tuple[Permission, ...]]] = {
     "recheck": _all("get list patch", KERBEROS_IDENTITY, SMB_LOCATION),
     "watch": _all("get", TRANSFER_TASK, TRANSFER_RUN),
     "logs": (*_all("get", TRANSFER_TASK, TRANSFER_RUN, KERBEROS_IDENTITY, SMB_LOCATION), *_PODS),
+    "debug": (
+        *_all("list", TRANSFER_TASK, TRANSFER_RUN, KERBEROS_IDENTITY, SMB_LOCATION),
+        *_PODS,
+        Permission("list", "jobs", "batch"),
+        Permission("list", "events", ""),
+        Permission("get", _PROXY, ""),
+        Permission("get", "version", ""),
+    ),
 }
 """All that a command may ask for; `list` only for --all, --task and a list, and to suggest a similar name."""

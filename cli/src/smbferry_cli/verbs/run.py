@@ -9,6 +9,7 @@ from smbferry_cli.cluster import Cluster
 from smbferry_cli.terminal import reader_may_leave
 from smbferry_cli.verbs.approve import approve
 from smbferry_cli.verbs.change import cancel, resume, suspend
+from smbferry_cli.verbs.debug import debug
 from smbferry_cli.verbs.get import get
 from smbferry_cli.verbs.logs import logs
 from smbferry_cli.verbs.recheck import recheck
@@ -27,6 +28,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "recheck": recheck,
     "watch": lambda chosen, cluster, clock: watch_in(cluster, chosen, clock.sleep),
     "logs": logs,
+    "debug": debug,
 }
 
 

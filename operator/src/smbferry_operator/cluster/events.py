@@ -11,7 +11,7 @@ from smbferry_operator.cluster.client import Cluster
 from smbferry_operator.cluster.errors import ClusterError, ConflictError, TerminatingError, UnavailableError
 from smbferry_operator.decide.decision import Event
 from smbferry_operator.decide.naming import short_hash
-from smbferry_operator.model import Key, Manifest, Meta
+from smbferry_operator.model import Key, Kind, Manifest, Meta, logged
 
 logger = logging.getLogger(__name__)
 
@@ -54,11 +54,12 @@ class EventRecorder:
 
     def record(self, key: Key, about: Meta, event: Event) -> None:
         """Logs an Event about an object and queues it."""
-        logger.info("%s: %s: %s", key, event.reason, event.message)
+        logger.info("%s: %s: %s", key, event.reason, event.message, extra=logged(key, reason=event.reason.name))
         try:
             self._waiting.put_nowait((build_event(key, about, event, self._clock(), self._instance), 1))
         except asyncio.QueueFull:
-            logger.warning("%s: posts no Event, because %d are waiting", key, self._waiting.qsize())
+            message = "%s: posts no Event, because %d are waiting"
+            logger.warning(message, key, self._waiting.qsize(), extra=logged(key))
 
     async def post_forever(self) -> None:
         """Posts queued Events until cancelled."""
@@ -80,12 +81,15 @@ class EventRecorder:
             self._again(body, tries, error)
             return False
         except ClusterError as error:
-            logger.warning("%s: could not post an Event: %s", _about(body), error)
+            about = _about(body)
+            logger.warning("%s: could not post an Event: %s", about, error, extra=logged(about))
         return True
 
     def _again(self, body: Manifest, tries: int, error: UnavailableError) -> None:
         if tries >= MOST_TRIES or self._waiting.full():
-            logger.warning("%s: could not post an Event in %d attempts: %s", _about(body), tries, error)
+            about = _about(body)
+            message = "%s: could not post an Event in %d attempts: %s"
+            logger.warning(message, about, tries, error, extra=logged(about))
             return
         self._waiting.put_nowait((body, tries + 1))
 
@@ -97,9 +101,9 @@ class EventRecorder:
             logger.warning("%d Events were not posted", self._waiting.qsize())
 
 
-def _about(body: Manifest) -> str:
+def _about(body: Manifest) -> Key:
     about = body["regarding"]
-    return f"{about['kind']} {about['namespace']}/{about['name']}"
+    return Key(Kind(about["kind"]), about["namespace"], about["name"])
 
 
 def build_event(key: Key, about: Meta, event: Event, now: datetime, instance: str) -> Manifest:

@@ -1,8 +1,10 @@
 """A task's ended runs: the last ones, and those beyond spec.history."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
-from smbferry_api.run_status import RunState, RunSummary
+from smbferry_api.run_status import RunState
+from smbferry_api.run_summary import RunSummary
 from smbferry_operator.decide.observation import TaskObservation
 from smbferry_operator.model import Key, Kind, Run, Task
 
@@ -27,8 +29,15 @@ def summary_of(run: Run) -> RunSummary:
         start_time=status.start_time,
         completion_time=status.completion_time,
         duration=status.duration,
+        recovery_point=_recovery_point(run),
         counters=status.counters,
     )
+
+
+def _recovery_point(run: Run) -> datetime | None:
+    """The time that the source's files had, at the earliest, when the run copied them."""
+    snapshot = run.status.source_snapshot
+    return snapshot.time if snapshot is not None and snapshot.time is not None else run.status.start_time
 
 
 def is_of(run: Run, task: Task) -> bool:

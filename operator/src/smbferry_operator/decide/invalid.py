@@ -9,7 +9,7 @@ from smbferry_api.reasons import OBJECT_UNREADABLE, SPEC_INVALID
 from smbferry_api.run_status import ENDED, RunState
 from smbferry_api.served import read_status
 from smbferry_operator.decide.decision import Decision, Event, OwnedStatus
-from smbferry_operator.decide.owned import OBSERVED, OWNED
+from smbferry_operator.decide.owned import OBSERVED, owned_names
 from smbferry_operator.decide.status import Summary
 from smbferry_operator.decide.text import with_remedy
 from smbferry_operator.model import Kind, Manifest, Meta
@@ -31,7 +31,7 @@ def decide_invalid(kind: Kind, meta: Meta, status: Manifest, why: str, now: date
         return Decision()
     existing = read_status(_Conditions, status)[0].conditions
     summary = Summary(meta, existing, now)
-    kept: dict[str, Any] = {name: status.get(name) for name in OWNED[kind]}
+    kept: dict[str, Any] = {name: status.get(name) for name in owned_names(kind, status)}
     if kind is Kind.RUN and at_work:
         reason, again = OBJECT_UNREADABLE, POLL
         summary.add_verbatim(ConditionType.SUCCEEDED, "Unknown", reason.name, with_remedy(why, reason))

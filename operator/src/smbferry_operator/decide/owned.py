@@ -19,7 +19,8 @@ from smbferry_api.identity import AccountUse
 from smbferry_api.limit_status import Limit
 from smbferry_api.queue_status import QueueStatus
 from smbferry_api.run import ResolvedTask
-from smbferry_api.run_status import RunEnding, RunFailure, RunState, RunSummary, ServingRun
+from smbferry_api.run_status import RunEnding, RunFailure, RunState, ServingRun
+from smbferry_api.run_summary import RunSummary
 from smbferry_api.task import TaskRetryStatus
 from smbferry_operator.model import Kind, Manifest
 
@@ -132,6 +133,15 @@ OWNED: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.RUN: _names(RunFields, "failure"),
 }
 """The fields that a write must repeat to keep them, by their names in the API; all but observedGeneration."""
+
+
+def owned_names(kind: Kind, status: Mapping[str, Any]) -> tuple[str, ...]:
+    """The fields that a write must repeat to keep them.
+
+    Args:
+        status: of the object. That of a run that another run serves has copies of that one's fields.
+    """
+    return (*OWNED[kind], *COPIED) if kind is Kind.RUN and status.get("servedBy") else OWNED[kind]
 
 
 def _json(value: Any) -> Any:

@@ -6,8 +6,9 @@ from typing import Final
 from smbferry_api.conditions import ConditionType
 from smbferry_api.reasons import KEY_REFUSED
 from smbferry_api.run_status import ENDED, RunState
+from smbferry_api.undelivered import FIELD
 from smbferry_operator.decide.account import account_of
-from smbferry_operator.model import Kind, Manifest
+from smbferry_operator.model import OWN_KINDS, Kind, Manifest
 from smbferry_words.failure_class import FailureClass
 from smbferry_words.run import PhaseState
 
@@ -23,6 +24,9 @@ TAG_SERVING: Final = "serving"
 """Runs that do the work of a run of another namespace."""
 TAG_KEY_REFUSED: Final = "key refused"
 """Locations whose last check failed because the KDC refused the identity's key."""
+
+TAG_UNDELIVERED: Final = "undelivered"
+"""Objects with events that the sink has not accepted."""
 
 BEFORE_TRANSFER: Final = frozenset({RunState.LAUNCHING.value, RunState.PREPARING.value})
 DOUBTFUL: Final = frozenset(
@@ -41,6 +45,8 @@ DOUBTFUL: Final = frozenset(
 def tags(kind: Kind, body: Manifest) -> Iterator[str]:
     """The tags of an object."""
     status = body.get("status") or {}
+    if kind in OWN_KINDS and status.get(FIELD):
+        yield TAG_UNDELIVERED
     match kind:
         case Kind.RUN:
             yield from _of_run(status)

@@ -10,7 +10,7 @@ from typing import Final
 
 from smbferry_operator.cluster.apply import Applier
 from smbferry_operator.decide.settings import AgentSettings
-from smbferry_operator.model import OWN_KINDS, Key
+from smbferry_operator.model import OWN_KINDS, Key, logged
 from smbferry_operator.observe.cache import Cache
 from smbferry_operator.reconcile.reconciler import Reconciler
 from smbferry_operator.reconcile.workqueue import WorkQueue
@@ -35,6 +35,7 @@ class ControlLoop:
         *,
         timed: Callable[[Reconcile], Reconcile],
         leading: Callable[[], bool],
+        is_delivered: Callable[[str], bool] | None = None,
     ) -> None:
         """Creates a control loop that has not started.
 
@@ -42,10 +43,11 @@ class ControlLoop:
             workers: how many objects are reconciled at a time.
             timed: measures each round.
             leading: whether this operator may act.
+            is_delivered: as for `Reconciler`.
         """
         self._cache = cache
         self._leading = leading
-        self._reconciler = Reconciler(cache, applier, settings, self.enqueue)
+        self._reconciler = Reconciler(cache, applier, settings, self.enqueue, is_delivered=is_delivered)
         self.workers = Workers(timed(self._reconciler.reconcile), workers, goes_first=cache.is_to_begin)
 
     @property
@@ -199,7 +201,8 @@ class Workers:
             again = await self._reconcile(key)
         except Exception as error:
             delay = self._queue.failed(key, self._clock())
-            logger.warning("%s: %s; retrying in %.1f s", key, error, delay, exc_info=_traceback(error))
+            message = "%s: %s; retrying in %.1f s"
+            logger.warning(message, key, error, delay, exc_info=_traceback(error), extra=logged(key))
             return
         self._queue.done(key)
         if again is not None:

@@ -16,7 +16,8 @@ from smbferry_operator.decide.run import decide_run
 from smbferry_operator.decide.run.request import decide_request
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.decide.task import decide_task
-from smbferry_operator.model import Key, Kind, Meta, Refusal
+from smbferry_operator.decide.undelivered import is_kept, noted
+from smbferry_operator.model import Key, Kind, Meta, Refusal, logged
 from smbferry_operator.observe.cache import Cache
 from smbferry_operator.observe.claims import claim_of
 from smbferry_operator.observe.observer import Observer
@@ -38,13 +39,18 @@ class Reconciler:
         settings: AgentSettings,
         wake: Callable[[Key], None],
         clock: Callable[[], datetime] = utc_now,
+        *,
+        is_delivered: Callable[[str], bool] | None = None,
     ) -> None:
         """Creates a reconciler with nothing in flight.
 
         Args:
             wake: queues an object to be reconciled soon.
             clock: the time of day.
+            is_delivered: whether the sink has accepted the event with this id; None if there is no sink.
         """
+        self._cache = cache
+        self._is_delivered = is_delivered
         self._observer = Observer(cache, settings.limits)
         self._applier = applier
         self._settings = settings
@@ -77,7 +83,7 @@ class Reconciler:
             self._observer.fleet.stand_aside(key)
             return None
         except RefusedError as error:
-            logger.warning("%s: %s", key, error)
+            logger.warning("%s: %s", key, error, extra=logged(key))
             since = self._in_flight.refused_since(key, self._clock())
             refusal = Refusal(error.what, error.message, error.permanent, error.room, since)
             return await self._round(key, refusal)
@@ -93,6 +99,7 @@ class Reconciler:
             return None
         self._wake_others(key)
         about, decision = decided
+        decision = self._noted(key, decision)
         for name in decision.awaits:
             identity = Key(Kind.IDENTITY, key.namespace, name)
             self._in_flight.want_check(identity)
@@ -115,6 +122,18 @@ class Reconciler:
         self._wake_others(key)
         return decision.requeue_after
 
+    def _noted(self, key: Key, decision: Decision) -> Decision:
+        """The decision, with the events for the sink that it causes."""
+        body = self._cache.get(key)
+        if self._is_delivered is None or body is None:
+            return decision
+        return noted(key, body, decision, is_delivered=self._is_delivered, is_kept=self._is_kept)
+
+    def _is_kept(self, key: Key) -> bool:
+        """Whether it is an ended run that must not be deleted yet."""
+        run = self._cache.get(key) if key.kind is Kind.RUN else None
+        return run is not None and self._is_delivered is not None and is_kept(run, self._clock(), self._is_delivered)
+
     def _note_check(self, key: Key, decision: Decision) -> None:
         """Notes the next check that a location wants; its identity decides about it once it is due."""
         if key.kind is not Kind.LOCATION:
@@ -127,7 +146,7 @@ class Reconciler:
         self, key: Key, about: Meta, decision: Decision, error: RefusedError
     ) -> timedelta | None:
         """The API server refuses the Job that was to carry these locations: they say so, their identity does not."""
-        logger.warning("%s: %s", key, error)
+        logger.warning("%s: %s", key, error, extra=logged(key))
         now = self._clock()
         for location in (Key(Kind.LOCATION, key.namespace, name) for name in decision.carries):
             self._in_flight.refuse(location, Refusal(error.what, error.message, error.permanent, error.room), now)

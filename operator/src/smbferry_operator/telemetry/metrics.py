@@ -5,6 +5,7 @@ counts runs, so that a standby does not double them. Label values are names of o
 and states, never names of files or messages.
 """
 
+import platform
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final
@@ -13,6 +14,7 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Histogram,
+    Info,
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
@@ -26,9 +28,15 @@ from smbferry_operator.decide.limits import UNLIMITED, RunLimits
 from smbferry_operator.model import OWN_KINDS, Key, Manifest
 from smbferry_operator.observe.cache import Cache
 from smbferry_operator.parse import parse_time
-from smbferry_operator.telemetry.objects import object_metrics, single
+from smbferry_operator.settings import MAX_TASKS
+from smbferry_operator.telemetry.build import product_version
+from smbferry_operator.telemetry.deliveries import Deliveries
+from smbferry_operator.telemetry.families import single
+from smbferry_operator.telemetry.objects import object_metrics
 from smbferry_operator.telemetry.queue import queue_metrics
 from smbferry_operator.telemetry.runs import OTHER, RunTotals, run_metrics
+from smbferry_operator.telemetry.selection import Selection
+from smbferry_operator.telemetry.tasks import task_metrics
 
 RUN_BUCKETS: Final = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600)
 RECONCILE_BUCKETS: Final = (0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60)
@@ -82,7 +90,12 @@ class Metrics:
     """All metrics of the operator."""
 
     def __init__(
-        self, cache: Cache, leading: Callable[[], bool], limits: RunLimits = UNLIMITED, class_name: str = ""
+        self,
+        cache: Cache,
+        leading: Callable[[], bool],
+        limits: RunLimits = UNLIMITED,
+        class_name: str = "",
+        max_tasks: int = MAX_TASKS,
     ) -> None:
         """Creates all metrics, with the value 0.
 
@@ -90,16 +103,22 @@ class Metrics:
             leading: whether this operator leads.
             limits: of the installation.
             class_name: the class of this operator; each sample has it as a label, unless it is empty.
+            max_tasks: how many tasks have series of their own; 0 for none.
         """
         disable_created_metrics()  # type: ignore[no-untyped-call] # the library publishes no types for it
         self.leading = leading
         self.limits = limits
+        self.max_tasks = max_tasks
         self._registry = CollectorRegistry()
         self._exposed = _OfClass(self._registry, class_name) if class_name else self._registry
         self._figures: Mapping[str, int] = {}
         ProcessCollector(registry=self._registry)
+        Info("smbferry_build", "The version of the operator.", registry=self._registry).info(
+            {"version": product_version(), "python": platform.python_version()}
+        )
         self._registry.register(_StateCollector(cache, self))
         self._ended_runs = _EndedRuns(self._registry)
+        self.deliveries = Deliveries(self._registry)
         self._rounds = Histogram(
             "smbferry_reconcile_duration_seconds",
             "One round: observe, decide and apply.",
@@ -172,7 +191,9 @@ class _StateCollector(Collector):
         yield single("smbferry_queue_under_way", "Objects that are being reconciled.", figures.get("underWay", 0))
         if self._metrics.leading():
             runs = RunTotals.of(self._cache)
-            yield from object_metrics(self._cache)
+            selection = Selection.of(self._cache, self._metrics.max_tasks)
+            yield from object_metrics(self._cache, selection)
+            yield from task_metrics(self._cache, runs, selection)
             yield from run_metrics(runs)
             yield from queue_metrics(runs, self._metrics.limits)
 

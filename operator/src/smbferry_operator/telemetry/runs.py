@@ -12,17 +12,20 @@ from typing import Any, Final
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from smbferry_api.conditions import ConditionType
-from smbferry_api.reasons import LIMIT_REACHED, by_name
+from smbferry_api.reasons import AGENT_SUSPENDED, LIMIT_REACHED, WINDOW_CLOSED, by_name
 from smbferry_api.run_status import RunState
 from smbferry_operator.decide.limits import Scope
 from smbferry_operator.model import Kind, Manifest
 from smbferry_operator.observe.cache import Cache
 from smbferry_operator.observe.tags import STATE_OF_TAG, TAG_SERVING
+from smbferry_operator.parse import parse_meta
 
 OTHER: Final = "Other"
 """For reasons that are not ours: a label must not get new values from what others write."""
 MOVING: Final = frozenset({RunState.TRANSFERRING, RunState.VERIFYING})
 ACTIVE: Final = MOVING | {RunState.LAUNCHING, RunState.PREPARING, RunState.CANCELLING}
+HANDLED: Final = ("listed", "transferred", "skipped", "verified", "deleted", "failed", "renamed")
+"""Counters of files and folders that grow while a run makes progress."""
 _FACTOR: Final = re.compile(r"\d{1,9}\.\d{1,9}")
 
 Names = tuple[str, str]
@@ -43,6 +46,12 @@ class RunTotals:
     """By namespace, reason and limit."""
     servers: Tally[str] = field(default_factory=Tally)
     """Active runs, by server."""
+    waiting: dict[Names, float] = field(default_factory=dict)
+    """When the oldest run that waits, but not for a window, was created."""
+    moved: Tally[Names] = field(default_factory=Tally)
+    """Bytes that active runs have read and written."""
+    handled: Tally[Names] = field(default_factory=Tally)
+    """Files and folders that active runs have dealt with."""
 
     @classmethod
     def of(cls, cache: Cache) -> "RunTotals":
@@ -72,19 +81,30 @@ class RunTotals:
         if serving:
             return
         self.states[namespace, state] += 1
+        names = (namespace, str(((run.get("spec") or {}).get("taskRef") or {}).get("name")))
         if state == RunState.QUEUED:
             self.queued[namespace, *_waits_for(status)] += 1
+        if _is_held(state, status):
+            created = parse_meta(run).created.timestamp()
+            self.waiting[names] = min(created, self.waiting.get(names, created))
+        elif state in ACTIVE:
+            self._add_progress(names, status)
         if state in MOVING:
             self.rates[namespace] += (status.get("counters") or {}).get("bytesPerSecond") or 0
-            self._add_polite(namespace, run)
+            self._add_polite(names, status.get("politeness") or {})
 
-    def _add_polite(self, namespace: str, run: Manifest) -> None:
-        """How it gives way. Agents write these figures, so only numbers are taken from them."""
-        task = ((run.get("spec") or {}).get("taskRef") or {}).get("name")
-        found = (run.get("status") or {}).get("politeness") or {}
-        if not task or not found:
+    def _add_progress(self, names: Names, status: Manifest) -> None:
+        """What an active run has done so far, unless it waits for files that others use."""
+        if (status.get("retry") or {}).get("nextTime"):
             return
-        names = (namespace, str(task))
+        counters = status.get("counters") or {}
+        self.moved[names] += sum((counters.get("bytes") or {}).get(name) or 0 for name in ("transferred", "written"))
+        self.handled[names] += sum(
+            (counters.get(kind) or {}).get(name) or 0 for kind in ("files", "directories") for name in HANDLED
+        )
+
+    def _add_polite(self, names: Names, found: Manifest) -> None:
+        """How it gives way. Agents write these figures, so only numbers are taken from them."""
         if isinstance(percent := found.get("sharePercent"), int):
             self.shares[names] = min(percent / 100, self.shares.get(names, 1.0))
         if _FACTOR.fullmatch(str(found.get("factor"))):
@@ -92,7 +112,7 @@ class RunTotals:
 
 
 def run_metrics(totals: RunTotals) -> Iterator[Metric]:
-    """States, rates, and how active runs give way."""
+    """States and rates."""
     family = GaugeMetricFamily("smbferry_runs", "Existing runs, by state.", labels=["namespace", "state"])
     for (namespace, state), count in sorted(totals.states.items()):
         family.add_metric([namespace, state], count)
@@ -103,26 +123,22 @@ def run_metrics(totals: RunTotals) -> Iterator[Metric]:
     for namespace, rate in sorted(totals.rates.items()):
         speed.add_metric([namespace], rate)
     yield speed
-    share = GaugeMetricFamily(
-        "smbferry_task_request_share_ratio",
-        "Part of its usual requests that the task's active run may send at once.",
-        labels=["namespace", "task"],
-    )
-    factor = GaugeMetricFamily(
-        "smbferry_task_reply_time_ratio",
-        "Current reply time of a server to the task's active run, in relation to its idle reply time.",
-        labels=["namespace", "task"],
-    )
-    for family, values in ((share, totals.shares), (factor, totals.factors)):
-        for names, value in sorted(values.items()):
-            family.add_metric(list(names), value)
-        yield family
+
+
+def _is_held(state: str, status: Manifest) -> bool:
+    """Whether it waits for something that is not its task's own window."""
+    reason = _reason(status)
+    return reason == AGENT_SUSPENDED.name if state != RunState.QUEUED else reason != WINDOW_CLOSED.name
+
+
+def _reason(status: Manifest) -> str:
+    conditions: list[dict[str, Any]] = status.get("conditions") or []
+    return str(next((c.get("reason") for c in conditions if c.get("type") == ConditionType.SUCCEEDED), ""))
 
 
 def _waits_for(status: Manifest) -> tuple[str, str]:
     """The reason, and the limit if it waits for one."""
-    conditions: list[dict[str, Any]] = status.get("conditions") or []
-    reason = str(next((c.get("reason") for c in conditions if c.get("type") == ConditionType.SUCCEEDED), ""))
+    reason = _reason(status)
     scope = str((status.get("queue") or {}).get("waitingFor", "")).partition(" ")[0]
     limit = scope if reason == LIMIT_REACHED.name and scope in set(Scope) else ""
     return reason if by_name(reason) else OTHER, limit

@@ -27,18 +27,22 @@ class EventRouter:
         cache: Cache,
         enqueue: Callable[[Key], None],
         run_ended: Callable[[Manifest], None] = lambda _: None,
+        changed: Callable[[Kind, Manifest], None] = lambda _kind, _body: None,
         *,
         class_name: str = "",
     ) -> None:
         """Creates a router.
 
         Args:
+            run_ended: called with each run that ends.
+            changed: called with each new version of an object.
             class_name: the class of this operator; empty for the default class.
         """
         self._cache = cache
         self._enqueue = enqueue
         self._run_ended = run_ended
         self._class_name = class_name
+        self._changed = changed
 
     def seen(self, kind: Kind, body: Manifest, *, deleted: bool = False) -> None:
         """Takes in one object, from a watch event, a list or an answer to a write.
@@ -58,6 +62,8 @@ class EventRouter:
         after = _SharedFacts.of(self._cache, key)
         if kind is Kind.RUN and before.active and after.ended:
             self._run_ended(body)
+        if not deleted:
+            self._changed(kind, body)
         self.enqueue({key, *self._cache.referrer_keys(key)} | self._affected(key, before, after))
 
     def listed(self, kind: Kind, bodies: Iterable[Manifest]) -> set[Key]:

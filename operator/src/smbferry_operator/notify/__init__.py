@@ -1,0 +1,1 @@
+"""CloudEvents about ended runs and changed readiness, for the sink of the installation."""
