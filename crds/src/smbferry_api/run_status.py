@@ -11,6 +11,7 @@ from smbferry_api.limit_status import Limit
 from smbferry_api.plan_status import PlanStatus
 from smbferry_api.politeness import PolitenessStatus
 from smbferry_api.queue_status import QueueStatus
+from smbferry_api.sharing import ServingRun
 from smbferry_api.sid_status import SidStatus
 from smbferry_api.survey_status import SurveyStatus
 from smbferry_api.undelivered import UndeliveredEvents
@@ -301,13 +302,6 @@ class ReportStatus(Status):
     location: Annotated[str, Field(description="SmbLocation that contains the report.")]
     path: Annotated[str, Field(description="Path of the report in that location.")]
     sha256: Annotated[str, Field(description="SHA-256 of the records file, in hex.")]
-
-
-class ServingRun(Status):
-    """The run in the namespace of shared locations that does the work of a run."""
-
-    namespace: Annotated[str, Field(description="Namespace of the TransferRun.")]
-    name: Annotated[str, Field(description="Name of the TransferRun.")]
 
 
 class TransferRunStatus(Status):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, model_validator
 
-from smbferry_api.fields import Spec
+from smbferry_api.fields import Spec, Status
 
 NAMESPACE_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 NamespaceName = Annotated[str, Field(min_length=1, max_length=63, pattern=NAMESPACE_PATTERN)]
@@ -126,6 +126,13 @@ class AllowedNamespaces(Spec):
         if namespace in self.names:
             return True
         return self.selector is not None and labels is not None and self.selector.matches(labels)
+
+
+class ServingRun(Status):
+    """The run in the namespace of shared locations that does the work of a run."""
+
+    namespace: Annotated[str, Field(description="Namespace of the TransferRun.")]
+    name: Annotated[str, Field(description="Name of the TransferRun.")]
 
 
 SHARING_RULES: Final[dict[type[Spec], list[dict[str, Any]]]] = {SelectorRequirement: [VALUES_BY_OPERATOR]}

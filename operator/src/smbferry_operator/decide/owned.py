@@ -19,8 +19,9 @@ from smbferry_api.identity import AccountUse
 from smbferry_api.limit_status import Limit
 from smbferry_api.queue_status import QueueStatus
 from smbferry_api.run import ResolvedTask
-from smbferry_api.run_status import RunEnding, RunFailure, RunState, ServingRun
+from smbferry_api.run_status import RunEnding, RunFailure, RunState
 from smbferry_api.run_summary import RunSummary
+from smbferry_api.sharing import ServingRun
 from smbferry_api.task import TaskRetryStatus
 from smbferry_operator.model import Kind, Manifest
 

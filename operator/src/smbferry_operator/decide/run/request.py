@@ -18,7 +18,8 @@ from smbferry_api.reasons import (
     Reason,
     by_name,
 )
-from smbferry_api.run_status import RunFailure, RunState, ServingRun
+from smbferry_api.run_status import RunFailure, RunState
+from smbferry_api.sharing import ServingRun
 from smbferry_operator.decide.decision import Decision, Event, OwnedStatus
 from smbferry_operator.decide.observation import RequestObservation
 from smbferry_operator.decide.owned import COPIED, RequestFields
