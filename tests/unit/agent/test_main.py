@@ -105,6 +105,7 @@ def test_a_transfer_that_was_not_stopped_ends_with_its_code_and_reason(
 ) -> None:
     monkeypatch.setattr(main, "transfer", lambda *_, **_options: code)
     monkeypatch.setattr(main, "recorded_task", lambda _environment: None)
+    monkeypatch.setattr(main, "expect_identities", lambda *_: None)
 
     assert main.main(["transfer", "--namespace", "ns", "--name", "run"]) == code
     assert json.loads(ends.read_text())["reason"] == reason
