@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("programs")
 
-OF_CLUSTER = {CRD, "ClusterRole", "ClusterRoleBinding", "PriorityClass"}
+POLICY = "ValidatingAdmissionPolicy"
+OF_CLUSTER = {CRD, "ClusterRole", "ClusterRoleBinding", "PriorityClass", POLICY, f"{POLICY}Binding"}
 SECOND = ("branch", "branch-system")
 
 
