@@ -170,4 +170,4 @@ def test_without_its_key_the_operator_works_and_the_events_wait(
     assert "the key key of the Secret events.signingSecret cannot be used" in said
 
     system.apply(objects.secret(SECRET, {"key": b"whsec_" + b64encode(key)}))
-    until(lambda: f"TransferRun/{run} Succeeded" in taken(sink), "the event, once the kubelet has the Secret", 180)
+    until(lambda: f"TransferRun/{run} Succeeded" in taken(sink), "the event, once the kubelet has the Secret", 300)
