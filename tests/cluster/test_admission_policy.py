@@ -133,8 +133,8 @@ ACCESS = {
     "no owner": ("RoleBinding", gone("metadata.ownerReferences"), "expected one owner"),
 }  # fmt: skip
 RUN_FIELDS = {
-    "state": "Succeeded", "startTime": "2036-01-01T00:00:00Z", "completionTime": "2036-01-01T00:00:00Z",
-    "duration": "1s", "jobRef": "x", "attempts": 9, "task": {"name": "x"}, "limit": {"bytesPerSecond": "1"},
+    "state": "Failed", "startTime": "2036-01-01T00:00:00Z", "completionTime": "2036-01-01T00:00:00Z",
+    "duration": "9h", "jobRef": "x", "attempts": 9, "task": {"name": "x"}, "limit": {"bytesPerSecond": "1"},
     "queue": {"position": 9, "length": 9, "waitingFor": "Operator"}, "ending": {"state": "Failed", "reason": "x"},
     "observedGeneration": 99,
 }  # fmt: skip
