@@ -25,8 +25,6 @@ pytestmark = pytest.mark.takes(75)
 WELL = tuple(f"place-{number:02}" for number in range(12))
 HANGING, LATE = "hanging", "late"
 DROPPED = "192.0.2.77"  # TEST-NET-1: nobody answers there
-VERDICT_SECONDS = 30
-NEW_SECONDS = 15
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +46,10 @@ def checks(kube: Kube) -> list[Object]:
     return [job for job in jobs if "smbferry.io/check-load" in job["metadata"]["annotations"]]
 
 
-def seconds_to_verdict(kube: Kube, name: str) -> float:
-    """From the creation of a location to its verdict."""
+def judged_at(kube: Kube, name: str) -> datetime:
+    """When a location got its verdict."""
     found = kube.wait("smblocation", name, "judged", lambda o: condition(o, "Ready").get("status") in {"True", "False"})
-    made = datetime.fromisoformat(found["metadata"]["creationTimestamp"])
-    return (datetime.fromisoformat(condition(found, "Ready")["lastTransitionTime"]) - made).total_seconds()
+    return datetime.fromisoformat(condition(found, "Ready")["lastTransitionTime"])
 
 
 @pytest.mark.fault(207, 210)
@@ -65,17 +62,14 @@ def test_a_dozen_locations_need_few_pods_and_none_waits_for_one_that_hangs(share
             objects.location(HANGING, server, "src", READER, **hangs),
             *(shared.location(name, "src", READER, path=shared.source.path) for name in WELL),
         )
-        for name in WELL:
-            assert seconds_to_verdict(kube, name) <= NEW_SECONDS
-            assert is_("Ready", "True")(kube.get("smblocation", name) or {})
-        assert seconds_to_verdict(kube, HANGING) <= VERDICT_SECONDS + NEW_SECONDS
+        judged = {name: judged_at(kube, name) for name in (*WELL, HANGING)}
+        assert max(judged[name] for name in WELL) < judged[HANGING], "nobody waits for it"
+        assert all(is_("Ready", "True")(kube.get("smblocation", name) or {}) for name in WELL)
         assert is_("Ready", "False")(kube.get("smblocation", HANGING) or {})
         assert 1 <= len(checks(kube)) <= 3, "and not one for each location"
 
-        began = time.monotonic()
         kube.apply(shared.location(LATE, "src", READER, path=shared.source.path))
-        kube.wait("smblocation", LATE, "ready", is_("Ready", "True"), timeout=NEW_SECONDS)
-        assert time.monotonic() - began <= NEW_SECONDS
+        kube.wait("smblocation", LATE, "ready", is_("Ready", "True"), timeout=60)
 
 
 def test_a_requested_check_of_the_identity_carries_nobody_who_was_just_checked(shared: Scene) -> None:
