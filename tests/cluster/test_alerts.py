@@ -47,7 +47,7 @@ def watching(scene: Scene, environment: dict[str, str]) -> Iterator[Prometheus]:
     rendered = rendered_for(environment)
     with scraping(scene.kube, rendered, hastened(rendered["PrometheusRule"]["spec"]), environment) as made:
         scene.source.seed([Wanted("slow/slow.bin", size=48 << 20), Wanted("small/small.bin", size=10)])
-        for name in ("late", "ahead", "nowhere", "crawls", "lost"):
+        for name in ("late", "ahead", "nowhere", "stands", "crawls", "lost"):
             scene.destination.write(f"{name}/before.txt", b"-")
         scene.ready()
         yield made
@@ -110,10 +110,20 @@ def test_a_run_that_waits_for_another(watching: Prometheus, scene: Scene) -> Non
 def test_a_run_whose_agent_finds_no_node(watching: Prometheus, scene: Scene) -> None:
     scene.kube.apply(task("nowhere", "/small", agent={"nodeSelector": {"example.com/none": "such"}}))
     run = scene.run_of("nowhere")
-    fires(watching, scene, "SmbferryNoProgress", task="nowhere", seconds=90)
+    fires(watching, scene, "SmbferryQueuedTooLong", task="nowhere", seconds=90)
     scene.kube.patch("transferrun", run, {"spec": {"cancel": True}})
     scene.end_of(run)
-    falls_silent(watching, scene, "SmbferryNoProgress", task="nowhere")
+    falls_silent(watching, scene, "SmbferryQueuedTooLong", task="nowhere")
+
+
+def test_a_run_that_moves_nothing(watching: Prometheus, scene: Scene) -> None:
+    """At this rate it may read the next range of the file in half an hour."""
+    scene.kube.apply(task("stands", "/slow", options={"bytesPerSecond": "1Ki"}))
+    run = scene.run_of("stands")
+    fires(watching, scene, "SmbferryNoProgress", task="stands", seconds=120)
+    scene.kube.patch("transferrun", run, {"spec": {"cancel": True}})
+    scene.end_of(run)
+    falls_silent(watching, scene, "SmbferryNoProgress", task="stands")
 
 
 def test_a_key_that_grows_old(watching: Prometheus, scene: Scene) -> None:
