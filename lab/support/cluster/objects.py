@@ -51,7 +51,7 @@ def location(name: str, server: str, share: str, identity_name: str, **spec: Any
     )
 
 
-def task(name: str, source: str, destination: str, **spec: Any) -> Object:
+def task(name: str, source: str, destination: str, /, **spec: Any) -> Object:
     """A TransferTask that leaves descriptors alone unless told otherwise."""
     options = {"securityDescriptors": "None", **spec.pop("options", {})}
     return _object(
