@@ -5,10 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.support.builders import LOCATION_GOOD, run_body, task_body
+from tests.support.builders import LOCATION_GOOD, ends, run_body, task_body
 from tests.unit.operator.world import World, agents, good, settled
 
 from smbferry_api.sharing import AllowedNamespaces
+from smbferry_operator.decide.resolve import resolve
 from smbferry_operator.decide.sharing import as_asked, as_served, serving_name, serving_run
 from smbferry_operator.model import Key, Kind, Manifest, Meta
 from smbferry_operator.parse import parse_run, parse_task
@@ -360,6 +361,27 @@ SELECTED = {"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "c", "operat
 )
 def test_which_namespaces_are_allowed(allowed: dict[str, Any], labels: dict[str, str] | None, expected: bool) -> None:
     assert AllowedNamespaces.model_validate(allowed).allows("app", labels, writes=False) is expected
+
+
+def test_where_a_shared_task_has_copied_to_is_recorded_without_a_name_and_known_again() -> None:
+    kind, body = using(approval="Required", trigger="go")
+    world = World(*shared(USER), (kind, body))
+    world.settle(TASK)
+    served = serving(world)
+    done = {"type": "Complete", "status": "True", "lastTransitionTime": "2026-11-21T12:00:00Z"}
+    job = next(job for job in world.memory.of("Job") if job["metadata"]["name"] != "check")
+    world.tell(job, {"conditions": [done], "completionTime": "2026-11-21T12:00:00Z", "succeeded": 1})
+    world.tell(served, {**served["status"], "state": "Succeeded", "completionTime": "2026-11-21T12:00:00Z"})
+    world.settle(TASK)
+    status = world.memory.objects["TransferTask", "nightly"]["status"]
+
+    assert status["copiedTo"] == status["mirroredTo"]
+    assert status["copiedTo"].startswith("hidden-")
+    known = parse_task(using(approval="Required")[1] | {"status": {"copiedTo": status["copiedTo"]}})
+    task = resolve(as_served(known, OWNER), ends())
+    assert task is not None
+    assert task.approval is not None
+    assert not task.approval.first_run
 
 
 def test_a_serving_run_is_of_the_class_of_the_run_that_it_serves() -> None:

@@ -5,16 +5,34 @@ The API server ignores a uid in the status of a custom resource, but not a resou
 version of an object with the expected uid; if another write was faster, the object is read again.
 """
 
+import logging
 import random
 import time
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from pydantic import ValidationError
 
 from smbferry_agent.report.api_client import ApiClient, ConflictError, ObjectKey, ObjectNotFoundError
+from smbferry_api.fields import Status
 from smbferry_api.names import FIELD_MANAGER_AGENT
 
+_log = logging.getLogger(__name__)
+StatusT = TypeVar("StatusT", bound=Status)
 _TRIES: Final = 12
 _PAUSE: Final = 0.05  # seconds at most after the first conflict; longer by as much after each further one
+
+
+def recorded_in(manifest: Mapping[str, Any], field: str, model: type[StatusT]) -> StatusT | None:
+    """What agents have recorded in a field of an object's status; None if there is nothing, or nothing readable."""
+    written = (manifest.get("status") or {}).get(field)
+    if not written:
+        return None
+    try:
+        return model.model_validate(written)
+    except ValidationError:
+        _log.warning("ignoring an unreadable status.%s", field)
+        return None
 
 
 class ObjectStatus:

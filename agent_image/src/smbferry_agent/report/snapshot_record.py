@@ -4,32 +4,21 @@ The first agent chooses. Its choice is recorded before anything is read, and onl
 so that all agents and all their successors read the same snapshot.
 """
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from smbferry_agent.errors import AgentError
 from smbferry_agent.report.api_client import ConflictError, may_pass, repeated
-from smbferry_agent.report.object_status import ObjectStatus
+from smbferry_agent.report.object_status import ObjectStatus, recorded_in
 from smbferry_api.run_status import SourceSnapshotStatus
 
-_log = logging.getLogger(__name__)
 _FIELD: Final = "sourceSnapshot"
 
 
 def recorded_snapshot(manifest: Mapping[str, Any]) -> SourceSnapshotStatus | None:
     """The record in a run's status; None if there is none, or an unreadable one."""
-    written = (manifest.get("status") or {}).get(_FIELD)
-    if not written:
-        return None
-    try:
-        return SourceSnapshotStatus.model_validate(written)
-    except ValidationError:
-        _log.warning("ignoring an unreadable status.sourceSnapshot")
-        return None
+    return recorded_in(manifest, _FIELD, SourceSnapshotStatus)
 
 
 @dataclass(frozen=True, slots=True)

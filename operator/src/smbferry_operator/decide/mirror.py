@@ -8,7 +8,7 @@ the object's uid: one from Git or a backup does not match an object that is crea
 
 from typing import Final
 
-from smbferry_api.run import ResolvedApproval, ResolvedEnd
+from smbferry_api.run import ResolvedApproval, ResolvedEnd, ResolvedTask
 from smbferry_api.run_status import RunState
 from smbferry_api.task import Approval
 from smbferry_operator.decide.destination import Destination
@@ -29,10 +29,9 @@ def wanted_confirmation(task: Task, destination: ResolvedEnd, mirrored: str | No
     """
     if task.spec.options.deleted_files is not DeletedFiles.REMOVE:
         return None
-    place = str(Destination.of(destination))
-    if mirrored in {place, hidden(place)} or (mirrored is None and task.status.last_successful_run is not None):
+    if _is_known(task, destination, mirrored):
         return None
-    confirmation = short_hash(task.meta.uid, place)
+    confirmation = short_hash(task.meta.uid, str(Destination.of(destination)))
     return None if task.spec.mirror_confirmation == confirmation else confirmation
 
 
@@ -44,9 +43,21 @@ def wanted_approval(task: Task, destination: ResolvedEnd, mirrored: str | None) 
     """
     if task.spec.approval is not Approval.REQUIRED:
         return None
-    place, status = str(Destination.of(destination)), task.status
-    known = place in {mirrored, status.copied_to} or (mirrored is None and status.last_successful_run is not None)
+    known = _is_known(task, destination, mirrored, task.status.copied_to)
     return ResolvedApproval(first_run=not known, expiry=task.spec.approval_expiry)
+
+
+def _is_known(task: Task, destination: ResolvedEnd, mirrored: str | None, *others: str | None) -> bool:
+    """Whether the task is known to have copied there.
+
+    Args:
+        mirrored: the result of `mirrored_to`. Without it, a run that has succeeded counts as one to this destination.
+        others: further recorded places.
+    """
+    place = str(Destination.of(destination))
+    if not {place, hidden(place)}.isdisjoint({mirrored, *others}):
+        return True
+    return mirrored is None and task.status.last_successful_run is not None
 
 
 def copied_to(seen: TaskObservation) -> str | None:
@@ -59,7 +70,7 @@ def copied_to(seen: TaskObservation) -> str | None:
     last, did = last_ended(seen.runs), seen.recorded
     if last is None or did is None or last.status.state not in COPIED or not is_of(last, seen.task):
         return seen.task.status.copied_to
-    return str(Destination.of(did.destination))
+    return _recorded_place(seen, did)
 
 
 def mirrored_to(seen: TaskObservation) -> str | None:
@@ -70,5 +81,10 @@ def mirrored_to(seen: TaskObservation) -> str | None:
     last, did = last_ended(seen.runs), seen.recorded
     if last is None or did is None or last.status.state is not RunState.SUCCEEDED or not is_of(last, seen.task):
         return seen.task.status.mirrored_to
+    return _recorded_place(seen, did)
+
+
+def _recorded_place(seen: TaskObservation, did: ResolvedTask) -> str:
+    """The destination as the status records it: hidden if it belongs to another namespace."""
     place = str(Destination.of(did.destination))
     return place if seen.given is None else hidden(place)

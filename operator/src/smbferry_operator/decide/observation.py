@@ -64,6 +64,11 @@ class Ends:
     report_identity: Identity | None = None
 
     @property
+    def by_side(self) -> tuple[tuple[str, Location | None], ...]:
+        """The locations with their sides, in the order in which a task names them."""
+        return (("source", self.source), ("destination", self.destination), ("report", self.report))
+
+    @property
     def identities(self) -> tuple[Identity, ...]:
         """The identities that exist."""
         found = (self.source_identity, self.destination_identity, self.report_identity)

@@ -42,10 +42,9 @@ def readiness_obstacle(names: Iterable[str], ends: Ends) -> Obstacle | None:
     Args:
         names: of the locations of source, destination and, if the task has one, report.
     """
-    sides = (("source", ends.source), ("destination", ends.destination), ("report", ends.report))
     found = [
         obstacle
-        for name, (side, location) in zip(names, sides, strict=False)
+        for name, (side, location) in zip(names, ends.by_side, strict=False)
         if (obstacle := _location_obstacle(side, name, referent(location)))
     ]
     return min(found, key=lambda o: (o.pending, o.reason is not LOCATION_NOT_FOUND), default=None)

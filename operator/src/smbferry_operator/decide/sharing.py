@@ -33,7 +33,6 @@ LONGEST_NAME: Final = 253
 AT_ONCE: Final = "0s"
 OWN_SETTINGS: Final = frozenset({"parallelism", "active_deadline"})
 """Fields of spec.agent that a task may set although its agents run in another namespace: all others are about pods."""
-SIDES: Final = ("source", "destination", "report")
 
 
 def other_namespace(task: Task) -> str | None:
@@ -50,14 +49,12 @@ def grant(namespace: str, names: Iterable[str], ends: Ends, user: str, labels: M
         names: those of the task.
         user: the namespace that wants to use them, with its labels; None if they are unknown.
     """
-    locations = (ends.source, ends.destination, ends.report)
-    named = list(zip(names, SIDES, locations, strict=False))
     refused = tuple(
         f"{namespace}/{name} ({side})"
-        for name, side, location in named
-        if not _allows(location, user, labels, writes=side != SIDES[0])
+        for name, (side, location) in zip(names, ends.by_side, strict=False)
+        if not _allows(location, user, labels, writes=side != "source")
     )
-    found = [location for _, _, location in named if location is not None]
+    found = [location for _, location in ends.by_side if location is not None]
     told = [each.spec.allowed_namespaces.details for each in found if each.spec.allowed_namespaces is not None]
     return Grant(namespace, refused, details=not refused and all(told))
 
@@ -79,8 +76,7 @@ def sharing_obstacle(task: Task, given: Grant, ends: Ends) -> Obstacle | None:
         return Obstacle(LOCATION_NOT_SHARED, not_shared(given, task.meta.namespace))
     if given.details:
         return None
-    locations = (ends.source, ends.destination, ends.report)
-    for name, side, location in zip(task.spec.location_names, SIDES, locations, strict=False):
+    for name, (side, location) in zip(task.spec.location_names, ends.by_side, strict=False):
         state = referent(location)
         if state.state is Readiness.NOT_READY and state.condition is not None:
             what = f"SmbLocation {given.namespace}/{name} ({side}) is not Ready: {state.condition.reason}."

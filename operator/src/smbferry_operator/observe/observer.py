@@ -1,11 +1,9 @@
 """Collects from the cache what a decision looks at."""
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import replace
 from datetime import datetime
 
 from smbferry_api.run import ResolvedTask
-from smbferry_api.run_status import TransferRunStatus
 from smbferry_operator.decide.check import checks_identity, is_reported
 from smbferry_operator.decide.destination import Destination
 from smbferry_operator.decide.fairness import ChecksUnderWay
@@ -213,7 +211,7 @@ class Observer:
         began = (
             user.status.start_time or user.meta.created
             for user in users
-            if user is not None and user.status.served_by is None
+            if user is not None
             if any(Key(Kind.IDENTITY, user.meta.namespace, name) in others for name in self._identities_used(user))
         )
         return max(began, default=None)
@@ -227,14 +225,18 @@ class Observer:
         served_by = run.status.served_by
         if (served_by.namespace if served_by else None) != (given.namespace if given else None):
             return None
-        if given is not None:
-            serving = self._shared.serving(run)
-            return self._work_of(replace(serving, status=TransferRunStatus())) if serving is not None else None
+        worker = run if given is None else self._shared.serving(run, given.namespace)
+        return self._recorded(worker) if worker is not None else None
+
+    def _recorded(self, run: Run) -> Recorded | None:
+        """The snapshot in the run's own Jobs and pods."""
         return recorded(*self._reader.agents(Key(Kind.RUN, run.meta.namespace, run.meta.name), run.meta))
 
     def _identities_used(self, run: Run) -> tuple[str, ...]:
-        if work := self._work_of(run):
+        if work := self._recorded(run):
             return work.task.identity_names
+        if self._shared.is_served(run):  # the run that serves it uses them
+            return ()
         task = self._shared.task_of(run)
         ends = self._reader.ends_of_task(task) if task else Ends()
         return tuple(identity.meta.name for identity in ends.identities)

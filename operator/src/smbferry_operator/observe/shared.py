@@ -93,13 +93,10 @@ class Shared:
         given = self.grant_of(task) if task is not None else None
         if given is None or given.namespace != namespace:  # the task is gone, or has moved on: nothing is told
             given = Grant(namespace)
-        return RequestObservation(run, given, task, self.serving(run), refusal)
+        return RequestObservation(run, given, task, self.serving(run, namespace), refusal)
 
-    def serving(self, run: Run) -> Run | None:
-        """The run that does the work of this one, if it exists."""
-        namespace = self._serving_namespace(run)
-        if namespace is None:
-            return None
+    def serving(self, run: Run, namespace: str) -> Run | None:
+        """The run that does the work of this one in another namespace, if it exists."""
         found = self._reader.readable(Key(Kind.RUN, namespace, serving_name(run.meta)), parse_run)
         asked = found.spec.on_behalf_of if found is not None else None
         return found if asked is not None and asked.uid == run.meta.uid else None

@@ -82,7 +82,7 @@ def _identities(cache: Cache, selection: Selection) -> Metric:
     )
     for task in sorted(selection.shown):
         used = {identity for place in cache.references_of(task) for identity in cache.references_of(place)}
-        for identity in sorted(used):
+        for identity in sorted(key for key in used if key.namespace == task.namespace):  # the label is without one
             family.add_metric([task.namespace, task.name, identity.name], 1)
     return family
 

@@ -20,15 +20,15 @@ from smbferry_api.reasons import (
 )
 from smbferry_api.run_status import RunFailure, RunState
 from smbferry_api.sharing import ServingRun
-from smbferry_operator.decide.decision import Decision, Event, OwnedStatus
+from smbferry_operator.decide.decision import Decision, OwnedStatus
 from smbferry_operator.decide.observation import RequestObservation
 from smbferry_operator.decide.owned import COPIED, RequestFields
 from smbferry_operator.decide.run.end import End, failed
 from smbferry_operator.decide.run.expiry import expire
-from smbferry_operator.decide.run.status import RUN_TYPES
+from smbferry_operator.decide.run.status import RUN_TYPES, end_event, ended_conditions, unfinished_conditions
 from smbferry_operator.decide.settings import AgentSettings
 from smbferry_operator.decide.sharing import not_shared, serving_name, serving_run, unservable
-from smbferry_operator.decide.status import Summary, changed
+from smbferry_operator.decide.status import changed
 from smbferry_operator.decide.text import with_remedy
 from smbferry_operator.model import Manifest, Run
 
@@ -167,23 +167,13 @@ def _unfinished(
     seen: RequestObservation, told: Told, again: timedelta | None, now: datetime, *, asked: bool = False
 ) -> Decision:
     run = seen.run
-    summary = Summary(run.meta, run.status.conditions, now)
-    summary.add_verbatim(ConditionType.SUCCEEDED, "Unknown", told.reason.name, told.message)
-    summary.add_verbatim(ConditionType.RECONCILING, "True", told.reason.name, told.message)
-    status = OwnedStatus(summary.done(), _fields(seen, told.state, told.fields, asked=asked))
+    conditions = unfinished_conditions(run, told.reason, told.message, now)
+    status = OwnedStatus(conditions, _fields(seen, told.state, told.fields, asked=asked))
     new = changed(run.status, run.status.conditions, status, RUN_TYPES)
     return Decision(status=status if new else None, requeue_after=again)
 
 
 def _end(seen: RequestObservation, end: End, now: datetime, copied: Manifest | None = None) -> Decision:
-    run = seen.run
-    summary = Summary(run.meta, run.status.conditions, now)
-    succeeded = end.state is RunState.SUCCEEDED
-    summary.add_verbatim(ConditionType.SUCCEEDED, "True" if succeeded else "False", end.reason.name, end.message)
-    if end.state is RunState.FAILED:
-        summary.add_verbatim(ConditionType.STALLED, "True", end.reason.name, end.message)
     told = {"completionTime": format_time(now), **(copied or {})}
     fields = _fields(seen, end.state, told, asked=seen.serving is not None, failure=end.failure)
-    normal = end.state in {RunState.SUCCEEDED, RunState.CANCELLED}
-    last = Event("Normal" if normal else "Warning", end.reason, end.message)
-    return Decision(status=OwnedStatus(summary.done(), fields), events=(last,))
+    return Decision(status=OwnedStatus(ended_conditions(seen.run, end, now), fields), events=(end_event(end),))

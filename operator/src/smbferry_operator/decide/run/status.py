@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from smbferry_api.conditions import ConditionType, find
+from smbferry_api.conditions import Condition, ConditionType, find
 from smbferry_api.fields import parse_quantity
 from smbferry_api.limit_status import Limit
 from smbferry_api.queue_status import QueueStatus
@@ -86,12 +86,9 @@ def unfinished(
         task: the snapshot of a Job that is created now.
         ending: how the run ends once its last agent has ended.
     """
-    summary = Summary(seen.run.meta, seen.run.status.conditions, now)
-    summary.add_verbatim(ConditionType.SUCCEEDED, "Unknown", reason.name, message)
-    summary.add_verbatim(ConditionType.RECONCILING, "True", reason.name, message)
     fields = _fields(seen, state, attempt)
     fields = replace(fields, task=task or fields.task, ending=ending, queue=queue)
-    status = OwnedStatus(summary.done(), fields.as_wire())
+    status = OwnedStatus(unfinished_conditions(seen.run, reason, message, now), fields.as_wire())
     return Decision(
         status=status if changed(seen.run.status, seen.run.status.conditions, status, RUN_TYPES) else None,
         events=(
@@ -100,6 +97,30 @@ def unfinished(
         ),
         requeue_after=requeue_after,
     )
+
+
+def unfinished_conditions(run: Run, reason: Reason, message: str, now: datetime) -> tuple[Condition, ...]:
+    """The conditions of a run that has not ended."""
+    summary = Summary(run.meta, run.status.conditions, now)
+    summary.add_verbatim(ConditionType.SUCCEEDED, "Unknown", reason.name, message)
+    summary.add_verbatim(ConditionType.RECONCILING, "True", reason.name, message)
+    return summary.done()
+
+
+def ended_conditions(run: Run, end: End, now: datetime) -> tuple[Condition, ...]:
+    """The conditions of a run that ends like this."""
+    summary = Summary(run.meta, run.status.conditions, now)
+    succeeded = end.state is RunState.SUCCEEDED
+    summary.add_verbatim(ConditionType.SUCCEEDED, "True" if succeeded else "False", end.reason.name, end.message)
+    if end.state is RunState.FAILED:  # whatever the cause: a run that has ended does not try again
+        summary.add_verbatim(ConditionType.STALLED, "True", end.reason.name, end.message)
+    return summary.done()
+
+
+def end_event(end: End) -> Event:
+    """The Event of a run that ends like this."""
+    normal = end.state in {RunState.SUCCEEDED, RunState.CANCELLED}
+    return Event("Normal" if normal else "Warning", end.reason, end.message)
 
 
 def waiting(seen: RunObservation, state: RunState, wait: Wait, now: datetime) -> Decision:
@@ -156,11 +177,6 @@ def ended(
     if working or any(pod.living for pod in seen.pods):
         noted = seen.run.status.ending is not None
         return replace(_ending(seen, end, now, attempt), delete=working if noted else ())
-    succeeded = end.state is RunState.SUCCEEDED
-    summary = Summary(seen.run.meta, seen.run.status.conditions, now)
-    summary.add_verbatim(ConditionType.SUCCEEDED, "True" if succeeded else "False", end.reason.name, end.message)
-    if end.state is RunState.FAILED:  # whatever the cause: a run that has ended does not try again
-        summary.add_verbatim(ConditionType.STALLED, "True", end.reason.name, end.message)
     fields, completion = _fields(seen, end.state, attempt), finished_at or now
     fields = replace(
         fields,
@@ -168,9 +184,8 @@ def ended(
         duration=format_duration(completion - fields.start_time) if fields.start_time else None,
         failure=end.failure if _is_unsaid(seen, end) else None,
     )
-    normal = end.state in {RunState.SUCCEEDED, RunState.CANCELLED}
-    last = Event("Normal" if normal else "Warning", end.reason, end.message)
-    return Decision(status=OwnedStatus(summary.done(), fields.as_wire()), events=(*_started(seen, attempt), last))
+    status = OwnedStatus(ended_conditions(seen.run, end, now), fields.as_wire())
+    return Decision(status=status, events=(*_started(seen, attempt), end_event(end)))
 
 
 def _ending(seen: RunObservation, end: End, now: datetime, attempt: Attempt | None) -> Decision:
