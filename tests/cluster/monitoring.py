@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import pytest
 import yaml
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 FILES = ROOT / product.CHART / "files"
 HERE = Path(__file__).parent
+IN_USE = Path(tempfile.gettempdir()) / "smbferry-tests-metrics-service"
+"""Locked by each test module that needs the Service of the metrics; the last one deletes it."""
 
 
 def rendered_for(environment: dict[str, str]) -> dict[str, Object]:
@@ -37,14 +41,34 @@ def scraping(
     kube: Kube, rendered: dict[str, Object], rules: Object, environment: dict[str, str]
 ) -> Iterator[Prometheus]:
     """Prometheus, which finds the operator by the chart's Service and ServiceMonitor."""
-    service = rendered["Service"]
-    # By the server's own bookkeeping: another test asks beside this one what an apply of the whole chart would say.
-    kube.kubectl("apply", "--server-side", "--namespace", SYSTEM, "-f", "-", stdin=yaml.safe_dump(service))
+    with (
+        _service(kube, rendered["Service"]),
+        prometheus(environment, rendered["ServiceMonitor"], rules, HERE / RULE_TESTS) as made,
+    ):
+        yield made
+
+
+@contextmanager
+def _service(kube: Kube, service: Object) -> Iterator[None]:
+    """The Service, which all modules that scrape at the same time share."""
+    with IN_USE.open("a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        # By the server's own bookkeeping: another test asks beside this one what an apply of the whole chart would say.
+        kube.kubectl("apply", "--server-side", "--namespace", SYSTEM, "-f", "-", stdin=yaml.safe_dump(service))
+        try:
+            yield
+        finally:
+            if _is_last(file):
+                kube.kubectl("delete", "service", service["metadata"]["name"], "--namespace", SYSTEM)
+
+
+def _is_last(file: IO[str]) -> bool:
+    """Whether nobody else uses the Service; then nobody else can begin to, until the file is closed."""
     try:
-        with prometheus(environment, rendered["ServiceMonitor"], rules, HERE / RULE_TESTS) as made:
-            yield made
-    finally:
-        kube.kubectl("delete", "service", service["metadata"]["name"], "--namespace", SYSTEM)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def until(holds: Callable[[], object], *, seconds: float = 30) -> None:

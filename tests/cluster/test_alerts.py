@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lab.support.cluster.kube import Object
     from lab.support.cluster.prometheus import Prometheus
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.takes(200)
 
 HASTENED = ((r"\[\d+m\]", "[6s]"), (r"\[1h\]", "[10s]"), (r"offset 1h", "offset 10s"), (r"> 3600", "> 2"))
 YEAR = 365 * 24 * 3600
