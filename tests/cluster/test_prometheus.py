@@ -73,8 +73,11 @@ def watching(scene: Scene, rendered: dict[str, Object], environment: dict[str, s
 
 
 @pytest.fixture(scope="module")
-def watched(watching: Prometheus, scene: Scene) -> Prometheus:
-    """It has seen runs that succeeded, failed, copied in part and waited, a schedule, and an old and stale key."""
+def watched(watching: Prometheus, scene: Scene) -> Iterator[Prometheus]:
+    """It has seen runs that succeeded, failed, copied in part and waited, a schedule, and an old and stale key.
+
+    The key stays stale for as long as anybody looks: without its user, the next check would find another fault.
+    """
     with scene.domain.user("src-readers") as user:
         stale_key(scene, user)
         scene.source.seed([Wanted("all/slow.bin", size=16 << 20), Wanted("part/open.txt", size=10)])
@@ -100,7 +103,7 @@ def watched(watching: Prometheus, scene: Scene) -> Prometheus:
         counted = f'sum(smbferry_runs_ended_total{{namespace="{scene.kube.namespace}"}}) >= {len(ends)}'
         until(lambda: watching.now(counted))
         until(lambda: {a["alertname"]: a["alertstate"] for a in alerts_on(watching, scene)} == TRUE_NOW)
-    return watching
+        yield watching
 
 
 def stale_key(scene: Scene, user: Any) -> None:
