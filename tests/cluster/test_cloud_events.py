@@ -170,6 +170,6 @@ def test_without_its_key_the_operator_works_and_the_events_wait(
     assert "the key key of the Secret events.signingSecret cannot be used" in said
 
     system.apply(objects.secret(SECRET, {"key": b"whsec_" + b64encode(key)}))
-    # A changed pod is one that the kubelet looks at now, and not in a minute or two.
+    # The kubelet syncs a changed pod at once. Otherwise it would notice the Secret only after a minute or two.
     system.kubectl("annotate", "pod", leading_pod(environment).partition("_")[0], f"example.com/at={time.time_ns()}")
     until(lambda: f"TransferRun/{run} Succeeded" in taken(sink), "the event, once the kubelet has the Secret", 300)
